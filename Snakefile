@@ -1,0 +1,39 @@
+"""Regenerates every exhibit that params.yaml asks for: snakemake --cores all reproduce_all.
+
+A record's file name carries the digest of its run, so "up to date" means that the file exists:
+no time stamps. The plan is pure Python and is asked here; each job is one shell command that a
+person could type as well.
+"""
+
+from kdbench.workflow import Workflow
+
+plan = Workflow(config)
+
+
+wildcard_constraints:
+    digest="[0-9a-f]{12}",
+    phase="data|teacher|search|student|evaluation",
+    dataset="[^/]+",
+    cell="[^/]+",
+    scale="smoke|lite|paper",
+
+
+localrules:
+    reproduce_all,
+
+
+rule reproduce_all:
+    """Every table and figure of the scale in force."""
+    default_target: True
+    input:
+        plan.readme,
+        ancient(plan.report_record),
+
+
+include: "rules/data.smk"
+include: "rules/teacher.smk"
+include: "rules/search.smk"
+include: "rules/student.smk"
+include: "rules/evaluation.smk"
+include: "rules/restore.smk"
+include: "rules/report.smk"

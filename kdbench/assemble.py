@@ -1,0 +1,145 @@
+"""A run specification becomes live objects: the one file that knows all packages."""
+
+import importlib
+import importlib.util
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from kdbench.data.augment import Augment
+from kdbench.data.dataset import Prepared
+from kdbench.data.resident import Resident
+from kdbench.engine.precision import Precision
+from kdbench.engine.seeds import derive, seeded
+from kdbench.errors import BadValue, DamagedData
+from kdbench.models.stages import Features, StagedNetwork
+from kdbench.plan.recipe import Recipe
+
+
+def find_class(entry: Mapping[str, Any]) -> type[Any]:
+    """The class that a component of a run specification names.
+
+    Raises:
+        BadValue: a plug-in without that class.
+    """
+    module = entry["module"]
+    if module.endswith(".py"):
+        spec = importlib.util.spec_from_file_location(Path(module).stem, module)
+        if spec is None or spec.loader is None:
+            raise BadValue("plugins", module, "a Python file")
+        loaded = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(loaded)
+    else:
+        loaded = importlib.import_module(module)
+    if not hasattr(loaded, entry["class"]):
+        raise BadValue(module, f"no class {entry['class']!r}", "the class of the declaration")
+    return getattr(loaded, entry["class"])  # type: ignore[no-any-return]
+
+
+def make_network(
+    entry: Mapping[str, Any], data: Prepared, seed: int, precision: Precision
+) -> StagedNetwork:
+    """A network for a data set's images and classes, initialised from its own seed."""
+    with seeded(seed, "network", entry["name"]):
+        network = find_class(entry)(
+            **entry["parameters"], classes=len(data.classes), image=data.image
+        )
+    placed: StagedNetwork = precision.place(network)  # type: ignore[assignment]
+    return placed
+
+
+def load_weights(network: nn.Module, file: Path) -> None:
+    """Fill a network from a safetensors file.
+
+    Raises:
+        DamagedData: the file is unreadable or belongs to another network.
+    """
+    try:
+        network.load_state_dict(load_file(file))
+    except (SafetensorError, RuntimeError, OSError) as error:
+        first = " ".join(str(error).split())[:200]
+        advice = "delete its folder; the next run pulls or rebuilds it"
+        raise DamagedData(file, first, "the network's weights", advice) from None
+
+
+class Teacher:
+    """A trained network that only looks: no graph, no change, once a batch.
+
+    Args:
+        network: the trained network.
+        mode: "eval" for running statistics, "batch" for each batch's own.
+    """
+
+    def __init__(self, network: StagedNetwork, mode: str) -> None:
+        if mode not in ("eval", "batch"):
+            raise BadValue("teacher_bn", mode, "'eval' or 'batch'")
+        self.network = network.requires_grad_(False)
+        self.network.train(mode == "batch")
+        for module in self.network.modules():
+            if isinstance(module, nn.BatchNorm2d) and mode == "batch":
+                module.track_running_stats = False  # its own statistics stay as trained
+
+    @torch.no_grad()
+    def read(self, images: Tensor) -> Features:
+        """Features of a batch."""
+        return self.network.read(images)
+
+
+def make_loss(
+    entry: Mapping[str, Any],
+    student: StagedNetwork,
+    teacher: StagedNetwork | None,
+    seed: int,
+    precision: Precision,
+    **extra: Any,
+) -> tuple[nn.Module, float]:
+    """A distillation loss with its connectors, and the weight of the task's cross-entropy."""
+    parameters = dict(entry["parameters"])
+    task_weight = float(parameters.pop("task_weight", 1.0))
+    with seeded(seed, "loss", entry["name"]):
+        loss = find_class(entry)(student, teacher, **parameters, **extra)
+    return precision.place(loss), task_weight
+
+
+def make_loader(
+    data: Prepared,
+    split: str,
+    recipe: Recipe,
+    seed: int,
+    precision: Precision,
+    *,
+    index: Any = None,
+    purpose: str = "train",
+) -> Resident:
+    """A loader of one split, or of some positions in it, as the recipe says."""
+    training = purpose != "test"
+    return Resident(
+        data.images(split),
+        data.labels(split),
+        batch=recipe.batch,
+        augment=Augment.parse(recipe.augment) if training else Augment.parse("none"),
+        mean=recipe.mean or data.mean,
+        std=recipe.std or data.std,
+        seed=derive(seed, purpose),
+        device=precision.device,
+        memory_format=precision.memory_format,
+        steps_per_epoch=recipe.steps_per_epoch if training else None,
+        index=index,
+    )
+
+
+def make_sgd(recipe: Recipe, *modules: nn.Module) -> torch.optim.SGD:
+    """The recipe's optimiser over all parameters of the modules."""
+    parameters = [p for module in modules for p in module.parameters() if p.requires_grad]
+    return torch.optim.SGD(
+        parameters,
+        lr=recipe.lr,
+        momentum=recipe.momentum,
+        nesterov=recipe.nesterov,
+        weight_decay=recipe.weight_decay,
+    )

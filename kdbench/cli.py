@@ -1,0 +1,188 @@
+"""The command line: parse, call one function, print. Heavy imports wait for the command."""
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from kdbench.console import fail, say, start_bar
+from kdbench.errors import BadValue, UserError
+
+app = typer.Typer(
+    help="Regenerate the tables and figures of papers that search how to distil knowledge. Run it "
+    "in a project folder, beside params.yaml.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+data_app = typer.Typer(help="Prepare data sets and check them.", no_args_is_help=True)
+app.add_typer(data_app, name="data")
+
+Scale = Annotated[
+    str | None, typer.Option(help="smoke, lite or paper; by default that of params.yaml.")
+]
+Override = Annotated[
+    str | None,
+    typer.Option(metavar="JSON", help="Replaces top-level keys of params.yaml, for this call."),
+]
+Minutes = Annotated[
+    float | None,
+    typer.Option(min=0, help="Stop with a checkpoint after so long; run again to continue."),
+]
+
+
+def _graph(scale: str | None, override: str | None) -> Any:
+    from kdbench.plan.graph import load_graph
+
+    try:
+        overrides = json.loads(override) if override else {}
+    except ValueError as error:
+        raise BadValue("--override", override, "a JSON object", str(error)) from None
+    if scale:
+        overrides["scale"] = scale
+    return load_graph(Path(), overrides)
+
+
+def _options(max_minutes: float | None) -> Any:
+    from kdbench.run import Options
+
+    seconds = float(os.environ.get("KDBENCH_CHECKPOINT_SECONDS", "60"))
+    return Options(max_minutes, seconds, say, start_bar)
+
+
+@data_app.command("prepare")
+def data_prepare(
+    name: Annotated[str, typer.Argument(help="The data set, for instance cifar100.")],
+    source: Annotated[
+        Path | None,
+        typer.Option(help="Archive, extracted folder, class folders or folder of zip shards."),
+    ] = None,
+) -> None:
+    """Prepare a data set from a local source, or from its official archive (downloaded).
+
+    The result lies in data/NAME and is the same whatever the source.
+
+    Example: kdbench data prepare cifar100 --source ~/Downloads/cifar-100-python.tar.gz
+    """
+    from kdbench.phases.data import stored
+    from kdbench.plan.paths import Paths
+
+    data = stored(Paths().data, name, source)
+    counts = ", ".join(f"{len(data.labels(split))} {split}" for split in data.splits)
+    say(f"{name}: {counts} images, {len(data.classes)} classes, fingerprint {data.fingerprint}")
+
+
+@data_app.command("verify")
+def data_verify(name: Annotated[str, typer.Argument(help="The data set.")]) -> None:
+    """Compute a prepared data set's fingerprint anew and compare.
+
+    Example: kdbench data verify cifar100
+    """
+    from kdbench.data.dataset import verify
+    from kdbench.plan.paths import Paths
+
+    say(f"{name}: whole, fingerprint {verify(Paths().data / name)}")
+
+
+@app.command()
+def run(
+    name: Annotated[str, typer.Argument(help="A run's digest (or its beginning), or its cell.")],
+    scale: Scale = None,
+    override: Override = None,
+    max_minutes: Minutes = None,
+) -> None:
+    """Do one run and what it needs, also without Snakemake; continues from a checkpoint.
+
+    Example: kdbench run wrn-40-2_wrn-16-2_kd_s0 --scale smoke
+    """
+    from kdbench.plan.paths import Paths
+    from kdbench.run import run as do
+
+    do(_graph(scale, override).run(name), Paths(), _options(max_minutes))
+
+
+@app.command()
+def restore(
+    name: Annotated[str, typer.Argument(help="A run's digest or cell.")],
+    scale: Scale = None,
+    override: Override = None,
+    max_minutes: Minutes = None,
+) -> None:
+    """Bring back a finished run's heavy files: from the DVC remote, or by doing the run again.
+
+    Example: kdbench restore wrn-40-2 --scale lite
+    """
+    from kdbench.engine.stopping import Stopper
+    from kdbench.plan.paths import Paths
+    from kdbench.run import provide
+
+    options = _options(max_minutes)
+    seconds = None if max_minutes is None else 60 * max_minutes
+    stopper = Stopper(seconds, options.checkpoint_seconds)
+    stopper.catch_sigterm()
+    provide(_graph(scale, override).run(name), Paths(), options, stopper)
+
+
+@app.command()
+def build(
+    phase: Annotated[
+        str, typer.Argument(help="data, teacher, search, student, evaluation, report")
+    ],
+    dataset: Annotated[str, typer.Argument(help="The data set, for instance cifar100.")],
+    scale: Scale = None,
+    override: Override = None,
+    cores: Annotated[int | None, typer.Option(help="CPU cores; by default all.")] = None,
+) -> None:
+    """Build all runs of one phase on one data set with Snakemake: what a DVC stage calls.
+
+    Example: kdbench build teacher cifar100
+    """
+    from kdbench.plan.paths import Paths
+    from kdbench.workflow import build_stage
+
+    raise typer.Exit(build_stage(_graph(scale, override), Paths(), phase, dataset, cores))
+
+
+@app.command()
+def status(
+    scale: Scale = None,
+    override: Override = None,
+    runs: Annotated[bool, typer.Option("--runs", help="List every run.")] = False,
+) -> None:
+    """Say what exists and what is missing, per exhibit.
+
+    Example: kdbench status --scale lite --runs
+    """
+    from kdbench.plan.paths import Paths
+    from kdbench.status import describe, list_runs
+
+    graph = _graph(scale, override)
+    for line in list_runs(graph, Paths()) if runs else describe(graph, Paths()):
+        say(line)
+
+
+@app.command()
+def report(scale: Scale = None, override: Override = None) -> None:
+    """Write the tables and figures from the records that exist.
+
+    Example: kdbench report --scale lite
+    """
+    from kdbench.plan.paths import Paths
+    from kdbench.workflow import write_report
+
+    say(str(write_report(_graph(scale, override), Paths())))
+
+
+def main() -> None:
+    """Entry point: user errors become one line and an exit code."""
+    try:
+        app()
+    except UserError as error:
+        sys.exit(fail(error))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,63 @@
+"""What people see: progress bars on a terminal, plain lines elsewhere, one line for an error."""
+
+import sys
+import time
+from collections.abc import Callable
+
+from kdbench.errors import UserError
+
+LINE_EVERY = 30.0  # seconds between two plain lines
+
+
+def say(text: str) -> None:
+    """Print one line at once, also into a file."""
+    print(text, flush=True)
+
+
+def start_bar(title: str, total: int, done: int) -> Callable[[], None]:
+    """Show a training's progress; returns what to call after every step."""
+    return _bar(title, total, done) if sys.stdout.isatty() else _lines(title, total, done)
+
+
+def _bar(title: str, total: int, done: int) -> Callable[[], None]:
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+
+    progress = Progress(
+        "{task.description}", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    )
+    task = progress.add_task(title, total=total, completed=done)
+    progress.start()
+    left = total - done
+
+    def tick() -> None:
+        nonlocal left
+        left -= 1
+        progress.advance(task)
+        if left <= 0:
+            progress.stop()
+
+    return tick
+
+
+def _lines(title: str, total: int, done: int) -> Callable[[], None]:
+    started = spoken = time.monotonic()
+    begun = done
+    if done:
+        say(f"{title}: continues at step {done} of {total}")
+
+    def tick() -> None:
+        nonlocal done, spoken
+        done += 1
+        now = time.monotonic()
+        if now - spoken >= LINE_EVERY:
+            spoken = now
+            left = (now - started) / (done - begun) * (total - done)
+            say(f"{title}: step {done} of {total}, {left / 60:.1f} min left")
+
+    return tick
+
+
+def fail(error: UserError) -> int:
+    """Print an error as one line on standard error; returns the exit code."""
+    print(f"kdbench: {' '.join(str(error).split())}", file=sys.stderr, flush=True)
+    return error.exit_code

@@ -1,0 +1,19 @@
+"""What a loader hands to a training step."""
+
+from typing import NamedTuple
+
+from torch import Tensor
+
+
+class Batch(NamedTuple):
+    """Some images of one split, ready for a network.
+
+    Attributes:
+        images: (B, C, H, W) float32, normalised.
+        labels: (B,) int64.
+        index: (B,) int64, the images' positions in the prepared split.
+    """
+
+    images: Tensor
+    labels: Tensor
+    index: Tensor

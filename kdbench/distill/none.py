@@ -1,0 +1,20 @@
+"""A student that learns from the labels alone."""
+
+from torch import Tensor, nn
+
+from kdbench.data.batch import Batch
+from kdbench.engine.moment import Moment
+from kdbench.models.stages import Features, StagedNetwork
+
+
+class Nothing(nn.Module):
+    """No distillation: the baseline of every table."""
+
+    def __init__(self, student: StagedNetwork, teacher: StagedNetwork | None = None) -> None:
+        super().__init__()
+
+    def forward(
+        self, student: Features, teacher: Features | None, batch: Batch, moment: Moment
+    ) -> dict[str, Tensor]:
+        """No terms; the task's cross-entropy is all there is."""
+        return {}

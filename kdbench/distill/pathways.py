@@ -1,0 +1,182 @@
+"""DistPro's pathways: every chosen pair of stages, seen through every candidate transform."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from kdbench.data.batch import Batch
+from kdbench.distill.hcl import hcl
+from kdbench.distill.scheme import Scheme
+from kdbench.distill.transforms import TRANSFORMS, transform
+from kdbench.engine.moment import Moment
+from kdbench.errors import BadValue, UnknownName
+from kdbench.models.stages import Features, StagedNetwork
+
+CONNECTIONS = ("all", "downward")
+WEIGHTS = ("equal", "last", "process")
+FACTORS = ("none", "release")
+
+Pathway = tuple[int, int, str]  # teacher stage, student stage, transform
+
+
+def chosen(
+    student: int,
+    teacher: int,
+    *,
+    connections: str = "all",
+    stem: bool = False,
+    transforms: Sequence[str] = tuple(TRANSFORMS),
+) -> list[Pathway]:
+    """The pathways between two networks, from nothing but their numbers of stages.
+
+    Args:
+        student: number of the student's stages, the stem included.
+        teacher: number of the teacher's stages, the stem included.
+        connections: "all", or "downward" for student stages at or below the teacher's, which is
+            ReviewKD's direction and the release's rule.
+        stem: whether stage 0 takes part; it does in the release and does not in the paper.
+        transforms: names of the blocks, see `kdbench.distill.transforms`.
+
+    Returns:
+        (teacher stage, student stage, transform) in this order of significance: 27 between two
+        networks of three stages and a stem; 10 with "downward", the stem and one transform.
+
+    Raises:
+        UnknownName: an option has no such value.
+        BadValue: there is no transform, or one is named twice.
+    """
+    if connections not in CONNECTIONS:
+        raise UnknownName("choice", connections, CONNECTIONS, where="pathways, connections")
+    if not transforms or len(set(transforms)) < len(transforms):
+        raise BadValue("pathways, transforms", list(transforms), "at least one, none twice")
+    first = 0 if stem else 1
+    return [
+        (theirs, ours, kind)
+        for theirs in range(first, teacher)
+        for ours in range(first, student)
+        for kind in transforms
+        if connections == "all" or ours >= theirs
+    ]
+
+
+def spell(pathway: Pathway) -> str:
+    """The name of a pathway.
+
+    >>> spell((1, 3, "complex"))
+    't1-s3-complex'
+    """
+    theirs, ours, kind = pathway
+    return f"t{theirs}-s{ours}-{kind}"
+
+
+class Pathways(nn.Module):
+    """Distances between teacher maps and transformed student maps, weighted along the training.
+
+    Both networks give the maps before the last ReLU (`pre`). The distance is `hcl`.
+
+    Args:
+        student: gives the shapes of the student's stages.
+        teacher: gives the shapes of the teacher's stages.
+        scheme: what a search found; not looked at by "equal".
+        weights: "equal" is 1 / n for each of n pathways; "last" is the last row of the scheme at
+            every step; "process" is the scheme stretched over the training, its first row at the
+            first step and its last row at the last, linear in between.
+        connections: see `chosen`.
+        stem: see `chosen`.
+        transforms: see `chosen`.
+        factor: "none" takes the weights as they are, as the paper says; "release" multiplies them
+            by n times `kd_weight`, as the released code does in its retraining, of which the
+            paper does not speak.
+        kd_weight: see `factor`.
+        drop: leave out, without computing them, the pathways whose alpha is at or below `tau`.
+            The weights of the others stay as they are: the paper does not say that they are
+            normalised anew. "equal" has no alphas and never drops.
+        tau: see `drop`.
+
+    Raises:
+        UnknownName: an option has no such value.
+        BadValue: the scheme is missing or belongs to other pathways.
+
+    Source: Deng et al., DistPro, ECCV 2022, sections 3.2 to 3.4.
+    """
+
+    def __init__(
+        self,
+        student: StagedNetwork,
+        teacher: StagedNetwork,
+        *,
+        scheme: Scheme | None = None,
+        weights: str = "equal",
+        connections: str = "all",
+        stem: bool = False,
+        transforms: Sequence[str] = tuple(TRANSFORMS),
+        factor: str = "none",
+        kd_weight: float = 1.0,
+        drop: bool = True,
+        tau: float = 0.5,
+    ) -> None:
+        super().__init__()
+        for key, value, known in (("weights", weights, WEIGHTS), ("factor", factor, FACTORS)):
+            if value not in known:
+                raise UnknownName("choice", value, known, where=f"pathways, {key}")
+        ours, theirs = student.stages, teacher.stages
+        options = {"connections": connections, "stem": stem, "transforms": transforms}
+        self.pathways = chosen(len(ours), len(theirs), **options)
+        self.names = tuple(spell(pathway) for pathway in self.pathways)
+        self.transforms = nn.ModuleList(
+            transform(k, ours[j], theirs[i]) for i, j, k in self.pathways
+        )
+        self.rule, self.tau, self.drop = weights, tau, drop
+        self.factor = 1.0 if factor == "none" else len(self.pathways) * kd_weight
+        if weights != "equal":
+            if scheme is None:
+                raise BadValue("pathways, scheme", None, "what a search found", "run the search")
+            scheme.expect(self.names)
+        self.scheme = scheme
+
+    def losses(
+        self, student: Features, teacher: Features, active: Sequence[int] | None = None
+    ) -> Tensor:
+        """Unweighted loss of each pathway.
+
+        Args:
+            student: features with a graph.
+            teacher: features without a graph.
+            active: positions of the pathways to compute; None for all n. Transforms of the others
+                are not called.
+
+        Returns:
+            (n,), or (len(active),) in the order of `active`, which must not be empty.
+        """
+        found = []
+        for index in range(len(self.pathways)) if active is None else active:
+            theirs, ours, _ = self.pathways[index]
+            seen = self.transforms[index](student.pre[ours])
+            found.append(hcl(seen, teacher.pre[theirs]))
+        return torch.stack(found)
+
+    def at(self, moment: Moment) -> tuple[list[int], Tensor]:
+        """The pathways that count at a step, and their weights; worked out on the CPU.
+
+        Returns:
+            Positions of the k pathways that are not dropped, and (k,) float64 weights.
+        """
+        n = len(self.pathways)
+        if self.rule == "equal" or self.scheme is None:
+            return list(range(n)), torch.full((n,), self.factor / n, dtype=torch.float64)
+        position = 1.0 if self.rule == "last" else moment.step / max(1, moment.steps - 1)
+        weights, alphas = self.scheme.at(position)
+        kept = [k for k, alpha in enumerate(alphas.tolist()) if not self.drop or alpha > self.tau]
+        return kept, self.factor * weights[kept]
+
+    def forward(
+        self, student: Features, teacher: Features, batch: Batch, moment: Moment
+    ) -> dict[str, Tensor]:
+        """One term, {"pathways": scalar}; a constant 0 when every pathway is dropped."""
+        kept, weights = self.at(moment)
+        if not kept:
+            return {"pathways": student.logits.new_zeros(())}
+        losses = self.losses(student, teacher, kept)
+        # Not blocking: the step never waits for the device.
+        return {"pathways": weights.to(losses.dtype).to(losses.device, non_blocking=True) @ losses}

@@ -1,0 +1,135 @@
+"""ReviewKD: each teacher stage is compared with a review of the student's deeper stages."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from kdbench.data.batch import Batch
+from kdbench.distill.hcl import hcl
+from kdbench.engine.moment import Moment
+from kdbench.models.stages import Features, StagedNetwork
+
+WIDEST = 512  # most channels of the fused maps
+
+
+class ABF(nn.Module):
+    """Attention-based fusion of one student stage with what came from the deeper stages.
+
+    Args:
+        channels: of the student's map.
+        middle: of the fused map.
+        target: of the teacher's map.
+        fuse: whether a deeper stage exists.
+
+    Source: Chen et al., CVPR 2021, section 3.3; layers and initialisation of its code.
+    """
+
+    def __init__(self, channels: int, middle: int, target: int, *, fuse: bool) -> None:
+        super().__init__()
+        self.enter = nn.Sequential(
+            nn.Conv2d(channels, middle, 1, bias=False), nn.BatchNorm2d(middle)
+        )
+        self.leave = nn.Sequential(
+            nn.Conv2d(middle, target, 3, padding=1, bias=False), nn.BatchNorm2d(target)
+        )
+        self.attention = nn.Conv2d(2 * middle, 2, 1) if fuse else None
+        for layer in (self.enter[0], self.leave[0]):
+            nn.init.kaiming_uniform_(layer.weight, a=1)
+
+    def forward(
+        self, maps: Tensor, deeper: Tensor | None, size: tuple[int, int]
+    ) -> tuple[Tensor, Tensor]:
+        """Fuse one stage.
+
+        Args:
+            maps: (B, channels, H, W) of the student.
+            deeper: (B, middle, h, w) handed on by the next deeper stage; None at the deepest.
+            size: (H_t, W_t) of the teacher's map.
+
+        Returns:
+            (B, target, H_t, W_t) to compare with the teacher, and (B, middle, H_t, W_t) to hand on
+            to the next shallower stage.
+        """
+        fused = self.enter(maps)
+        if self.attention is not None and deeper is not None:
+            deeper = F.interpolate(deeper, fused.shape[-2:], mode="nearest")
+            share = self.attention(torch.cat([fused, deeper], dim=1)).sigmoid()
+            fused = fused * share[:, :1] + deeper * share[:, 1:]
+        if fused.shape[-2:] != torch.Size(size):
+            fused = F.interpolate(fused, size, mode="nearest")
+        return self.leave(fused), fused
+
+
+def warmup(moment: Moment, epochs: int, of: int) -> float:
+    """Share of the full weight: a staircase in epochs, 0 during the first and 1 from `epochs` on.
+
+    Args:
+        moment: where the training stands.
+        epochs: length of the published warm-up.
+        of: length of the published training; a shorter training warms up in proportion.
+
+    >>> warmup(Moment(step=500, steps=24000, epoch=5, epochs=240), epochs=20, of=240)
+    0.25
+    """
+    if epochs == 0:
+        return 1.0
+    return min(1.0, moment.epoch * of / (epochs * moment.epochs))
+
+
+class ReviewKD(nn.Module):
+    """HCL between reviewed student stages and teacher stages, from the pooled vector up to stage 1.
+
+    The student gives what its stages hand on (`out`), the teacher the maps before the last ReLU
+    (`pre`); the stem is left out and the pooled vector is one more stage, of size 1 x 1. Where the
+    networks have different numbers of stages, they are matched from the deep end.
+
+    Args:
+        student: gives the widths of the student's stages.
+        teacher: gives the widths of the teacher's stages.
+        weight: factor of the summed HCL.
+        warmup_epochs: see `warmup`; 0 switches it off.
+        warmup_of: see `warmup`.
+
+    Source: Chen et al., Distilling Knowledge via Knowledge Review, CVPR 2021, and its code for
+    CIFAR-100.
+    """
+
+    def __init__(
+        self,
+        student: StagedNetwork,
+        teacher: StagedNetwork,
+        *,
+        weight: float = 1.0,
+        warmup_epochs: int = 20,
+        warmup_of: int = 240,
+    ) -> None:
+        super().__init__()
+        self.weight = weight
+        self.warmup_epochs = warmup_epochs
+        self.warmup_of = warmup_of
+        ours = [*(stage.channels for stage in student.stages[1:]), student.pooled_width]
+        theirs = [*(stage.channels for stage in teacher.stages[1:]), teacher.pooled_width]
+        self.levels = min(len(ours), len(theirs))
+        middle = min(WIDEST, ours[-1])
+        pairs = list(zip(ours[-self.levels :], theirs[-self.levels :], strict=True))
+        self.fusions = nn.ModuleList(
+            ABF(channels, middle, target, fuse=level < self.levels - 1)
+            for level, (channels, target) in enumerate(pairs)
+        )
+
+    def losses(self, student: Features, teacher: Features) -> Tensor:
+        """HCL of every level, (levels,), from stage 1 to the pooled vector; unweighted."""
+        ours = [*student.out[1:], student.pooled[:, :, None, None]][-self.levels :]
+        theirs = [*teacher.pre[1:], teacher.pooled[:, :, None, None]][-self.levels :]
+        found, deeper = [], None
+        for fusion, maps, target in reversed(list(zip(self.fusions, ours, theirs, strict=True))):
+            seen, deeper = fusion(maps, deeper, tuple(target.shape[-2:]))
+            found.append(hcl(seen, target))
+        return torch.stack(found[::-1])
+
+    def forward(
+        self, student: Features, teacher: Features, batch: Batch, moment: Moment
+    ) -> dict[str, Tensor]:
+        """One term, {"reviewkd": scalar}: exactly 0 during the first epoch of a warm-up."""
+        scale = self.weight * warmup(moment, self.warmup_epochs, self.warmup_of)
+        return {"reviewkd": scale * self.losses(student, teacher).sum()}

@@ -1,0 +1,60 @@
+"""Which device a job computes on; each local GPU is given to one job at a time."""
+
+import fcntl
+import os
+import tempfile
+from pathlib import Path
+from typing import IO
+
+import torch
+
+from kdbench.errors import BadValue
+
+_held: list[IO[str]] = []
+
+
+def choose_device() -> torch.device:
+    """The device of this process: KDBENCH_DEVICE, else a free local GPU, else the CPU.
+
+    Snakemake only counts GPUs. A lock file a device gives each job its own; the kernel frees it
+    when the process ends, also on SIGKILL. Under Slurm the scheduler's choice is left alone.
+
+    Raises:
+        BadValue: KDBENCH_DEVICE names no device of this machine.
+    """
+    wanted = os.environ.get("KDBENCH_DEVICE", "")
+    if wanted:
+        return _named(wanted)
+    count = torch.cuda.device_count()
+    if count == 0:
+        return torch.device("cpu")
+    if "SLURM_JOB_ID" in os.environ:
+        return torch.device("cuda", 0)
+    return torch.device("cuda", claim_slot(count, Path(tempfile.gettempdir())))
+
+
+def claim_slot(count: int, folder: Path) -> int:
+    """Lock one of `count` slots for the life of this process; waits where all are taken."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES", "all").replace(",", "-")
+    files = [(folder / f"kdbench-gpu-{visible}-{slot}.lock").open("a") for slot in range(count)]
+    for slot, file in enumerate(files):
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            continue
+        _held.append(file)
+        return slot
+    slot = os.getpid() % count
+    fcntl.flock(files[slot], fcntl.LOCK_EX)
+    _held.append(files[slot])
+    return slot
+
+
+def _named(wanted: str) -> torch.device:
+    try:
+        device = torch.device(wanted)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        first = str(error).splitlines()[0]
+        raise BadValue("KDBENCH_DEVICE", wanted, "a device of this machine", first) from None
+    return device

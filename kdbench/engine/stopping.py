@@ -1,0 +1,45 @@
+"""When a job must stop before its end: a time limit, or a scheduler's SIGTERM."""
+
+import signal
+import time
+from dataclasses import dataclass, field
+from types import FrameType
+
+
+@dataclass
+class Stopper:
+    """Says between two steps whether to stop, and whether a checkpoint is due.
+
+    Attributes:
+        max_seconds: time limit from the object's creation; None for no limit.
+        checkpoint_seconds: time between two checkpoints.
+    """
+
+    max_seconds: float | None = None
+    checkpoint_seconds: float = 60.0
+    reason: str = ""
+    started: float = field(default_factory=time.monotonic)
+    saved: float = field(default_factory=time.monotonic)
+
+    def catch_sigterm(self) -> None:
+        """Turn SIGTERM and SIGINT into a request to stop at the next step."""
+
+        def remember(number: int, frame: FrameType | None) -> None:
+            self.reason = signal.Signals(number).name
+
+        signal.signal(signal.SIGTERM, remember)
+        signal.signal(signal.SIGINT, remember)
+
+    def must_stop(self) -> bool:
+        """Whether the job must end now; `reason` says why."""
+        if self.max_seconds is not None and time.monotonic() - self.started > self.max_seconds:
+            self.reason = self.reason or f"time limit of {self.max_seconds / 60:g} minutes"
+        return bool(self.reason)
+
+    def checkpoint_due(self) -> bool:
+        """Whether so much time has passed since the last checkpoint."""
+        return time.monotonic() - self.saved >= self.checkpoint_seconds
+
+    def checkpoint_done(self) -> None:
+        """Remember the time of a checkpoint."""
+        self.saved = time.monotonic()

@@ -1,0 +1,71 @@
+"""How well a network classifies: accuracy and calibration on a whole split."""
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor
+
+from kdbench.data.batch import Batch
+from kdbench.engine.precision import Precision
+from kdbench.models.stages import StagedNetwork
+
+BINS = 15
+
+
+def accuracy(logits: Tensor, labels: Tensor, k: int = 1) -> float:
+    """Share of rows, in percent, whose label is among the k largest logits.
+
+    Args:
+        logits: (N, classes).
+        labels: (N,) integers.
+        k: at most the number of classes is looked at.
+    """
+    top = logits.topk(min(k, logits.shape[1]), dim=1).indices
+    hits = (top == labels[:, None]).any(dim=1)
+    return 100 * float(hits.double().mean())
+
+
+def calibration_error(logits: Tensor, labels: Tensor, bins: int = BINS) -> float:
+    """Expected calibration error in percent, over bins of equal width of the confidence.
+
+    Args:
+        logits: (N, classes).
+        labels: (N,) integers.
+        bins: number of bins over (0, 1].
+
+    Source: Guo et al., ICML 2017, Eq. 3, with 15 bins.
+    """
+    confidence, guess = logits.double().softmax(1).max(1)
+    hit = (guess == labels).double()
+    place = (confidence * bins).ceil().long().clamp(1, bins) - 1
+    gaps = torch.zeros(bins, dtype=torch.float64, device=logits.device)
+    gaps.index_add_(0, place, hit - confidence)
+    return 100 * float(gaps.abs().sum() / len(labels))
+
+
+@torch.inference_mode()
+def predict(
+    network: StagedNetwork, batches: Iterable[Batch], precision: Precision
+) -> tuple[Tensor, Tensor]:
+    """Logits (N, classes) in float32 and labels (N,) of all batches; train mode is put back."""
+    training = network.training
+    network.eval()
+    logits, labels = [], []
+    for batch in batches:
+        with precision.autocast():
+            logits.append(network(batch.images).float())
+        labels.append(batch.labels)
+    network.train(training)
+    return torch.cat(logits), torch.cat(labels)
+
+
+def classify(
+    network: StagedNetwork, batches: Iterable[Batch], precision: Precision
+) -> dict[str, float]:
+    """Top-1 and top-5 accuracy and calibration error, all in percent."""
+    logits, labels = predict(network, batches, precision)
+    return {
+        "top1": accuracy(logits, labels),
+        "top5": accuracy(logits, labels, 5),
+        "ece": calibration_error(logits, labels),
+    }

@@ -1,0 +1,71 @@
+"""Pieces that several families share."""
+
+from torch import Tensor, nn
+
+from kdbench.errors import BadValue
+
+
+def conv(inputs: int, outputs: int, kernel: int, *, stride: int = 1, groups: int = 1) -> nn.Conv2d:
+    """Convolution without bias, padded so that stride 1 keeps (H, W); `kernel` is odd."""
+    return nn.Conv2d(
+        inputs, outputs, kernel, stride=stride, padding=kernel // 2, groups=groups, bias=False
+    )
+
+
+class ConvNorm(nn.Module):
+    """Convolution and batch norm: (B, inputs, H, W) -> (B, outputs, H / stride, W / stride)."""
+
+    def __init__(
+        self, inputs: int, outputs: int, kernel: int, *, stride: int = 1, groups: int = 1
+    ) -> None:
+        super().__init__()
+        self.conv = conv(inputs, outputs, kernel, stride=stride, groups=groups)
+        self.norm = nn.BatchNorm2d(outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalised map; no activation follows."""
+        return self.norm(self.conv(x))
+
+
+def channel_shuffle(x: Tensor, groups: int) -> Tensor:
+    """Deal the channels of (B, C, H, W) out to the next layer's groups, one from each in turn.
+
+    >>> import torch
+    >>> channel_shuffle(torch.arange(6).reshape(1, 6, 1, 1), groups=2).flatten().tolist()
+    [0, 3, 1, 4, 2, 5]
+
+    Source: Zhang et al., CVPR 2018, figure 1.
+    """
+    return x.unflatten(1, (groups, -1)).transpose(1, 2).flatten(1, 2)
+
+
+def init_fan_out(network: nn.Module) -> None:
+    """Draw every convolution anew from N(0, 2 / (k² · outputs)), with torch's global generator.
+
+    Source: He et al., ICCV 2015, eq. 14 (the backward case).
+    """
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+
+
+def blocks_per_stage(family: str, depth: int, besides: int) -> int:
+    """How many two-convolution blocks each of three stages has.
+
+    Args:
+        family: name for the error message.
+        depth: layers with weights, shortcuts apart.
+        besides: how many of these lie outside the blocks.
+
+    Raises:
+        BadValue: the depth is not 6n + besides with n >= 1.
+
+    >>> blocks_per_stage("ResNet", 20, besides=2)
+    3
+    """
+    blocks, rest = divmod(depth - besides, 6)
+    if rest or blocks < 1:
+        nearest = 6 * max(1, round((depth - besides) / 6)) + besides
+        expected = f"6n + {besides} with n >= 1"
+        raise BadValue(f"depth of a {family}", depth, expected, f"the nearest is {nearest}")
+    return blocks

@@ -1,0 +1,112 @@
+"""The three ways in which a stage of a convolutional network ends."""
+
+from typing import NamedTuple
+
+from torch import Tensor, nn
+from torch.nn.functional import relu
+
+from kdbench.models.blocks import ConvNorm
+
+
+class StageMaps(NamedTuple):
+    """What one stage shows; each map is (B, C, H, W).
+
+    Attributes:
+        pre: before the stage's last ReLU.
+        post: after it; the next stage computes with this one.
+        out: the stage's feature in the field's sense (see `Features`).
+        blocks: the output of every block, or nothing when it was not asked for.
+    """
+
+    pre: Tensor
+    post: Tensor
+    out: Tensor
+    blocks: list[Tensor]
+
+
+class Segment(nn.Module):
+    """A stage: blocks in a row and an ending. Subclasses say which.
+
+    Args:
+        blocks: modules from map to map, in order; at least one.
+    """
+
+    def __init__(self, *blocks: nn.Module) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList(blocks)
+
+    def forward(self, x: Tensor, keep: bool = False) -> StageMaps:
+        """Run the stage on the previous stage's `post`, keeping the blocks' outputs if asked."""
+        raise NotImplementedError
+
+    def activate(self, pre: Tensor) -> Tensor:
+        """What stands between the stage's `pre` and its `post`."""
+        return relu(pre)
+
+    @property
+    def last_norm(self) -> nn.BatchNorm2d | None:
+        """The batch norm whose output is `pre`, or None."""
+        return None
+
+
+class Activated(Segment):
+    """A ReLU follows every block, so that the last block's output is `pre` (ResNet)."""
+
+    def forward(self, x: Tensor, keep: bool = False) -> StageMaps:
+        """See `Segment`."""
+        blocks = []
+        for block in self.blocks:
+            pre = block(x)
+            x = self.activate(pre)
+            if keep:
+                blocks.append(pre)
+        return StageMaps(pre, x, x, blocks)
+
+    @property
+    def last_norm(self) -> nn.BatchNorm2d | None:
+        """The norm of a last block that is a convolution and a norm; None after a sum."""
+        last = self.blocks[-1]
+        return last.norm if isinstance(last, ConvNorm) else None
+
+
+class PreActivated(Segment):
+    """Raw sums run through all blocks; a norm and a ReLU end the stage (Wide ResNet).
+
+    The norm is the one that other code bases count as the first of the next stage. Here it ends
+    this one, so that `pre` comes from the one place where the norm really runs.
+    """
+
+    def __init__(self, *blocks: nn.Module, norm: nn.BatchNorm2d) -> None:
+        super().__init__(*blocks)
+        self.norm = norm
+
+    def forward(self, x: Tensor, keep: bool = False) -> StageMaps:
+        """See `Segment`."""
+        blocks = []
+        for block in self.blocks:
+            x = block(x)
+            if keep:
+                blocks.append(x)
+        pre = self.norm(x)
+        return StageMaps(pre, self.activate(pre), x, blocks)
+
+    @property
+    def last_norm(self) -> nn.BatchNorm2d:
+        """The norm that ends the stage."""
+        return self.norm
+
+
+class Bare(Segment):
+    """One block and nothing after it: neither norm nor ReLU (the stem of Wide ResNet)."""
+
+    def __init__(self, block: nn.Module) -> None:
+        super().__init__(block)
+
+    def forward(self, x: Tensor, keep: bool = False) -> StageMaps:
+        """See `Segment`."""
+        x = self.blocks[0](x)
+        return StageMaps(x, x, x, [x] if keep else [])
+
+    def activate(self, pre: Tensor) -> Tensor:
+        """Nothing: the map as it is."""
+        return pre

@@ -1,0 +1,82 @@
+"""ShuffleNet v2: half of the channels pass each unit untouched."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import relu
+
+from kdbench.models.blocks import ConvNorm, channel_shuffle
+from kdbench.models.segments import Activated
+from kdbench.models.stages import StagedNetwork
+
+
+class SplitUnit(nn.Module):
+    """Half of the channels pass, the other half is convolved; then both are shuffled together.
+
+    The half that passes is the output of a ReLU, so one ReLU after the shuffle, which the caller
+    applies to everything, changes the convolved half only.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        half = channels // 2
+        self.first = ConvNorm(half, half, 1)
+        self.spread = ConvNorm(half, half, 3, groups=half)
+        self.second = ConvNorm(half, half, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W), already rectified -> (B, C, H, W)."""
+        passing, other = x.chunk(2, 1)
+        branch = self.second(self.spread(relu(self.first(other))))
+        return channel_shuffle(torch.cat([passing, branch], 1), 2)
+
+
+class DownUnit(nn.Module):
+    """Two branches that see all channels and halve the size, shuffled before their last ReLU."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        half = outputs // 2
+        self.left = nn.Sequential(
+            ConvNorm(inputs, inputs, 3, stride=2, groups=inputs), ConvNorm(inputs, half, 1)
+        )
+        self.right = nn.Sequential(
+            ConvNorm(inputs, half, 1),
+            nn.ReLU(),
+            ConvNorm(half, half, 3, stride=2, groups=half),
+            ConvNorm(half, half, 1),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, inputs, H, W), already rectified -> (B, outputs, H / 2, W / 2)."""
+        return channel_shuffle(torch.cat([self.left(x), self.right(x)], 1), 2)
+
+
+class ShuffleNetV2(StagedNetwork):
+    """ShuffleNet v2 1× with a 1×1 stem that keeps the size; 32×32 images end as 4×4 maps.
+
+    The paper's stem, a 3×3 convolution of stride 2 and a max pooling, would leave 1×1 maps of a
+    32×32 image.
+
+    Args:
+        classes: number of logits.
+        image: (C, H, W).
+
+    Source: Ma et al., ECCV 2018, table 5, as changed for small images by Tian et al., ICLR 2020.
+    """
+
+    def __init__(self, *, classes: int = 100, image: Sequence[int] = (3, 32, 32)) -> None:
+        segments = [
+            Activated(ConvNorm(image[0], 24, 1)),
+            _stage(24, 116, split=3),
+            _stage(116, 232, split=7),
+            _stage(232, 464, split=3),
+        ]
+        neck = nn.Sequential(ConvNorm(464, 1024, 1), nn.ReLU())
+        super().__init__(segments, 1024, classes=classes, image=image, neck=neck)
+
+
+def _stage(inputs: int, outputs: int, split: int) -> Activated:
+    """One unit that halves the size, and as many that split as asked."""
+    return Activated(DownUnit(inputs, outputs), *(SplitUnit(outputs) for _ in range(split)))

@@ -1,0 +1,176 @@
+"""Networks cut into stages, which one forward pass can read out."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import chain
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from kdbench.models.segments import Segment, StageMaps
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A named place in a network and the shape of its maps for one image.
+
+    Attributes:
+        name: `stem`, `stage1`, `stage2`, ...
+        channels: number of channels of the stage's maps.
+        size: their (H, W) for the image size that the network was built for.
+    """
+
+    name: str
+    channels: int
+    size: tuple[int, int]
+
+
+@dataclass
+class Features:
+    """Everything that one forward pass shows. Lists go by stage; stage 0 is the stem.
+
+    Attributes:
+        logits: (B, classes).
+        pre: (B, C, H, W) before the stage's last ReLU.
+        post: the same after that ReLU.
+        out: what the field calls the stage's feature: `post` for most families, the raw residual
+            sum for pre-activation networks.
+        blocks: the (B, C, H, W) output of every block, before the ReLU (and the norm, in
+            pre-activation networks) that follows; the stem counts as one block.
+        pooled: (B, D), what the classifier sees.
+    """
+
+    logits: Tensor
+    pre: list[Tensor]
+    post: list[Tensor]
+    out: list[Tensor]
+    blocks: list[list[Tensor]]
+    pooled: Tensor
+
+
+class StagedNetwork(nn.Module):
+    """A network of stages, a global average pool and a linear classifier.
+
+    A family hands over its stages; everything else is the same for all. Nothing is kept on the
+    module during a forward pass and no hook is used, so that passes can be compiled, nested and
+    differentiated in forward mode. `torch.func.functional_call` reaches every kind of pass:
+
+        functional_call(network, weights, (images,), {"read": True})     # Features
+        functional_call(network, weights, (pre,), {"after": 2})          # as from_stage(2, pre)
+
+    Args:
+        segments: the stages in order, stem first.
+        width: D, the channels that reach the classifier.
+        classes: number of logits.
+        image: (C, H, W) for which `stages` states sizes. Passes accept other sizes too.
+        neck: module between the last stage and the pooling, if any.
+    """
+
+    def __init__(
+        self,
+        segments: Sequence[Segment],
+        width: int,
+        *,
+        classes: int,
+        image: Sequence[int],
+        neck: nn.Module | None = None,
+    ) -> None:
+        super().__init__()
+        names = ["stem", *(f"stage{i}" for i in range(1, len(segments)))]
+        self.trunk = nn.ModuleDict(dict(zip(names, segments, strict=True)))
+        self.neck = nn.Identity() if neck is None else neck
+        self.classifier = nn.Linear(width, classes)
+        self.image = tuple(image)
+
+    def forward(
+        self, x: Tensor, *, read: bool = False, after: int | None = None
+    ) -> Tensor | Features:
+        """Run the network once, on images or from the middle.
+
+        Args:
+            x: (B, C, H, W) images; with `after`, a map in the place of that stage's `pre`.
+            read: give all features instead of the logits (B, classes) alone.
+            after: stage whose last ReLU is the first thing to run.
+
+        Raises:
+            ValueError: both `read` and `after`; a part of the network has not all features.
+            IndexError: there is no such stage.
+        """
+        segments: list[Segment] = list(self.trunk.values())
+        if after is not None:
+            if read:
+                raise ValueError("only a whole pass can be read: give either read or after")
+            x = segments[after].activate(x)
+            segments = segments[after:][1:]
+        maps: list[StageMaps] = []
+        for segment in segments:
+            stage = segment(x, keep=read)
+            x = stage.post
+            if read:
+                maps.append(stage)
+        pooled = self.neck(x).mean((2, 3))
+        logits = self.classifier(pooled)
+        return _features(logits, maps, pooled) if read else logits
+
+    def read(self, x: Tensor) -> Features:
+        """Logits and all features of images (B, C, H, W), from one forward pass."""
+        return self(x, read=True)
+
+    def from_stage(self, i: int, x: Tensor) -> Tensor:
+        """Logits (B, classes) of the rest of the network, given a map for `pre[i]`.
+
+        Starts with the ReLU that ends stage i; no norm in front of it runs again.
+
+        Raises:
+            IndexError: there is no stage i.
+        """
+        return self(x, after=i)
+
+    def last_norm(self, i: int) -> nn.BatchNorm2d | None:
+        """The batch norm whose output is `pre[i]`, or None where `pre[i]` is no norm's output.
+
+        None at every stage that ends in a residual sum or a concatenation.
+
+        Raises:
+            IndexError: there is no stage i.
+        """
+        segments: list[Segment] = list(self.trunk.values())
+        return segments[i].last_norm
+
+    @property
+    def pooled_width(self) -> int:
+        """D, the length of the pooled vector."""
+        return self.classifier.in_features
+
+    @cached_property
+    def stages(self) -> tuple[Stage, ...]:
+        """Name and shape of every stage, measured without computing a number.
+
+        Parameters and buffers are replaced by shapes during one pass: none is copied or changed,
+        and no random number is drawn.
+        """
+        tensors = chain(self.named_parameters(), self.named_buffers())
+        ghosts = {name: torch.empty_like(tensor, device="meta") for name, tensor in tensors}
+        dtype = self.classifier.weight.dtype
+        images = torch.empty(2, *self.image, dtype=dtype, device="meta")
+        with torch.no_grad():
+            features = functional_call(self, ghosts, (images,), {"read": True})
+        shapes = [tuple(pre.shape) for pre in features.pre]
+        return tuple(
+            Stage(name, channels, (height, width))
+            for name, (_, channels, height, width) in zip(self.trunk, shapes, strict=True)
+        )
+
+
+def _features(logits: Tensor, maps: Sequence[StageMaps], pooled: Tensor) -> Features:
+    """Turn maps by stage into stages by map."""
+    return Features(
+        logits=logits,
+        pre=[stage.pre for stage in maps],
+        post=[stage.post for stage in maps],
+        out=[stage.out for stage in maps],
+        blocks=[stage.blocks for stage in maps],
+        pooled=pooled,
+    )

@@ -1,0 +1,57 @@
+"""The evaluation phase: the reported numbers of a cell, all its seeds in one process."""
+
+from pathlib import Path
+from typing import Any
+
+from kdbench import assemble
+from kdbench.data.dataset import Prepared
+from kdbench.evaluate import cost
+from kdbench.evaluate.classification import classify
+from kdbench.models.stages import StagedNetwork
+from kdbench.phases.job import BEST, LAST, Job, Outcome
+from kdbench.plan.recipe import Recipe
+from kdbench.plan.record import read_record
+from kdbench.plan.spec import RunSpec
+
+
+def run_evaluation(job: Job) -> Outcome:
+    """Measure the last and the best weights of every run of the cell on the test set."""
+    data = job.data()
+    roles = sorted((r for r in job.spec.upstream if r != "data"), key=lambda r: int(r[3:]))
+    rows = [_row(job, data, role) for role in roles]
+    first = job.spec.upstream[roles[0]]
+    network = _network(job, data, first)
+    metrics = {
+        "reported": first.params["recipe"]["reported"],
+        "runs": rows,
+        "parameters": cost.parameters(network),
+        "macs": cost.multiply_adds(network, data.image),
+    }
+    return Outcome(metrics=metrics, data_fingerprint=data.fingerprint)
+
+
+def _row(job: Job, data: Prepared, role: str) -> dict[str, Any]:
+    spec = job.spec.upstream[role]
+    folder = job.upstream(role)
+    best_epoch = read_record(job.paths.record(spec))["metrics"]["best"]["epoch"]
+    return {
+        "cell": spec.cell,
+        "digest": spec.digest,
+        "seed": spec.params["seed"],
+        "last": _measure(job, data, spec, folder / LAST),
+        "best": {**_measure(job, data, spec, folder / BEST), "epoch": best_epoch},
+        "selected": None,
+    }
+
+
+def _measure(job: Job, data: Prepared, spec: RunSpec, weights: Path) -> dict[str, float]:
+    network = _network(job, data, spec)
+    assemble.load_weights(network, weights)
+    recipe = Recipe.from_dict(spec.params["recipe"])
+    loader = assemble.make_loader(data, "test", recipe, 0, job.precision, purpose="test")
+    return classify(network, loader.in_order(500), job.precision)
+
+
+def _network(job: Job, data: Prepared, spec: RunSpec) -> StagedNetwork:
+    entry = spec.params["student" if spec.phase == "student" else "network"]
+    return assemble.make_network(entry, data, 0, job.precision)

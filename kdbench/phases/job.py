@@ -1,0 +1,83 @@
+"""One run in progress: its specification, its folder, its device, and what it will say."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from kdbench.data.dataset import Prepared
+from kdbench.engine.artifacts import checked
+from kdbench.engine.precision import Precision
+from kdbench.engine.stopping import Stopper
+from kdbench.errors import DamagedData
+from kdbench.plan.paths import Paths
+from kdbench.plan.recipe import Recipe
+from kdbench.plan.spec import RunSpec
+
+PREPARED = "prepared"
+LAST = "last.safetensors"
+BEST = "best.safetensors"
+
+
+@dataclass
+class Outcome:
+    """What a phase found; becomes the record's keys of the same names."""
+
+    metrics: dict[str, Any] = field(default_factory=dict)
+    curves: dict[str, list[Any]] = field(default_factory=dict)
+    cost: dict[str, Any] = field(default_factory=dict)
+    extra: dict[str, Any] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    data_fingerprint: str = ""
+
+
+@dataclass
+class Job:
+    """Everything a phase needs from outside.
+
+    Attributes:
+        spec: what to run.
+        paths: the project's folder.
+        precision: number format and device.
+        stopper: when to save or stop.
+        start_bar: called with a title and a number of steps; returns a function to call a step.
+    """
+
+    spec: RunSpec
+    paths: Paths
+    precision: Precision
+    stopper: Stopper
+    start_bar: Callable[[str, int, int], Callable[[], None]]
+
+    @property
+    def folder(self) -> Path:
+        """Where this run's heavy files go."""
+        return self.paths.artifacts(self.spec)
+
+    @property
+    def seed(self) -> int:
+        """The run's one seed."""
+        return int(self.spec.params["seed"])
+
+    @property
+    def recipe(self) -> Recipe:
+        """The run's protocol."""
+        return Recipe.from_dict(self.spec.params["recipe"])
+
+    def upstream(self, role: str) -> Path:
+        """The checked artifact folder of a run that this one depends on.
+
+        Raises:
+            DamagedData: an artifact is missing or not what its run wrote.
+        """
+        spec = self.spec.upstream[role]
+        folder = self.paths.artifacts(spec)
+        if not self.paths.manifest(spec).is_file():
+            advice = f"kdbench restore {spec.digest}"
+            raise DamagedData(folder, "no artifacts", f"those of {spec.title}", advice)
+        checked(folder)
+        return folder
+
+    def data(self) -> Prepared:
+        """The prepared data set that this run reads."""
+        return Prepared.open(self.upstream("data") / PREPARED)

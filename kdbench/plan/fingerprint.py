@@ -1,0 +1,60 @@
+"""Fingerprints of code: what a record was made by. Comments, docstrings and layout do not count."""
+
+import ast
+import tomllib
+from collections.abc import Iterable, Mapping
+from functools import cache
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from kdbench.plan.spec import RunSpec
+
+ROOT = Path(__file__).parent.parent
+RUNNING = ("data", "models", "engine", "distill", "evaluate", "search", "phases")
+DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+
+
+def code_fingerprint(files: Iterable[Path]) -> str:
+    """First 12 hex digits of a hash over the syntax trees of `files`, by file name."""
+    trees = sorted((path.name, _tree(path)) for path in files)
+    return sha256(repr(trees).encode()).hexdigest()[:12]
+
+
+@cache
+def _tree(path: Path) -> str:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        if isinstance(node, DOCUMENTED) and ast.get_docstring(node, clean=False) is not None:
+            node.body = node.body[1:]
+    return ast.dump(tree)
+
+
+def run_fingerprint(spec: RunSpec) -> str:
+    """Fingerprint of the package's code that makes a run of this specification.
+
+    Shared code counts for every run; of the components (modules with a declaration beside them)
+    only those that the run or its upstream runs name.
+    """
+    named = {entry["module"] for run in spec.with_upstream() for entry in _entries(run)}
+    files = [file for folder in RUNNING for file in (ROOT / folder).glob("*.py")]
+    components = {module for folder in RUNNING for module in _component_modules(ROOT / folder)}
+    own = {ROOT.parent / (module.replace(".", "/") + ".py") for module in named}
+    plugins = [Path(module) for module in named if module.endswith(".py")]
+    return code_fingerprint([f for f in files if f not in components or f in own] + plugins)
+
+
+def _entries(spec: RunSpec) -> list[Mapping[str, Any]]:
+    keys = ("network", "student", "teacher", "method", "search")
+    return [spec.params[key] for key in keys if key in spec.params]
+
+
+@cache
+def _component_modules(folder: Path) -> frozenset[Path]:
+    found = set()
+    for path in folder.glob("*.toml"):
+        found.add(path.with_suffix(".py"))
+        module = tomllib.loads(path.read_text(encoding="utf-8")).get("module")
+        if module:
+            found.add(folder / f"{module}.py")
+    return frozenset(found)

@@ -1,0 +1,175 @@
+"""The only cell-level graph: exhibits become runs, each once, with all that they depend on."""
+
+import importlib
+import pkgutil
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from kdbench.errors import UnknownName
+from kdbench.plan.build import Builder
+from kdbench.plan.components import Components, find_components
+from kdbench.plan.exhibits import Exhibit, Pair, ProcessFigure, Row, Table
+from kdbench.plan.params import FILE, Params, load_params
+from kdbench.plan.scales import Scale
+from kdbench.plan.spec import PHASES, RunSpec
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell of a table: where its number comes from; None where nothing is built yet."""
+
+    row: Row
+    pair: Pair
+    evaluation: RunSpec | None
+
+
+@dataclass
+class Graph:
+    """The runs behind today's params.yaml.
+
+    Attributes:
+        params: what the user asked for.
+        exhibits: the exhibits that were asked for, in the papers' order.
+        cells: per table, its cells in reading order.
+        searches: per process figure, the search that it draws.
+    """
+
+    params: Params
+    components: Components
+    exhibits: list[Exhibit]
+    cells: dict[str, list[Cell]] = field(default_factory=dict)
+    searches: dict[str, RunSpec] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        builder = Builder(self.params, self.components)
+        for exhibit in self.exhibits:
+            if isinstance(exhibit, Table):
+                self.cells[exhibit.id] = list(self._table(exhibit, builder))
+            elif isinstance(exhibit, ProcessFigure) and self._keeps(exhibit.pair):
+                self.searches[exhibit.id] = builder.search(exhibit, exhibit.pair, exhibit.search)
+
+    @property
+    def scale(self) -> Scale:
+        """The scale in force."""
+        return self.params.settings()
+
+    @cached_property
+    def runs(self) -> dict[str, RunSpec]:
+        """Every run by digest, dependencies first."""
+        runs: dict[str, RunSpec] = {}
+        for target in self.targets():
+            for spec in target.with_upstream():
+                runs.setdefault(spec.digest, spec)
+        return runs
+
+    def targets(self) -> Iterator[RunSpec]:
+        """The runs that exhibits read directly."""
+        for cells in self.cells.values():
+            yield from (cell.evaluation for cell in cells if cell.evaluation)
+        yield from self.searches.values()
+
+    def stage(self, phase: str, dataset: str) -> list[RunSpec]:
+        """All runs of one phase on one data set: what one DVC stage builds."""
+        return [r for r in self.runs.values() if (r.phase, r.dataset) == (phase, dataset)]
+
+    def run(self, digest: str) -> RunSpec:
+        """Find a run by its digest or the beginning of it, or by its cell's name.
+
+        A name that several phases share (a search and a student, say) may be written
+        `phase/cell`.
+
+        Raises:
+            UnknownName: none, or more than one, is meant.
+        """
+        names = {
+            spec.digest: (spec.cell, f"{spec.phase}/{spec.cell}") for spec in self.runs.values()
+        }
+        found = [key for key, cells in names.items() if key.startswith(digest) or digest in cells]
+        students = [key for key in found if self.runs[key].phase != "evaluation"]
+        found = students if len(found) > 1 else found
+        if len(found) != 1:
+            where = f"{FILE} at scale {self.params.scale}"
+            known = [cell for _, cell in names.values()]
+            raise UnknownName("run", digest, known, where=where)
+        return self.runs[found[0]]
+
+    def tables(self) -> list[Table]:
+        """The tables among the exhibits."""
+        return [e for e in self.exhibits if isinstance(e, Table)]
+
+    def _table(self, table: Table, builder: Builder) -> Iterator[Cell]:
+        for row in table.rows:
+            for pair in table.pairs:
+                wanted = self._keeps(pair) and self._keeps_row(row)
+                yield Cell(row, pair, builder.evaluation(table, pair, row) if wanted else None)
+
+    def _keeps(self, pair: Pair) -> bool:
+        return not self.params.pairs or pair.key in self.params.pairs
+
+    def _keeps_row(self, row: Row) -> bool:
+        kept = self.params.methods_only
+        return row.role != "pending" and (not kept or row.method is None or row.method in kept)
+
+
+def catalogue() -> list[Exhibit]:
+    """Every exhibit of every paper: the EXHIBITS of each module in kdbench/papers."""
+    folder = Path(__file__).parent.parent / "papers"
+    names = sorted(module.name for module in pkgutil.iter_modules([str(folder)]))
+    modules = [importlib.import_module(f"kdbench.papers.{name}") for name in names]
+    return [exhibit for module in modules for exhibit in module.EXHIBITS]
+
+
+def choose(params: Params, exhibits: list[Exhibit]) -> list[Exhibit]:
+    """The exhibits that params.yaml names, of the data sets that it names.
+
+    Raises:
+        UnknownName: an exhibit, data set, pair or method that no exhibit has.
+    """
+    ids = {exhibit.id for exhibit in exhibits}
+    papers = {exhibit.id.partition("/")[0] for exhibit in exhibits}
+    for wanted in params.exhibits:
+        if wanted not in ids | papers | {"all"}:
+            raise UnknownName("exhibit", wanted, ids | papers | {"all"}, where=f"{FILE}, exhibits")
+    pairs = {pair.key for e in exhibits if isinstance(e, Table) for pair in e.pairs}
+    for key in params.pairs:
+        if key not in pairs:
+            raise UnknownName("pair", key, pairs, where=f"{FILE}, pairs")
+    return [
+        exhibit
+        for exhibit in exhibits
+        if exhibit.dataset in params.datasets
+        and {exhibit.id, exhibit.id.partition("/")[0], "all"} & set(params.exhibits)
+    ]
+
+
+def make_graph(params: Params) -> Graph:
+    """Plan everything that `params` asks for.
+
+    Raises:
+        UserError: a name that does not exist, one line that names the key and the nearest name.
+    """
+    components = find_components(params.plugins)
+    for name in params.datasets:
+        components.get("dataset", name, where=f"{FILE}, datasets")
+    for name in {*params.methods, *params.methods_only}:
+        components.get("method", name, where=f"{FILE}, methods")
+    for name in params.searches:
+        components.get("search", name, where=f"{FILE}, searches")
+    return Graph(params, components, choose(params, catalogue()))
+
+
+def load_graph(root: Path = Path(), overrides: Mapping[str, Any] | None = None) -> Graph:
+    """Plan what the params.yaml of a project folder asks for.
+
+    Raises:
+        UserError: params.yaml is missing or wrong.
+    """
+    return make_graph(load_params(root / FILE, overrides))
+
+
+def ordered(runs: Mapping[str, RunSpec]) -> list[RunSpec]:
+    """Runs by phase, then data set, then cell, for listings."""
+    return sorted(runs.values(), key=lambda r: (PHASES.index(r.phase), r.dataset, r.cell))

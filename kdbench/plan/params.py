@@ -1,0 +1,100 @@
+"""params.yaml, typed: overrides of what the exhibits and declarations say, never copies."""
+
+from collections.abc import Mapping
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from kdbench.errors import BadValue, UnknownName, UserError
+from kdbench.plan.components import check_type
+from kdbench.plan.scales import SCALES, Scale
+
+FILE = "params.yaml"
+Value = bool | int | float | str | list[str]
+
+
+class Params(BaseModel):
+    """Everything a user may set in params.yaml.
+
+    Attributes:
+        scale: which scale runs.
+        datasets: data sets whose exhibits are built; others are left out.
+        exhibits: ids, or papers' names, or "all".
+        pairs: `teacher:student` keys to keep; empty keeps all.
+        methods_only: methods to keep; empty keeps all.
+        seeds: student runs of a cell; None keeps the scale's and the exhibit's number.
+        methods, searches: overrides of declared parameters, by name.
+        scales: overrides of scale settings, by scale.
+        plugins: folders with declarations and code of your own.
+    """
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    scale: Literal["smoke", "lite", "paper"] = "smoke"
+    datasets: list[str] = Field(default=["cifar100"], min_length=1)
+    exhibits: list[str] = Field(default=["all"], min_length=1)
+    pairs: list[str] = []
+    methods_only: list[str] = []
+    seeds: int | None = Field(default=None, ge=1, le=100)
+    methods: dict[str, dict[str, Value]] = {}
+    searches: dict[str, dict[str, Value]] = {}
+    scales: dict[str, dict[str, bool | int | float | str | None]] = {}
+    plugins: list[str] = []
+
+    def settings(self) -> Scale:
+        """The scale in force, with its overrides.
+
+        Raises:
+            UnknownName, BadValue: a scale or setting that does not exist, or of a wrong kind.
+        """
+        for name in self.scales:
+            if name not in SCALES:
+                raise UnknownName("scale", name, list(SCALES), where=f"{FILE}, scales")
+        scale = SCALES[self.scale]
+        overrides = self.scales.get(self.scale, {})
+        known = {field.name for field in fields(Scale)} - {"name", "notice"}
+        for key, value in overrides.items():
+            where = f"{FILE}, scales.{self.scale}"
+            if key not in known:
+                raise UnknownName("setting", key, known, where=where)
+            default = getattr(scale, key)
+            if value is not None and default is not None:
+                check_type(f"{where}.{key}", value, default)
+            if isinstance(value, int | float) and not isinstance(value, bool) and value <= 0:
+                raise BadValue(f"{where}.{key}", value, "a number above 0")
+        return replace(scale, **overrides)  # type: ignore[arg-type]
+
+
+def load_params(path: Path, overrides: Mapping[str, Any] | None = None) -> Params:
+    """Read and check params.yaml; `overrides` replace top-level keys (as `--config` does).
+
+    Raises:
+        UserError: the file is missing, is not YAML, or has an unknown key or a wrong value; one
+            line that names the key.
+    """
+    if not path.is_file():
+        raise UserError(f"{path}: no such file; run kdbench in a project folder (with params.yaml)")
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except yaml.YAMLError as error:
+        raise BadValue(str(path), str(error).replace("\n", " "), "a valid YAML file") from None
+    if not isinstance(content, dict):
+        raise BadValue(str(path), type(content).__name__, "a mapping of keys to values")
+    content.update(overrides or {})
+    try:
+        params = Params.model_validate(content)
+    except ValidationError as error:
+        raise _one_line(path.name, error) from None
+    params.settings()
+    return params
+
+
+def _one_line(name: str, error: ValidationError) -> UserError:
+    first = error.errors()[0]
+    key = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        return UnknownName("key", key, list(Params.model_fields), where=name)
+    return BadValue(f"{name}, {key}", first["input"], first["msg"])

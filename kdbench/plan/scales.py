@@ -1,0 +1,79 @@
+"""Scales: how much of a published experiment is run. One table, one reason a setting."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scale:
+    """What a scale changes; None leaves a setting as published.
+
+    Attributes:
+        stand_in: whether bundled digits stand in the data sets' place.
+        train_share: share of the training images, the same for every class.
+        teacher_epochs, student_epochs, search_epochs: lengths of the trainings.
+        steps_per_epoch: an epoch ends after so many batches.
+        batch: images a step.
+        seeds: student runs of a cell; `lead_seeds` those of an exhibit's first pair.
+        evaluate_every: epochs between two looks at the test set.
+        precision: "float32" or "bf16" (autocast; a declared deviation at the paper scale).
+        channels_last: memory format of images and networks.
+        threads: CPU threads of a job. Bits depend on it, so it belongs to a run's identity.
+        notice: the banner over every exhibit of this scale; empty where verdicts apply.
+    """
+
+    name: str
+    stand_in: bool = False
+    train_share: float = 1.0
+    teacher_epochs: int | None = None
+    student_epochs: int | None = None
+    search_epochs: int | None = None
+    steps_per_epoch: int | None = None
+    batch: int | None = None
+    seeds: int | None = None
+    lead_seeds: int | None = None
+    evaluate_every: int = 1
+    precision: str = "float32"
+    channels_last: bool = False
+    threads: int = 1
+    notice: str = ""
+
+
+SMOKE = Scale(
+    name="smoke",
+    stand_in=True,
+    teacher_epochs=4,
+    student_epochs=4,
+    search_epochs=4,
+    steps_per_epoch=5,  # 4 x 5 = 20 steps a run: every phase of a schedule is met
+    batch=64,
+    seeds=1,
+    lead_seeds=3,
+    evaluate_every=2,
+    notice=(
+        "Scale smoke: scikit-learn's digits stand in for the data set and a run has some 20 steps. "
+        "This shows that everything works. The numbers say nothing about the methods and are NOT "
+        "comparable with the published ones beside them."
+    ),
+)
+
+LITE = Scale(
+    name="lite",
+    train_share=0.1,
+    teacher_epochs=30,
+    student_epochs=10,
+    search_epochs=4,
+    seeds=1,
+    evaluate_every=5,
+    precision="bf16",
+    channels_last=True,
+    threads=2,
+    notice=(
+        "Scale lite: real images, but a tenth of the training set and a fraction of the published "
+        "epochs. At most the order of the methods means something; the values are NOT comparable "
+        "with the published ones beside them."
+    ),
+)
+
+PAPER = Scale(name="paper", channels_last=True, threads=2)
+
+SCALES = {scale.name: scale for scale in (SMOKE, LITE, PAPER)}

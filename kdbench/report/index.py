@@ -1,0 +1,91 @@
+"""The report's first page: every exhibit of a scale, what stands behind it, what is missing."""
+
+from collections.abc import Sequence
+
+from tabulate import tabulate
+
+from kdbench.plan.exhibits import Exhibit
+from kdbench.plan.graph import Graph
+from kdbench.plan.spec import PHASES
+from kdbench.report.banner import banner, comparable, quoted
+from kdbench.report.provenance import hours
+from kdbench.report.read import Records
+from kdbench.report.render import Rendered
+
+HOW_TO_READ = """\
+- **ours** is measured by the runs behind this report; **published** is printed in the paper, \
+never measured here. † marks a published number that we do not have from the paper itself.
+- **not run yet**: the plan has the run, its record is not there. **not built yet**: kdbench has \
+no such method. **left out**: params.yaml does not ask for it. **not known**: no published number \
+was available to us.
+- A number in brackets after a mean is the number of runs; a single run has no spread.
+- Every number comes from a record, a small JSON file; the CSV beside a table names it.
+"""
+
+
+def index(
+    graph: Graph, records: Records, rendered: Sequence[tuple[Exhibit, Rendered]]
+) -> str:
+    """README.md of a report, in Markdown."""
+    contents = [f"- [{e.title}](#{_anchor(e)})" for e, _ in rendered]
+    sections = [
+        f'<a id="{_anchor(exhibit)}"></a>\n\n## {exhibit.title}\n\n{part.body}'
+        for exhibit, part in rendered
+    ]
+    return "\n".join(
+        [
+            f"{quoted(banner(graph))}# kdbench report, scale {graph.scale.name}\n",
+            f"{_about(graph)}\n",
+            *contents or ["*params.yaml asks for no exhibit.*"],
+            "",
+            *sections,
+            f"## How to read this\n\n{HOW_TO_READ}",
+            f"## Runs\n\n{_counts(graph, records)}\n",
+            f"## What is missing\n\n{_missing(graph, records)}",
+        ]
+    )
+
+
+def _about(graph: Graph) -> str:
+    if comparable(graph):
+        verdicts = "The protocol is the published one, so each cell gets a verdict."
+    else:
+        verdicts = "No cell gets a verdict: these numbers are not comparable with published ones."
+    return f"Measured numbers beside the published ones. {verdicts}"
+
+
+def _anchor(exhibit: Exhibit) -> str:
+    return exhibit.slug
+
+
+def _counts(graph: Graph, records: Records) -> str:
+    lines = []
+    for phase in PHASES:
+        specs = [spec for spec in graph.runs.values() if spec.phase == phase]
+        done = [record for record in map(records.get, specs) if record]
+        if specs:
+            lines.append([phase, str(len(done)), str(len(specs)), hours(done)])
+    found = [record for record in map(records.get, graph.runs.values()) if record]
+    lines.append(["**all**", str(len(found)), str(len(graph.runs)), hours(found)])
+    heads = ["phase", "done", "planned", "work"]
+    aligned = ("left", "right", "right", "right")
+    return tabulate(lines, heads, tablefmt="github", disable_numparse=True, colalign=aligned)
+
+
+def _missing(graph: Graph, records: Records) -> str:
+    missing = sum(records.get(spec) is None for spec in graph.runs.values())
+    pending = dict.fromkeys(
+        f"{table.title}: {row.label}"
+        for table in graph.tables()
+        for row in table.rows
+        if row.role == "pending"
+    )
+    not_built = f"Not built yet: {', '.join(pending)}.\n" if pending else ""
+    if not missing:
+        return f"Every planned run is finished.\n\n{not_built}".rstrip() + "\n"
+    verb = "run is" if missing == 1 else "runs are"
+    command = f"snakemake --cores all reproduce_all --config scale={graph.scale.name}"
+    return (
+        f"{missing} of {len(graph.runs)} {verb} missing. This makes them, and this report again:\n\n"
+        f"```sh\n{command}\n```\n\n{not_built}"
+    ).rstrip() + "\n"

@@ -1,0 +1,56 @@
+"""Writes the report of a scale: index, tables, figures. Equal records give equal bytes."""
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from kdbench.plan.graph import Graph, catalogue
+from kdbench.plan.paths import Paths
+from kdbench.report.index import index
+from kdbench.report.read import Records
+from kdbench.report.render import FOLDERS, SUFFIXES, render
+
+INDEX = "README.md"
+
+
+def make_report(graph: Graph, paths: Paths) -> Path:
+    """Write every exhibit of a graph and the index, and return the index's path.
+
+    Nothing is written before every record has been read, so a damaged record leaves the old
+    report as it was. Files of exhibits that are not asked for any more, or whose records are
+    gone, are removed; files that no exhibit has ever written stay.
+
+    Raises:
+        DamagedData: a record is not what it should be.
+    """
+    records = Records(paths)
+    rendered = [(exhibit, render(exhibit, graph, records)) for exhibit in graph.exhibits]
+    page = index(graph, records, rendered)
+    folder = paths.report(graph.scale.name)
+    files = {name: content for _, part in rendered for name, content in part.files.items()}
+    for name, content in files.items():
+        write_bytes(folder / name, content)
+    remove_stale(folder, graph, keep=files)
+    write_bytes(folder / INDEX, page.encode())
+    return folder / INDEX
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write under a temporary name, then rename; a file that says the same is left alone."""
+    if path.is_file() and path.read_bytes() == content:
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        temporary.write_bytes(content)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def remove_stale(folder: Path, graph: Graph, keep: Iterable[str]) -> None:
+    """Delete files that an exhibit of the catalogue once wrote and that are not in `keep`."""
+    slugs = {exhibit.slug for exhibit in (*catalogue(), *graph.exhibits)}
+    names = {f"{part}/{slug}{end}" for part in FOLDERS for slug in slugs for end in SUFFIXES}
+    for name in sorted(names - set(keep)):
+        (folder / name).unlink(missing_ok=True)

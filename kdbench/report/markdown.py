@@ -1,0 +1,159 @@
+"""A table as Markdown: a block of two or three lines a method, one column a pair."""
+
+from collections.abc import Callable, Sequence
+from itertools import groupby
+
+from tabulate import tabulate
+
+from kdbench.plan.exhibits import Table
+from kdbench.plan.graph import Graph
+from kdbench.report.banner import comparable
+from kdbench.report.provenance import footer, remarks
+from kdbench.report.read import Records, State
+from kdbench.report.statistics import Summary
+from kdbench.report.tables import Result, labels
+from kdbench.report.verdict import Verdict
+
+MARK = "†"
+PLUS_MINUS = "\N{PLUS-MINUS SIGN}"
+MINUS = "\N{MINUS SIGN}"
+ORDINARY_SOURCE = "paper"
+
+
+def table_markdown(graph: Graph, table: Table, cells: Sequence[Result], records: Records) -> str:
+    """Legend, table, last-epoch table, notes and footer; the caller sets banner and title."""
+    kept = _kept(cells)
+    runs = records.behind(c.evaluation for c in graph.cells[table.id] if c.evaluation)
+    parts = [
+        _legend(graph, table),
+        _main_table(graph, table, kept),
+        _last_table(graph, table, kept),
+        _bullets([*table.notes, *_trust(graph, kept), *_left_out(graph, cells), *remarks(runs)]),
+        footer(runs, "table"),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def number(summary: Summary | None, state: State) -> str:
+    """Our number, `76.31 ± 0.12 (5)`, or why there is none."""
+    if summary is None:
+        return state.value
+    spread = "" if summary.std is None else f" {PLUS_MINUS} {summary.std:.2f}"
+    return f"{summary.mean:.2f}{spread} ({summary.n})"
+
+
+def printed(result: Result) -> str:
+    """The published number, `76.36 ± 0.07`, marked where the paper itself is not its source."""
+    if result.published is None:
+        return "not known"
+    value, spread = result.published.value, result.published.spread
+    shown = f"{value:.2f}" if spread is None else f"{value:.2f} {PLUS_MINUS} {spread:.2f}"
+    return shown if result.published.source == ORDINARY_SOURCE else f"{shown} {MARK}"
+
+
+def judged(result: Result) -> str:
+    """The verdict with the gap, `reproduced (−0.05)`."""
+    if result.verdict is None:
+        return ""
+    if result.gap is None:
+        return result.verdict.value
+    sign = MINUS if result.gap < 0 else "+"
+    return f"{result.verdict.value} ({sign}{abs(result.gap):.2f})"
+
+
+def _main_table(graph: Graph, table: Table, cells: Sequence[Result]) -> str:
+    lines: list[list[str]] = []
+    for label, row in _rows(cells):
+        lines.append(
+            [f"**{label}**", "ours", *(f"**{_ours(r)}**" if r.ours else _ours(r) for r in row)]
+        )
+        lines.append(["", "published", *(printed(result) for result in row)])
+        if comparable(graph) and any(result.verdict for result in row):
+            lines.append(["", "verdict", *(judged(result) for result in row)])
+    return _pipe(lines, ["", "", *_heads(graph, cells)])
+
+
+def _last_table(graph: Graph, table: Table, cells: Sequence[Result]) -> str:
+    if table.recipe.reported == "last" or not any(result.last for result in cells):
+        return ""
+    lines = [
+        [label, *(number(result.last, result.state) for result in row)]
+        for label, row in _rows(cells)
+        if any(result.last for result in row)
+    ]
+    title = "The same runs at their last epoch, where nothing is chosen by looking at the test set:"
+    return f"{title}\n\n{_pipe(lines, ['', *_heads(graph, cells)])}"
+
+
+def _ours(result: Result) -> str:
+    return number(result.ours, result.state)
+
+
+def _legend(graph: Graph, table: Table) -> str:
+    better = "higher" if table.metric.higher_is_better else "lower"
+    epoch = {"best": "best epoch on the test set", "last": "last epoch"}[table.recipe.reported]
+    text = (
+        f"{table.metric.label.capitalize()} in {table.metric.unit}, {better} is better; "
+        f"mean {PLUS_MINUS} sample standard deviation (number of runs) at the {epoch}, "
+        f"which is what the authors report."
+    )
+    if not comparable(graph):
+        return text
+    deviation = "" if graph.scale.precision == "float32" else f" Ours in {graph.scale.precision}."
+    return (
+        f"{text} Verdict: {Verdict.REPRODUCED.value} where the 95 % Student-t interval of the gap "
+        f"(ours minus published, in brackets) lies within {PLUS_MINUS}{table.tolerance:g}, "
+        f"{Verdict.HIGHER.value} or {Verdict.LOWER.value} where it lies wholly outside, "
+        f"otherwise {Verdict.UNDECIDED.value}; one run alone decides nothing.{deviation}"
+    )
+
+
+def _kept(cells: Sequence[Result]) -> list[Result]:
+    """Without rows and columns of which nothing is wanted."""
+    pairs = {r.cell.pair for r in cells if r.cell.evaluation}
+    rows = {r.cell.row for r in cells if r.state is not State.LEFT_OUT}
+    return [r for r in cells if r.cell.pair in pairs and r.cell.row in rows]
+
+
+def _left_out(graph: Graph, cells: Sequence[Result]) -> list[str]:
+    kept = _kept(cells)
+    pairs = [
+        labels(graph, r.cell.pair) for r in cells if r.cell.pair not in {k.cell.pair for k in kept}
+    ]
+    columns = [f"{teacher} → {student}" for teacher, student in dict.fromkeys(pairs)]
+    kept_rows = {k.cell.row for k in kept}
+    rows = dict.fromkeys(r.cell.row.label for r in cells if r.cell.row not in kept_rows)
+    gone = ", ".join([*columns, *rows])
+    return [f"Left out by params.yaml: {gone}."] if gone else []
+
+
+def _trust(graph: Graph, cells: Sequence[Result]) -> list[str]:
+    def where(result: Result) -> str:
+        teacher, student = labels(graph, result.cell.pair)
+        return f"{result.cell.row.label}, {teacher} → {student}"
+
+    marked = [r for r in cells if r.published and r.published.source != ORDINARY_SOURCE]
+    by_source: dict[str, list[str]] = {}
+    for result in marked:
+        assert result.published is not None
+        by_source.setdefault(result.published.source, []).append(where(result))
+    return [f"{MARK} Source: {source} ({'; '.join(p)})." for source, p in by_source.items()]
+
+
+def _rows(cells: Sequence[Result]) -> list[tuple[str, list[Result]]]:
+    by_row: Callable[[Result], str] = lambda result: result.cell.row.label  # noqa: E731
+    return [(label, list(group)) for label, group in groupby(cells, by_row)]
+
+
+def _heads(graph: Graph, cells: Sequence[Result]) -> list[str]:
+    pairs = dict.fromkeys(result.cell.pair for result in cells)
+    return ["<br>→ ".join(labels(graph, pair)) for pair in pairs]
+
+
+def _pipe(lines: Sequence[Sequence[str]], heads: Sequence[str]) -> str:
+    escaped = [[text.replace("|", r"\|") for text in line] for line in lines]
+    return tabulate(escaped, headers=heads, tablefmt="github", disable_numparse=True)
+
+
+def _bullets(sentences: Sequence[str]) -> str:
+    return "\n".join(f"- {sentence}" for sentence in sentences)

@@ -1,0 +1,129 @@
+"""A table's cells, measured and published side by side, and their CSV."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import sqrt
+from typing import TYPE_CHECKING, Any
+
+from kdbench.plan.exhibits import Pair, Published, Row, Table, published_numbers
+from kdbench.plan.graph import Cell, Graph
+from kdbench.report.banner import comparable
+from kdbench.report.read import Record, Records, State
+from kdbench.report.statistics import Summary, summarise
+from kdbench.report.verdict import Verdict, judge
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Result:
+    """One cell of a table, ready to print.
+
+    Attributes:
+        ours: at the epoch that the recipe reports; None unless the cell is done.
+        last: the same runs at their last epoch.
+        published: the printed number, its spread a standard deviation; None where not known.
+        verdict: None unless there are both numbers.
+        record: path of the evaluation's record; empty where none is planned.
+    """
+
+    cell: Cell
+    state: State
+    ours: Summary | None
+    last: Summary | None
+    published: Published | None
+    verdict: Verdict | None
+    record: str
+
+    @property
+    def gap(self) -> float | None:
+        """Ours minus published, where the two may be compared."""
+        if self.ours is None or self.published is None or self.verdict is Verdict.NOT_COMPARABLE:
+            return None
+        return self.ours.mean - self.published.value
+
+
+def results(graph: Graph, table: Table, records: Records) -> list[Result]:
+    """Every cell of a table, in reading order.
+
+    Raises:
+        DamagedData: an evaluation's record lacks the table's metric.
+    """
+    return [_result(graph, table, cell, records) for cell in graph.cells[table.id]]
+
+
+def published(graph: Graph, table: Table, row: Row, pair: Pair) -> Published | None:
+    """The printed number of one cell; variances become standard deviations."""
+    teacher, student = labels(graph, pair)
+    setting = table.setting.format(teacher=teacher, student=student)
+    known = published_numbers(table.published)
+    found = known.get((table.exhibit, setting, row.published, table.metric.key))
+    if found is None or found.spread is None or not table.spread_is_variance:
+        return found
+    return Published(found.value, sqrt(found.spread), found.source)
+
+
+def labels(graph: Graph, pair: Pair) -> tuple[str, str]:
+    """Printed names of a pair's teacher and student."""
+    get = graph.components.get
+    where = "exhibits"
+    return get("network", pair.teacher, where=where).label, get(
+        "network", pair.student, where=where
+    ).label
+
+
+def frame(graph: Graph, table: Table, cells: Sequence[Result]) -> "pd.DataFrame":
+    """Long form, one line a cell; what is not known is empty."""
+    import pandas as pd
+
+    lines = [_line(graph, table, result) for result in cells]
+    return pd.DataFrame(lines).astype({"n": "Int64"})
+
+
+def _result(graph: Graph, table: Table, cell: Cell, records: Records) -> Result:
+    state = records.state(cell)
+    printed = published(graph, table, cell.row, cell.pair)
+    if cell.evaluation is None:
+        return Result(cell, state, None, None, printed, None, "")
+    path = records.relative(cell.evaluation)
+    record = records.get(cell.evaluation)
+    if record is None:
+        return Result(cell, state, None, None, printed, None, path)
+    key = table.metric.key
+    ours = _values(record, table.recipe.reported, key)
+    last = summarise(_values(record, "last", key))
+    verdict = None
+    if printed is not None:
+        may = comparable(graph, cell.row)
+        verdict = judge(printed.value, ours, table.tolerance) if may else Verdict.NOT_COMPARABLE
+    return Result(cell, state, summarise(ours), last, printed, verdict, path)
+
+
+def _values(record: Record, epoch: str, metric: str) -> list[float]:
+    runs = record.items("metrics", "runs")
+    return [record.number("metrics", "runs", i, epoch, metric) for i in range(len(runs))]
+
+
+def _line(graph: Graph, table: Table, result: Result) -> dict[str, Any]:
+    teacher, student = labels(graph, result.cell.pair)
+    ours, printed = result.ours, result.published
+    return {
+        "exhibit": table.id,
+        "row": result.cell.row.label,
+        "teacher": teacher,
+        "student": student,
+        "metric": table.metric.key,
+        "state": result.state.value,
+        "ours_mean": ours.mean if ours else None,
+        "ours_std": ours.std if ours else None,
+        "n": ours.n if ours else None,
+        "epoch": table.recipe.reported,
+        "ours_last_mean": result.last.mean if result.last else None,
+        "published": printed.value if printed else None,
+        "published_spread": printed.spread if printed else None,
+        "source": printed.source if printed else None,
+        "gap": result.gap,
+        "verdict": result.verdict.value if result.verdict else None,
+        "record": result.record,
+    }

@@ -1,0 +1,168 @@
+"""One run: do what its specification says, write its record last. Also without Snakemake."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any
+
+from kdbench.engine import environment
+from kdbench.engine.artifacts import locked, seal
+from kdbench.engine.devices import choose_device
+from kdbench.engine.precision import prepare_process
+from kdbench.engine.progress import CHECKPOINT
+from kdbench.engine.stopping import Stopper
+from kdbench.phases.data import run_data
+from kdbench.phases.evaluation import run_evaluation
+from kdbench.phases.job import Job, Outcome
+from kdbench.phases.search import run_search
+from kdbench.phases.training import run_training
+from kdbench.plan.fingerprint import run_fingerprint
+from kdbench.plan.paths import Paths
+from kdbench.plan.record import SCHEMA, read_record, write_json
+from kdbench.plan.spec import RunSpec
+
+PHASES: dict[str, Callable[[Job], Outcome]] = {
+    "data": run_data,
+    "teacher": run_training,
+    "search": run_search,
+    "student": run_training,
+    "evaluation": run_evaluation,
+}
+
+
+@dataclass
+class Options:
+    """How to run, none of which changes a number.
+
+    Attributes:
+        max_minutes: stop with a checkpoint after so long.
+        checkpoint_seconds: time between two checkpoints.
+        say: prints one line.
+        start_bar: see `kdbench.phases.job.Job`.
+    """
+
+    max_minutes: float | None = None
+    checkpoint_seconds: float = 60.0
+    say: Callable[[str], None] = print
+    start_bar: Callable[[str, int, int], Callable[[], None]] = lambda *_: lambda: None
+
+
+def run(spec: RunSpec, paths: Paths, options: Options) -> None:
+    """Make one run's record, and whatever it needs first; a finished run costs nothing.
+
+    Raises:
+        TryAgain: stopped before the end, with a checkpoint on disk.
+        UserError: something the user can mend.
+    """
+    stopper = Stopper(
+        None if options.max_minutes is None else 60 * options.max_minutes,
+        options.checkpoint_seconds,
+    )
+    stopper.catch_sigterm()
+    if paths.record(spec).is_file():
+        options.say(f"{spec.title}: already done ({paths.record(spec)})")
+        return
+    for upstream in spec.upstream.values():
+        provide(upstream, paths, options, stopper)
+    execute(spec, paths, options, stopper)
+
+
+def provide(spec: RunSpec, paths: Paths, options: Options, stopper: Stopper) -> None:
+    """Make sure that a run's artifacts are on disk: use, pull, or rebuild them."""
+    if paths.manifest(spec).is_file() and paths.record(spec).is_file():
+        return
+    if paths.record(spec).is_file() and pull(spec, paths, options):
+        return
+    for upstream in spec.upstream.values():
+        provide(upstream, paths, options, stopper)
+    execute(spec, paths, options, stopper)
+
+
+def pull(spec: RunSpec, paths: Paths, options: Options) -> bool:
+    """Try to bring a finished run's artifacts from the DVC remote, if the project has one."""
+    folder = paths.artifacts(spec)
+    config = [sys.executable, "-m", "dvc", "config", "core.remote"]
+    try:
+        has_remote = subprocess.run(config, cwd=paths.root, capture_output=True, text=True)
+        if has_remote.returncode != 0 or not has_remote.stdout.strip():
+            return False
+        target = str(folder.relative_to(paths.root))
+        command = [sys.executable, "-m", "dvc", "pull", "--quiet", "--force", target]
+        with locked(paths.root / "results" / ".dvc-pull"):
+            subprocess.run(command, cwd=paths.root, capture_output=True, text=True)
+    except OSError:
+        return False
+    found = paths.manifest(spec).is_file()
+    if found:
+        options.say(f"{spec.title}: artifacts pulled from the DVC remote")
+    return found
+
+
+def execute(spec: RunSpec, paths: Paths, options: Options, stopper: Stopper) -> None:
+    """Run a phase, seal its artifacts, write its record; rebuilds keep the record they have."""
+    folder, record = paths.artifacts(spec), paths.record(spec)
+    with ExitStack() as stack:
+        stack.enter_context(locked(folder))
+        if paths.manifest(spec).is_file() and record.is_file():
+            return  # another job made it while this one waited
+        rebuilding = record.is_file()
+        options.say(f"{spec.title}: {'rebuilding absent artifacts' if rebuilding else 'running'}")
+        device = choose_device()
+        precision = prepare_process(spec.params, device) if "threads" in spec.params else None
+        job = Job(spec, paths, precision, stopper, options.start_bar)  # type: ignore[arg-type]
+        started = environment.now()
+        outcome = PHASES[spec.phase](job)
+        manifest = seal(folder)
+        if rebuilding:
+            _compare(spec, paths, manifest, options)
+        else:
+            provenance = _provenance(spec, paths, outcome, started, device)
+            write_json(record, _record(spec, outcome, provenance, manifest))
+        (folder / CHECKPOINT).unlink(missing_ok=True)
+    options.say(f"{spec.title}: done")
+
+
+def _record(
+    spec: RunSpec, outcome: Outcome, provenance: dict[str, Any], manifest: dict[str, Any]
+) -> dict[str, Any]:
+    return {
+        "schema": SCHEMA,
+        "spec": spec.as_dict(),
+        "metrics": outcome.metrics,
+        "curves": outcome.curves,
+        "cost": {**outcome.cost, "peak_memory_bytes": provenance.pop("peak_memory_bytes")},
+        "provenance": provenance,
+        "artifacts": manifest,
+        "notes": outcome.notes,
+        **outcome.extra,
+    }
+
+
+def _provenance(
+    spec: RunSpec, paths: Paths, outcome: Outcome, started: str, device: Any
+) -> dict[str, Any]:
+    return {
+        **environment.describe_environment(paths.root, device),
+        "threads": spec.params.get("threads"),
+        "precision": spec.params.get("precision"),
+        "seed": spec.params.get("seed"),
+        "data_fingerprint": outcome.data_fingerprint,
+        "code": run_fingerprint(spec),
+        "started": started,
+        "finished": environment.now(),
+        "peak_memory_bytes": environment.peak_memory(device),
+    }
+
+
+def _compare(spec: RunSpec, paths: Paths, manifest: dict[str, Any], options: Options) -> None:
+    """Say whether rebuilt artifacts are, to the bit, those of the record."""
+    recorded = read_record(paths.record(spec))["artifacts"]
+    if recorded == manifest:
+        options.say(f"{spec.title}: rebuilt, the same bytes as recorded")
+        return
+    options.say(
+        f"{spec.title}: rebuilt, but not the same bytes as recorded (another machine or torch); "
+        "the record stays as it was"
+    )

@@ -1,0 +1,138 @@
+"""Between the plan and the two tools that drive it: what Snakemake asks, what DVC calls."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from kdbench.errors import UnknownName, UserError
+from kdbench.plan.fingerprint import code_fingerprint
+from kdbench.plan.graph import Graph, load_graph
+from kdbench.plan.params import FILE, load_params
+from kdbench.plan.paths import Paths
+from kdbench.plan.record import SCHEMA, write_json
+from kdbench.plan.spec import PHASES, RunSpec, digest_of
+
+REPORT = "report"
+PACKAGE = Path(__file__).parent
+
+
+class Workflow:
+    """What the Snakefile asks.
+
+    Args:
+        config: Snakemake's configuration: what `--config` gave, over params.yaml.
+        root: the project's folder.
+    """
+
+    def __init__(self, config: Mapping[str, Any], root: Path = Path()) -> None:
+        self.paths = Paths(root)
+        written = load_params(root / FILE).model_dump()
+        self.overrides = {k: v for k, v in config.items() if k not in written or v != written[k]}
+        self.graph: Graph = load_graph(root, self.overrides)
+        self.scale = self.graph.params.scale
+        self.readme = str(self.paths.report(self.scale) / "README.md")
+        self.report_record = str(report_record(self.graph, self.paths))
+
+    @property
+    def options(self) -> str:
+        """Options that make `kdbench` plan what this Snakemake call plans."""
+        rest = {k: v for k, v in self.overrides.items() if k != "scale"}
+        quoted = json.dumps(rest).replace("'", "'\\''")
+        return f"--scale {self.scale}" + (f" --override '{quoted}'" if rest else "")
+
+    @property
+    def gpus(self) -> int:
+        """GPUs a job asks for: one, except at the smoke scale, whose runs are seconds long."""
+        return 0 if self.scale == "smoke" else 1
+
+    def upstream(self, wildcards: Any) -> list[str]:
+        """Inputs of one run: records, or artifacts that must be restored for it first."""
+        spec = self.graph.runs[wildcards.digest]
+        if self.paths.record(spec).is_file():
+            return [str(self.paths.record(u)) for u in spec.upstream.values()]
+        return [str(self._wanted(u)) for u in spec.upstream.values()]
+
+    def _wanted(self, spec: RunSpec) -> Path:
+        finished = self.paths.record(spec).is_file()
+        absent = not self.paths.manifest(spec).is_file()
+        return self.paths.manifest(spec) if finished and absent else self.paths.record(spec)
+
+    def records(self, phase: str | None = None) -> list[str]:
+        """Records of all runs, or of one phase."""
+        runs = self.graph.runs.values()
+        return [str(self.paths.record(r)) for r in runs if phase is None or r.phase == phase]
+
+    def threads(self, wildcards: Any) -> int:
+        """CPU threads of one run."""
+        return int(self.graph.runs[wildcards.digest].params.get("threads", 1))
+
+
+def report_digest(graph: Graph) -> str:
+    """Identity of a report: the records it reads, and the code and numbers that make it."""
+    files = [*(PACKAGE / "report").glob("*.py"), *(PACKAGE / "papers").glob("*.py")]
+    printed = sorted((PACKAGE / "papers").glob("*.csv"))
+    return digest_of(
+        {
+            "records": sorted(graph.runs),
+            "exhibits": [exhibit.id for exhibit in graph.exhibits],
+            "code": code_fingerprint(files),
+            "published": {path.name: path.read_text(encoding="utf-8") for path in printed},
+        }
+    )
+
+
+def report_record(graph: Graph, paths: Paths) -> Path:
+    """The record that says that today's report is written."""
+    return paths.report_record(graph.params.scale, report_digest(graph))
+
+
+def write_report(graph: Graph, paths: Paths) -> Path:
+    """Write the report from the records that exist; its own record only when none is missing."""
+    from kdbench.report.make import make_report
+
+    readme = make_report(graph, paths)
+    record = report_record(graph, paths)
+    missing = [r for r in graph.runs.values() if not paths.record(r).is_file()]
+    if not missing:
+        for older in record.parent.glob("*.json") if record.parent.is_dir() else ():
+            older.unlink()
+        content = {"schema": SCHEMA, "phase": REPORT, "runs": sorted(graph.runs)}
+        write_json(record, content)
+    return readme
+
+
+def build_stage(graph: Graph, paths: Paths, phase: str, dataset: str, cores: int | None) -> int:
+    """Have Snakemake make the records of one phase and data set; returns its exit code.
+
+    Raises:
+        UnknownName: no such phase or data set.
+        UserError: no Snakefile here.
+    """
+    if phase not in (*PHASES, REPORT):
+        raise UnknownName("phase", phase, (*PHASES, REPORT), where="kdbench build")
+    if dataset not in graph.params.datasets:
+        raise UnknownName("dataset", dataset, graph.params.datasets, where="kdbench build")
+    if not (paths.root / "Snakefile").is_file():
+        raise UserError(f"{paths.root / 'Snakefile'}: no such file; run in a project folder")
+    targets = [str(paths.record(spec)) for spec in graph.stage(phase, dataset)]
+    if phase == REPORT:
+        targets = [str(report_record(graph, paths))]
+    missing = [target for target in targets if not Path(target).is_file()]
+    for spec in graph.stage(phase, dataset):
+        paths.artifacts(spec).parent.mkdir(parents=True, exist_ok=True)
+    if not missing:
+        print(f"{phase} {dataset}: {len(targets)} up to date", flush=True)
+        return 0
+    command = [sys.executable, "-m", "snakemake", "--cores", str(cores or "all"), *missing]
+    changed = _overrides(graph, paths)
+    config = [f"{key}={json.dumps(value)}" for key, value in changed.items()]
+    return subprocess.call([*command, *(["--config", *config] if config else [])])
+
+
+def _overrides(graph: Graph, paths: Paths) -> dict[str, Any]:
+    written = load_params(paths.root / FILE).model_dump()
+    asked = graph.params.model_dump()
+    return {key: value for key, value in asked.items() if value != written[key]}

@@ -1,0 +1,18 @@
+rule data:
+    """Prepare a data set, a share of it, or its stand-in."""
+    input:
+        lambda w: ancient(plan.upstream(w)),
+    output:
+        "results/{scale}/records/data/{dataset}/{cell}.{digest}.json",
+    log:
+        "results/{scale}/logs/data/{dataset}/{cell}.{digest}.log",
+    benchmark:
+        "results/{scale}/benchmarks/data/{dataset}/{cell}.{digest}.tsv"
+    threads: plan.threads
+    retries: 0
+    resources:
+        gpu=0,
+        runtime=60,
+        mem_mb=4000,
+    shell:
+        "kdbench run {wildcards.digest} {plan.options} > {log} 2>&1"

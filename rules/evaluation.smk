@@ -1,0 +1,18 @@
+rule evaluation:
+    """Measure every seed of a cell on the test set, in one process."""
+    input:
+        lambda w: ancient(plan.upstream(w)),
+    output:
+        "results/{scale}/records/evaluation/{dataset}/{cell}.{digest}.json",
+    log:
+        "results/{scale}/logs/evaluation/{dataset}/{cell}.{digest}.log",
+    benchmark:
+        "results/{scale}/benchmarks/evaluation/{dataset}/{cell}.{digest}.tsv"
+    threads: plan.threads
+    retries: 0
+    resources:
+        gpu=plan.gpus,
+        runtime=60,
+        mem_mb=4000,
+    shell:
+        "kdbench run {wildcards.digest} {plan.options} > {log} 2>&1"

@@ -1,0 +1,11 @@
+rule report:
+    """Write the tables, the figures and their index from the records."""
+    input:
+        ancient(plan.records()),
+    output:
+        plan.readme,
+        plan.report_record,
+    log:
+        f"results/{plan.scale}/logs/report.log",
+    shell:
+        "kdbench report {plan.options} > {log} 2>&1"

@@ -1,0 +1,16 @@
+rule restore:
+    """Bring back a finished run's heavy files, which a run that is needed wants to read.
+
+    Pulled from the DVC remote if there is one, otherwise made again; the record stays.
+    """
+    output:
+        "results/{scale}/artifacts/{phase}/{dataset}/{cell}.{digest}/artifacts.json",
+    log:
+        "results/{scale}/logs/restore/{dataset}/{cell}.{digest}.log",
+    threads: plan.threads
+    resources:
+        gpu=plan.gpus,
+        runtime=1440,
+        mem_mb=8000,
+    shell:
+        "kdbench restore {wildcards.digest} {plan.options} > {log} 2>&1"

@@ -1,0 +1,18 @@
+rule search:
+    """Search how to distil, on training images only. A killed job resumes."""
+    input:
+        lambda w: ancient(plan.upstream(w)),
+    output:
+        "results/{scale}/records/search/{dataset}/{cell}.{digest}.json",
+    log:
+        "results/{scale}/logs/search/{dataset}/{cell}.{digest}.log",
+    benchmark:
+        "results/{scale}/benchmarks/search/{dataset}/{cell}.{digest}.tsv"
+    threads: plan.threads
+    retries: 2
+    resources:
+        gpu=plan.gpus,
+        runtime=1440,
+        mem_mb=12000,
+    shell:
+        "kdbench run {wildcards.digest} {plan.options} > {log} 2>&1"

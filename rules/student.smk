@@ -1,0 +1,18 @@
+rule student:
+    """Train a student to the end of its recipe. A killed job resumes."""
+    input:
+        lambda w: ancient(plan.upstream(w)),
+    output:
+        "results/{scale}/records/student/{dataset}/{cell}.{digest}.json",
+    log:
+        "results/{scale}/logs/student/{dataset}/{cell}.{digest}.log",
+    benchmark:
+        "results/{scale}/benchmarks/student/{dataset}/{cell}.{digest}.tsv"
+    threads: plan.threads
+    retries: 2
+    resources:
+        gpu=plan.gpus,
+        runtime=1440,
+        mem_mb=8000,
+    shell:
+        "kdbench run {wildcards.digest} {plan.options} > {log} 2>&1"

@@ -1,0 +1,18 @@
+rule teacher:
+    """Train a teacher. A killed job resumes from its last checkpoint."""
+    input:
+        lambda w: ancient(plan.upstream(w)),
+    output:
+        "results/{scale}/records/teacher/{dataset}/{cell}.{digest}.json",
+    log:
+        "results/{scale}/logs/teacher/{dataset}/{cell}.{digest}.log",
+    benchmark:
+        "results/{scale}/benchmarks/teacher/{dataset}/{cell}.{digest}.tsv"
+    threads: plan.threads
+    retries: 2
+    resources:
+        gpu=plan.gpus,
+        runtime=1440,
+        mem_mb=8000,
+    shell:
+        "kdbench run {wildcards.digest} {plan.options} > {log} 2>&1"

@@ -1,0 +1,89 @@
+"""Every declared method can be built from its own defaults."""
+
+import importlib
+import tomllib
+from inspect import signature
+from pathlib import Path
+
+import pytest
+import torch
+from torch import rand, randn
+
+import kdbench.distill
+from kdbench.data.batch import Batch
+from kdbench.distill.pathways import chosen, spell
+from kdbench.distill.scheme import Scheme
+from kdbench.engine.moment import Moment
+from kdbench.models.resnet import ResNet
+
+FOLDER = Path(kdbench.distill.__file__).parent
+DECLARED = {path.stem: tomllib.loads(path.read_text()) for path in FOLDER.glob("*.toml")}
+SMALL = {"classes": 5, "image": (3, 8, 8)}
+
+
+def parts(name):
+    """Class and parameters of a method, without what the assembler takes."""
+    declared = DECLARED[name]
+    module = importlib.import_module(f"kdbench.distill.{declared.get('module', name)}")
+    parameters = {k: v for k, v in declared["defaults"].items() if k != "task_weight"}
+    return getattr(module, declared["class"]), parameters
+
+
+def built(name, student, teacher):
+    """The method's loss, with a random scheme where it needs one."""
+    cls, parameters = parts(name)
+    if "search" in DECLARED[name]:
+        options = ("connections", "stem", "transforms")
+        names = [spell(p) for p in chosen(4, 4, **{k: parameters[k] for k in options})]
+        parameters["scheme"] = Scheme(rand(3, len(names)), rand(3, len(names)) + 1, tuple(names))
+    return cls(student, teacher, **parameters)
+
+
+def test_the_methods_of_this_package_are_declared():
+    """Names that the exhibits use."""
+    assert {"none", "kd", "reviewkd", "equal", "alpha_t", "distpro"} <= DECLARED.keys()
+    assert not DECLARED["none"].get("needs_teacher", True)
+    searched = {name for name, declared in DECLARED.items() if "search" in declared}
+    assert {"alpha_t", "distpro"} <= searched and "equal" not in searched
+    assert DECLARED["reviewkd"]["teacher_bn"] == "batch"
+
+
+@pytest.mark.parametrize("name", DECLARED)
+def test_a_method_runs_with_its_defaults(name):
+    """Terms are finite scalars, already weighted, that reach the student."""
+    torch.manual_seed(0)
+    teacher, student = ResNet(8, **SMALL), ResNet(8, **SMALL)
+    loss = built(name, student, teacher)
+    batch = Batch(randn(4, 3, 8, 8), torch.tensor([0, 1, 2, 3]), torch.arange(4))
+    with torch.no_grad():
+        theirs = teacher.read(batch.images)
+    moment = Moment(step=6, steps=10, epoch=3, epochs=5)
+    terms = loss(student.read(batch.images), theirs, batch, moment)
+    assert all(term.shape == () and term.isfinite() for term in terms.values())
+    if terms:
+        sum(terms.values()).backward()
+        assert next(student.parameters()).grad.isfinite().all()
+
+
+@pytest.mark.parametrize("name", DECLARED)
+def test_defaults_are_those_of_the_class(name):
+    """A declared parameter is a keyword of the class; pairs override declared ones only."""
+    cls, parameters = parts(name)
+    known = signature(cls).parameters
+    assert parameters.keys() <= known.keys()
+    for override in DECLARED[name].get("pairs", {}).values():
+        assert override.keys() <= DECLARED[name]["defaults"].keys()
+
+
+def test_the_pathway_methods_share_one_space():
+    """Search space options are equal in all three, so that one search serves the last two."""
+    for option in ("connections", "stem", "transforms", "factor", "kd_weight", "tau"):
+        assert (
+            len({str(DECLARED[n]["defaults"][option]) for n in ("equal", "alpha_t", "distpro")})
+            == 1
+        )
+    assert [DECLARED[n]["defaults"]["weights"] for n in ("equal", "alpha_t", "distpro")] == [
+        "equal",
+        "last",
+        "process",
+    ]

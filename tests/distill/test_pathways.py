@@ -1,0 +1,208 @@
+"""DistPro's pathways: which there are, what they cost, what is left out."""
+
+import numpy as np
+import pytest
+import torch
+from torch import rand, randn
+
+from kdbench.data.batch import Batch
+from kdbench.distill.hcl import hcl
+from kdbench.distill.pathways import Pathways, chosen, spell
+from kdbench.distill.scheme import Scheme
+from kdbench.engine.moment import Moment
+from kdbench.errors import BadValue, UnknownName
+from kdbench.models.resnet import ResNet
+from kdbench.models.shufflenet_v1 import ShuffleNetV1
+from kdbench.models.shufflenet_v2 import ShuffleNetV2
+from kdbench.models.wide_resnet import WideResNet
+
+SMALL = {"classes": 5, "image": (3, 8, 8)}
+HALFWAY = Moment(step=4, steps=9, epoch=1, epochs=3)
+
+
+def pair():
+    """A teacher and a student that fit on a thumbnail, and what they say about four images."""
+    torch.manual_seed(0)
+    teacher, student = WideResNet(10, 2, **SMALL), WideResNet(10, 1, **SMALL)
+    images = randn(4, 3, 8, 8)
+    with torch.no_grad():
+        theirs = teacher.read(images)
+    return teacher, student, student.read(images), theirs
+
+
+def scheme_for(names, alphas, rows=5):
+    """A scheme with the given alphas in every row, and weights that change."""
+    table = torch.tensor(alphas).expand(rows, -1)
+    return Scheme(rand(rows, len(names)), table, names)
+
+
+def test_the_paper_has_27_pathways_and_the_release_10():
+    """Three stages on both sides, three transforms; or stem and stages downward, one transform."""
+    paper = chosen(4, 4)
+    release = chosen(4, 4, connections="downward", stem=True, transforms=["complex"])
+    imagenet = chosen(6, 6, connections="downward", transforms=["complex"])
+    assert (len(paper), len(release), len(imagenet)) == (27, 10, 15)
+    assert paper[0] == (1, 1, "2conv") and paper[-1] == (3, 3, "complex")
+    assert release[:2] == [(0, 0, "complex"), (0, 1, "complex")]
+    assert all(ours >= theirs for theirs, ours, _ in release)
+    assert [spell(pathway) for pathway in paper[3:5]] == ["t1-s2-2conv", "t1-s2-3conv"]
+
+
+def test_other_numbers_of_stages_are_counted_too():
+    """All connections of five teacher stages and four student stages, one transform."""
+    assert len(chosen(5, 6, transforms=["complex"])) == 20
+
+
+def test_every_loss_is_hcl_of_the_transformed_map(float64):
+    """One by one, in the order of the names."""
+    teacher, student, ours, theirs = pair()
+    loss = Pathways(student, teacher)
+    found = loss.losses(ours, theirs)
+    assert found.shape == (27,) and len(loss.names) == 27
+    for value, name, block in zip(found, loss.names, loss.transforms, strict=True):
+        i, j = int(name[1]), int(name[4])
+        torch.testing.assert_close(value, hcl(block(ours.pre[j]), theirs.pre[i]))
+    picked = loss.losses(ours, theirs, [3, 20])
+    torch.testing.assert_close(picked, found[[3, 20]])
+
+
+def test_equal_weights_average_the_losses(float64):
+    """1 / n each, at every step, nothing dropped; the release's factor makes it kd_weight."""
+    teacher, student, ours, theirs = pair()
+    loss = Pathways(student, teacher, tau=2.0)
+    released = Pathways(student, teacher, factor="release", kd_weight=3.0)
+    released.load_state_dict(loss.state_dict())
+    expected = loss.losses(ours, theirs).mean()
+    torch.testing.assert_close(loss(ours, theirs, None, HALFWAY)["pathways"], expected)
+    term = released(ours, theirs, None, HALFWAY)["pathways"]
+    torch.testing.assert_close(term, 3 * 27 * expected)
+
+
+def test_the_process_is_stretched_over_the_training(float64):
+    """First row first, last row last, numpy.interp in between; "last" is the last row always."""
+    teacher, student, ours, theirs = pair()
+    names = Pathways(student, teacher).names
+    scheme = scheme_for(names, [1.0] * 27, rows=4)
+    moving = Pathways(student, teacher, scheme=scheme, weights="process")
+    still = Pathways(student, teacher, scheme=scheme, weights="last")
+    still.load_state_dict(moving.state_dict())
+    losses = moving.losses(ours, theirs).detach().numpy()
+    table = scheme.weights.double().numpy()
+    for step in range(9):
+        moment = Moment(step=step, steps=9, epoch=step // 3, epochs=3)
+        rows = [np.interp(step / 8 * 3, np.arange(4), table[:, k]) for k in range(27)]
+        for loss, expected in ((moving, rows @ losses), (still, table[-1] @ losses)):
+            term = loss(ours, theirs, None, moment)["pathways"]
+            assert term.item() == pytest.approx(expected, rel=1e-12)
+
+
+def test_a_training_of_one_step_takes_the_first_row(float64):
+    """There is no division by zero."""
+    teacher, student, _, _ = pair()
+    scheme = scheme_for(Pathways(student, teacher).names, [1.0] * 27)
+    loss = Pathways(student, teacher, scheme=scheme, weights="process")
+    _, weights = loss.at(Moment(step=0, steps=1, epoch=0, epochs=1))
+    assert torch.equal(weights, scheme.weights[0].double())
+
+
+@pytest.mark.parametrize("weights", ["process", "last"])
+def test_dropping_is_a_weight_of_zero_that_costs_nothing(float64, weights):
+    """At or below tau: not called, no gradient, running statistics still; the rest unchanged."""
+    teacher, student, ours, theirs = pair()
+    names = Pathways(student, teacher).names
+    alphas = [[0.2, 0.5, 0.5001][k % 3] for k in range(27)]
+    scheme = scheme_for(names, alphas)
+    loss = Pathways(student, teacher, scheme=scheme, weights=weights, tau=0.5)
+    full = Pathways(student, teacher, scheme=scheme, weights=weights, drop=False)
+    full.load_state_dict(loss.state_dict())
+    called = []
+    for k, block in enumerate(loss.transforms):
+        block.register_forward_hook(lambda *_, k=k: called.append(k))
+
+    term = loss(ours, theirs, None, HALFWAY)["pathways"]
+    term.backward(retain_graph=True)
+
+    kept = [2 + 3 * k for k in range(9)]
+    assert called == kept
+    everything, row = full.at(HALFWAY)
+    assert everything == list(range(27))
+    zeroed = torch.stack([w if k in kept else w * 0 for k, w in enumerate(row)])
+    torch.testing.assert_close(term, zeroed @ full.losses(ours, theirs))
+    for k, block in enumerate(loss.transforms):
+        assert all((p.grad is not None) == (k in kept) for p in block.parameters())
+        assert all((int(b) == 1) == (k in kept) for n, b in block.named_buffers() if "batches" in n)
+
+
+def test_dropping_follows_the_interpolated_alpha():
+    """A pathway that fades from 1 to 0 is left out from the middle on."""
+    teacher, student, _, _ = pair()
+    names = Pathways(student, teacher, transforms=["complex"]).names
+    alphas = torch.ones(2, 9)
+    alphas[1, 4] = 0
+    scheme = Scheme(rand(2, 9), alphas, names)
+    options = {"weights": "process", "transforms": ["complex"]}
+    loss = Pathways(student, teacher, scheme=scheme, **options)
+    kept = [loss.at(Moment(step=s, steps=11, epoch=0, epochs=1))[0] for s in range(11)]
+    assert [4 in row for row in kept] == [True] * 5 + [False] * 6
+    assert all(len(row) == 8 + (4 in row) for row in kept)
+
+
+def test_when_everything_is_dropped_the_task_still_trains():
+    """The term is 0; added to the task's loss, the sum has its gradient."""
+    teacher, student, ours, theirs = pair()
+    names = Pathways(student, teacher).names
+    loss = Pathways(student, teacher, scheme=scheme_for(names, [0.0] * 27), weights="process")
+    term = loss(ours, theirs, None, HALFWAY)["pathways"]
+    assert term.item() == 0 and term.shape == ()
+    (ours.logits.square().mean() + term).backward()
+    assert all(parameter.grad is not None for parameter in student.parameters())
+    assert all(parameter.grad is None for parameter in loss.parameters())
+
+
+PAIRS = {
+    "wrn to shufflenet-v1": (WideResNet(10, 2, **SMALL), ShuffleNetV1(**SMALL)),
+    "resnet to shufflenet-v2": (ResNet(8, **SMALL), ShuffleNetV2(**SMALL)),
+    "resnet to resnet": (ResNet(14, **SMALL), ResNet(8, **SMALL)),
+}
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_pairs_of_the_paper_fit(name):
+    """Every transform of every pathway reaches its teacher map and gets a gradient."""
+    teacher, student = PAIRS[name]
+    loss = Pathways(student, teacher)
+    batch = Batch(randn(4, 3, 8, 8), torch.zeros(4, dtype=torch.long), torch.arange(4))
+    with torch.no_grad():
+        theirs = teacher.read(batch.images)
+    loss(student.read(batch.images), theirs, batch, HALFWAY)["pathways"].backward()
+    assert all(parameter.grad is not None for parameter in loss.parameters())
+    assert not any("trunk" in key for key in loss.state_dict())
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"weights": "proces"}, "weights: no choice is called 'proces'; did you mean 'process'"),
+        ({"factor": "paper"}, "factor: no choice is called 'paper'; known: none, release"),
+        ({"connections": "al"}, "connections: no choice is called 'al'; did you mean 'all'"),
+        ({"transforms": ["comple"]}, "did you mean 'complex'"),
+    ],
+)
+def test_unknown_options_are_named(options, message):
+    """Each with what there is."""
+    teacher, student, _, _ = pair()
+    with pytest.raises(UnknownName, match=message):
+        Pathways(student, teacher, **options)
+
+
+def test_options_without_sense_are_refused():
+    """No transform, one twice, no scheme, or a scheme of other pathways."""
+    teacher, student, _, _ = pair()
+    for transforms in ([], ["complex", "complex"]):
+        with pytest.raises(BadValue, match="at least one, none twice"):
+            Pathways(student, teacher, transforms=transforms)
+    with pytest.raises(BadValue, match="run the search"):
+        Pathways(student, teacher, weights="process")
+    other = scheme_for(Pathways(student, teacher, connections="downward").names, [1.0] * 18)
+    with pytest.raises(BadValue, match="found '18 pathways', expected the 27 pathways"):
+        Pathways(student, teacher, scheme=other, weights="last")

@@ -1,0 +1,127 @@
+"""The alternation, on problems small enough to know the answer."""
+
+import pytest
+import torch
+from torch import randn
+
+from kdbench.search.bilevel import alternate, buffers_of, exact_or_difference, rates_of
+from kdbench.search.hypergradient import Rates, central_difference, directional, unrolled
+from kdbench.search.normalise import biased_softmax
+
+
+class Pulls:
+    """A point pulled to several places, each as strongly as its alpha says (a `Searcher`).
+
+    The task pulls to the origin; the held-out loss wants the point at `goal`.
+    """
+
+    def __init__(self, places, goal, mix=torch.exp):
+        self.places, self.goal, self.mix = places, goal, mix
+        self.alphas = torch.zeros(len(places), requires_grad=True)
+        self.weights = [torch.zeros(places.shape[1], requires_grad=True)]
+        self.visible = 1
+
+    def terms(self, data):
+        """Half the squared distances."""
+        return self.weights[0].square().sum() / 2, self.losses(self.weights, data)
+
+    def losses(self, weights, data):
+        """Half the squared distance to every place."""
+        return (weights[0] - self.places).square().sum(1) / 2
+
+    def inner(self, weights, alphas, data):
+        """All pulls together."""
+        task = weights[0].square().sum() / 2
+        return task + self.mix(alphas) @ self.losses(weights, data)
+
+    def outer(self, weights, data):
+        """Half the squared distance to the goal."""
+        return (weights[0] - self.goal).square().sum() / 2
+
+
+def optimisers(toy, lr=0.1, alpha_lr=0.05, **rates):
+    """SGD for the point, Adam for the alphas."""
+    adam = torch.optim.Adam([toy.alphas], lr=alpha_lr, betas=(0.5, 0.999))
+    return torch.optim.SGD(toy.weights, lr=lr, **rates), adam
+
+
+@pytest.mark.parametrize("probe", [directional, central_difference])
+def test_the_search_finds_the_pulls_that_lead_to_the_goal(float64, probe):
+    """Places east and north, a goal between them: the point gets there and the alphas say why."""
+    toy = Pulls(torch.eye(2), torch.tensor([0.5, 0.25]))
+    inner, outer = optimisers(toy, alpha_lr=0.02)
+    for _ in range(1500):
+        alternate(toy, inner, outer, None, None, probe)
+    # Rest of a point pulled by (1, u, v): (u, v) / (1 + u + v); at the goal u = 2 and v = 1.
+    torch.testing.assert_close(toy.weights[0].detach(), toy.goal, atol=1e-2, rtol=0)
+    torch.testing.assert_close(
+        toy.alphas.exp().detach(), torch.tensor([2.0, 1.0]), rtol=0.05, atol=0
+    )
+
+
+def test_a_useless_pull_loses_its_weight(float64):
+    """A place opposite to the goal fades, the one towards it grows."""
+    toy = Pulls(torch.tensor([[1.0, 0], [-1, 0]]), torch.tensor([0.4, 0.0]), biased_softmax)
+    inner, outer = optimisers(toy)
+    for _ in range(100):
+        outcome = alternate(toy, inner, outer, None, None, directional)
+    assert outcome.mixed[0] > 5 * outcome.mixed[1]
+
+
+def test_a_first_order_gradient_drives_all_weights_to_zero(float64):
+    """The paper's remark: descending the training loss empties the pathways."""
+    toy = Pulls(randn(4, 2) + 2, torch.zeros(2), biased_softmax)
+    inner, outer = optimisers(toy, alpha_lr=0.1)
+    for _ in range(400):
+        outcome = alternate(toy, inner, outer, None, None, None)
+    assert outcome.mixed.sum() < 1e-3
+    assert outcome.held_out is None
+
+
+@pytest.mark.parametrize("probe", [directional, central_difference])
+@pytest.mark.parametrize("nesterov", [True, False])
+def test_the_gradient_is_that_of_the_unrolled_step(float64, probe, nesterov):
+    """With a full momentum buffer, weight decay and either kind of momentum."""
+    toy = Pulls(randn(3, 4), randn(4), biased_softmax)
+    inner, outer = optimisers(toy, momentum=0.9, nesterov=nesterov, weight_decay=0.1)
+    for _ in range(3):
+        alternate(toy, inner, outer, None, None, probe)
+    found, held_out = exact_or_difference(toy, toy.terms(None), inner, None, None, probe)
+    expected = unrolled(
+        lambda weights, alphas: toy.inner(weights, alphas, None),
+        lambda weights: toy.outer(weights, None),
+        toy.weights,
+        toy.alphas,
+        buffers_of(inner, toy.weights),
+        rates_of(inner),
+    )
+    torch.testing.assert_close(found, expected, rtol=1e-8, atol=1e-12)
+    assert held_out.item() > 0
+
+
+def test_one_step_goes_in_the_order_of_the_paper(float64):
+    """Alphas first, at the old weights; then the weights, with the new alphas."""
+    toy = Pulls(randn(3, 4), randn(4), biased_softmax)
+    inner, outer = optimisers(toy, momentum=0.9, nesterov=True)
+    alphas, weight = toy.alphas.detach().clone(), toy.weights[0].detach().clone()
+    gradient, _ = exact_or_difference(toy, toy.terms(None), inner, None, None, directional)
+
+    outcome = alternate(toy, inner, outer, None, None, directional)
+
+    torch.testing.assert_close(toy.alphas.detach(), alphas - 0.05 * gradient.sign())
+    mixed = biased_softmax(toy.alphas.detach())
+    assert torch.equal(outcome.mixed, mixed) and torch.equal(outcome.alphas, toy.alphas.detach())
+    slope = weight + mixed @ (weight - toy.places)
+    torch.testing.assert_close(toy.weights[0].detach(), weight - 0.1 * 1.9 * slope)
+    assert toy.alphas.grad is None and toy.weights[0].grad is None
+    before = outcome.alphas.clone()
+    alternate(toy, inner, outer, None, None, directional)
+    assert torch.equal(outcome.alphas, before)  # a copy: later steps do not rewrite it
+
+
+def test_rates_follow_the_schedule():
+    """Whatever stands in the optimiser is what the virtual step takes."""
+    toy = Pulls(randn(3, 4), randn(4))
+    inner, _ = optimisers(toy, momentum=0.9, nesterov=True, weight_decay=5e-4)
+    inner.param_groups[0]["lr"] = 0.01
+    assert rates_of(inner) == Rates(lr=0.01, momentum=0.9, nesterov=True, weight_decay=5e-4)
