@@ -6,7 +6,7 @@ rule restore:
     output:
         "results/{scale}/artifacts/{phase}/{dataset}/{cell}.{digest}/artifacts.json",
     log:
-        "results/{scale}/logs/restore/{dataset}/{cell}.{digest}.log",
+        "results/{scale}/logs/restore/{phase}/{dataset}/{cell}.{digest}.log",
     threads: plan.threads
     resources:
         gpu=plan.gpus,

@@ -26,8 +26,8 @@ def fingerprint(classes: Sequence[str], splits: Mapping[str, Split]) -> str:
     digest = sha256(json.dumps(list(classes)).encode())
     for split, (images, labels) in sorted(splits.items()):
         digest.update(json.dumps([split, list(images.shape)]).encode())
-        digest.update(np.ascontiguousarray(labels, dtype="<i8"))
-        digest.update(np.ascontiguousarray(images))
+        digest.update(np.ascontiguousarray(labels, dtype="<i8").data)
+        digest.update(np.ascontiguousarray(images).data)
     return digest.hexdigest()
 
 

@@ -204,7 +204,7 @@ def _read_split(folder: Path, split: str, count: int, meta: Mapping[str, Any]) -
 
 def _map(path: Path, shape: tuple[int, ...], dtype: type[np.generic]) -> NDArray[Any]:
     try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
+        array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
         raise DamagedData(path, f"no whole array ({error})", f"an array {shape}", AGAIN) from error
     if array.shape != shape or array.dtype != dtype:

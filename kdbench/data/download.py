@@ -115,7 +115,7 @@ def _connect(url: str, start: int) -> http.client.HTTPResponse | None:
     headers = {"Range": f"bytes={start}-"} if start else {}
     try:
         request = urllib.request.Request(url, headers=headers)
-        response = urllib.request.urlopen(request, timeout=TIMEOUT)
+        response: http.client.HTTPResponse = urllib.request.urlopen(request, timeout=TIMEOUT)
     except urllib.error.HTTPError as error:
         error.close()
         if start and error.code == http.client.REQUESTED_RANGE_NOT_SATISFIABLE:
@@ -123,7 +123,7 @@ def _connect(url: str, start: int) -> http.client.HTTPResponse | None:
         reason = f"the server answered {error.code} {error.reason}"
         raise UserError(f"{url}: {reason}; try again later, {LOCAL}") from None
     except (OSError, http.client.HTTPException, ValueError) as error:
-        reason = getattr(error, "reason", error)
+        reason = error.reason if isinstance(error, urllib.error.URLError) else error
         raise UserError(f"{url}: cannot be reached ({reason}); try again, {LOCAL}") from None
     begins = re.match(r"bytes (\d+)-", response.headers.get("Content-Range", ""))
     if response.status == http.client.PARTIAL_CONTENT and int(begins[1] if begins else -1) != start:

@@ -23,6 +23,11 @@ class ResidualBlock(nn.Module):
         same = stride == 1 and inputs == outputs
         self.shortcut = nn.Identity() if same else ConvNorm(inputs, outputs, 1, stride=stride)
 
+    @property
+    def last_norm(self) -> nn.BatchNorm2d:
+        """The norm that ends the residual branch; the sum with the shortcut comes after it."""
+        return self.second.norm
+
     def forward(self, x: Tensor) -> Tensor:
         """(B, inputs, H, W), already rectified -> (B, outputs, H / stride, W / stride)."""
         return self.second(relu(self.first(x))) + self.shortcut(x)

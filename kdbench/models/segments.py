@@ -45,7 +45,7 @@ class Segment(nn.Module):
 
     @property
     def last_norm(self) -> nn.BatchNorm2d | None:
-        """The batch norm whose output is `pre`, or None."""
+        """The batch norm before the stage's last ReLU, or None."""
         return None
 
 
@@ -64,9 +64,9 @@ class Activated(Segment):
 
     @property
     def last_norm(self) -> nn.BatchNorm2d | None:
-        """The norm of a last block that is a convolution and a norm; None after a sum."""
+        """The norm of a last block that is one, or that the last block names as its own."""
         last = self.blocks[-1]
-        return last.norm if isinstance(last, ConvNorm) else None
+        return last.norm if isinstance(last, ConvNorm) else getattr(last, "last_norm", None)
 
 
 class PreActivated(Segment):

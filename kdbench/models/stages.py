@@ -129,9 +129,11 @@ class StagedNetwork(nn.Module):
         return self(x, after=i)
 
     def last_norm(self, i: int) -> nn.BatchNorm2d | None:
-        """The batch norm whose output is `pre[i]`, or None where `pre[i]` is no norm's output.
+        """The last batch norm before the ReLU that ends stage i, or None where there is none.
 
-        None at every stage that ends in a residual sum or a concatenation.
+        Its output is `pre[i]`, except after a residual sum (ResNet), where it is the norm that
+        ends the last block's residual branch, as the authors of OFD take it. None after
+        concatenations of which only a part was normed (ShuffleNet-v2) and where no ReLU follows.
 
         Raises:
             IndexError: there is no stage i.

@@ -2,16 +2,22 @@
 
 import ast
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
 from kdbench.plan.spec import RunSpec
 
 ROOT = Path(__file__).parent.parent
-RUNNING = ("data", "models", "engine", "distill", "evaluate", "search", "phases")
+TRAINING = ("data", "models", "engine", "evaluate", "phases")
+RUNNING = {
+    "data": ("data",),
+    "teacher": TRAINING,
+    "search": (*TRAINING, "distill", "search"),
+    "student": (*TRAINING, "distill"),
+    "evaluation": TRAINING,
+}
 DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 
@@ -33,20 +39,17 @@ def _tree(path: Path) -> str:
 def run_fingerprint(spec: RunSpec) -> str:
     """Fingerprint of the package's code that makes a run of this specification.
 
-    Shared code counts for every run; of the components (modules with a declaration beside them)
-    only those that the run or its upstream runs name.
+    Shared code of the packages that its phase uses counts always; of the components (modules with
+    a declaration beside them) only those that the run names.
     """
-    named = {entry["module"] for run in spec.with_upstream() for entry in _entries(run)}
-    files = [file for folder in RUNNING for file in (ROOT / folder).glob("*.py")]
-    components = {module for folder in RUNNING for module in _component_modules(ROOT / folder)}
+    keys = ("network", "student", "teacher", "method", "search")
+    named = [spec.params[key]["module"] for key in keys if key in spec.params]
     own = {ROOT.parent / (module.replace(".", "/") + ".py") for module in named}
     plugins = [Path(module) for module in named if module.endswith(".py")]
+    folders = [ROOT / folder for folder in RUNNING[spec.phase]]
+    components = {module for folder in folders for module in _component_modules(folder)}
+    files = [file for folder in folders for file in folder.glob("*.py")]
     return code_fingerprint([f for f in files if f not in components or f in own] + plugins)
-
-
-def _entries(spec: RunSpec) -> list[Mapping[str, Any]]:
-    keys = ("network", "student", "teacher", "method", "search")
-    return [spec.params[key] for key in keys if key in spec.params]
 
 
 @cache

@@ -3,7 +3,7 @@
 import textwrap
 from collections.abc import Iterable, Sequence
 from io import BytesIO
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from kdbench.report.process import Process
 
@@ -13,16 +13,19 @@ if TYPE_CHECKING:
     from matplotlib.lines import Line2D
 
 Key = TypeVar("Key")
+Look = TypeVar("Look")
+Line = Literal["-", "--", ":", "-."]
 
 # Okabe and Ito's colours, which colour-blind readers tell apart.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
-STYLES = ("-", "--", ":", "-.")
-STYLE = {
+STYLES: tuple[Line, ...] = ("-", "--", ":", "-.")
+STYLE: dict[Any, Any] = {
     "svg.hashsalt": "kdbench",  # otherwise ids in the SVG are random
     "font.size": 9.0,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.grid": True,
+    "axes.formatter.useoffset": False,
     "grid.alpha": 0.3,
     "legend.frameon": False,
 }
@@ -32,22 +35,23 @@ TOTALS = "totals"  # label of the axes that are no panel of a teacher map
 
 def draw(process: Process, title: str, banner: str) -> "Figure":
     """One panel a teacher map, then their sums; axes are labelled `t1`, `t2`, …, `totals`."""
-    from matplotlib import rc_context
     from matplotlib.figure import Figure
+    from matplotlib.style import context
 
     maps = process.maps()
     width = PANEL * (len(maps) + 1) + LEGEND
     notice = textwrap.fill(banner, int(width * 14)) if banner else ""
     head = 0.35 + 0.17 * (notice.count("\n") + 1 if notice else 0)
-    with rc_context(STYLE):
+    with context(["default", STYLE]):
         figure = Figure(figsize=(width, HEIGHT + head), layout="constrained")
         panels = figure.subplots(1, len(maps) + 1, squeeze=False)[0]
         colours, styles = _looks(process)
         for teacher, axes in zip(maps, panels, strict=False):
             _panel(axes, process, teacher, colours, styles)
-            axes.sharey(panels[0])
+            if axes is not panels[0]:
+                axes.sharey(panels[0])
+                axes.tick_params(labelleft=False)
         _totals(panels[-1], process)
-        panels[0].set_ylim(bottom=0)
         panels[0].set_ylabel("weight of a pathway")
         figure.supxlabel("search epoch", fontsize="medium")
         figure.legend(handles=_legend(colours, styles), loc="outside right center")
@@ -65,13 +69,13 @@ def png(figure: "Figure") -> bytes:
     return _bytes(figure, "png", {"Software": "kdbench"})
 
 
-def _looks(process: Process) -> tuple[dict[int, str], dict[str, str]]:
+def _looks(process: Process) -> tuple[dict[int, str], dict[str, Line]]:
     students = sorted({pathway.student for pathway in process.pathways})
     transforms = dict.fromkeys(pathway.transform for pathway in process.pathways)
     return _cycled(students, COLOURS), _cycled(transforms, STYLES)
 
 
-def _cycled(keys: Iterable[Key], values: Sequence[str]) -> dict[Key, str]:
+def _cycled(keys: Iterable[Key], values: Sequence[Look]) -> dict[Key, Look]:
     return {key: values[i % len(values)] for i, key in enumerate(keys)}
 
 
@@ -80,7 +84,7 @@ def _panel(
     process: Process,
     teacher: int,
     colours: dict[int, str],
-    styles: dict[str, str],
+    styles: dict[str, Line],
 ) -> None:
     for pathway, weights in process.curves(teacher):
         axes.plot(
@@ -104,11 +108,10 @@ def _totals(axes: "Axes", process: Process) -> None:
         offset = (4.0, 0.0)
         axes.annotate(f"{teacher}", end, offset, textcoords="offset points", va="center")
     axes.set_title("sum of each teacher map", fontsize="medium")
-    axes.set_ylim(bottom=0)
     axes.set_label(TOTALS)
 
 
-def _legend(colours: dict[int, str], styles: dict[str, str]) -> "list[Line2D]":
+def _legend(colours: dict[int, str], styles: dict[str, Line]) -> "list[Line2D]":
     from matplotlib.lines import Line2D
 
     return [
@@ -116,7 +119,10 @@ def _legend(colours: dict[int, str], styles: dict[str, str]) -> "list[Line2D]":
             Line2D([], [], color=c, linewidth=3, label=f"student map {s}")
             for s, c in colours.items()
         ),
-        *(Line2D([], [], color="0.3", linestyle=style, label=t) for t, style in styles.items()),
+        *(
+            Line2D([], [], color="0.3", linestyle=style, label=f"transform {t}")
+            for t, style in styles.items()
+        ),
     ]
 
 
@@ -133,9 +139,9 @@ def _heading(figure: "Figure", title: str, notice: str, inches: float) -> None:
 
 
 def _bytes(figure: "Figure", form: str, metadata: dict[str, str | None]) -> bytes:
-    from matplotlib import rc_context
+    from matplotlib.style import context
 
     buffer = BytesIO()
-    with rc_context(STYLE):
+    with context(["default", STYLE]):
         figure.savefig(buffer, format=form, dpi=150, metadata=metadata)
     return buffer.getvalue()

@@ -23,9 +23,7 @@ was available to us.
 """
 
 
-def index(
-    graph: Graph, records: Records, rendered: Sequence[tuple[Exhibit, Rendered]]
-) -> str:
+def index(graph: Graph, records: Records, rendered: Sequence[tuple[Exhibit, Rendered]]) -> str:
     """README.md of a report, in Markdown."""
     contents = [f"- [{e.title}](#{_anchor(e)})" for e, _ in rendered]
     sections = [
@@ -36,7 +34,7 @@ def index(
         [
             f"{quoted(banner(graph))}# kdbench report, scale {graph.scale.name}\n",
             f"{_about(graph)}\n",
-            *contents or ["*params.yaml asks for no exhibit.*"],
+            *(contents or ["*params.yaml asks for no exhibit.*"]),
             "",
             *sections,
             f"## How to read this\n\n{HOW_TO_READ}",
@@ -75,7 +73,7 @@ def _counts(graph: Graph, records: Records) -> str:
 def _missing(graph: Graph, records: Records) -> str:
     missing = sum(records.get(spec) is None for spec in graph.runs.values())
     pending = dict.fromkeys(
-        f"{table.title}: {row.label}"
+        f"{row.label} ({table.title})"
         for table in graph.tables()
         for row in table.rows
         if row.role == "pending"
@@ -86,6 +84,7 @@ def _missing(graph: Graph, records: Records) -> str:
     verb = "run is" if missing == 1 else "runs are"
     command = f"snakemake --cores all reproduce_all --config scale={graph.scale.name}"
     return (
-        f"{missing} of {len(graph.runs)} {verb} missing. This makes them, and this report again:\n\n"
+        f"{missing} of {len(graph.runs)} {verb} missing. "
+        f"This makes them, and this report again:\n\n"
         f"```sh\n{command}\n```\n\n{not_built}"
     ).rstrip() + "\n"

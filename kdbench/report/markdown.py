@@ -1,5 +1,6 @@
 """A table as Markdown: a block of two or three lines a method, one column a pair."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from itertools import groupby
 
@@ -26,7 +27,8 @@ def table_markdown(graph: Graph, table: Table, cells: Sequence[Result], records:
     runs = records.behind(c.evaluation for c in graph.cells[table.id] if c.evaluation)
     parts = [
         _legend(graph, table),
-        _main_table(graph, table, kept),
+        _main_table(graph, kept),
+        _verdicts(graph, kept),
         _last_table(graph, table, kept),
         _bullets([*table.notes, *_trust(graph, kept), *_left_out(graph, cells), *remarks(runs)]),
         footer(runs, "table"),
@@ -61,7 +63,9 @@ def judged(result: Result) -> str:
     return f"{result.verdict.value} ({sign}{abs(result.gap):.2f})"
 
 
-def _main_table(graph: Graph, table: Table, cells: Sequence[Result]) -> str:
+def _main_table(graph: Graph, cells: Sequence[Result]) -> str:
+    if not cells:
+        return "*No cell of this table is asked for.*"
     lines: list[list[str]] = []
     for label, row in _rows(cells):
         lines.append(
@@ -71,6 +75,14 @@ def _main_table(graph: Graph, table: Table, cells: Sequence[Result]) -> str:
         if comparable(graph) and any(result.verdict for result in row):
             lines.append(["", "verdict", *(judged(result) for result in row)])
     return _pipe(lines, ["", "", *_heads(graph, cells)])
+
+
+def _verdicts(graph: Graph, cells: Sequence[Result]) -> str:
+    found = Counter(r.verdict for r in cells if r.verdict)
+    if not found or not comparable(graph):
+        return ""
+    counts = ", ".join(f"{found[v]} {v.value}" for v in Verdict if found[v])
+    return f"**Verdicts of {found.total()} compared cells: {counts}.**"
 
 
 def _last_table(graph: Graph, table: Table, cells: Sequence[Result]) -> str:

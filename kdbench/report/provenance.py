@@ -28,7 +28,7 @@ def footer(runs: Sequence[tuple[RunSpec, Record]], where: str) -> str:
         _named("CPU threads", "CPU threads", (p.get("threads") for p in made)),
         _named("commit", "commits", (_commit(p.get("commit"), p.get("dirty")) for p in made)),
         _named("torch", "torch", (p.get("versions", {}).get("torch") for p in made)),
-        f"{hours(record for _, record in runs)} of work in {len(runs)} finished runs",
+        f"{hours(record for _, record in runs)} of work; finished runs: {len(runs)}",
     ]
     return (
         f"*Made with {'; '.join(fact for fact in facts if fact)} (all runs behind this {where}).*"

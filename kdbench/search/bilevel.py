@@ -99,10 +99,11 @@ def first_order(searcher: Searcher[Data], losses: Tensor) -> Tensor:
     """Gradient in the alphas of the training loss itself, at the current weights.
 
     The held-out loss has no direct dependence on the alphas, so a first-order gradient in the sense
-    of DARTS (ξ = 0) is 0. What is left to descend is the training loss: the reading of the paper's
-    remark that a first-order gradient drives all values to 0. Under the biased softmax the
-    constant, whose loss is 0, takes an ever larger share, until no weight is left; pathways whose
-    loss is below the weighted sum of all may rise for a while.
+    of DARTS (ξ = 0) is 0. What is left to descend is the training loss, which is how we read the
+    paper's remark that a first-order gradient drives all values to 0: the slope in a weight is its
+    loss, which is positive. A normalisation that ties the weights together, as the biased softmax
+    does, first lets pathways rise whose loss is below the weighted sum of all; one of them can hold
+    most of the weight for long before the constant, whose loss is 0, takes it over.
 
     Args:
         searcher: see `Searcher`.

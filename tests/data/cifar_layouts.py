@@ -33,11 +33,11 @@ def declaration(**changes):
 
 def content(seed=0):
     """By split, a shuffled list of (class name, file stem, (H, W, C) pixels)."""
-    rng = np.random.default_rng(seed)
+    rng = np.random.RandomState(seed)
     found = {}
     for split, each in EACH.items():
         entries = [
-            (name, f"{name}_{k}", rng.integers(0, 256, (*IMAGE[1:], 3), dtype=np.uint8))
+            (name, f"{name}_{k}", rng.randint(0, 256, (*IMAGE[1:], 3), dtype=np.uint8))
             for name in NAMES
             for k in range(each)
         ]

@@ -12,6 +12,7 @@ from kdbench.models.resnet import ResNet
 from kdbench.models.shufflenet_v1 import ShuffleNetV1
 from kdbench.models.shufflenet_v2 import ShuffleNetV2
 from kdbench.models.stages import StagedNetwork
+from kdbench.models.statistics import frozen_statistics
 from kdbench.models.wide_resnet import WideResNet
 
 BUILDERS = {
@@ -136,7 +137,7 @@ def test_the_rest_of_the_network_has_the_same_slope(network, images, i):
 
 @torch.no_grad()
 def test_the_last_norm_puts_out_the_pre_activation(network, images):
-    """In train mode, where a second run would show too, its one output is `pre`."""
+    """In train mode its one output is `pre`; in ResNets the last block's branch, before the sum."""
     seen = {}
     for i in STAGES:
         norm = network.last_norm(i)
@@ -145,8 +146,19 @@ def test_the_last_norm_puts_out_the_pre_activation(network, images):
 
     features = network.train().read(images)
 
-    assert list(seen) == ([1, 2, 3] if isinstance(network, WideResNet) else [0])
-    assert all(len(maps) == 1 and maps[0] is features.pre[i] for i, maps in seen.items())
+    known = {WideResNet: [1, 2, 3], ResNet: [0, 1, 2, 3]}
+    assert list(seen) == known.get(type(network), [0])
+    assert all(len(maps) == 1 for maps in seen.values())
+    for i, (branch,) in seen.items():
+        if isinstance(network, ResNet) and i > 0:
+            before = features.post[i - 1] if len(features.blocks[i]) == 1 else None
+            blocks = features.blocks[i]
+            before = relu(blocks[-2]) if before is None else before
+            shortcut = network.trunk[f"stage{i}"].blocks[-1].shortcut
+            with frozen_statistics(network):
+                torch.testing.assert_close(branch + shortcut(before), features.pre[i])
+        else:
+            assert branch is features.pre[i]
 
 
 @torch.no_grad()

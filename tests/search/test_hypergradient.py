@@ -60,7 +60,7 @@ def test_a_weight_without_a_gradient_stays_as_the_optimiser_leaves_it():
 
 @pytest.mark.parametrize("lr", [0.0, 0.3])
 def test_unrolled_is_the_closed_form_on_quadratics(float64, lr):
-    """inner = |w - a|²/2 moves w to w + lr (a - w); outer = |w - t|²/2 does the rest."""
+    """Inner = |w - a|²/2 moves w to w + lr (a - w); outer = |w - t|²/2 does the rest."""
     w, a = randn(6, requires_grad=True), randn(6, requires_grad=True)
     t = randn(6)
     found = unrolled(
@@ -136,7 +136,7 @@ def test_the_central_difference_closes_in_with_the_square_of_its_step(float64):
 
 
 def test_the_central_difference_stands_at_the_two_published_points(float64):
-    """weights ± 0.01 v / |v|, once each, and a weight without direction not moved at all."""
+    """Weights ± 0.01 v / |v|, once each, and a weight without direction not moved at all."""
     seen = []
 
     def spy(weights):

@@ -1,0 +1,94 @@
+"""Records made up through the real plan, so that reports can be tested without any training."""
+
+from math import exp
+
+import pytest
+
+from kdbench.plan.graph import make_graph
+from kdbench.plan.params import Params
+from kdbench.plan.paths import Paths
+from kdbench.plan.record import write_json
+
+TRANSFORMS = ("2conv", "3conv", "complex")
+
+
+class Project:
+    """A project folder with a plan whose runs can be declared finished."""
+
+    def __init__(self, root, **params):
+        self.graph = make_graph(Params(**params))
+        self.paths = Paths(root)
+        self.table = next(t for t in self.graph.tables() if t.id == "distpro/table1")
+
+    def cell(self, row, pair=0):
+        """The cell of table 1 in the row of that label and the column of that number."""
+        wanted = self.table.pairs[pair]
+        cells = self.graph.cells[self.table.id]
+        return next(c for c in cells if c.row.label == row and c.pair == wanted)
+
+    def write(self, spec, metrics=None, **more):
+        """Write a finished run's record and return its path."""
+        record = {
+            "schema": 1,
+            "spec": spec.as_dict(),
+            "metrics": metrics or {},
+            "curves": {},
+            "cost": {"seconds": 1800.0, "steps": 20},
+            "provenance": {
+                "commit": "0123456789abcdef",
+                "dirty": False,
+                "versions": {"python": "3.11.7", "torch": "2.9.0"},
+                "device": "test device",
+                "threads": 1,
+                "precision": "float32",
+                "seed": spec.params.get("seed"),
+            },
+            "artifacts": {},
+            "notes": [],
+            **more,
+        }
+        path = self.paths.record(spec)
+        write_json(path, record)
+        return path
+
+    def evaluate(self, row, best, last=None, pair=0):
+        """Finish one cell, with the top-1 of each of its runs."""
+        runs = [
+            {
+                "cell": f"{row}_s{seed}",
+                "digest": "0" * 12,
+                "seed": seed,
+                "last": {"top1": b - 1.0 if last is None else last[seed], "top5": 99.0},
+                "best": {"top1": b, "top5": 99.0, "epoch": 2},
+                "selected": None,
+            }
+            for seed, b in enumerate(best)
+        ]
+        return self.write(self.cell(row, pair).evaluation, {"reported": "best", "runs": runs})
+
+    def search(self, steps=5, **process):
+        """Finish the search of figure 6, with weight that moves to the highest teacher map."""
+        names = [f"t{t}-s{s}-{k}" for t in (1, 2, 3) for s in (1, 2, 3) for k in TRANSFORMS]
+        rows = [softmax([t * (s + k) * i / steps / 20 for t in (-1, 0, 1) for s in (1, 2, 3)
+                         for k in (0, 1, 2)]) for i in range(steps)]  # fmt: skip
+        content = {
+            "pathways": names,
+            "steps": [10 * i for i in range(steps)],
+            "weights": rows,
+            "alphas": rows,
+            "total_steps": 10 * steps,
+            **process,
+        }
+        return self.write(self.graph.searches["distpro/figure6"], process=content)
+
+
+def softmax(free):
+    """The biased softmax of a list."""
+    powers = [exp(a) for a in free]
+    return [p / (sum(powers) + exp(1)) for p in powers]
+
+
+@pytest.fixture
+def project(tmp_path):
+    """Makes projects of any params, all in one temporary folder."""
+    return lambda **params: Project(tmp_path, **params)

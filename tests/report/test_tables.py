@@ -1,0 +1,218 @@
+"""Cells of a table: ours beside the published number."""
+
+import io
+from math import isclose, sqrt
+
+import pandas as pd
+import pytest
+
+from kdbench.errors import UserError
+from kdbench.plan.exhibits import Published, published_numbers
+from kdbench.report import tables
+from kdbench.report.markdown import number, table_markdown
+from kdbench.report.read import Records, State
+from kdbench.report.statistics import summarise
+from kdbench.report.verdict import Verdict
+
+RUNS = [76.3, 76.4, 76.35, 76.3, 76.4]
+
+
+def table_of(project):
+    """All results of table 1, and by (row label, column number)."""
+    found = tables.results(project.graph, project.table, Records(project.paths))
+    pairs = project.table.pairs
+    return found, {(r.cell.row.label, pairs.index(r.cell.pair)): r for r in found}
+
+
+def markdown_of(project):
+    """Table 1 as Markdown."""
+    records = Records(project.paths)
+    found = tables.results(project.graph, project.table, records)
+    return table_markdown(project.graph, project.table, found, records)
+
+
+def line_of(markdown, method, kind):
+    """The cells of one line of the main table."""
+    lines = [[c.strip() for c in x.split("|")[1:-1]] for x in markdown.splitlines() if "|" in x]
+    start = next(i for i, line in enumerate(lines) if line[0] == f"**{method}**")
+    return next(line for line in lines[start:] if line[1] == kind)[2:]
+
+
+def test_a_cell_holds_the_hand_computed_mean_spread_and_count(project):
+    """Runs of 70, 71 and 73 have the mean 71.33 and the sample deviation sqrt(7/3) = 1.53."""
+    plan = project(scale="smoke")
+    plan.evaluate("KD (added by us)", [70.0, 71.0, 73.0])
+
+    result = table_of(plan)[1]["KD (added by us)", 0]
+
+    assert isclose(result.ours.std, sqrt(7 / 3)) and result.ours.n == 3
+    assert line_of(markdown_of(plan), "KD (added by us)", "ours")[0] == "**71.33 ± 1.53 (3)**"
+
+
+def test_a_single_run_prints_no_spread():
+    """One run prints its value and that it is one."""
+    assert number(summarise([70.0]), State.DONE) == "70.00 (1)"
+
+
+def test_the_reported_epoch_is_the_best_and_the_last_stands_below(project):
+    """The review protocol reports the best epoch; the last epoch's means are shown as well."""
+    plan = project(scale="smoke")
+    plan.evaluate("student", [70.0, 71.0, 72.0], last=[60.0, 61.0, 62.0])
+
+    result = table_of(plan)[1]["student", 0]
+    above, _, below = markdown_of(plan).partition("last epoch")
+
+    assert (result.ours.mean, result.last.mean) == (71.0, 61.0)
+    assert "71.00" in above and "61.00" not in above and "61.00" in below
+
+
+def test_a_printed_variance_becomes_a_standard_deviation(project):
+    """DistPro's printed 0.005 is shown as 0.07, in the table and in the CSV."""
+    plan = project(scale="smoke")
+    found, cells = table_of(plan)
+
+    assert isclose(cells["DistPro", 0].published.spread, sqrt(0.005))
+    assert line_of(markdown_of(plan), "DistPro", "published")[0] == "76.36 ± 0.07"
+    assert tables.frame(plan.graph, plan.table, found)["published_spread"].min() > 0.06
+
+
+def test_every_published_number_of_the_table_is_found_by_a_cell(project):
+    """No typo in a label, setting or row name loses a printed number."""
+    plan = project(scale="paper")
+    shown = set()
+    for cell in plan.graph.cells[plan.table.id]:
+        teacher, student = tables.labels(plan.graph, cell.pair)
+        setting = plan.table.setting.format(teacher=teacher, student=student)
+        if tables.published(plan.graph, plan.table, cell.row, cell.pair):
+            shown.add((setting, cell.row.published))
+
+    known = published_numbers("distpro.csv")
+    assert shown == {(setting, row) for exhibit, setting, row, _ in known if exhibit == "table1"}
+
+
+def test_cells_without_a_number_say_why(project):
+    """Missing, pending and unpublished cells each have their words."""
+    plan = project(scale="smoke")
+    text = markdown_of(plan)
+
+    assert line_of(text, "DistPro", "ours") == ["not run yet"] * 6
+    assert line_of(text, "L2T-ww+", "ours") == ["not built yet"] * 6
+    assert line_of(text, "KD (added by us)", "published") == ["not known"] * 6
+    assert line_of(text, "L2T-ww+", "published")[1:4] == ["not known", "76.35", "77.39"]
+
+
+def test_what_params_leave_out_leaves_the_table_but_is_named(project):
+    """Columns and rows that nobody asked for are a sentence, and lines of the CSV."""
+    plan = project(scale="smoke", pairs=["wrn-40-2:wrn-16-2"], methods_only=["kd"])
+    found, cells = table_of(plan)
+    text = markdown_of(plan)
+
+    assert cells["KD (added by us)", 1].state is State.LEFT_OUT
+    assert len(line_of(text, "KD (added by us)", "ours")) == 1 and "**DistPro**" not in text
+    assert "Left out by params.yaml: WRN-40-2 → ShuffleNet-v1" in text
+    assert len(found) == len(plan.table.rows) * len(plan.table.pairs)
+
+
+def test_verdicts_need_the_paper_scale(project):
+    """The same runs are judged at the paper scale and not comparable at smoke."""
+    outcomes = {}
+    for scale in ("smoke", "paper"):
+        plan = project(scale=scale)
+        plan.evaluate("DistPro", RUNS)
+        outcomes[scale] = table_of(plan)[1]["DistPro", 0]
+        assert ("| verdict" in markdown_of(plan)) is (scale == "paper")
+
+    assert outcomes["smoke"].verdict is Verdict.NOT_COMPARABLE and outcomes["smoke"].gap is None
+    assert outcomes["paper"].verdict is Verdict.REPRODUCED
+    assert isclose(outcomes["paper"].gap, -0.01, abs_tol=1e-9)
+
+
+def test_the_verdict_stands_in_the_table_with_its_gap(project):
+    """A reproduced cell says so, with the sign of the gap, and is counted."""
+    plan = project(scale="paper")
+    plan.evaluate("DistPro", RUNS)
+    text = markdown_of(plan)
+
+    assert line_of(text, "DistPro", "verdict")[0] == "reproduced (−0.01)"
+    assert "Verdicts of 1 compared cells: 1 reproduced." in text
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"scales": {"paper": {"student_epochs": 10}}},
+        {"methods": {"distpro": {"tau": 0.1}}},
+        {"searches": {"distpro": {"alpha_lr": 0.1}}},
+    ],
+)
+def test_a_changed_protocol_is_not_judged(project, change):
+    """A paper scale with other epochs, or a method with other constants, gets no verdict."""
+    plan = project(scale="paper", **change)
+    plan.evaluate("DistPro", RUNS)
+
+    assert table_of(plan)[1]["DistPro", 0].verdict is Verdict.NOT_COMPARABLE
+
+
+def test_the_csv_can_be_read_back(project):
+    """One line a cell; numbers survive to the last digit."""
+    plan = project(scale="paper")
+    plan.evaluate("DistPro", RUNS)
+    found, _ = table_of(plan)
+    frame = tables.frame(plan.graph, plan.table, found)
+
+    back = pd.read_csv(io.StringIO(frame.to_csv(index=False)), float_precision="round_trip")
+
+    done = back[back["state"] == "done"].iloc[0]
+    assert len(back) == 48 and list(back.columns) == list(frame.columns)
+    assert done["ours_mean"] == summarise(RUNS).mean and done["n"] == 5
+    assert (plan.paths.root / done["record"]).is_file()
+
+
+def test_the_footer_names_what_the_numbers_were_made_with(project):
+    """Device, precision, commit, torch and hours come from the records, each run once."""
+    plan = project(scale="smoke")
+    plan.evaluate("KD (added by us)", [70.0, 71.0, 72.0])
+    for spec in plan.cell("KD (added by us)").evaluation.with_upstream():
+        if spec.phase in ("student", "teacher"):
+            plan.write(spec)
+
+    last = markdown_of(plan).strip().splitlines()[-1]
+
+    assert "seeds 0, 1, 2; device test device; precision float32" in last
+    assert "commit 0123456789; torch 2.9.0; 2.5 h of work; finished runs: 5" in last
+
+
+def test_a_source_other_than_the_paper_is_marked(project, monkeypatch):
+    """A number that was not read in the paper carries a dagger, and a sentence says whence."""
+    second_hand = Published(70.0, None, "secondary summary")
+    monkeypatch.setattr(tables, "published", lambda *_: second_hand)
+    text = markdown_of(project(scale="smoke"))
+
+    assert line_of(text, "DistPro", "published")[0] == "70.00 †"
+    assert "† Source: secondary summary (" in text
+
+
+@pytest.mark.parametrize(
+    "metrics",
+    [{}, {"runs": []}, {"runs": [{"best": {"top1": "x"}}]}, {"runs": [{"last": {"top1": 1.0}}]}],
+)
+def test_a_damaged_record_is_one_line(project, metrics):
+    """The error names the file and the place, and fits on a line."""
+    plan = project(scale="smoke")
+    path = plan.write(plan.cell("DistPro").evaluation, metrics)
+
+    with pytest.raises(UserError) as caught:
+        table_of(plan)
+
+    assert str(path) in str(caught.value) and "metrics.runs" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_another_runs_record_is_refused(project):
+    """A record that was renamed by hand is not taken for this run's."""
+    plan = project(scale="smoke")
+    path = plan.evaluate("DistPro", [70.0, 71.0, 72.0])
+    path.rename(plan.paths.record(plan.cell("KD (added by us)").evaluation))
+
+    with pytest.raises(UserError, match=r"spec\.digest"):
+        table_of(plan)

@@ -1,0 +1,145 @@
+"""The report of a scale as a folder of files."""
+
+import re
+import subprocess
+import sys
+
+import pytest
+
+from kdbench.errors import UserError
+from kdbench.report.make import make_report
+
+FIGURE = [f"figures/distpro-figure6{suffix}" for suffix in (".csv", ".png", ".svg")]
+TABLE = [f"tables/distpro-table1{suffix}" for suffix in (".csv", ".md")]
+
+
+def files_of(folder):
+    """Contents by path inside a folder."""
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+def full(plan):
+    """A plan with a finished cell and a finished search."""
+    plan.evaluate("DistPro", [70.0, 71.0, 72.0, 73.0, 74.0])
+    plan.search()
+    return plan
+
+
+def test_a_report_is_made_of_an_index_tables_and_figures(project):
+    """The layout is the documented one and nothing else is left behind."""
+    plan = full(project(scale="smoke"))
+
+    page = make_report(plan.graph, plan.paths)
+
+    assert page == plan.paths.report("smoke") / "README.md"
+    assert sorted(files_of(page.parent)) == ["README.md", *FIGURE, *TABLE]
+
+
+def test_the_same_records_give_the_same_bytes(project, tmp_path):
+    """Two reports, the second from scratch, agree in every byte."""
+    plan = full(project(scale="smoke"))
+    page = make_report(plan.graph, plan.paths)
+    first = files_of(page.parent)
+    for name in first:
+        (page.parent / name).unlink()
+
+    make_report(plan.graph, plan.paths)
+
+    assert files_of(page.parent) == first
+
+
+@pytest.mark.parametrize("scale", ["smoke", "lite", "paper"])
+def test_the_banner_opens_every_page_unless_the_scale_is_the_papers(project, scale):
+    """Readers of a number that is not comparable meet that sentence first."""
+    plan = full(project(scale=scale))
+    page = make_report(plan.graph, plan.paths)
+
+    for path in (page, page.parent / "tables/distpro-table1.md"):
+        start = f"> **{plan.graph.scale.notice}**" if scale != "paper" else "# "
+        assert path.read_text(encoding="utf-8").startswith(start)
+        assert path.read_text(encoding="utf-8").count("> **") == (scale != "paper")
+
+
+@pytest.mark.parametrize("finished", [True, False])
+def test_links_of_the_index_lead_to_files(project, finished):
+    """Every relative link resolves, with and without records; anchors exist."""
+    plan = project(scale="smoke")
+    page = make_report((full(plan) if finished else plan).graph, plan.paths)
+    text = page.read_text(encoding="utf-8")
+
+    links = re.findall(r"\]\(([^)]+)\)", text)
+
+    assert len(links) >= (8 if finished else 4)
+    for link in links:
+        anchor = f'<a id="{link[1:]}"></a>'
+        assert anchor in text if link.startswith("#") else (page.parent / link).is_file()
+
+
+def test_an_absent_search_gives_no_picture(project):
+    """The index says that the search was not run yet, and there is no figure file."""
+    plan = project(scale="smoke")
+    page = make_report(plan.graph, plan.paths)
+
+    assert "*not run yet*" in page.read_text(encoding="utf-8")
+    assert not list(page.parent.glob("figures/*"))
+
+
+def test_the_index_counts_runs_and_says_how_to_make_the_rest(project):
+    """Two of the planned runs are done; the command for the others names the scale."""
+    plan = full(project(scale="smoke"))
+    text = make_report(plan.graph, plan.paths).read_text(encoding="utf-8")
+
+    planned = len(plan.graph.runs)
+    assert re.search(rf"\| \*\*all\*\* +\| +2 \| +{planned} \| +1\.0 h \|", text)
+    assert f"{planned - 2} of {planned} runs are missing" in text
+    assert "snakemake --cores all reproduce_all --config scale=smoke" in text
+
+
+def test_stale_files_go_and_foreign_files_stay(project):
+    """An exhibit that is not asked for any more takes its files with it, and only those."""
+    plan = full(project(scale="smoke"))
+    folder = make_report(plan.graph, plan.paths).parent
+    foreign = ["notes.md", "figures/mine.svg", "figures/distpro-figure6.txt"]
+    for name in foreign:
+        (folder / name).write_text("mine")
+
+    smaller = project(scale="smoke", exhibits=["distpro/table1"])
+    make_report(smaller.graph, smaller.paths)
+
+    assert sorted(files_of(folder)) == sorted(["README.md", *TABLE, *foreign])
+
+
+def test_a_damaged_record_leaves_the_old_report_alone(project):
+    """The error is one line, and no file changes."""
+    plan = full(project(scale="smoke"))
+    folder = make_report(plan.graph, plan.paths).parent
+    before = files_of(folder)
+    plan.paths.record(plan.cell("DistPro").evaluation).write_text("{")
+
+    with pytest.raises(UserError) as caught:
+        make_report(plan.graph, plan.paths)
+
+    assert "\n" not in str(caught.value) and files_of(folder) == before
+
+
+def test_overrides_are_named_in_the_banner(project):
+    """A reader sees that a method's constants are not the declared ones."""
+    plan = project(scale="paper", methods={"kd": {"temperature": 8.0}})
+    text = make_report(plan.graph, plan.paths).read_text(encoding="utf-8")
+
+    assert text.startswith("> **params.yaml overrides methods.kd.temperature = 8.0.**")
+
+
+def test_the_report_never_imports_torch():
+    """Every module of the report can be imported, and the package alone imports no pandas."""
+    code = (
+        "import sys, importlib, pkgutil, kdbench.report as r\n"
+        "assert not {'pandas', 'matplotlib', 'scipy'} & set(sys.modules)\n"
+        "for m in pkgutil.iter_modules(r.__path__): importlib.import_module(f'kdbench.report.{m.name}')\n"
+        "assert 'torch' not in sys.modules and 'pandas' not in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
