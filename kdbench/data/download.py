@@ -123,8 +123,8 @@ def _connect(url: str, start: int) -> http.client.HTTPResponse | None:
         reason = f"the server answered {error.code} {error.reason}"
         raise UserError(f"{url}: {reason}; try again later, {LOCAL}") from None
     except (OSError, http.client.HTTPException, ValueError) as error:
-        reason = error.reason if isinstance(error, urllib.error.URLError) else error
-        raise UserError(f"{url}: cannot be reached ({reason}); try again, {LOCAL}") from None
+        cause = error.reason if isinstance(error, urllib.error.URLError) else error
+        raise UserError(f"{url}: cannot be reached ({cause}); try again, {LOCAL}") from None
     begins = re.match(r"bytes (\d+)-", response.headers.get("Content-Range", ""))
     if response.status == http.client.PARTIAL_CONTENT and int(begins[1] if begins else -1) != start:
         response.close()
