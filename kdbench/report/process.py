@@ -71,9 +71,9 @@ def read_process(spec: RunSpec, record: Record) -> Process:
     """
     names = record.items("process", "pathways")
     rows = range(len(record.items("process", "weights")))
-    steps = [int(record.number("process", "steps", i)) for i in rows]
     if len(record.items("process", "steps")) != len(rows):
         raise record.damaged(("process", "steps"), "another length", f"{len(rows)} steps")
+    steps = [int(record.number("process", "steps", i)) for i in rows]
     weights = [_row(record, i, len(names)) for i in rows]
     total = record.number("process", "total_steps")
     if total <= 0:

@@ -66,17 +66,18 @@ class Project:
         ]
         return self.write(self.cell(row, pair).evaluation, {"reported": "best", "runs": runs})
 
-    def search(self, steps=5, **process):
+    def search(self, listed=5, **process):
         """Finish the search of figure 6, with weight that moves to the highest teacher map."""
-        names = [f"t{t}-s{s}-{k}" for t in (1, 2, 3) for s in (1, 2, 3) for k in TRANSFORMS]
-        rows = [softmax([t * (s + k) * i / steps / 20 for t in (-1, 0, 1) for s in (1, 2, 3)
-                         for k in (0, 1, 2)]) for i in range(steps)]  # fmt: skip
+        maps = (1, 2, 3)
+        names = [f"t{t}-s{s}-{k}" for t in maps for s in maps for k in TRANSFORMS]
+        slopes = [(t - 2) * (s + k) for t in maps for s in maps for k in range(3)]
+        rows = [softmax([slope * i / listed / 20 for slope in slopes]) for i in range(listed)]
         content = {
             "pathways": names,
-            "steps": [10 * i for i in range(steps)],
+            "steps": [10 * i for i in range(listed)],
             "weights": rows,
             "alphas": rows,
-            "total_steps": 10 * steps,
+            "total_steps": 10 * listed,
             **process,
         }
         return self.write(self.graph.searches["distpro/figure6"], process=content)

@@ -180,6 +180,8 @@ def test_the_real_step_is_plain_training_with_the_new_weights(float64, gradient)
     run(search, teacher, 2)
     *_, data = batches(teacher, 3)
     twin = copy.deepcopy(search)
+    for leftover in (*search.searched.weights, search.alphas):
+        leftover.grad = torch.ones_like(leftover)  # must not be added to
     search.step(*data)
 
     twin.optimiser.zero_grad()
