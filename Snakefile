@@ -5,9 +5,9 @@ no time stamps. The plan is pure Python and is asked here; each job is one shell
 person could type as well.
 """
 
-from kdbench.workflow import Workflow
+from kdbench.workflow import plan_or_exit
 
-plan = Workflow(config)
+plan = plan_or_exit(config)
 
 
 wildcard_constraints:

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -112,8 +113,9 @@ def execute(spec: RunSpec, paths: Paths, options: Options, stopper: Stopper) -> 
         device = choose_device()
         precision = prepare_process(spec.params, device) if "threads" in spec.params else None
         job = Job(spec, paths, precision, stopper, options.start_bar)  # type: ignore[arg-type]
-        started = environment.now()
+        started, begun = environment.now(), time.perf_counter()
         outcome = PHASES[spec.phase](job)
+        outcome.cost.setdefault("seconds", time.perf_counter() - begun)
         manifest = seal(folder)
         if rebuilding:
             _compare(spec, paths, manifest, options)

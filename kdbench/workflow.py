@@ -7,6 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import yaml
+
+from kdbench.console import fail
 from kdbench.errors import UnknownName, UserError
 from kdbench.plan.fingerprint import code_fingerprint
 from kdbench.plan.graph import Graph, load_graph
@@ -16,6 +19,7 @@ from kdbench.plan.record import SCHEMA, write_json
 from kdbench.plan.spec import PHASES, RunSpec, digest_of
 
 REPORT = "report"
+README = "README.md"
 PACKAGE = Path(__file__).parent
 
 
@@ -30,10 +34,11 @@ class Workflow:
     def __init__(self, config: Mapping[str, Any], root: Path = Path()) -> None:
         self.paths = Paths(root)
         written = load_params(root / FILE).model_dump()
-        self.overrides = {k: v for k, v in config.items() if k not in written or v != written[k]}
+        given = {key: typed(value) for key, value in config.items()}
+        self.overrides = {k: v for k, v in given.items() if k not in written or v != written[k]}
         self.graph: Graph = load_graph(root, self.overrides)
         self.scale = self.graph.params.scale
-        self.readme = str(self.paths.report(self.scale) / "README.md")
+        self.readme = str(self.paths.report(self.scale) / README)
         self.report_record = str(report_record(self.graph, self.paths))
 
     @property
@@ -68,6 +73,23 @@ class Workflow:
     def threads(self, wildcards: Any) -> int:
         """CPU threads of one run."""
         return int(self.graph.runs[wildcards.digest].params.get("threads", 1))
+
+
+def typed(value: Any) -> Any:
+    """What `--config` gave, with numbers as numbers: Snakemake hands over nested ones as text."""
+    if isinstance(value, Mapping):
+        return {key: typed(entry) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [typed(entry) for entry in value]
+    return yaml.safe_load(value) if isinstance(value, str) else value
+
+
+def plan_or_exit(config: Mapping[str, Any]) -> Workflow:
+    """The Snakefile's first line: a mistake of the user's is one line, not a traceback."""
+    try:
+        return Workflow(config)
+    except UserError as error:
+        sys.exit(fail(error))
 
 
 def report_digest(graph: Graph) -> str:
@@ -113,16 +135,18 @@ def build_stage(graph: Graph, paths: Paths, phase: str, dataset: str, cores: int
     """
     if phase not in (*PHASES, REPORT):
         raise UnknownName("phase", phase, (*PHASES, REPORT), where="kdbench build")
-    if dataset not in graph.params.datasets:
-        raise UnknownName("dataset", dataset, graph.params.datasets, where="kdbench build")
+    known = ["all"] if phase == REPORT else graph.params.datasets
+    if dataset not in known:
+        raise UnknownName("dataset", dataset, known, where=f"kdbench build {phase}")
     if not (paths.root / "Snakefile").is_file():
         raise UserError(f"{paths.root / 'Snakefile'}: no such file; run in a project folder")
     targets = [str(paths.record(spec)) for spec in graph.stage(phase, dataset)]
     if phase == REPORT:
-        targets = [str(report_record(graph, paths))]
+        targets = [str(report_record(graph, paths)), str(paths.report(graph.params.scale) / README)]
     missing = [target for target in targets if not Path(target).is_file()]
-    for spec in graph.stage(phase, dataset):
-        paths.artifacts(spec).parent.mkdir(parents=True, exist_ok=True)
+    if phase != REPORT:
+        for folder in paths.stage(graph.params.scale, phase, dataset):
+            folder.mkdir(parents=True, exist_ok=True)  # DVC wants its outputs, also empty ones
     if not missing:
         print(f"{phase} {dataset}: {len(targets)} up to date", flush=True)
         return 0

@@ -45,6 +45,12 @@ class Paths:
         """What the run printed."""
         return self.root / _fill(LOG, spec)
 
+    def stage(self, scale: str, phase: str, dataset: str) -> tuple[Path, Path]:
+        """The folders of all records, and of all artifacts, of one phase and data set."""
+        parts = {"scale": scale, "phase": phase, "dataset": dataset}
+        pattern = RECORD.rpartition("/")[0], ARTIFACTS.rpartition("/")[0]
+        return self.root / pattern[0].format(**parts), self.root / pattern[1].format(**parts)
+
     def report(self, scale: str) -> Path:
         """The folder of a scale's tables and figures."""
         return self.root / REPORT.format(scale=scale)

@@ -1,0 +1,44 @@
+# make reproduce: environment, every exhibit at scale smoke, the path of the report.
+# make test: environment, checks, tests. Both do all their own set-up.
+
+PYTHON ?= python3
+VENV ?= .venv
+SCALE ?= smoke
+STAMP := $(VENV)/.installed
+export PATH := $(abspath $(VENV))/bin:$(PATH)
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: reproduce test test-all check format setup clean
+
+reproduce: $(STAMP)
+	@snakemake --cores all reproduce_all --config scale=$(SCALE)
+	@echo "The report: $(CURDIR)/reports/$(SCALE)/README.md"
+
+test: $(STAMP) check
+	@pytest -n 2 --dist loadgroup
+
+test-all: $(STAMP) check
+	@pytest -n 2 --dist loadgroup -m "not cuda"
+
+check: $(STAMP)
+	@ruff check kdbench tests benchmarks
+	@ruff format --check kdbench tests benchmarks
+	@snakefmt --check --quiet Snakefile rules
+	@mypy
+
+format: $(STAMP)
+	@ruff check --fix kdbench tests benchmarks
+	@ruff format kdbench tests benchmarks
+	@snakefmt --quiet Snakefile rules
+
+setup: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(None if v >= (3, 11) else f"kdbench needs Python 3.11 or newer, found {v[0]}.{v[1]}: make PYTHON=python3.12 ...")'
+	@test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing into $(VENV) (several minutes and GB the first time: torch)"
+	@$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $(STAMP)
+
+clean:
+	@rm -rf .pytest_cache .mypy_cache .ruff_cache .snakemake build *.egg-info

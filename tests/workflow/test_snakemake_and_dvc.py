@@ -1,0 +1,194 @@
+"""The two tools over one graph, both real: what reruns, and what must not."""
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+pytestmark = pytest.mark.xdist_group("workflow")
+
+
+def nothing_runs(project):
+    """Whether both tools, asked for everything, leave every record as it is."""
+    before = project.records()
+    said = project.snakemake() + project("dvc", "repro", "--allow-missing")
+    assert project.records() == before, said
+    return True
+
+
+def changed(before, after):
+    """Cells of the records that are new, without their digests."""
+    return sorted(name.split(".")[0] for name in after if name not in before)
+
+
+def test_a_report_comes_out_and_a_second_time_is_a_no_op(built):
+    """Tables are there, with the banner; asked again, Snakemake has nothing to do."""
+    page = (built.root / "reports/lite/README.md").read_text()
+
+    assert "Scale lite" in page
+    assert "ResNet56" in page
+    assert "Nothing to be done" in built.snakemake()
+
+
+def test_dvc_after_snakemake_runs_no_job(built):
+    """All records were made by Snakemake; DVC only takes note of them."""
+    assert nothing_runs(built)
+    assert "Data and pipelines are up to date" in built("dvc", "status")
+
+
+def test_touching_every_file_is_a_no_op(built):
+    """Time stamps decide nothing: neither newer code nor newer upstream records."""
+    later = time.time() + 100
+    for path in built.root.rglob("*"):
+        if path.is_file() and ".git" not in path.parts and ".dvc" not in path.parts:
+            os.utime(path, (later, later))
+
+    assert nothing_runs(built)
+
+
+@pytest.mark.parametrize("tool", ["snakemake", "dvc"])
+def test_an_edit_of_one_method_reruns_what_it_affects(built, tool):
+    """KD's temperature: its student and the cell's evaluation, and nothing else."""
+    before = built.records()
+    built.edit(methods={"kd": {"temperature": 8.0}})
+
+    built.snakemake() if tool == "snakemake" else built("dvc", "repro")
+
+    after = built.records()
+    assert changed(before, after) == ["resnet56_resnet20_kd", "resnet56_resnet20_kd_s0"]
+    assert {name: after[name] for name in before} == before
+    assert nothing_runs(built)
+
+
+def test_an_edit_of_the_search_reruns_it_and_its_students(built):
+    """The search's learning rate: search, DistPro's student, its evaluation."""
+    before = built.records()
+    built.edit(searches={"distpro": {"alpha_lr": 0.1}})
+
+    built("dvc", "repro")
+
+    cells = ["resnet56_resnet20_distpro", "resnet56_resnet20_distpro"]
+    assert changed(before, built.records()) == [*cells, "resnet56_resnet20_distpro_s0"]
+
+
+def test_an_older_commit_is_a_no_op(built):
+    """After `git checkout` and `dvc checkout` the older results are there for both tools."""
+    built.edit(methods={"kd": {"temperature": 8.0}})
+    built("dvc", "repro")
+    built.commit("Another temperature")
+
+    built("git", "checkout", "--quiet", "HEAD~1")
+    built("dvc", "checkout")
+    assert nothing_runs(built)
+
+    built("git", "checkout", "--quiet", "main")
+    built("dvc", "checkout")
+    assert nothing_runs(built)
+
+
+def clone(project, to, *, pull):
+    """A fresh clone, with or without its heavy artifacts."""
+    project("git", "clone", "--quiet", str(project.root), str(to))
+    copy = type(project)(to)
+    if pull:
+        copy("dvc", "pull")
+    return copy
+
+
+@pytest.fixture
+def pushed(built, tmp_path):
+    """The built project, its artifacts pushed to a remote in a local folder."""
+    built("dvc", "remote", "add", "--default", "store", str(tmp_path / "store"))
+    built.commit("A remote")
+    built("dvc", "push")
+    return built
+
+
+def test_a_clone_that_pulled_is_a_no_op(pushed, tmp_path):
+    """Records come from git, artifacts from the remote, nothing runs."""
+    copy = clone(pushed, tmp_path / "clone", pull=True)
+
+    assert nothing_runs(copy)
+    assert "up to date" in copy("dvc", "status")
+    assert list((copy.root / "results/lite/artifacts/teacher/cifar100").glob("*/*.safetensors"))
+
+
+def test_a_clone_without_artifacts_makes_its_tables(built, tmp_path):
+    """The report is made anew from the committed records, without a run."""
+    copy = clone(built, tmp_path / "clone", pull=False)
+    page = (copy.root / "reports/lite/README.md").read_bytes()
+    (copy.root / "reports/lite/README.md").unlink()
+
+    assert nothing_runs(copy)
+    assert (copy.root / "reports/lite/README.md").read_bytes() == page
+    assert not (copy.root / "results/lite/artifacts/teacher").exists()
+
+
+@pytest.mark.parametrize("source", ["pulled", "rebuilt"])
+def test_an_artifact_comes_back_only_when_a_needed_run_wants_it(request, tmp_path, source):
+    """A new KD student wants data and teacher: pulled from the remote, or made again to the bit."""
+    project = request.getfixturevalue("pushed" if source == "pulled" else "built")
+    copy = clone(project, tmp_path / "clone", pull=False)
+    before = copy.records()
+    copy.edit(methods={"kd": {"temperature": 8.0}})
+
+    copy.snakemake()
+
+    assert changed(before, copy.records()) == ["resnet56_resnet20_kd", "resnet56_resnet20_kd_s0"]
+    artifacts = copy.root / "results/lite/artifacts"
+    back = sorted(p.name.split(".")[0] for p in artifacts.glob("*/cifar100/*"))
+    assert back == ["cifar100", "resnet56", "resnet56_resnet20_kd", "resnet56_resnet20_kd_s0"]
+    log = "".join(p.read_text() for p in copy.root.glob("results/lite/logs/restore/**/*.log"))
+    assert ("pulled from the DVC remote" if source == "pulled" else "the same bytes") in log
+
+
+def test_switching_the_scale_and_back_loses_nothing(built):
+    """dvc.lock keeps both scales, and `dvc checkout` brings the artifacts back."""
+    artifacts = built.root / "results/lite/artifacts"
+    before = {p: p.read_bytes() for p in artifacts.rglob("*.safetensors")}
+    lock = yaml.safe_load((built.root / "dvc.lock").read_text())["stages"]
+
+    built.edit(scale="smoke", methods_only=["none"])
+    built("dvc", "repro")
+    built("dvc", "checkout")
+    built.edit(scale="lite", methods_only=["none", "kd", "distpro"])
+    built("dvc", "checkout")
+
+    both = yaml.safe_load((built.root / "dvc.lock").read_text())["stages"]
+    assert before
+    assert {p: p.read_bytes() for p in artifacts.rglob("*.safetensors")} == before
+    assert {key: both[key] for key in lock} == lock
+    assert any(key.startswith("student@smoke") for key in both)
+    assert nothing_runs(built)
+
+
+def test_a_config_override_reaches_the_jobs(built):
+    """Snakemake's --config changes the plan of the jobs as well, and leaves params.yaml alone."""
+    before, params = built.records(), (built.root / "params.yaml").read_text()
+
+    built.snakemake("--config", 'methods={"kd": {"temperature": 8.0}}')
+
+    assert changed(before, built.records()) == ["resnet56_resnet20_kd", "resnet56_resnet20_kd_s0"]
+    assert (built.root / "params.yaml").read_text() == params
+
+
+def test_a_wrong_parameter_is_one_line_and_nothing_runs(built):
+    """Where, what was found, what to try; by either tool."""
+    before = built.records()
+    built.edit(methods={"kd": {"temprature": 8.0}})
+
+    for words in (["snakemake", "-n", "reproduce_all"], ["dvc", "repro"]):
+        said = built(*words, check=False)
+        assert "no parameter is called 'temprature'; did you mean 'temperature'?" in said
+    assert built.records() == before
+
+
+def test_a_clean_clone_has_no_results_of_smoke(tmp_path):
+    """Records and reports of scale smoke are git-ignored; those of lite are not."""
+    repository = Path(__file__).parents[2]
+    ignored = (repository / ".gitignore").read_text().splitlines()
+
+    assert "/results/smoke/" in ignored
+    assert "/reports/smoke/" in ignored
