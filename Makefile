@@ -8,7 +8,7 @@ STAMP := $(VENV)/.installed
 export PATH := $(abspath $(VENV))/bin:$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: reproduce test test-all check format setup clean
+.PHONY: reproduce test test-all check format golden setup clean
 
 reproduce: $(STAMP)
 	@snakemake --cores all reproduce_all --config scale=$(SCALE)
@@ -30,6 +30,10 @@ format: $(STAMP)
 	@ruff check --fix kdbench tests benchmarks
 	@ruff format kdbench tests benchmarks
 	@snakefmt --quiet Snakefile rules
+
+# Golden numbers of components whose revision was raised, and of new ones.
+golden: $(STAMP)
+	@python tests/golden/make.py
 
 setup: $(STAMP)
 

@@ -41,6 +41,8 @@ def _graph(scale: str | None, override: str | None) -> Any:
         overrides = json.loads(override) if override else {}
     except ValueError as error:
         raise BadValue("--override", override, "a JSON object", str(error)) from None
+    if not isinstance(overrides, dict):
+        raise BadValue("--override", override, "a JSON object")
     if scale:
         overrides["scale"] = scale
     return load_graph(Path(), overrides)
@@ -99,9 +101,11 @@ def run(
     Example: kdbench run wrn-40-2_wrn-16-2_kd_s0 --scale smoke
     """
     from kdbench.plan.paths import Paths
+
+    spec = _graph(scale, override).run(name)  # before torch is loaded: a wrong name is said at once
     from kdbench.run import run as do
 
-    do(_graph(scale, override).run(name), Paths(), _options(max_minutes))
+    do(spec, Paths(), _options(max_minutes))
 
 
 @app.command()
@@ -115,15 +119,17 @@ def restore(
 
     Example: kdbench restore wrn-40-2 --scale lite
     """
-    from kdbench.engine.stopping import Stopper
     from kdbench.plan.paths import Paths
+
+    spec = _graph(scale, override).run(name)
+    from kdbench.engine.stopping import Stopper
     from kdbench.run import provide
 
     options = _options(max_minutes)
     seconds = None if max_minutes is None else 60 * max_minutes
     stopper = Stopper(seconds, options.checkpoint_seconds)
     stopper.catch_sigterm()
-    provide(_graph(scale, override).run(name), Paths(), options, stopper)
+    provide(spec, Paths(), options, stopper)
 
 
 @app.command()

@@ -1,5 +1,6 @@
 """What people see: progress bars on a terminal, plain lines elsewhere, one line for an error."""
 
+import atexit
 import sys
 import time
 from collections.abc import Callable
@@ -27,6 +28,7 @@ def _bar(title: str, total: int, done: int) -> Callable[[], None]:
     )
     task = progress.add_task(title, total=total, completed=done)
     progress.start()
+    atexit.register(progress.stop)  # the cursor comes back after an error as well
     left = total - done
 
     def tick() -> None:

@@ -4,12 +4,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
-from kdbench.engine import environment
-from kdbench.engine.artifacts import locked, seal
+import torch
+
+from kdbench.engine import disk, environment
+from kdbench.engine.artifacts import LOCK, locked, seal, sweep
 from kdbench.engine.devices import choose_device
 from kdbench.engine.precision import prepare_process
 from kdbench.engine.progress import CHECKPOINT
@@ -63,6 +64,7 @@ def run(spec: RunSpec, paths: Paths, options: Options) -> None:
     )
     stopper.catch_sigterm()
     if paths.record(spec).is_file():
+        _tidy(spec, paths)
         options.say(f"{spec.title}: already done ({paths.record(spec)})")
         return
     for upstream in spec.upstream.values():
@@ -70,9 +72,22 @@ def run(spec: RunSpec, paths: Paths, options: Options) -> None:
     execute(spec, paths, options, stopper)
 
 
+def _tidy(spec: RunSpec, paths: Paths) -> None:
+    """Remove what a process left that was killed just after it wrote the record."""
+    folder = paths.artifacts(spec)
+    left = paths.manifest(spec).is_file() and (
+        (folder / CHECKPOINT).exists() or (folder / LOCK).exists()
+    )
+    if left:
+        with locked(folder):
+            sweep(folder, paths.record(spec))
+            (folder / CHECKPOINT).unlink(missing_ok=True)
+
+
 def provide(spec: RunSpec, paths: Paths, options: Options, stopper: Stopper) -> None:
     """Make sure that a run's artifacts are on disk: use, pull, or rebuild them."""
     if paths.manifest(spec).is_file() and paths.record(spec).is_file():
+        _tidy(spec, paths)
         return
     if paths.record(spec).is_file() and pull(spec, paths, options):
         return
@@ -104,23 +119,28 @@ def pull(spec: RunSpec, paths: Paths, options: Options) -> bool:
 def execute(spec: RunSpec, paths: Paths, options: Options, stopper: Stopper) -> None:
     """Run a phase, seal its artifacts, write its record; rebuilds keep the record they have."""
     folder, record = paths.artifacts(spec), paths.record(spec)
-    with ExitStack() as stack:
-        stack.enter_context(locked(folder))
+    with disk.one_line(folder), locked(folder):
         if paths.manifest(spec).is_file() and record.is_file():
+            (folder / CHECKPOINT).unlink(missing_ok=True)
             return  # another job made it while this one waited
+        sweep(folder, record)
         rebuilding = record.is_file()
         options.say(f"{spec.title}: {'rebuilding absent artifacts' if rebuilding else 'running'}")
-        device = choose_device()
-        precision = prepare_process(spec.params, device) if "threads" in spec.params else None
+        computes = "threads" in spec.params
+        device = choose_device() if computes else torch.device("cpu")
+        precision = prepare_process(spec.params, device) if computes else None
         job = Job(spec, paths, precision, stopper, options.start_bar)  # type: ignore[arg-type]
-        started, begun = environment.now(), time.perf_counter()
+        provenance = environment.describe_environment(paths.root, device)
+        provenance |= {"started": environment.now(), "code": run_fingerprint(spec)}
+        begun = time.perf_counter()
         outcome = PHASES[spec.phase](job)
         outcome.cost.setdefault("seconds", time.perf_counter() - begun)
         manifest = seal(folder)
         if rebuilding:
             _compare(spec, paths, manifest, options)
         else:
-            provenance = _provenance(spec, paths, outcome, started, device)
+            provenance |= _provenance(spec, outcome)
+            outcome.cost["peak_memory_bytes"] = environment.peak_memory(device)
             write_json(record, _record(spec, outcome, provenance, manifest))
         (folder / CHECKPOINT).unlink(missing_ok=True)
     options.say(f"{spec.title}: done")
@@ -134,7 +154,7 @@ def _record(
         "spec": spec.as_dict(),
         "metrics": outcome.metrics,
         "curves": outcome.curves,
-        "cost": {**outcome.cost, "peak_memory_bytes": provenance.pop("peak_memory_bytes")},
+        "cost": outcome.cost,
         "provenance": provenance,
         "artifacts": manifest,
         "notes": outcome.notes,
@@ -142,19 +162,13 @@ def _record(
     }
 
 
-def _provenance(
-    spec: RunSpec, paths: Paths, outcome: Outcome, started: str, device: Any
-) -> dict[str, Any]:
+def _provenance(spec: RunSpec, outcome: Outcome) -> dict[str, Any]:
     return {
-        **environment.describe_environment(paths.root, device),
         "threads": spec.params.get("threads"),
         "precision": spec.params.get("precision"),
         "seed": spec.params.get("seed"),
         "data_fingerprint": outcome.data_fingerprint,
-        "code": run_fingerprint(spec),
-        "started": started,
         "finished": environment.now(),
-        "peak_memory_bytes": environment.peak_memory(device),
     }
 
 

@@ -50,8 +50,12 @@ class Workflow:
 
     @property
     def gpus(self) -> int:
-        """GPUs a job asks for: one, except at the smoke scale, whose runs are seconds long."""
-        return 0 if self.scale == "smoke" else 1
+        """GPUs a job asks for: one, except where there is none and at the smoke scale.
+
+        Runs of smoke are seconds long. Without a GPU the jobs share the cores, which asking for
+        one would forbid.
+        """
+        return int(self.scale != "smoke" and any(Path("/dev").glob("nvidia[0-9]*")))
 
     def upstream(self, wildcards: Any) -> list[str]:
         """Inputs of one run: records, or artifacts that must be restored for it first."""

@@ -15,7 +15,7 @@ def float64():
 
 @pytest.fixture(autouse=True)
 def one_thread():
-    """Run on one thread: bits depend on the number of threads, and two test workers share two cores."""
+    """Run on one thread: bits depend on their number, and test workers share the cores."""
     import sys
 
     if "torch" in sys.modules:

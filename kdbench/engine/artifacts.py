@@ -2,11 +2,13 @@
 
 import fcntl
 import json
+import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from hashlib import file_digest
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from kdbench.engine.progress import CHECKPOINT
 from kdbench.errors import DamagedData
@@ -14,7 +16,7 @@ from kdbench.plan.paths import MANIFEST
 from kdbench.plan.record import write_json
 
 LOCK = ".lock"
-NOT_ARTIFACTS = {MANIFEST, CHECKPOINT, LOCK}
+NOT_ARTIFACTS = {MANIFEST, CHECKPOINT}
 
 
 def sha256_of(path: Path) -> str:
@@ -30,12 +32,12 @@ def seal(folder: Path) -> dict[str, dict[str, Any]]:
         Relative file name -> {"sha256", "bytes"}.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    names = [path.relative_to(folder).as_posix() for path in files]
+    files = sorted(path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
+    names = [file.as_posix() for file in files if not _is_temporary(file)]
     manifest = {
         name: {"sha256": sha256_of(folder / name), "bytes": (folder / name).stat().st_size}
         for name in names
-        if name not in NOT_ARTIFACTS and not Path(name).name.startswith(".")
+        if name not in NOT_ARTIFACTS
     }
     write_json(folder / MANIFEST, manifest)
     return manifest
@@ -50,25 +52,60 @@ def checked(folder: Path) -> dict[str, dict[str, Any]]:
     advice = f"delete {folder}; the next run pulls or rebuilds it"
     try:
         manifest: dict[str, dict[str, Any]] = json.loads((folder / MANIFEST).read_text())
-    except ValueError as error:
-        raise DamagedData(folder / MANIFEST, error, "a manifest", advice) from None
-    for name, entry in manifest.items():
+        wanted = {name: str(entry["sha256"]) for name, entry in manifest.items()}
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        found = f"unreadable content ({type(error).__name__}: {error})"
+        raise DamagedData(folder / MANIFEST, found, "a manifest", advice) from None
+    for name, sha256 in wanted.items():
         file = folder / name
         if not file.is_file():
             raise DamagedData(file, "no such file", "an artifact of a finished run", advice)
         found = sha256_of(file)
-        if found != entry["sha256"]:
-            raise DamagedData(file, f"sha256 {found[:12]}", entry["sha256"][:12], advice)
+        if found != sha256:
+            raise DamagedData(file, f"sha256 {found[:12]}", sha256[:12], advice)
     return manifest
 
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
     """Keep other processes of this machine out of a run's folder; freed even by SIGKILL."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / LOCK).open("a") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+    with _lock_file(folder) as file:
         try:
             yield
         finally:
-            (folder / LOCK).unlink(missing_ok=True)
+            if _is_at(file, folder / LOCK):
+                (folder / LOCK).unlink(missing_ok=True)
+
+
+def _lock_file(folder: Path) -> IO[str]:
+    """The folder's lock file, locked; it is the one that newcomers will find there."""
+    while True:
+        folder.mkdir(parents=True, exist_ok=True)
+        file = (folder / LOCK).open("a")
+        fcntl.flock(file, fcntl.LOCK_EX)
+        if _is_at(file, folder / LOCK):
+            return file
+        file.close()  # its last holder deleted it while this process waited
+
+
+def _is_at(file: IO[str], path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+def sweep(folder: Path, record: Path) -> None:
+    """Remove what a killed process left under temporary names; only with the folder locked."""
+    for path in folder.iterdir():
+        if _is_temporary(path.relative_to(folder)) and path.name != LOCK:
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
+    for path in record.parent.glob(f".{record.name}.*"):
+        path.unlink()
+
+
+def _is_temporary(path: Path) -> bool:
+    return any(part.startswith(".") for part in path.parts)

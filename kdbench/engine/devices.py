@@ -3,6 +3,7 @@
 import fcntl
 import os
 import tempfile
+import time
 from pathlib import Path
 from typing import IO
 
@@ -10,7 +11,8 @@ import torch
 
 from kdbench.errors import BadValue
 
-_held: list[IO[str]] = []
+POLL = 0.5  # seconds
+_held: dict[Path, tuple[int, IO[str]]] = {}
 
 
 def choose_device() -> torch.device:
@@ -34,20 +36,29 @@ def choose_device() -> torch.device:
 
 
 def claim_slot(count: int, folder: Path) -> int:
-    """Lock one of `count` slots for the life of this process; waits where all are taken."""
+    """Lock one of `count` slots for the life of this process; waits where all are taken.
+
+    A process that asks again, for its next run, is given the slot that it has.
+    """
+    if folder in _held:
+        return _held[folder][0]
     visible = os.environ.get("CUDA_VISIBLE_DEVICES", "all").replace(",", "-")
     files = [(folder / f"kdbench-gpu-{visible}-{slot}.lock").open("a") for slot in range(count)]
-    for slot, file in enumerate(files):
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            continue
-        _held.append(file)
-        return slot
-    slot = os.getpid() % count
-    fcntl.flock(files[slot], fcntl.LOCK_EX)
-    _held.append(files[slot])
+    while (slot := next((s for s, file in enumerate(files) if _is_free(file)), None)) is None:
+        time.sleep(POLL)
+    _held[folder] = slot, files.pop(slot)
+    for file in files:
+        file.close()
     return slot
+
+
+def _is_free(file: IO[str]) -> bool:
+    """Whether the slot's lock could be had; it is held then."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _named(wanted: str) -> torch.device:

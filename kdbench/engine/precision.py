@@ -1,5 +1,6 @@
 """Number formats, memory formats and threads of a run, as its specification says."""
 
+import os
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -51,6 +52,7 @@ def prepare_process(params: Mapping[str, Any], device: torch.device) -> Precisio
     Bits depend on the number of CPU threads, so it is part of a run's identity.
     """
     torch.set_num_threads(int(params["threads"]))
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # or cuBLAS is not deterministic
     torch.use_deterministic_algorithms(True, warn_only=device.type == "cuda")
     torch.backends.cudnn.benchmark = False
     torch.backends.cuda.matmul.allow_tf32 = False

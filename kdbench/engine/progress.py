@@ -1,8 +1,10 @@
 """All that a training changes is one object: saved whole, resumed to the bit."""
 
 import os
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any, Protocol
 
 import torch
@@ -11,6 +13,7 @@ from torch import Tensor
 from kdbench.errors import DamagedData
 
 CHECKPOINT = "checkpoint.pt"
+VALUES = ("epoch", "step", "sums", "curves", "best", "seconds")
 
 
 class Stateful(Protocol):
@@ -67,12 +70,7 @@ class Progress:
         content = {
             "identity": self.identity,
             "parts": {name: part.state_dict() for name, part in self.parts.items()},
-            "epoch": self.epoch,
-            "step": self.step,
-            "sums": self.sums,
-            "curves": self.curves,
-            "best": self.best,
-            "seconds": self.seconds,
+            **{name: getattr(self, name) for name in VALUES},
         }
         self.file.parent.mkdir(parents=True, exist_ok=True)
         temporary = self.file.with_name(f".{CHECKPOINT}.{os.getpid()}")
@@ -94,19 +92,36 @@ class Progress:
         if not self.file.exists():
             return False
         advice = "delete it to start this run afresh"
+        content = self._read(device, advice)
+        if content["identity"] != self.identity:
+            found = f"that of run {content['identity']}"
+            raise DamagedData(self.file, found, f"that of run {self.identity}", advice)
         try:
-            content = torch.load(self.file, map_location=device, weights_only=True)
-        except Exception as error:
-            first = str(error).splitlines()[0]
-            raise DamagedData(self.file, f"unreadable ({first})", "a checkpoint", advice) from None
-        if content.get("identity") != self.identity:
-            found = f"run {content.get('identity')}"
-            raise DamagedData(self.file, found, f"run {self.identity}", advice)
-        for name, part in self.parts.items():
-            part.load_state_dict(content["parts"][name])
-        for name in ("epoch", "step", "sums", "curves", "best", "seconds"):
+            for name, part in self.parts.items():
+                part.load_state_dict(content["parts"][name])
+        except (KeyError, ValueError, TypeError, RuntimeError) as error:
+            found = f"another state ({' '.join(str(error).split())[:100]})"
+            raise DamagedData(self.file, found, "the state of this run", advice) from None
+        for name in VALUES:
             setattr(self, name, content[name])
         return True
+
+    def _read(self, device: torch.device, advice: str) -> dict[str, Any]:
+        """The checkpoint's content; nothing but tensors and plain values is ever unpickled."""
+        expected = "a checkpoint of tensors and plain values"
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of other pickle protocols
+                content = torch.load(self.file, map_location=device, weights_only=True)
+        except UnpicklingError:
+            found = "content that is refused without being run"
+            raise DamagedData(self.file, found, expected, advice) from None
+        except Exception as error:
+            first = f"{type(error).__name__} {error}".splitlines()[0].partition(". ")[0]
+            raise DamagedData(self.file, f"unreadable ({first})", expected, advice) from None
+        if not isinstance(content, dict) or not {"identity", "parts", *VALUES} <= content.keys():
+            raise DamagedData(self.file, "another layout", expected, advice)
+        return content
 
     def forget(self) -> None:
         """Delete the checkpoint of a finished run."""

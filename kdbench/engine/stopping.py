@@ -1,9 +1,12 @@
 """When a job must stop before its end: a time limit, or a scheduler's SIGTERM."""
 
+import os
 import signal
 import time
 from dataclasses import dataclass, field
 from types import FrameType
+
+PATIENCE = 3.0  # schedulers and terminals may send the same request twice
 
 
 @dataclass
@@ -20,11 +23,20 @@ class Stopper:
     reason: str = ""
     started: float = field(default_factory=time.monotonic)
     saved: float = field(default_factory=time.monotonic)
+    asked: float = field(default_factory=time.monotonic)
 
     def catch_sigterm(self) -> None:
-        """Turn SIGTERM and SIGINT into a request to stop at the next step."""
+        """Turn SIGTERM and SIGINT into a request to stop at the next step.
+
+        Phases without steps end first. A signal that comes `PATIENCE` seconds after another one
+        ends the process at once, as if nobody had caught it.
+        """
 
         def remember(number: int, frame: FrameType | None) -> None:
+            if self.reason and time.monotonic() - self.asked > PATIENCE:
+                signal.signal(number, signal.SIG_DFL)
+                os.kill(os.getpid(), number)
+            self.asked = time.monotonic()
             self.reason = signal.Signals(number).name
 
         signal.signal(signal.SIGTERM, remember)

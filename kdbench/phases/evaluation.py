@@ -33,13 +33,16 @@ def run_evaluation(job: Job) -> Outcome:
 def _row(job: Job, data: Prepared, role: str) -> dict[str, Any]:
     spec = job.spec.upstream[role]
     folder = job.upstream(role)
-    best_epoch = read_record(job.paths.record(spec))["metrics"]["best"]["epoch"]
+    found = read_record(job.paths.record(spec))["metrics"]
+    last, best_epoch = _measure(job, data, spec, folder / LAST), found["best"]["epoch"]
+    same = best_epoch == found["last"]["epoch"]
+    best = last if same else _measure(job, data, spec, folder / BEST)
     return {
         "cell": spec.cell,
         "digest": spec.digest,
         "seed": spec.params["seed"],
-        "last": _measure(job, data, spec, folder / LAST),
-        "best": {**_measure(job, data, spec, folder / BEST), "epoch": best_epoch},
+        "last": last,
+        "best": {**best, "epoch": best_epoch},
         "selected": None,
     }
 

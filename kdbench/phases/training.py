@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -14,7 +15,7 @@ from kdbench.assemble import Teacher
 from kdbench.data.batch import Batch
 from kdbench.data.dataset import Prepared
 from kdbench.data.resident import Resident
-from kdbench.distill.scheme import Scheme
+from kdbench.distill.scheme import Scheme, whole
 from kdbench.engine.fit import fit
 from kdbench.engine.moment import Moment
 from kdbench.engine.precision import Precision
@@ -161,6 +162,7 @@ def _finish(
     )
 
 
-def save_weights(state: Mapping[str, Tensor], file: Any) -> None:
-    """Write a state as safetensors, contiguous and on the CPU: equal values are equal bytes."""
-    save_file({k: v.detach().cpu().contiguous() for k, v in state.items()}, file)
+def save_weights(state: Mapping[str, Tensor], file: Path) -> None:
+    """Write a state whole, as contiguous tensors of the CPU: equal values are equal bytes."""
+    tensors = {k: v.detach().cpu().contiguous() for k, v in state.items()}
+    whole(file, lambda path: save_file(tensors, path))

@@ -1,8 +1,9 @@
 """From an exhibit's cell to run specifications, with every parameter resolved."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec
 
 from kdbench.plan.components import Component, Components
 from kdbench.plan.exhibits import Pair, ProcessFigure, Row, Table
@@ -13,6 +14,21 @@ from kdbench.plan.spec import ENGINE_REVISION, RunSpec
 TEACHER_SEED = 0
 SEARCH_SEED = 0
 FIRST_STUDENT_SEED = 0
+P = ParamSpec("P")
+Request = Callable[Concatenate["Builder", P], RunSpec]
+
+
+def remembered(build: Request[P]) -> Request[P]:
+    """Build a run at the first request; thousands of students ask for the same few teachers."""
+
+    @wraps(build)
+    def ask(builder: "Builder", /, *request: P.args, **named: P.kwargs) -> RunSpec:
+        key = (build.__name__, *request, *named.values())
+        if key not in builder.built:
+            builder.built[key] = build(builder, *request, **named)
+        return builder.built[key]
+
+    return ask
 
 
 @dataclass
@@ -31,8 +47,9 @@ class Builder:
         if row.role == "teacher":
             return self._evaluation(self.teacher(table.dataset, pair.teacher, table.recipe))
         seeds = range(FIRST_STUDENT_SEED, FIRST_STUDENT_SEED + self._seeds(table, pair))
-        return self._evaluation(*(self._student(table, pair, str(row.method), s) for s in seeds))
+        return self._evaluation(*self._students(table, pair, str(row.method), seeds))
 
+    @remembered
     def data(self, dataset: str) -> RunSpec:
         """The prepared data set at this scale: a stand-in, a share, or the whole."""
         component = self._get("dataset", dataset)
@@ -46,6 +63,7 @@ class Builder:
             params = {"train_share": self.scale.train_share}
         return self._run("data", dataset, dataset, params, revisions, {})
 
+    @remembered
     def teacher(self, dataset: str, network: str, recipe: Recipe) -> RunSpec:
         """One teacher, shared by every cell of the same data set, network and protocol."""
         component = self._get("network", network)
@@ -59,6 +77,7 @@ class Builder:
         revisions = {network: component.revision}
         return self._run("teacher", dataset, network, params, revisions, upstream)
 
+    @remembered
     def search(self, exhibit: Table | ProcessFigure, pair: Pair, name: str) -> RunSpec:
         """One search a pair."""
         component = self._get("search", name)
@@ -86,7 +105,10 @@ class Builder:
         cell = f"{pair.teacher}_{pair.student}_{name}"
         return self._run("search", exhibit.dataset, cell, params, revisions, upstream)
 
-    def _student(self, table: Table, pair: Pair, name: str, seed: int) -> RunSpec:
+    def _students(
+        self, table: Table, pair: Pair, name: str, seeds: Iterable[int]
+    ) -> Iterable[RunSpec]:
+        """The student runs of a cell, which differ in nothing but the seed."""
         method = self._get("method", name)
         networks = (
             self._pair(pair) if method.needs_teacher else {"student": self._pair(pair)["student"]}
@@ -104,7 +126,6 @@ class Builder:
             **{role: self._network(network) for role, network in networks.items()},
             "method": self._component(method, settings),
             "recipe": recipe,
-            "seed": seed,
             **self._runtime(),
         }
         upstream = {"data": self.data(table.dataset)}
@@ -113,9 +134,10 @@ class Builder:
         if method.search:
             upstream["search"] = self.search(table, pair, method.search)
         prefix = f"{pair.teacher}_" if method.needs_teacher else ""
-        cell = f"{prefix}{pair.student}_{name}_s{seed}"
         revisions = {name: method.revision, **_revisions(networks)}
-        return self._run("student", table.dataset, cell, params, revisions, upstream)
+        for seed in seeds:
+            cell, seeded = f"{prefix}{pair.student}_{name}_s{seed}", {**params, "seed": seed}
+            yield self._run("student", table.dataset, cell, seeded, revisions, upstream)
 
     def _evaluation(self, *runs: RunSpec) -> RunSpec:
         upstream = {f"run{i}": run for i, run in enumerate(runs)}

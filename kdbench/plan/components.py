@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import importlib.util
+import math
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
@@ -88,17 +89,26 @@ class Component:
         for key, value in overrides.items():
             if key not in defaults:
                 raise UnknownName("parameter", key, list(defaults), where=f"{where}.{self.name}")
-            check_type(f"{where}.{self.name}.{key}", value, defaults[key])
-            known[key] = value
+            known[key] = checked(f"{where}.{self.name}.{key}", value, defaults[key])
         return known
 
 
-def check_type(where: str, value: Any, default: Any) -> None:
-    """Refuse a value of another kind than the declared default (an integer may be a float's)."""
+def checked(where: str, value: Any, default: Any) -> Any:
+    """A value of the declared default's kind; an integer in a float's place becomes one.
+
+    Raises:
+        BadValue: another kind, or a number that is not finite.
+    """
     if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
-        return
-    if type(value) is not type(default):
+        value = float(value)
+    wrong = type(value) is not type(default)
+    if isinstance(value, float) and not wrong:
+        wrong = not math.isfinite(value)
+    if isinstance(value, list) and not wrong and default:
+        wrong = any(type(entry) is not type(default[0]) for entry in value)
+    if wrong:
         raise BadValue(where, value, f"a value like {default!r}")
+    return value
 
 
 @dataclass(frozen=True)
@@ -127,6 +137,11 @@ class Components:
             families = self.declarations[kind].values()
             return [example for _, declared in families for example in declared["examples"]]
         return sorted(self.declarations[kind])
+
+    def plugin_methods(self) -> list[str]:
+        """Names of the methods that come from outside the package."""
+        methods = self.declarations["method"].items()
+        return sorted(name for name, (path, _) in methods if path.parent in self.plugins)
 
     def _network(self, name: str, where: str) -> Component:
         for path, declaration in self.declarations["network"].values():

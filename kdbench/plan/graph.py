@@ -3,7 +3,7 @@
 import importlib
 import pkgutil
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -92,7 +92,7 @@ class Graph:
         found = students if len(found) > 1 else found
         if len(found) != 1:
             where = f"{FILE} at scale {self.params.scale}"
-            known = [cell for _, cell in names.values()]
+            known = [name for both in names.values() for name in both]
             raise UnknownName("run", digest, known, where=where)
         return self.runs[found[0]]
 
@@ -145,6 +145,14 @@ def choose(params: Params, exhibits: list[Exhibit]) -> list[Exhibit]:
     ]
 
 
+def with_plugins(exhibit: Exhibit, components: Components) -> Exhibit:
+    """A table with one row more for every plug-in method; the papers have no number for it."""
+    own = [components.get("method", name, where=FILE) for name in components.plugin_methods()]
+    if not isinstance(exhibit, Table) or not own:
+        return exhibit
+    return replace(exhibit, rows=(*exhibit.rows, *(Row(m.label, m.name) for m in own)))
+
+
 def make_graph(params: Params) -> Graph:
     """Plan everything that `params` asks for.
 
@@ -154,11 +162,15 @@ def make_graph(params: Params) -> Graph:
     components = find_components(params.plugins)
     for name in params.datasets:
         components.get("dataset", name, where=f"{FILE}, datasets")
-    for name in {*params.methods, *params.methods_only}:
-        components.get("method", name, where=f"{FILE}, methods")
-    for name in params.searches:
-        components.get("search", name, where=f"{FILE}, searches")
-    return Graph(params, components, choose(params, catalogue()))
+    for name in params.methods_only:
+        components.get("method", name, where=f"{FILE}, methods_only")
+    for kind, asked in (("method", params.methods), ("search", params.searches)):
+        where = f"{FILE}, {'methods' if kind == 'method' else 'searches'}"
+        for name, overrides in asked.items():  # also of those that no exhibit asks for today
+            component = components.get(kind, name, where=where)
+            component.parameters(scale=params.scale, pair=None, overrides=overrides, where=where)
+    exhibits = choose(params, catalogue())
+    return Graph(params, components, [with_plugins(e, components) for e in exhibits])
 
 
 def load_graph(root: Path = Path(), overrides: Mapping[str, Any] | None = None) -> Graph:

@@ -1,19 +1,18 @@
 """params.yaml, typed: overrides of what the exhibits and declarations say, never copies."""
 
 from collections.abc import Mapping
-from dataclasses import fields, replace
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from kdbench.errors import BadValue, UnknownName, UserError
-from kdbench.plan.components import check_type
 from kdbench.plan.scales import SCALES, Scale
 
 FILE = "params.yaml"
-Value = bool | int | float | str | list[str]
+SCALE = TypeAdapter(Scale)
 
 
 class Params(BaseModel):
@@ -39,9 +38,9 @@ class Params(BaseModel):
     pairs: list[str] = []
     methods_only: list[str] = []
     seeds: int | None = Field(default=None, ge=1, le=100)
-    methods: dict[str, dict[str, Value]] = {}
-    searches: dict[str, dict[str, Value]] = {}
-    scales: dict[str, dict[str, bool | int | float | str | None]] = {}
+    methods: dict[str, dict[str, Any]] = {}
+    searches: dict[str, dict[str, Any]] = {}
+    scales: dict[str, dict[str, Any]] = {}
     plugins: list[str] = []
 
     def settings(self) -> Scale:
@@ -53,19 +52,12 @@ class Params(BaseModel):
         for name in self.scales:
             if name not in SCALES:
                 raise UnknownName("scale", name, list(SCALES), where=f"{FILE}, scales")
-        scale = SCALES[self.scale]
-        overrides = self.scales.get(self.scale, {})
         known = {field.name for field in fields(Scale)} - {"name", "notice"}
-        for key, value in overrides.items():
-            where = f"{FILE}, scales.{self.scale}"
-            if key not in known:
-                raise UnknownName("setting", key, known, where=where)
-            default = getattr(scale, key)
-            if value is not None and default is not None:
-                check_type(f"{where}.{key}", value, default)
-            if isinstance(value, int | float) and not isinstance(value, bool) and value <= 0:
-                raise BadValue(f"{where}.{key}", value, "a number above 0")
-        return replace(scale, **overrides)  # type: ignore[arg-type]
+        for name, overrides in self.scales.items():
+            for key in overrides:
+                if key not in known:
+                    raise UnknownName("setting", key, known, where=f"{FILE}, scales.{name}")
+        return {name: _scaled(name, self.scales.get(name, {})) for name in SCALES}[self.scale]
 
 
 def load_params(path: Path, overrides: Mapping[str, Any] | None = None) -> Params:
@@ -79,7 +71,7 @@ def load_params(path: Path, overrides: Mapping[str, Any] | None = None) -> Param
         raise UserError(f"{path}: no such file; run kdbench in a project folder (with params.yaml)")
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise BadValue(str(path), str(error).replace("\n", " "), "a valid YAML file") from None
     if not isinstance(content, dict):
         raise BadValue(str(path), type(content).__name__, "a mapping of keys to values")
@@ -87,14 +79,25 @@ def load_params(path: Path, overrides: Mapping[str, Any] | None = None) -> Param
     try:
         params = Params.model_validate(content)
     except ValidationError as error:
-        raise _one_line(path.name, error) from None
+        raise _one_line(FILE, error) from None
     params.settings()
     return params
 
 
+def _scaled(name: str, overrides: Mapping[str, Any]) -> Scale:
+    try:
+        return SCALE.validate_python({**asdict(SCALES[name]), **overrides})
+    except ValidationError as error:
+        raise _one_line(f"{FILE}, scales.{name}", error) from None
+
+
 def _one_line(name: str, error: ValidationError) -> UserError:
     first = error.errors()[0]
-    key = ".".join(str(part) for part in first["loc"])
+    key, found = ".".join(str(part) for part in first["loc"]), first["input"]
     if first["type"] == "extra_forbidden":
         return UnknownName("key", key, list(Params.model_fields), where=name)
-    return BadValue(f"{name}, {key}", first["input"], first["msg"])
+    where = f"{name}.{key}" if name != FILE else f"{name}, {key}"
+    if first["type"] == "literal_error" and isinstance(found, str):
+        known = first["ctx"]["expected"].replace("'", "").replace(" or ", ", ").split(", ")
+        return UnknownName("value", found, known, where=where)
+    return BadValue(where, found, first["msg"].removeprefix("Input should be "))

@@ -1,6 +1,13 @@
 """Scales: how much of a published experiment is run. One table, one reason a setting."""
 
 from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+Count = Annotated[int, Field(strict=True, ge=1)]
+Share = Annotated[float, Field(strict=True, gt=0, le=1)]
+Switch = Annotated[bool, Field(strict=True)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,19 +29,19 @@ class Scale:
     """
 
     name: str
-    stand_in: bool = False
-    train_share: float = 1.0
-    teacher_epochs: int | None = None
-    student_epochs: int | None = None
-    search_epochs: int | None = None
-    steps_per_epoch: int | None = None
-    batch: int | None = None
-    seeds: int | None = None
-    lead_seeds: int | None = None
-    evaluate_every: int = 1
-    precision: str = "float32"
-    channels_last: bool = False
-    threads: int = 1
+    stand_in: Switch = False
+    train_share: Share = 1.0
+    teacher_epochs: Count | None = None
+    student_epochs: Count | None = None
+    search_epochs: Count | None = None
+    steps_per_epoch: Count | None = None
+    batch: Count | None = None
+    seeds: Count | None = None
+    lead_seeds: Count | None = None
+    evaluate_every: Count = 1
+    precision: Literal["float32", "bf16"] = "float32"
+    channels_last: Switch = False
+    threads: Count = 1
     notice: str = ""
 
 
@@ -45,7 +52,7 @@ SMOKE = Scale(
     student_epochs=4,
     search_epochs=4,
     steps_per_epoch=5,  # 4 x 5 = 20 steps a run: every phase of a schedule is met
-    batch=64,
+    batch=32,
     seeds=1,
     lead_seeds=3,
     evaluate_every=2,

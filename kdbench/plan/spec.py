@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import sha256
+from pathlib import PurePath
 from typing import Any
 
 PHASES = ("data", "teacher", "search", "student", "evaluation")
@@ -13,15 +14,24 @@ PHASES = ("data", "teacher", "search", "student", "evaluation")
 # or the evaluation changes; a rise makes every run of the phases concerned a new one.
 ENGINE_REVISION = 1
 
+ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False)
+
 
 def canonical(value: Any) -> str:
     """JSON with sorted keys and no spaces: equal values give equal text."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return ENCODER.encode(value)
 
 
 def digest_of(value: Any) -> str:
     """First 12 hex digits of the SHA-256 of the canonical JSON."""
     return sha256(canonical(value).encode()).hexdigest()[:12]
+
+
+def _placeless(value: Any) -> Any:
+    """A plug-in's module by its file name alone: its folder changes no number."""
+    if isinstance(value, Mapping) and str(value.get("module", "")).endswith(".py"):
+        return {**value, "module": PurePath(value["module"]).name}
+    return value
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +64,7 @@ class RunSpec:
             {
                 "phase": self.phase,
                 "dataset": self.dataset,
-                "params": self.params,
+                "params": {key: _placeless(value) for key, value in self.params.items()},
                 "revisions": self.revisions,
                 "upstream": {role: spec.digest for role, spec in self.upstream.items()},
             }

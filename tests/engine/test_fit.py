@@ -1,0 +1,170 @@
+"""The training loop, seen by a loader that remembers what was asked of it."""
+
+import os
+import signal
+
+import pytest
+import torch
+
+from kdbench.engine.fit import fit
+from kdbench.engine.progress import Progress
+from kdbench.engine.stopping import Stopper
+from kdbench.errors import Diverged, TryAgain
+
+CPU = torch.device("cpu")
+
+
+class Spy:
+    """A loader of four steps whose batches are their own names."""
+
+    steps = 4
+
+    def __init__(self):
+        self.asked = []
+
+    def epoch(self, number, start=0):
+        """Remember the question; batches (epoch, step)."""
+        self.asked.append((number, start))
+        return ((number, step) for step in range(start, self.steps))
+
+
+class Counter:
+    """A training whose only state is what it has seen."""
+
+    def __init__(self):
+        self.seen = []
+
+    def state_dict(self):
+        """Plain values."""
+        return {"seen": list(self.seen)}
+
+    def load_state_dict(self, state):
+        """Inverse."""
+        self.seen = [tuple(entry) for entry in state["seen"]]
+
+
+def training(folder, loader, epochs=3, stopper=None, act=lambda batch: None, tick=lambda: None):
+    """Run `fit` over a counter, from its checkpoint where there is one."""
+    counter, moments = Counter(), []
+    progress = Progress(folder, "run", {"counter": counter})
+    progress.load(CPU)
+
+    def step(batch, moment):
+        counter.seen.append(batch)
+        moments.append(moment)
+        value = act(batch)
+        return {"loss": torch.tensor(float(batch[1]) if value is None else value)}
+
+    calm = stopper or Stopper(checkpoint_seconds=1e9)
+    means = []
+    progress_and_more = (progress, counter, moments, means)
+    for mean in fit(progress, step, loader, epochs, calm, tick):
+        means.append(mean)
+        progress.log({"epoch": float(progress.epoch), **mean})
+    return progress_and_more
+
+
+def test_every_epoch_is_asked_for_by_its_number(tmp_path):
+    """0, 1, 2 from their start: a loop that repeats one epoch's batches fails here."""
+    spy = Spy()
+    progress, counter, moments, means = training(tmp_path, spy)
+
+    assert spy.asked == [(0, 0), (1, 0), (2, 0)]
+    assert counter.seen == [(e, s) for e in range(3) for s in range(4)]
+    assert [m.step for m in moments] == list(range(12))
+    assert [m.epoch for m in moments] == [0] * 4 + [1] * 4 + [2] * 4
+    assert {(m.steps, m.epochs) for m in moments} == {(12, 3)}
+    assert means == [{"loss": 1.5}] * 3
+    assert (progress.epoch, progress.step) == (3, 0)
+
+
+def test_the_bar_moves_once_a_step(tmp_path):
+    """Twelve steps, twelve ticks."""
+    ticks = []
+    training(tmp_path, Spy(), tick=lambda: ticks.append(1))
+
+    assert len(ticks) == 12
+
+
+@pytest.mark.parametrize("every", range(1, 6))
+def test_stopped_again_and_again_it_sees_the_same(tmp_path, every):
+    """A time limit of 0 allows one step a call, or `every`; all seen once, in order."""
+    calls, spy = 0, Spy()
+    while True:
+        stopper, left = Stopper(checkpoint_seconds=1e9), iter(range(every))
+
+        def act(batch, stopper=stopper, left=left):
+            next(left)
+            if batch[0] * 4 + batch[1] < 11 and left.__length_hint__() == 0:
+                stopper.max_seconds = -1.0
+
+        calls += 1
+        try:
+            progress, counter, _, _ = training(tmp_path, spy, stopper=stopper, act=act)
+            break
+        except TryAgain as stopped:
+            assert "the same command continues" in str(stopped)
+
+    assert counter.seen == [(e, s) for e in range(3) for s in range(4)]
+    assert progress.curves == {"epoch": [1.0, 2.0, 3.0], "loss": [1.5] * 3}
+    assert calls == -(-12 // every)
+    assert sorted({number for number, _ in spy.asked}) == [0, 1, 2]
+
+
+def test_a_time_limit_of_zero_still_takes_one_step(tmp_path):
+    """So that calling again always ends; the checkpoint is on disk when it says so."""
+    with pytest.raises(TryAgain, match=r"stopped \(time limit of 0 minutes\) at epoch 0, step 1"):
+        training(tmp_path, Spy(), stopper=Stopper(max_seconds=0))
+
+    progress = Progress(tmp_path, "run", {})
+    assert progress.load(CPU)
+    assert progress.step == 1
+
+
+def test_sigterm_ends_the_step_and_saves(tmp_path):
+    """The step in which the signal arrives is finished, and none begins after it."""
+    stopper = Stopper(checkpoint_seconds=1e9)
+    kept = {n: signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGINT)}
+    stopper.catch_sigterm()
+    try:
+        with pytest.raises(TryAgain, match=r"stopped \(SIGTERM\) at epoch 1, step 2") as caught:
+            training(
+                tmp_path,
+                Spy(),
+                stopper=stopper,
+                act=lambda b: os.kill(os.getpid(), signal.SIGTERM) if b == (1, 1) else None,
+            )
+    finally:
+        for number, handler in kept.items():
+            signal.signal(number, handler)
+    assert caught.value.exit_code == 75
+
+    spy = Spy()
+    _, counter, _, _ = training(tmp_path, spy)
+
+    assert spy.asked == [(1, 2), (2, 0)]
+    assert counter.seen == [(e, s) for e in range(3) for s in range(4)]
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_loss_that_is_no_number_is_one_line(tmp_path, value):
+    """It names the term and the epoch; no later epoch is trained."""
+    spy = Spy()
+    with pytest.raises(Diverged) as caught:
+        training(tmp_path, spy, act=lambda batch: value if batch == (1, 2) else 1.0)
+
+    said = str(caught.value)
+    assert said.startswith(f"epoch 1: the loss term 'loss' is {value}, expected a finite number;")
+    assert "\n" not in said
+    assert spy.asked == [(0, 0), (1, 0)]
+
+
+def test_a_finished_training_is_not_continued(tmp_path):
+    """Nothing is asked for."""
+    progress, _, _, _ = training(tmp_path, Spy())
+    progress.save()
+    spy = Spy()
+
+    training(tmp_path, spy)
+
+    assert spy.asked == []

@@ -1,0 +1,251 @@
+"""A few numbers of every component, on tiny fixed inputs: they move when its arithmetic moves.
+
+Everything is computed in float64 from fixed seeds, so that machines agree far beyond the tolerance
+of the comparison. A component is measured with the parameters that are stored with its numbers:
+another default makes other runs by itself and needs no other revision.
+"""
+
+import json
+from contextlib import contextmanager
+from dataclasses import replace
+from inspect import signature
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import nn, rand, randn
+
+from kdbench.assemble import find_class, make_loader, make_sgd
+from kdbench.data.batch import Batch
+from kdbench.distill.scheme import Scheme
+from kdbench.engine.moment import Moment
+from kdbench.engine.precision import Precision
+from kdbench.evaluate.classification import classify
+from kdbench.models.resnet import ResNet
+from kdbench.models.stages import Features
+from kdbench.models.wide_resnet import WideResNet
+from kdbench.phases.training import TrainStep
+from kdbench.plan.components import PACKAGES, find_components
+from kdbench.plan.recipe import REVIEW
+from kdbench.plan.spec import ENGINE_REVISION
+
+FILE = Path(__file__).parent / "revisions.json"
+CLASSES, IMAGES = 5, 6
+TAKEN_ELSEWHERE = ("task_weight", "held_out", "teacher_bn")
+FLOAT32 = Precision("float32", False, torch.device("cpu"))
+
+
+def stored():
+    """Revision, parameters and numbers by component, as they were measured last."""
+    return json.loads(FILE.read_text(encoding="utf-8")) if FILE.is_file() else {}
+
+
+def components():
+    """Every method, network family and search of the package by `kind/name`, and the engine."""
+    found = {"engine": SimpleNamespace(revision=ENGINE_REVISION, file="kdbench/plan/spec.py")}
+    declarations = find_components().declarations
+    for kind in ("method", "network", "search"):
+        for name, (path, declaration) in declarations[kind].items():
+            asked = declaration["examples"][0] if kind == "network" else name
+            component = find_components().get(kind, asked, where="golden numbers")
+            file = f"kdbench/{PACKAGES[kind]}/{path.name}"
+            found[f"{kind}/{name}"] = SimpleNamespace(
+                kind=kind, revision=component.revision, component=component, file=file
+            )
+    return found
+
+
+def defaults(entry):
+    """The declared parameters of a component that its class takes."""
+    if not hasattr(entry, "component"):
+        return {}
+    given = {**entry.component.declaration.get("defaults", {}), **entry.component.arguments}
+    return {key: value for key, value in given.items() if key not in TAKEN_ELSEWHERE}
+
+
+def numbers(entry, parameters):
+    """What to compare, by name; the global generator and default type are left as they were."""
+    measure = {"method": method, "network": network, "search": search}
+    with float64(), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        if not hasattr(entry, "component"):
+            found = engine()
+        else:
+            component = entry.component
+            cls = find_class({"module": component.module, "class": component.class_name})
+            found = measure[entry.kind](cls, parameters, component)
+    values = {name: float(torch.as_tensor(value).detach()) for name, value in found.items()}
+    return {name: float(f"{value:.9g}") for name, value in values.items()}
+
+
+@contextmanager
+def float64():
+    """Computes in float64 inside."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
+
+
+def method(cls, parameters, component):
+    """Terms and gradients at three moments of a training, on maps of unequal sizes."""
+    student = ResNet(8, classes=CLASSES, image=(3, 8, 8))
+    teacher = WideResNet(10, 2, classes=CLASSES, image=(3, 16, 16))
+    extra = {"scheme": scheme(component, parameters)} if component.search else {}
+    loss = cls(student, teacher, **parameters, **extra)
+    batch = images(16)
+    ours, theirs = features(student, graph=True), features(teacher)
+    found = {"connectors": size(loss.parameters())}
+    for epoch in (0, 7, 19):
+        terms = loss(ours, theirs, batch, Moment(10 * epoch + 3, 200, epoch, 20))
+        found |= {f"{name} in epoch {epoch}": term for name, term in terms.items()}
+        if any(term.requires_grad for term in terms.values()):
+            wanted = [*loss.parameters(), *leaves(ours)]
+            slopes = torch.autograd.grad(sum(terms.values()), wanted, allow_unused=True)
+            found[f"gradient in epoch {epoch}"] = size(s for s in slopes if s is not None)
+    return found
+
+
+def network(cls, parameters, component):
+    """Initialisation, logits, every stage's map, and the gradient, in both modes."""
+    built = cls(**parameters, classes=CLASSES, image=(3, 16, 16))
+    found = {"initialisation": size(built.parameters())}
+    batch = images(16)
+    for mode in ("train", "eval"):
+        seen = built.train(mode == "train").read(batch.images)
+        found |= {f"{mode}, logit {k}": value for k, value in enumerate(seen.logits[0])}
+        for key in ("pre", "post", "out"):
+            maps = getattr(seen, key)
+            found |= {f"{mode}, {key} {i}": size([m]) for i, m in enumerate(maps)}
+        slopes = torch.autograd.grad(
+            F.cross_entropy(seen.logits, batch.labels), list(built.parameters())
+        )
+        found[f"{mode}, gradient"] = size(slopes)
+    return found
+
+
+def search(cls, parameters, component, steps=3):
+    """Losses of a few steps, and what was found."""
+    torch.manual_seed(1)
+    teacher = WideResNet(10, 1, classes=CLASSES, image=(3, 8, 8)).eval()
+    student = ResNet(8, classes=CLASSES, image=(3, 8, 8))
+    searcher = cls(student, teacher, **parameters)
+    found = {}
+    for step in range(steps):
+        train, held = images(8), images(8)
+        with torch.no_grad():
+            theirs = teacher.read(train.images)
+        losses = searcher.step(train, theirs, held)
+        found |= {f"{name} at step {step}": value for name, value in losses.items()}
+    process = searcher.finding()
+    for key in ("weights", "alphas"):
+        row = getattr(process, key)[-1]
+        found |= {f"{key} {i}": value for i, value in enumerate(row[:: max(1, len(row) // 5)])}
+        found[f"size of {key}"] = size([row])
+    return {**found, "student": size(student.parameters())}
+
+
+class Net(nn.Module):
+    """A network of its own, so that the engine's numbers move with the engine alone."""
+
+    def __init__(self):
+        super().__init__()
+        self.body = nn.Sequential(nn.Conv2d(3, 8, 3, bias=False), nn.BatchNorm2d(8), nn.ReLU())
+        self.classifier = nn.Linear(8, CLASSES)
+
+    def forward(self, x):
+        """Logits."""
+        return self.read(x).logits
+
+    def read(self, x):
+        """Logits, where a distillation loss looks for them."""
+        return SimpleNamespace(logits=self.classifier(self.body(x.double()).mean((2, 3))))
+
+
+def engine():
+    """Loader, augmentation, schedule, optimiser, both losses and evaluation: nine steps of them."""
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 8, 8, 3), dtype=np.uint8)
+    data = SimpleNamespace(
+        images=lambda split: pixels,
+        labels=lambda split: np.arange(40) % CLASSES,
+        mean=(0.4, 0.5, 0.6),
+        std=(0.2, 0.25, 0.3),
+    )
+    recipe = replace(REVIEW.shortened(3), batch=16)
+    loader = make_loader(data, "train", recipe, 0, FLOAT32)
+    student, teacher = Net(), Net()
+    step = TrainStep(
+        student,
+        SimpleNamespace(read=lambda x: SimpleNamespace(logits=teacher.read(x).logits.detach())),
+        lambda ours, theirs, *_: {"mse": F.mse_loss(ours.logits, theirs.logits)},
+        0.5,
+        make_sgd(recipe, student),
+        recipe,
+        loader.steps,
+        FLOAT32,
+    )
+    found = {"steps": loader.steps}
+    for epoch in range(3):
+        for place, batch in enumerate(loader.epoch(epoch)):
+            moment = Moment(epoch * loader.steps + place, 3 * loader.steps, epoch, 3)
+            found |= {f"{k} at step {moment.step}": v for k, v in step(batch, moment).items()}
+            order = torch.arange(1.0, len(batch.index) + 1)
+            found[f"order at step {moment.step}"] = order @ batch.index.double()
+            found[f"pixels at step {moment.step}"] = batch.images.double().square().mean()
+    test = make_loader(data, "test", recipe, 0, FLOAT32, purpose="test")
+    found |= classify(student, test.in_order(16), FLOAT32)
+    return {**found, "student": size(student.parameters())}
+
+
+def scheme(component, parameters):
+    """A random process over the pathways of the search that a method needs."""
+    needed = find_components().get("search", component.search, where="golden numbers")
+    cls = find_class({"module": needed.module, "class": needed.class_name})
+    shared = {k: v for k, v in parameters.items() if k in signature(cls).parameters}
+    with torch.random.fork_rng(devices=[]):
+        student, teacher = ResNet(8, image=(3, 8, 8)), WideResNet(10, 1, image=(3, 8, 8))
+        searcher = cls(student, teacher, **shared)
+        batch = images(8)
+        with torch.no_grad():
+            theirs = teacher.eval().read(batch.images)
+        searcher.step(batch, theirs, batch)
+        names = searcher.finding().names
+    return Scheme(rand(4, len(names)), rand(4, len(names)) + 0.3, names)
+
+
+def images(side):
+    """A batch of noise."""
+    labels = torch.arange(IMAGES) % CLASSES
+    return Batch(randn(IMAGES, 3, side, side), labels, torch.arange(IMAGES))
+
+
+def features(built, graph=False):
+    """Noise in the shapes of a network's features, so that its own arithmetic plays no part."""
+
+    def drawn(*shape):
+        return randn(IMAGES, *shape).requires_grad_(graph)
+
+    shapes = [(stage.channels, *stage.size) for stage in built.stages]
+    return Features(
+        logits=drawn(CLASSES),
+        pre=[drawn(*shape) for shape in shapes],
+        post=[drawn(*shape) for shape in shapes],
+        out=[drawn(*shape) for shape in shapes],
+        blocks=[[drawn(*shape)] for shape in shapes],
+        pooled=drawn(built.pooled_width),
+    )
+
+
+def leaves(seen):
+    """All tensors of some features."""
+    blocks = [block for stage in seen.blocks for block in stage]
+    return [seen.logits, *seen.pre, *seen.post, *seen.out, *blocks, seen.pooled]
+
+
+def size(tensors):
+    """Root of the sum of squares, each tensor counted by its place: swapped ones differ."""
+    return sum(k * t.detach().double().square().sum() for k, t in enumerate(tensors, 1)) ** 0.5

@@ -1,0 +1,41 @@
+"""Which images a training really sees."""
+
+import pytest
+from tiny_project import TEACHER, TinyProject
+
+from kdbench.data.resident import Resident
+from kdbench.errors import TryAgain
+
+
+@pytest.fixture
+def seen(monkeypatch):
+    """Epoch, step and image positions of every training batch."""
+    batches, serve = [], Resident.batch
+
+    def spy(loader, epoch, step):
+        batch = serve(loader, epoch, step)
+        batches.append((epoch, step, batch.index.tolist()))
+        return batch
+
+    monkeypatch.setattr(Resident, "batch", spy)
+    return batches
+
+
+def test_epochs_differ_and_a_stopped_run_sees_the_same(tmp_path, seen):
+    """Stopped after every step, it goes through the very batches of a run in one go."""
+    TinyProject(tmp_path / "whole").run(TEACHER)
+    whole, calls = list(seen), 0
+    seen.clear()
+    other = TinyProject(tmp_path / "stopped")
+    while not other.record_file(TEACHER).exists():
+        calls += 1
+        try:
+            other.run(TEACHER, max_minutes=0)
+        except TryAgain:
+            assert not other.record_file(TEACHER).exists()
+
+    assert [(epoch, step) for epoch, step, _ in whole] == [(e, s) for e in (0, 1) for s in range(3)]
+    assert len({tuple(index) for _, _, index in whole}) == 6
+    assert calls >= 6
+    assert seen == whole
+    assert other.files() == TinyProject(tmp_path / "whole").files()

@@ -1,0 +1,145 @@
+"""Every declaration beside a component is well-formed; a new one is picked up by itself."""
+
+import importlib
+import inspect
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import kdbench
+from kdbench.errors import BadValue, UnknownName
+from kdbench.plan.components import PACKAGES, find_components
+from kdbench.plan.exhibits import Table
+from kdbench.plan.graph import catalogue
+
+ROOT = Path(kdbench.__file__).parent
+DECLARED = [(kind, p) for kind, f in PACKAGES.items() for p in sorted((ROOT / f).glob("*.toml"))]
+ASSEMBLERS = {"method": {"task_weight", "teacher_bn"}, "search": {"held_out", "teacher_bn"}}
+KEYS = {
+    "method": {"defaults", "pairs", "smoke", "teacher_bn", "search", "needs_teacher"},
+    "search": {"defaults", "pairs", "smoke", "teacher_bn"},
+    "network": {"pattern", "examples", "arguments"},
+    "dataset": {"classes", "image", "mean", "std", "splits", "licence", "source", "archive"}
+    | {"smoke", "role", "images", "fingerprint"},
+}
+COMMON = {"class", "module", "label", "citation", "revision"}
+
+
+def each(*kinds):
+    """Runs a test with every declaration of the given kinds."""
+    chosen = [(kind, path) for kind, path in DECLARED if kind in kinds]
+    ids = [f"{kind}-{path.stem}" for kind, path in chosen]
+    return pytest.mark.parametrize(("kind", "path"), chosen, ids=ids)
+
+
+def component(kind, path):
+    """The component of a declaration; of a network family, its first example."""
+    declared = tomllib.loads(path.read_text(encoding="utf-8"))
+    name = declared["examples"][0] if kind == "network" else path.stem
+    return find_components().get(kind, name, where="test")
+
+
+def test_each_kind_is_there():
+    """The glob above found something of everything."""
+    assert {kind for kind, _ in DECLARED} == set(PACKAGES)
+
+
+@each(*PACKAGES)
+def test_the_common_keys_are_there(kind, path):
+    """Label, citation, a revision from 1 on, and no key that nobody reads."""
+    found = component(kind, path)
+    declared = found.declaration
+
+    assert declared["label"].strip() and declared["citation"].strip()
+    assert type(declared["revision"]) is int and declared["revision"] >= 1
+    assert found.revision == declared["revision"]
+    assert declared.keys() <= COMMON | KEYS[kind]
+    assert "{" not in found.label
+
+
+@each(*PACKAGES)
+def test_the_class_is_in_its_module(kind, path):
+    """A data set has a module only."""
+    found = component(kind, path)
+    module = importlib.import_module(found.module)
+
+    assert kind == "dataset" or inspect.isclass(getattr(module, found.class_name))
+
+
+@each("method", "search", "network")
+def test_defaults_are_what_the_class_takes(kind, path):
+    """Besides what the assembler takes; and nothing that JSON cannot hold."""
+    found = component(kind, path)
+    cls = getattr(importlib.import_module(found.module), found.class_name)
+    accepted = inspect.signature(cls).parameters.keys()
+    given = {**found.declaration.get("defaults", {}), **found.arguments}
+
+    assert given.keys() - ASSEMBLERS.get(kind, set()) <= accepted
+    assert all(isinstance(v, bool | int | float | str | list) for v in given.values())
+
+
+@each("method", "search")
+def test_overrides_are_of_declared_parameters(kind, path):
+    """Of a pair, or of scale smoke; with values of the same kind."""
+    declared = component(kind, path).declaration
+    for override in [*declared.get("pairs", {}).values(), declared.get("smoke", {})]:
+        for key, value in override.items():
+            assert type(value) is type(declared["defaults"][key]), key
+    assert declared.get("teacher_bn", "eval") in ("eval", "batch")
+    components = find_components()
+    for pair in declared.get("pairs", {}):
+        for network in pair.split(":"):
+            components.get("network", network, where="test")
+    if "search" in declared:
+        components.get("search", declared["search"], where="test")
+
+
+def test_the_exhibits_name_components_that_exist():
+    """Methods, networks and data sets of every table."""
+    components = find_components()
+    for table in (e for e in catalogue() if isinstance(e, Table)):
+        components.get("dataset", table.dataset, where=table.id)
+        for row in table.rows:
+            assert row.method is None or components.get("method", row.method, where=table.id)
+        for pair in table.pairs:
+            components.get("network", pair.teacher, where=table.id)
+            components.get("network", pair.student, where=table.id)
+
+
+def test_values_come_from_defaults_pairs_and_overrides_in_this_order():
+    """The last that speaks wins."""
+    reviewkd = find_components().get("method", "reviewkd", where="test")
+
+    def weight(pair=None, **overrides):
+        found = reviewkd.parameters(scale="paper", pair=pair, overrides=overrides, where="test")
+        return found["weight"]
+
+    assert weight() == 1.0
+    assert weight("resnet56:resnet20") == 0.6
+    assert weight("resnet56:resnet20", weight=3) == 3.0
+
+
+def test_an_unknown_network_gets_the_nearest_name():
+    """Nearest among the families' examples."""
+    with pytest.raises(UnknownName, match="did you mean 'wrn-40-2'"):
+        find_components().get("network", "wrn-40-2x", where="test")
+
+
+@pytest.mark.parametrize(
+    ("declaration", "said"),
+    [
+        ("label = 1 2", "valid TOML"),
+        ('kind = "method"\nlabel = "X"', "revision"),
+        ('kind = "loss"\nlabel = "X"\nrevision = 1', "one of method, network, dataset, search"),
+        ('label = "X"\nrevision = 1', "one of method, network, dataset, search"),
+    ],
+)
+def test_a_bad_declaration_of_a_plugin_is_one_line(tmp_path, declaration, said):
+    """It names the file."""
+    (tmp_path / "mine.toml").write_text(declaration)
+    with pytest.raises(BadValue, match=said) as caught:
+        find_components([str(tmp_path)])
+
+    assert "mine.toml" in str(caught.value)
+    assert "\n" not in str(caught.value)

@@ -1,0 +1,109 @@
+"""Every mistake in params.yaml is one line: the key, what was found, and what to write."""
+
+import pytest
+import yaml
+
+from kdbench.errors import UserError
+from kdbench.plan.graph import load_graph
+
+MISTAKES = {  # content: what the line must say
+    "sclae: smoke": ["'sclae'", "did you mean 'scale'?"],
+    "scale: papre": ["scale", "'papre'", "did you mean 'paper'?"],
+    "scale: 3": ["scale", "found 3", "'smoke', 'lite' or 'paper'"],
+    "seeds: two": ["seeds", "found 'two'", "integer"],
+    "seeds: true": ["seeds", "found True", "integer"],
+    "seeds: 0": ["seeds", "found 0", "greater than or equal to 1"],
+    "seeds: 101": ["seeds", "found 101", "less than or equal to 100"],
+    "datasets: []": ["datasets", "found []"],
+    "datasets: [cifar1000]": ["datasets", "'cifar1000'", "did you mean 'cifar100'?"],
+    "exhibits: all": ["exhibits", "found 'all'", "list"],
+    "exhibits: [distpro/table2]": ["exhibits", "did you mean 'distpro/table1'?"],
+    "pairs: ['wrn-40-2:wrn-16-3']": ["pairs", "did you mean 'wrn-40-2:wrn-16-2'?"],
+    "methods_only: [review]": ["methods_only", "did you mean 'reviewkd'?"],
+    "methods: {reviewdk: {}}": ["methods", "did you mean 'reviewkd'?"],
+    "methods: {kd: 3}": ["methods.kd", "found 3", "dictionary"],
+    "methods: {kd: {temprature: 8}}": ["methods.kd", "did you mean 'temperature'?"],
+    "methods: {kd: {temperature: hot}}": ["methods.kd.temperature", "found 'hot'", "like 4.0"],
+    "methods: {kd: {temperature: .nan}}": ["methods.kd.temperature", "found nan"],
+    "methods: {kd: {temperature: null}}": ["methods.kd.temperature", "found None"],
+    "methods: {kd: {temperature: true}}": ["methods.kd.temperature", "found True"],
+    "methods: {equal: {stem: 1}}": ["methods.equal.stem", "found 1", "like False"],
+    "methods: {equal: {transforms: complex}}": ["methods.equal.transforms", "found 'complex'"],
+    "methods: {equal: {transforms: [1]}}": ["methods.equal.transforms", "found [1]"],
+    "searches: {dist: {}}": ["searches", "did you mean 'distpro'?"],
+    "searches: {distpro: {alpha_rl: 0.1}}": ["searches.distpro", "did you mean 'alpha_lr'?"],
+    "scales: {papers: {}}": ["scales", "did you mean 'paper'?"],
+    "scales: {smoke: {student_epoch: 3}}": ["scales.smoke", "did you mean 'student_epochs'?"],
+    "scales: {smoke: {notice: none}}": ["scales.smoke", "'notice'"],
+    "scales: {smoke: {batch: 0}}": ["scales.smoke.batch", "found 0"],
+    "scales: {paper: {batch: many}}": ["scales.paper.batch", "found 'many'", "integer"],
+    "scales: {lite: {train_share: 1.5}}": ["scales.lite.train_share", "found 1.5"],
+    "scales: {smoke: {precision: bf61}}": ["scales.smoke.precision", "did you mean 'bf16'?"],
+    "scales: {smoke: {threads: null}}": ["scales.smoke.threads", "found None", "integer"],
+    "plugins: [nowhere]": ["plugins", "'nowhere'", "folder"],
+    "methods: {kd: [": ["params.yaml", "valid YAML"],
+    "- scale": ["params.yaml", "mapping"],
+    "a: \ud800": ["params.yaml", "valid YAML"],
+}
+
+
+def refused(folder, content):
+    """What is said about a params.yaml with this content."""
+    raw = content.encode("utf-8", errors="surrogatepass")
+    (folder / "params.yaml").write_bytes(raw)
+    with pytest.raises(UserError) as caught:
+        load_graph(folder)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("content", MISTAKES, ids=ascii)
+def test_a_mistake_is_one_line_that_names_the_key(tmp_path, content):
+    """Where, what was found, and the nearest name or what was expected."""
+    line = refused(tmp_path, content)
+
+    assert "params.yaml" in line
+    assert "\n" not in line
+    assert all(part in line for part in MISTAKES[content]), line
+
+
+def test_an_override_is_checked_even_if_nothing_uses_it(tmp_path):
+    """A misspelt parameter of a method that is filtered out is a mistake as well."""
+    line = refused(tmp_path, "methods_only: [none]\nmethods: {kd: {temprature: 8}}")
+
+    assert "did you mean 'temperature'?" in line
+
+
+def test_the_other_scales_are_checked_too(tmp_path):
+    """A mistake shows today, not when the scale is changed next week."""
+    assert "scales.paper.threads" in refused(
+        tmp_path, "scale: smoke\nscales: {paper: {threads: 0}}"
+    )
+
+
+def test_a_missing_file_says_what_to_do(tmp_path):
+    """The folder is not a project's."""
+    with pytest.raises(UserError, match=r"params\.yaml: no such file; run kdbench in a project"):
+        load_graph(tmp_path)
+
+
+def test_an_empty_file_and_the_repositorys_own_are_the_same_plan(tmp_path):
+    """All keys have defaults, and the file that is shipped states them."""
+    from pathlib import Path
+
+    (tmp_path / "params.yaml").write_text("")
+    shipped = load_graph(Path(__file__).parents[2])
+    defaults = shipped.params.model_copy(update={"scale": "smoke"})
+
+    assert load_graph(tmp_path).params == defaults
+    content = yaml.safe_load((Path(__file__).parents[2] / "params.yaml").read_text())
+    assert content.keys() == type(shipped.params).model_fields.keys()
+
+
+def test_what_the_command_line_gives_replaces_keys(tmp_path):
+    """An override wins over the file, and is checked like it."""
+    (tmp_path / "params.yaml").write_text("scale: smoke\nseeds: 2\n")
+
+    graph = load_graph(tmp_path, {"scale": "lite"})
+    assert (graph.params.scale, graph.params.seeds) == ("lite", 2)
+    with pytest.raises(UserError, match="did you mean 'lite'"):
+        load_graph(tmp_path, {"scale": "lit"})

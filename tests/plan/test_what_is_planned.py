@@ -1,0 +1,204 @@
+"""How many runs there are at every scale, and that paper means as published."""
+
+from collections import Counter
+
+import pytest
+
+from kdbench.plan.exhibits import published_numbers
+
+PAIRS = [
+    "wrn-40-2:wrn-16-2",
+    "wrn-40-2:shufflenet-v1",
+    "resnet32x4:shufflenet-v1",
+    "resnet32x4:shufflenet-v2",
+    "resnet56:resnet20",
+    "resnet110:resnet32",
+]
+TEACHERS = {"wrn-40-2", "resnet32x4", "resnet56", "resnet110"}
+STUDENTS = {"wrn-16-2", "shufflenet-v1", "shufflenet-v2", "resnet20", "resnet32"}
+DISTILLED = {"kd", "reviewkd", "equal", "alpha_t", "distpro"}
+
+
+def of(graph, phase):
+    """The runs of one phase."""
+    return [spec for spec in graph.runs.values() if spec.phase == phase]
+
+
+def test_the_paper_scale_counts(paper):
+    """Five seeds for every row and pair; a student without teacher is trained once a network."""
+    cells = len(PAIRS) * len(DISTILLED) + len(STUDENTS)
+
+    assert Counter(spec.phase for spec in paper.runs.values()) == {
+        "data": 1,
+        "teacher": len(TEACHERS),
+        "search": len(PAIRS),
+        "student": 5 * cells,
+        "evaluation": cells + len(TEACHERS),
+    }
+    seeds = Counter(spec.cell.rpartition("_s")[0] for spec in of(paper, "student"))
+    assert set(seeds.values()) == {5}
+    assert {spec.params["seed"] for spec in of(paper, "student")} == set(range(5))
+
+
+def test_smoke_has_three_seeds_for_the_first_pair_and_one_elsewhere(planned):
+    """Enough to show a spread somewhere."""
+    seeds = Counter(spec.cell.rpartition("_s")[0] for spec in of(planned(), "student"))
+
+    assert {cell for cell, n in seeds.items() if n == 3} == {
+        *(f"wrn-40-2_wrn-16-2_{method}" for method in DISTILLED),
+        "wrn-16-2_none",
+    }
+    assert set(seeds.values()) == {1, 3}
+
+
+@pytest.mark.parametrize("scale", ["smoke", "lite", "paper"])
+def test_every_scale_shows_every_exhibit(planned, scale):
+    """Same tables, same rows, same pairs; only pending rows have no run."""
+    graph = planned(scale=scale)
+    (table,) = graph.tables()
+
+    assert [exhibit.id for exhibit in graph.exhibits] == ["distpro/table1", "distpro/figure6"]
+    assert [pair.key for pair in table.pairs] == PAIRS
+    without = {cell.row.label for cell in graph.cells[table.id] if cell.evaluation is None}
+    assert without == {row.label for row in table.rows if row.role == "pending"}
+    assert graph.searches["distpro/figure6"].cell == "wrn-40-2_wrn-16-2_distpro"
+
+
+def test_the_figure_draws_the_search_of_the_table(paper):
+    """One search a pair: figure 6 costs nothing more."""
+    search = paper.searches["distpro/figure6"]
+    users = [s for s in of(paper, "student") if s.upstream.get("search") is search]
+
+    assert Counter(s.params["method"]["name"] for s in users) == {"alpha_t": 5, "distpro": 5}
+
+
+def test_the_paper_scale_trains_as_published(paper):
+    """240 epochs, batches of 128, SGD with Nesterov momentum, 0.02 for ShuffleNet students."""
+    for spec in [*of(paper, "teacher"), *of(paper, "student")]:
+        recipe = dict(spec.params["recipe"])
+        light = spec.params.get("student", spec.params.get("network"))["name"].startswith("shuff")
+        assert recipe.pop("mean") == (125.3 / 255, 123.0 / 255, 113.9 / 255)
+        assert recipe.pop("std") == (63.0 / 255, 62.1 / 255, 66.7 / 255)
+        assert recipe == {
+            "name": "review",
+            "epochs": 240,
+            "batch": 128,
+            "lr": 0.02 if light else 0.1,
+            "milestones": (151, 181, 211),
+            "gamma": 0.1,
+            "momentum": 0.9,
+            "nesterov": True,
+            "weight_decay": 5e-4,
+            "augment": "crop4-flip",
+            "reported": "best",
+            "steps_per_epoch": None,
+            "evaluate_every": 1,
+        }
+        assert spec.params["precision"] == "float32"
+    assert {s.params["student"]["name"] for s in of(paper, "student")} == STUDENTS
+    (data,) = of(paper, "data")
+    assert data.params == {"train_share": 1.0}
+
+
+def test_the_paper_scale_searches_as_published(paper):
+    """40 epochs on 0.8 of the training images, 27 pathways, biased softmax, alphas by 0.05."""
+    from kdbench.distill.pathways import chosen
+
+    for spec in of(paper, "search"):
+        recipe, search = spec.params["recipe"], spec.params["search"]["parameters"]
+        light = spec.params["student"]["name"].startswith("shuff")
+        assert (recipe["epochs"], recipe["milestones"]) == (40, (10, 20, 30))
+        assert (recipe["batch"], recipe["lr"]) == (128, 0.02 if light else 0.1)
+        assert search["held_out"] == 0.2
+        assert search["normalise"] == "biased-softmax"
+        assert search["gradient"] == "finite-difference"
+        assert search["alpha_lr"] == 0.05
+        space = {key: search[key] for key in ("connections", "stem", "transforms")}
+        stages = 4  # of every network in the table, the stem included
+        assert len(chosen(stages, stages, **space)) == 27
+
+
+def test_the_published_weights_of_reviewkd_reach_their_pairs(paper):
+    """The pair's own weight, from ReviewKD's code, and its teacher's batch statistics."""
+    entries = {
+        spec.cell.rpartition("_reviewkd")[0]: spec.params["method"]
+        for spec in of(paper, "student")
+        if spec.params["method"]["name"] == "reviewkd"
+    }
+    weights = {cell.replace("_", ":"): e["parameters"]["weight"] for cell, e in entries.items()}
+
+    assert weights == dict(zip(PAIRS, (5.0, 5.0, 5.0, 8.0, 0.6, 1.0), strict=True))
+    assert {entry["teacher_bn"] for entry in entries.values()} == {"batch"}
+
+
+def test_a_method_sees_its_own_teacher_and_data(paper):
+    """Upstream teachers are those of the pair, with the same data set and protocol."""
+    for spec in of(paper, "student"):
+        assert spec.upstream["data"].cell == "cifar100"
+        if spec.params["method"]["name"] == "none":
+            assert spec.upstream.keys() == {"data"}
+            continue
+        assert spec.upstream["teacher"].cell == spec.params["teacher"]["name"]
+        needs = spec.params["method"]["name"] in ("alpha_t", "distpro")
+        assert ("search" in spec.upstream) == needs
+        if needs:
+            assert spec.upstream["search"].upstream["teacher"] is spec.upstream["teacher"]
+
+
+def test_filters_keep_what_they_name(planned):
+    """Pairs, rows, seeds, exhibits and data sets; teachers stay, being what rows compare with."""
+    graph = planned(
+        pairs=["resnet56:resnet20"], methods_only=["kd"], seeds=2, exhibits=["distpro/table1"]
+    )
+
+    assert sorted(spec.cell for spec in graph.runs.values()) == [
+        "cifar100",
+        "resnet56",
+        "resnet56",
+        "resnet56_resnet20_kd",
+        "resnet56_resnet20_kd_s0",
+        "resnet56_resnet20_kd_s1",
+    ]
+    assert not planned(exhibits=["distpro/figure6"], pairs=["resnet56:resnet20"]).runs
+
+
+def test_scale_overrides_reach_the_scale_in_force_only(planned):
+    """Two steps an epoch at lite; smoke is as it was."""
+    overrides = {"lite": {"steps_per_epoch": 2, "student_epochs": 3}}
+    lite, smoke = (planned(scale=scale, scales=overrides) for scale in ("lite", "smoke"))
+
+    recipes = [spec.params["recipe"] for spec in of(lite, "student")]
+    assert {(r["steps_per_epoch"], r["epochs"]) for r in recipes} == {(2, 3)}
+    assert smoke.runs.keys() == planned().runs.keys()
+
+
+def test_scales_do_not_share_runs_by_accident(planned, paper):
+    """Smoke's digits are not the paper's images, whatever the cells are called."""
+    digests = [set(planned(scale=s).runs) for s in ("smoke", "lite")] + [set(paper.runs)]
+
+    assert sum(map(len, digests)) == len(set.union(*digests))
+
+
+def test_every_row_has_its_printed_numbers(paper):
+    """A row that names a published method finds a number for every pair."""
+    (table,) = paper.tables()
+    printed = published_numbers(table.published)
+    for row in table.rows:
+        for pair in table.pairs if row.published else ():
+            labels = {
+                role: paper.components.get("network", getattr(pair, role), where="test").label
+                for role in ("teacher", "student")
+            }
+            key = (table.exhibit, table.setting.format(**labels), row.published, table.metric.key)
+            pending = row.role == "pending"
+            assert pending or key in printed, key
+
+
+def test_a_run_is_found_by_digest_beginning_or_cell(paper):
+    """And by phase/cell where a search and a student share a name."""
+    spec = of(paper, "search")[0]
+
+    assert paper.run(spec.digest) is spec
+    assert paper.run(spec.digest[:10]) is spec
+    assert paper.run(f"search/{spec.cell}") is spec
+    assert paper.run("resnet56").phase == "teacher"

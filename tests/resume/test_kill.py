@@ -1,0 +1,167 @@
+"""Jobs that are killed, stopped and started again end in the same bits as if nothing had been."""
+
+import json
+import random
+import re
+import shutil
+import signal
+import time
+
+import pytest
+from tiny_project import (
+    OTHER_STUDENT,
+    SEARCH,
+    STUDENT,
+    TEACHER,
+    TinyProject,
+    without_times,
+)
+
+# How the package is changed in a process that is to be killed at one certain place.
+DRIVER = """
+import os, signal
+import kdbench.run, kdbench.engine.progress as progress
+def die(*_): os.kill(os.getpid(), signal.SIGKILL)
+{patch}
+from kdbench.cli import main
+main()
+"""
+IN_THE_THIRD_SAVE = """
+kept, calls = os.fsync, []
+def fsync(file):
+    calls.append(file)
+    die() if len(calls) == 3 else kept(file)
+progress.os.fsync = fsync
+"""
+BETWEEN_SEAL_AND_RECORD = "kdbench.run.write_json = die"
+AFTER_THE_RECORD = """
+kept = kdbench.run.write_json
+kdbench.run.write_json = lambda *a: (kept(*a), die())
+"""
+KILLED = -signal.SIGKILL
+STOPPED = 75
+
+
+def signalled(project, name, saves, number=signal.SIGKILL):
+    """Start the student's chain; send a signal once a run's checkpoint was written `saves` times.
+
+    Returns:
+        The exit code and what was printed.
+    """
+    process = project.start(STUDENT)
+    file, seen = project.folder(name) / "checkpoint.pt", set()
+    began = time.monotonic()
+    while len(seen) < saves and process.poll() is None and time.monotonic() - began < 200:
+        try:
+            seen.add(file.stat().st_mtime_ns)
+        except FileNotFoundError:
+            time.sleep(0.001)
+    process.send_signal(number)
+    said, errors = process.communicate(timeout=200)
+    return process.returncode, said + errors
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A project whose runs were never interrupted."""
+    project = TinyProject(tmp_path_factory.mktemp("whole"))
+    code, said = project.command(STUDENT, seconds="1000")
+    assert code == 0, said
+    return project
+
+
+@pytest.fixture(scope="module")
+def survivor(tmp_path_factory):
+    """A project whose every run was interrupted, in every way; each process really ended so."""
+    project = TinyProject(tmp_path_factory.mktemp("survivor"))
+
+    code, said = project.command(STUDENT, "--max-minutes", "0")
+    assert code == STOPPED, said
+    assert "stopped (time limit of 0 minutes) at epoch 0, step 1; the same command" in said
+
+    code, said = project.command(STUDENT, code=DRIVER.format(patch=IN_THE_THIRD_SAVE))
+    assert code == KILLED, said
+    assert "teacher cifar100 resnet56: continues at step 1 of 6" in said
+    names = sorted(path.name for path in project.folder(TEACHER).iterdir())
+    assert [name.rpartition(".")[0] for name in names] == [".checkpoint.pt", "", "checkpoint"]
+
+    code, said = signalled(project, SEARCH, saves=2)
+    assert code == KILLED, said
+    assert "teacher cifar100 resnet56: continues at step 3 of 6" in said
+
+    code, said = signalled(project, STUDENT, saves=3, number=signal.SIGTERM)
+    assert code == STOPPED, said
+    # After the second of six saves, or at most two later: something is left to do.
+    assert re.search("search cifar100 .*: continues at step [234] of 6", said), said
+    assert "stopped (SIGTERM) at epoch" in said
+
+    patch = BETWEEN_SEAL_AND_RECORD
+    code, said = project.command(STUDENT, code=DRIVER.format(patch=patch))
+    assert code == KILLED, said
+    assert "student cifar100 resnet56_resnet20_distpro_s0: continues at step" in said
+    assert (project.folder(STUDENT) / "artifacts.json").exists()
+    assert not project.record_file(STUDENT).exists()
+
+    code, said = project.command(STUDENT, code=DRIVER.format(patch=AFTER_THE_RECORD))
+    assert code == KILLED, said
+    assert (project.folder(STUDENT) / "checkpoint.pt").exists()
+
+    code, said = project.command(STUDENT)
+    assert code == 0, said
+    assert "already done" in said
+    return project
+
+
+def test_artifacts_have_the_same_bytes(whole, survivor):
+    """Weights of teacher and student, the searched process, the data; and nothing is left over."""
+    expected, found = whole.files(), survivor.files()
+
+    assert sorted(found) == sorted(expected)
+    assert [name for name in expected if found[name] != expected[name]] == []
+    kinds = {name.rpartition("/")[2] for name in found}
+    assert {"last.safetensors", "best.safetensors", "scheme.safetensors"} <= kinds
+    assert not any("checkpoint" in kind or kind.startswith(".") for kind in kinds)
+
+
+@pytest.mark.parametrize("name", ["data/cifar100", TEACHER, SEARCH, STUDENT])
+def test_records_differ_in_times_and_memory_only(whole, survivor, name):
+    """Metrics, curves, the process, steps, checksums are the same."""
+    records = [json.loads(p.record_file(name).read_text()) for p in (whole, survivor)]
+
+    assert without_times(records[0]) == without_times(records[1])
+    assert len(list(survivor.record_file(name).parent.iterdir())) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(6))
+def test_killed_at_random_moments_it_ends_the_same(whole, tmp_path, seed):
+    """SIGKILL after random delays until the chain gets through, from the start of Python on."""
+    rng, project = random.Random(seed), TinyProject(tmp_path)
+    for _ in range(10):
+        process = project.start(STUDENT)
+        time.sleep(rng.uniform(0.5, 8.0))
+        process.kill()
+        process.communicate()
+    code, said = project.command(STUDENT)
+
+    assert code == 0, said
+    assert project.files() == whole.files()
+    for name in (TEACHER, SEARCH, STUDENT):
+        records = [json.loads(p.record_file(name).read_text()) for p in (whole, project)]
+        assert without_times(records[0]) == without_times(records[1])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [TEACHER, SEARCH, OTHER_STUDENT])
+def test_one_step_a_call_ends_the_same(whole, tmp_path, name):
+    """--max-minutes 0 until the run is done; every call does a step."""
+    other = TinyProject(tmp_path / "whole")
+    shutil.copytree(whole.root, other.root, dirs_exist_ok=True)
+    project = TinyProject(tmp_path / "steps")
+    other.command(name, seconds="1000")
+    calls = 0
+    while project.command(name, "--max-minutes", "0")[0] == STOPPED:
+        calls += 1
+
+    assert calls >= 6
+    assert project.files().items() <= other.files().items()

@@ -1,0 +1,240 @@
+"""The command line: help that can be pasted, errors of one line, runs without Snakemake."""
+
+import os
+import shlex
+import subprocess
+import sys
+
+import pytest
+import typer
+import yaml
+from typer.testing import CliRunner
+
+from kdbench import console
+from kdbench.cli import app
+
+TINY = {
+    "teacher_epochs": 1,
+    "student_epochs": 1,
+    "steps_per_epoch": 2,
+    "batch": 16,
+}
+PARAMS = {
+    "exhibits": ["distpro/table1"],
+    "pairs": ["resnet56:resnet20"],
+    "methods_only": ["halves"],
+    "seeds": 1,
+    "scales": {"smoke": TINY},
+    "plugins": ["own"],
+}
+CODE = '''
+from torch import nn
+
+
+class Halves(nn.Module):
+    """Half of the squared distance of the logits."""
+
+    def __init__(self, student, teacher, *, weight=0.5):
+        super().__init__()
+        self.weight = weight
+
+    def forward(self, student, teacher, batch, moment):
+        """One term."""
+        return {"halves": self.weight * (student.logits - teacher.logits).square().mean()}
+'''
+DECLARATION = """
+kind = "method"
+class = "Halves"
+label = "Halves"
+revision = 1
+[defaults]
+weight = 0.5
+task_weight = 1.0
+"""
+
+
+@pytest.fixture
+def project(tmp_path):
+    """A folder with a small params.yaml and a method of one's own."""
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own/halves.py").write_text(CODE)
+    (tmp_path / "own/halves.toml").write_text(DECLARATION)
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(PARAMS))
+    return tmp_path
+
+
+def kdbench(folder, *words):
+    """Run the command in a process of its own."""
+    return subprocess.run(
+        [sys.executable, "-m", "kdbench.cli", *words],
+        cwd=folder,
+        env={**os.environ, "KDBENCH_DEVICE": "cpu"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+
+
+def commands(group=None, prefix=()):
+    """(words, command) of every command, those of groups too."""
+    group = group or typer.main.get_command(app)
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from commands(command, (*prefix, name))
+        else:
+            yield (*prefix, name), command
+
+
+COMMANDS = [pytest.param(*pair, id=" ".join(pair[0])) for pair in commands()]
+
+
+@pytest.mark.parametrize(("words", "command"), COMMANDS)
+def test_every_command_has_help_with_an_example(words, command):
+    """It says what the command does, what each option means, and ends with a line to paste."""
+    shown = CliRunner().invoke(app, [*words, "--help"]).output
+    first, *_, last = command.help.strip().splitlines()
+
+    assert first.endswith(".")
+    assert last.startswith(f"Example: kdbench {' '.join(words)}")
+    assert "Example: kdbench" in shown
+    assert all(p.help for p in command.params)
+
+
+@pytest.mark.parametrize(("words", "command"), COMMANDS)
+def test_every_example_can_be_parsed(words, command):
+    """Its options exist and its arguments are complete."""
+    example = shlex.split(command.help.strip().splitlines()[-1].removeprefix("Example: kdbench "))
+
+    assert command.make_context("kdbench", example[len(words) :]).command is command
+
+
+@pytest.mark.parametrize("words", [["--help"], ["run", "--help"], ["status"]])
+def test_no_torch_where_nothing_is_trained(project, words):
+    """Help and status answer at once."""
+    program = (
+        "import sys\nfrom kdbench.cli import main\nsys.argv[1:] = sys.argv[2:]\n"
+        "try:\n    main()\nexcept SystemExit:\n    pass\n"
+        "print('loaded:', *(m for m in ('torch', 'snakemake', 'dvc') if m in sys.modules))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, "-", *words], cwd=project, capture_output=True, text=True
+    )
+
+    assert done.stdout.splitlines()[-1] == "loaded:", done.stdout + done.stderr
+    assert done.stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["run", "resnet56_resnet20_halvs_s0"], "did you mean 'resnet56_resnet20_halves_s0'?"),
+        (["restore", "resnet57"], "did you mean 'resnet56'?"),
+        (["status", "--scale", "smok"], "did you mean 'smoke'?"),
+        (["status", "--override", "{"], "--override: found '{', expected a JSON object"),
+        (["status", "--override", "[1]"], "--override: found '[1]', expected a JSON object"),
+        (["status", "--override", '{"sedes": 1}'], "did you mean 'seeds'?"),
+        (["build", "techer", "cifar100"], "did you mean 'teacher'?"),
+        (["build", "teacher", "cifar10"], "did you mean 'cifar100'?"),
+        (["build", "teacher", "cifar100"], "Snakefile: no such file"),
+        (["data", "prepare", "cifar10"], "did you mean 'cifar100'?"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_mistake_is_one_line_and_exit_code_2(project, words, said):
+    """On standard error, without a traceback; nothing is written."""
+    done = kdbench(project, *words)
+
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert len(done.stderr.splitlines()) == 1
+    assert done.stderr.startswith("kdbench: ")
+    assert said in done.stderr
+    assert not (project / "results").exists()
+
+
+def test_a_folder_without_params_is_said_to_be_none(tmp_path):
+    """The first mistake that one makes."""
+    done = kdbench(tmp_path, "status")
+
+    assert done.returncode == 2
+    assert "no such file; run kdbench in a project folder" in done.stderr
+
+
+def test_status_of_a_new_project(project):
+    """What is missing, per exhibit and per phase; with --runs every run."""
+    lines = kdbench(project, "status").stdout.splitlines()
+    runs = kdbench(project, "status", "--runs").stdout.splitlines()
+
+    assert lines[0] == "scale smoke"
+    assert lines[1].split()[:5] == ["distpro/table1", "0", "of", "5", "runs"]
+    assert [line.split() for line in lines[2:]] == [
+        ["data", "1", "to", "do"],
+        ["teacher", "1", "to", "do"],
+        ["student", "1", "to", "do"],
+        ["evaluation", "2", "to", "do"],
+    ]
+    assert len(runs) == 5
+    assert runs[2].split()[1:] == ["student", "to", "do", "cifar100", "resnet56_resnet20_halves_s0"]
+
+
+def test_a_run_without_snakemake_does_first_what_it_needs(project):
+    """Data, teacher, then the student of a plug-in's method; a second time costs nothing."""
+    first = kdbench(project, "run", "resnet56_resnet20_halves_s0")
+    again = kdbench(project, "run", "resnet56_resnet20_halves_s0")
+    status = kdbench(project, "status")
+
+    assert first.returncode == 0, first.stderr
+    assert [line for line in first.stdout.splitlines() if line.endswith(": done")] == [
+        "data cifar100 cifar100: done",
+        "teacher cifar100 resnet56: done",
+        "student cifar100 resnet56_resnet20_halves_s0: done",
+    ]
+    assert "\x1b" not in first.stdout  # plain lines where nobody looks at a terminal
+    assert again.returncode == 0
+    assert "already done" in again.stdout
+    assert "3 of    5 runs" in status.stdout
+    (record,) = (project / "results/smoke/records/student/cifar100").glob("*.json")
+    assert '"halves"' in record.read_text()
+
+
+def test_progress_is_plain_lines_without_a_terminal(capsys, monkeypatch):
+    """A line now and then, with the time left; and where a continued training stands."""
+    monkeypatch.setattr(console, "LINE_EVERY", 0.0)
+    tick = console.start_bar("student x", 4, 2)
+    tick()
+    tick()
+
+    assert capsys.readouterr().out.splitlines() == [
+        "student x: continues at step 2 of 4",
+        "student x: step 3 of 4, 0.0 min left",
+        "student x: step 4 of 4, 0.0 min left",
+    ]
+
+
+def test_lines_do_not_come_at_every_step(capsys):
+    """A log of 93,840 steps would be of no use."""
+    tick = console.start_bar("student x", 100, 0)
+    for _ in range(100):
+        tick()
+
+    assert capsys.readouterr().out == ""
+
+
+def test_a_terminal_gets_a_bar_that_ends(monkeypatch):
+    """And whose cursor comes back."""
+    import io
+
+    import rich
+
+    screen = io.StringIO()
+    screen.isatty = lambda: True
+    monkeypatch.setattr(sys, "stdout", screen)
+    monkeypatch.setattr(rich, "_console", None)
+    monkeypatch.setenv("TERM", "xterm")
+    tick = console.start_bar("student x", 2, 0)
+    tick()
+    tick()
+
+    assert "student x" in screen.getvalue()
+    assert "2/2" in screen.getvalue()
+    assert screen.getvalue().rstrip().endswith("\x1b[?25h")

@@ -1,0 +1,128 @@
+"""The essentials once more where there is a CUDA device: it agrees with the CPU and with itself."""
+
+import json
+import signal
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from tiny_project import EVALUATION, SEARCH, STUDENT, TEACHER, TinyProject, without_times
+
+from kdbench.distill.scheme import Scheme
+from kdbench.errors import TryAgain
+
+DEVICE = "cuda"
+pytestmark = [
+    pytest.mark.cuda,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here"),
+    # PyTorch warns about every operation that has no deterministic implementation there.
+    pytest.mark.filterwarnings("ignore:.*deterministic.*:UserWarning"),
+]
+# Two steps: rounding has no time to grow.
+SHORT = {
+    "teacher_epochs": 1,
+    "student_epochs": 1,
+    "search_epochs": 1,
+    "steps_per_epoch": 2,
+    "batch": 32,
+}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def process_as_before():
+    """Put back signal handlers and what a run sets for the whole process."""
+    kept = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    yield
+    torch.use_deterministic_algorithms(False)
+    for number, handler in kept.items():
+        signal.signal(number, handler)
+
+
+def finish(root, name, device, **options):
+    """A tiny project in which a run was done on a device, however often it had to be called."""
+    project = TinyProject(root, scales={"smoke": SHORT})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("KDBENCH_DEVICE", device)
+        while not project.record_file(name).exists():
+            try:
+                project.run(name, **options)
+            except TryAgain:
+                assert options
+    return project
+
+
+@pytest.fixture(scope="module")
+def here(tmp_path_factory):
+    """All runs on the CPU."""
+    return finish(tmp_path_factory.mktemp("cpu"), EVALUATION, "cpu")
+
+
+@pytest.fixture(scope="module")
+def there(tmp_path_factory):
+    """All runs on the device."""
+    return finish(tmp_path_factory.mktemp("device"), EVALUATION, DEVICE)
+
+
+def record(project, name):
+    """The record of a run."""
+    return json.loads(project.record_file(name).read_text())
+
+
+@pytest.mark.parametrize("name", [TEACHER, STUDENT])
+def test_training_steps_agree_with_the_cpu(here, there, name):
+    """Every loss term of the first steps, and the weights after them."""
+    curves = [record(project, name)["curves"] for project in (here, there)]
+    weights = [load_file(project.folder(name) / "last.safetensors") for project in (here, there)]
+
+    assert curves[0].keys() == curves[1].keys()
+    for term in curves[0].keys() - {"test_top1"}:
+        assert curves[1][term] == pytest.approx(curves[0][term], rel=1e-3), term
+    for key, value in weights[0].items():
+        torch.testing.assert_close(
+            weights[1][key], value, rtol=1e-2, atol=1e-2, msg=lambda m, key=key: f"{key}: {m}"
+        )
+
+
+def test_search_steps_agree_with_the_cpu(here, there):
+    """The weights of the pathways with which the first steps were taken."""
+    one, other = (Scheme.load(project.folder(SEARCH)) for project in (here, there))
+
+    assert one.names == other.names
+    torch.testing.assert_close(other.weights, one.weights, rtol=1e-2, atol=1e-3)
+
+
+def test_evaluations_agree_with_the_cpu(here, there, tmp_path):
+    """The CPU's weights, measured on the device: but for an image or two the same numbers."""
+    mixed = TinyProject(tmp_path)
+    (tmp_path / "results").symlink_to(here.root / "results")
+    expected = record(here, EVALUATION)["metrics"]["runs"]
+    file = here.record_file(EVALUATION)
+    kept = file.rename(file.with_suffix(".kept"))
+    try:
+        finish(mixed.root, EVALUATION, DEVICE)
+        found = record(mixed, EVALUATION)["metrics"]["runs"]
+    finally:
+        kept.rename(file)
+
+    for one, other in zip(expected, found, strict=True):
+        for which in ("last", "best"):
+            for metric in ("top1", "top5", "ece"):
+                assert other[which][metric] == pytest.approx(one[which][metric], abs=0.5)
+
+
+@pytest.mark.parametrize("name", [TEACHER, SEARCH, STUDENT])
+def test_a_resumed_run_ends_the_same(there, tmp_path, name):
+    """Stopped after every step, in this process; to the bit on the same device."""
+    stopped = finish(tmp_path, name, DEVICE, max_minutes=0)
+
+    for file in there.folder(name).glob("*.safetensors"):
+        expected, found = load_file(file), load_file(stopped.folder(name) / file.name)
+        for key, value in expected.items():
+            torch.testing.assert_close(found[key], value, rtol=0, atol=0)
+    records = [without_times(record(project, name)) for project in (there, stopped)]
+    assert records[0] == records[1]
+
+
+def test_a_record_names_the_device(there):
+    """And counts its memory."""
+    assert record(there, STUDENT)["provenance"]["device"] == torch.cuda.get_device_name()

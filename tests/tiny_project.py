@@ -1,0 +1,103 @@
+"""A project of a few training steps: small networks of a real exhibit, on digits."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import yaml
+
+from kdbench.plan.graph import load_graph
+from kdbench.plan.paths import Paths
+
+TEACHER = "teacher/resnet56"
+SEARCH = "search/resnet56_resnet20_distpro"
+STUDENT = "student/resnet56_resnet20_distpro_s0"
+OTHER_STUDENT = "student/resnet56_resnet20_distpro_s1"
+EVALUATION = "evaluation/resnet56_resnet20_distpro"
+
+SCALE = {
+    "teacher_epochs": 2,
+    "student_epochs": 2,
+    "search_epochs": 2,
+    "steps_per_epoch": 3,
+    "batch": 16,
+    "evaluate_every": 1,
+}
+PARAMS = {
+    "scale": "smoke",
+    "exhibits": ["distpro/table1"],
+    "pairs": ["resnet56:resnet20"],
+    "seeds": 2,
+}
+
+
+class TinyProject:
+    """A project folder, its runs in this process, and commands in processes of their own."""
+
+    def __init__(self, root, **changes):
+        self.root = Path(root)
+        self.root.mkdir(parents=True, exist_ok=True)
+        self.paths = Paths(self.root)
+        if not (self.root / "params.yaml").exists():
+            content = {**PARAMS, "scales": {"smoke": SCALE}, **changes}
+            (self.root / "params.yaml").write_text(yaml.safe_dump(content))
+
+    def spec(self, name):
+        """A run by `phase/cell`."""
+        return load_graph(self.root).run(name)
+
+    def run(self, name, **options):
+        """Do a run and what it needs in this process; returns all that was said."""
+        from kdbench.run import Options, run
+
+        said = []
+        run(self.spec(name), self.paths, Options(**{"say": said.append, **options}))
+        return "\n".join(said)
+
+    def folder(self, name):
+        """A run's heavy files."""
+        return self.paths.artifacts(self.spec(name))
+
+    def record_file(self, name):
+        """A run's record."""
+        return self.paths.record(self.spec(name))
+
+    def start(self, name, *words, code="from kdbench.cli import main; main()", seconds="0"):
+        """Start `kdbench run` as a process of its own; `code` may first change the package."""
+        settings = {"KDBENCH_CHECKPOINT_SECONDS": seconds, "KDBENCH_DEVICE": "cpu"}
+        return subprocess.Popen(
+            [sys.executable, "-c", code, "run", name, *words],
+            cwd=self.root,
+            env={**os.environ, **settings, "OMP_NUM_THREADS": "1"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def command(self, name, *words, **options):
+        """`kdbench run` to its end; returns the exit code and what it printed, errors last."""
+        process = self.start(name, *words, **options)
+        said, errors = process.communicate(timeout=300)
+        return process.returncode, said + errors
+
+    def undo(self, name):
+        """Make a finished run an unfinished one."""
+        self.record_file(name).unlink()
+        shutil.rmtree(self.folder(name))
+
+    def files(self):
+        """Content of every artifact by path."""
+        found = sorted((self.root / "results").glob("*/artifacts/**/*"))
+        return {str(p.relative_to(self.root)): p.read_bytes() for p in found if p.is_file()}
+
+
+def without_times(record):
+    """A record but for what differs between two equal runs: clocks and memory."""
+    cost = {k: v for k, v in record["cost"].items() if k == "steps"}
+    clocks = ("started", "finished")
+    provenance = {k: v for k, v in record["provenance"].items() if k not in clocks}
+    dropped = set(record["cost"]) - set(cost)
+    assert dropped <= {"seconds", "images_per_second", "peak_memory_bytes"}
+    return {**record, "cost": cost, "provenance": provenance}

@@ -1,0 +1,294 @@
+"""dvc.yaml is written by hand, the plan by code: this keeps the two from drifting apart.
+
+The plan is contracted to stages (phase, data set) and compared with what DVC itself makes of
+dvc.yaml: its stages, its graph, and which parameters and declarations it watches.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass, fields
+from functools import cache
+from pathlib import Path
+
+import pytest
+import yaml
+
+from kdbench.plan import build
+from kdbench.plan.components import Components
+from kdbench.plan.graph import Graph, make_graph
+from kdbench.plan.params import Params
+from kdbench.plan.paths import Paths
+from kdbench.plan.scales import SCALES, Scale
+from kdbench.workflow import report_digest
+
+pytestmark = pytest.mark.xdist_group("parity")
+
+REPOSITORY = Path(__file__).parents[2]
+SHIPPED = yaml.safe_load((REPOSITORY / "params.yaml").read_text(encoding="utf-8"))
+REPORT = "report"
+ASK_DVC = """
+import json
+from dvc.repo import Repo
+
+repo = Repo.init(no_scm=True)
+index = repo.index
+stages = {
+    stage.addressing: {
+        "outs": [out.def_path for out in stage.outs],
+        "params": [key for dep in stage.deps for key in getattr(dep, "params", [])],
+        "deps": [dep.def_path for dep in stage.deps if not hasattr(dep, "params")],
+        "command": stage.cmd,
+    }
+    for stage in index.stages
+}
+edges = [[stage.addressing, needed.addressing] for stage, needed in index.graph.edges]
+print(json.dumps({"stages": stages, "edges": edges}))
+"""
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """What DVC makes of dvc.yaml at one scale; stages are named (phase, data set)."""
+
+    stages: dict
+    needs: dict
+
+    def after(self, names):
+        """The stages and all that is downstream of them."""
+        found = set(names)
+        while more := {s for s, needed in self.needs.items() if needed & found} - found:
+            found |= more
+        return found
+
+    def watching(self, key):
+        """The stages that run when a (dotted) key of params.yaml changes."""
+        parts = key.split(".")
+        spelt = {".".join(parts[:n]) for n in range(1, len(parts) + 1)}
+        return {n for n, stage in self.stages.items() if spelt & set(stage["params"])}
+
+    def reading(self, file):
+        """The stages that run when a file of the package changes."""
+        above = {str(parent) for parent in [Path(file), *Path(file).parents]}
+        return {n for n, stage in self.stages.items() if above & set(stage["deps"])}
+
+    def blind(self, moves, roused):
+        """Those of the moving stages that DVC leaves alone when these are roused.
+
+        A roused stage rouses those after it only if its records move: DVC compares contents. So
+        being downstream of a stage that looks is not enough.
+        """
+        noticed = moves & roused
+        while more := {s for s in moves if self.needs[s] & noticed} - noticed:
+            noticed |= more
+        return moves - noticed
+
+
+def key_of(stage):
+    """(phase, data set) of a stage, from the command that builds it."""
+    tool, verb, phase, dataset = stage["command"].split()
+    assert (tool, verb) == ("kdbench", "build")
+    return phase, dataset
+
+
+@pytest.fixture(scope="module")
+def pipeline(tmp_path_factory):
+    """Asks DVC about dvc.yaml as it stands, at a scale."""
+
+    @cache
+    def ask(scale):
+        folder = tmp_path_factory.mktemp("parity")
+        shutil.copy(REPOSITORY / "dvc.yaml", folder)
+        (folder / "params.yaml").write_text(yaml.safe_dump({**SHIPPED, "scale": scale}))
+        done = subprocess.run(
+            [sys.executable, "-c", ASK_DVC],
+            cwd=folder,
+            env={**os.environ, "DVC_NO_ANALYTICS": "1"},
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr
+        answer = json.loads(done.stdout.splitlines()[-1])
+        names = {name: key_of(stage) for name, stage in answer["stages"].items()}
+        needs = {key: set() for key in names.values()}
+        for stage, needed in answer["edges"]:
+            needs[names[stage]].add(names[needed])
+        return Pipeline({names[n]: stage for n, stage in answer["stages"].items()}, needs)
+
+    return ask
+
+
+def planned(scale, **changes):
+    """The plan of the shipped params.yaml with some keys changed."""
+    return make_graph(Params.model_validate({**SHIPPED, "scale": scale, **changes}))
+
+
+def contracted(graph):
+    """Digests by stage: what each DVC stage has to build."""
+    stages = {}
+    for spec in graph.runs.values():
+        stages.setdefault((spec.phase, spec.dataset), set()).add(spec.digest)
+    return {**stages, (REPORT, "all"): {report_digest(graph)}}
+
+
+def moved(before, after):
+    """Stages whose runs are not what they were."""
+    return {stage for stage in before | after if before.get(stage) != after.get(stage)}
+
+
+def another(value):
+    """A value of the same kind."""
+    if isinstance(value, bool):
+        return not value
+    if isinstance(value, int | float):
+        return value + 1 if isinstance(value, int) else value / 2 or 0.5
+    return [*value[1:], value[0]][:-1] or value if isinstance(value, list) else f"{value}x"
+
+
+def overridden(graph, kind):
+    """(component, parameter, other value) for every default of what the plan uses."""
+    used = {run.params[kind]["name"] for run in graph.runs.values() if kind in run.params}
+    for name in sorted(used):
+        declared = graph.components.get(kind, name, where="test").declaration["defaults"]
+        yield from ((name, key, another(value)) for key, value in declared.items())
+
+
+def perturbations(scale, plugin):
+    """(key, changes of params.yaml, stage that must move) for every leaf of params.yaml."""
+    graph = planned(scale)
+    student, search = ("student", "cifar100"), ("search", "cifar100")
+    for name, key, value in overridden(graph, "method"):
+        yield f"methods.{name}.{key}", {"methods": {name: {key: value}}}, student
+    for name, key, value in overridden(graph, "search"):
+        yield f"searches.{name}.{key}", {"searches": {name: {key: value}}}, search
+    for setting in (field.name for field in fields(Scale)):
+        value, stage = setting_of(scale, setting)
+        if value is not None:
+            change = {"scales": {scale: {setting: value}}}
+            yield f"scales.{scale}.{setting}", change, stage and (stage, "cifar100")
+    everything = (REPORT, "all")
+    yield "exhibits", {"exhibits": ["distpro/table1"]}, everything
+    yield "exhibits", {"exhibits": ["distpro/figure6"]}, everything
+    yield "exhibits", {"exhibits": ["distpro"]}, None
+    yield "pairs", {"pairs": ["resnet110:resnet32"]}, everything
+    yield "methods_only", {"methods_only": ["none"]}, everything
+    yield "methods_only", {"methods_only": ["kd", "equal"]}, everything
+    yield "seeds", {"seeds": 4}, None if scale == "paper" else student
+    yield "seeds", {"seeds": 7}, student
+    yield "datasets", {"datasets": ["cifar100", "digits"]}, None
+    yield "plugins", {"plugins": [plugin]}, student
+
+
+def setting_of(scale, setting):
+    """Another value for a scale's setting, and the phase that must move."""
+    moves = {
+        "stand_in": "data",
+        "train_share": None if scale == "smoke" else "data",
+        "teacher_epochs": "teacher",
+        "search_epochs": "search",
+        "student_epochs": "student",
+        "steps_per_epoch": "teacher",
+        "batch": "teacher",
+        "seeds": "student",
+        "lead_seeds": "student",
+        "evaluate_every": "teacher",
+        "channels_last": "teacher",
+        "threads": "teacher",
+        "precision": "teacher",
+    }
+    if setting in ("name", "notice"):
+        return None, None
+    value = getattr(SCALES[scale], setting)
+    if setting == "precision":
+        return ("bf16" if value == "float32" else "float32"), moves[setting]
+    return (9 if value is None else another(value)), moves[setting]
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_stages_are_those_of_the_plan(pipeline, scale):
+    """Nodes: one stage a phase and data set, and its outputs lie where the plan puts them."""
+    found, wanted = pipeline(scale), contracted(planned(scale))
+
+    assert found.stages.keys() == wanted.keys()
+    for (phase, dataset), stage in found.stages.items():
+        if phase == REPORT:
+            assert stage["outs"] == [str(Paths().report(scale))]
+            continue
+        places = [str(path) for path in Paths().stage(scale, phase, dataset)]
+        assert stage["outs"] == (places if phase != "evaluation" else places[:1])
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_edges_are_those_of_the_plan(pipeline, scale):
+    """What a run reads comes from a stage upstream of its own, and never from one downstream."""
+    found, graph = pipeline(scale), planned(scale)
+    relations = {
+        ((upstream.phase, upstream.dataset), (spec.phase, spec.dataset))
+        for spec in graph.runs.values()
+        for upstream in spec.upstream.values()
+    }
+    relations |= {((spec.phase, spec.dataset), (REPORT, "all")) for spec in graph.targets()}
+
+    assert len(relations) > 8
+    for upstream, stage in relations:
+        assert upstream in found.needs[stage], f"{stage} does not depend on {upstream}"
+        assert upstream not in found.after([stage]), f"{upstream} also depends on {stage}"
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_parameters_are_those_of_the_plan(pipeline, scale, tmp_path):
+    """Perturb every leaf of params.yaml: each stage with a new run must notice by itself."""
+    (tmp_path / "own.py").write_text("class Own:\n    pass\n")
+    declaration = 'kind = "method"\nclass = "Own"\nlabel = "Own"\nrevision = 1\n[defaults]\n'
+    (tmp_path / "own.toml").write_text(declaration)
+    found, before = pipeline(scale), contracted(planned(scale))
+    seen = set()
+    for key, changes, must in perturbations(scale, str(tmp_path)):
+        moves = moved(before, contracted(planned(scale, **changes)))
+        blind = found.blind(moves, found.watching(key))
+        assert not blind, f"{changes}: {sorted(blind)} change, but do not watch {key!r}"
+        assert must is None or must in moves, f"{changes}: expected {must} among {sorted(moves)}"
+        seen.add(key.partition(".")[0])
+
+    assert seen | {"scale"} == SHIPPED.keys()  # the scale is part of every stage's name
+
+
+def with_revision(graph, kind, name):
+    """The same plan after a raised revision of one declaration."""
+    declarations = {k: dict(v) for k, v in graph.components.declarations.items()}
+    path, declaration = declarations[kind][name]
+    raised = {**declaration, "revision": declaration["revision"] + 1}
+    declarations[kind][name] = (path, raised)
+    return Graph(graph.params, Components(declarations), graph.exhibits)
+
+
+@pytest.mark.parametrize("scale", ["smoke", "paper"])
+def test_raised_revisions_are_noticed(pipeline, scale):
+    """A declaration's revision makes new runs in stages that depend on its folder."""
+    found, graph = pipeline(scale), planned(scale)
+    before, moves = contracted(graph), {}
+    for kind, declared in graph.components.declarations.items():
+        for name, (path, _) in declared.items():
+            after = contracted(with_revision(graph, kind, name))
+            moves[kind, name] = moved(before, after)
+            roused = found.reading(path.relative_to(REPOSITORY))
+            blind = found.blind(moves[kind, name], roused)
+            assert not blind, f"{sorted(blind)} change with {path.name}, but do not depend on it"
+
+    last = {("student", "cifar100"), ("evaluation", "cifar100"), (REPORT, "all")}
+    assert moves["dataset", "cifar100"] == before.keys()
+    assert moves["network", "resnet"] == before.keys() - {("data", "cifar100")}
+    assert moves["search", "distpro"] == {("search", "cifar100"), *last}
+    assert moves["method", "kd"] == last
+
+
+def test_a_raised_engine_revision_is_noticed(pipeline, monkeypatch):
+    """It stands in a file that every stage depends on, and makes every run a new one."""
+    before = contracted(planned("smoke"))
+    monkeypatch.setattr(build, "ENGINE_REVISION", build.ENGINE_REVISION + 1)
+    moves = moved(before, contracted(planned("smoke")))
+
+    assert moves == before.keys()
+    assert moves <= pipeline("smoke").reading("kdbench/plan/spec.py")
