@@ -23,13 +23,13 @@ test-all: $(STAMP) check
 check: $(STAMP)
 	@ruff check kdbench tests benchmarks
 	@ruff format --check kdbench tests benchmarks
-	@snakefmt --check --quiet Snakefile rules
+	@snakefmt --check Snakefile rules
 	@mypy
 
 format: $(STAMP)
 	@ruff check --fix kdbench tests benchmarks
 	@ruff format kdbench tests benchmarks
-	@snakefmt --quiet Snakefile rules
+	@snakefmt Snakefile rules
 
 # Golden numbers of components whose revision was raised, and of new ones.
 golden: $(STAMP)

@@ -8,8 +8,8 @@ rule data:
         "results/{scale}/logs/data/{dataset}/{cell}.{digest}.log",
     benchmark:
         "results/{scale}/benchmarks/data/{dataset}/{cell}.{digest}.tsv"
-    threads: plan.threads
     retries: 0
+    threads: plan.threads
     resources:
         gpu=0,
         runtime=60,

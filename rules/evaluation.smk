@@ -8,8 +8,8 @@ rule evaluation:
         "results/{scale}/logs/evaluation/{dataset}/{cell}.{digest}.log",
     benchmark:
         "results/{scale}/benchmarks/evaluation/{dataset}/{cell}.{digest}.tsv"
-    threads: plan.threads
     retries: 0
+    threads: plan.threads
     resources:
         gpu=plan.gpus,
         runtime=60,

@@ -8,8 +8,8 @@ rule search:
         "results/{scale}/logs/search/{dataset}/{cell}.{digest}.log",
     benchmark:
         "results/{scale}/benchmarks/search/{dataset}/{cell}.{digest}.tsv"
-    threads: plan.threads
     retries: 2
+    threads: plan.threads
     resources:
         gpu=plan.gpus,
         runtime=1440,

@@ -8,8 +8,8 @@ rule student:
         "results/{scale}/logs/student/{dataset}/{cell}.{digest}.log",
     benchmark:
         "results/{scale}/benchmarks/student/{dataset}/{cell}.{digest}.tsv"
-    threads: plan.threads
     retries: 2
+    threads: plan.threads
     resources:
         gpu=plan.gpus,
         runtime=1440,

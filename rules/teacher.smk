@@ -8,8 +8,8 @@ rule teacher:
         "results/{scale}/logs/teacher/{dataset}/{cell}.{digest}.log",
     benchmark:
         "results/{scale}/benchmarks/teacher/{dataset}/{cell}.{digest}.tsv"
-    threads: plan.threads
     retries: 2
+    threads: plan.threads
     resources:
         gpu=plan.gpus,
         runtime=1440,

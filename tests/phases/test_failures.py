@@ -15,9 +15,7 @@ from kdbench.errors import DamagedData, Diverged, UserError
 def test_a_training_that_diverges_is_one_line(finished, capsys):
     """Exit code 4, a term is named, there is no record and no artifact."""
     name = "student/resnet56_resnet20_kd_s0"
-    (finished.root / "params.yaml").write_text(
-        (finished.root / "params.yaml").read_text() + "methods: {kd: {weight: 1.0e+38}}\n"
-    )
+    finished.edit(methods={"kd": {"weight": 1e38}})
     with pytest.raises(Diverged, match=r"epoch 0: the loss term '\w+' is (nan|inf)") as caught:
         finished.run(name)
 

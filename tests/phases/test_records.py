@@ -92,6 +92,7 @@ def test_a_search_says_what_it_found(finished_once, records):
     assert process["total_steps"] == len(scheme) == 6
     assert process["steps"] == list(range(6))
     assert tuple(process["pathways"]) == scheme.names
+    assert scheme.alphas.std(dim=0).min() > 0, "an alpha that never moved"
     for row, expected in zip(process["weights"], scheme.weights.tolist(), strict=True):
         assert row == pytest.approx(expected, rel=1e-6)
 
