@@ -1,10 +1,12 @@
 """Which images a training really sees."""
 
 import pytest
-from tiny_project import TEACHER, TinyProject
+from tiny_project import SCALE, TEACHER, TinyProject
 
 from kdbench.data.resident import Resident
 from kdbench.errors import TryAgain
+
+SHORT = {"smoke": {**SCALE, "teacher_epochs": 2}}
 
 
 @pytest.fixture
@@ -23,10 +25,10 @@ def seen(monkeypatch):
 
 def test_epochs_differ_and_a_stopped_run_sees_the_same(tmp_path, seen):
     """Stopped after every step, it goes through the very batches of a run in one go."""
-    TinyProject(tmp_path / "whole").run(TEACHER)
+    TinyProject(tmp_path / "whole", scales=SHORT).run(TEACHER)
     whole, calls = list(seen), 0
     seen.clear()
-    other = TinyProject(tmp_path / "stopped")
+    other = TinyProject(tmp_path / "stopped", scales=SHORT)
     while not other.record_file(TEACHER).exists():
         calls += 1
         try:

@@ -81,13 +81,13 @@ def survivor(tmp_path_factory):
 
     code, said = project.command(STUDENT, code=DRIVER.format(patch=IN_THE_THIRD_SAVE))
     assert code == KILLED, said
-    assert "teacher cifar100 resnet56: continues at step 1 of 6" in said
+    assert "teacher cifar100 resnet56: continues at step 1 of 24" in said
     names = sorted(path.name for path in project.folder(TEACHER).iterdir())
     assert [name.rpartition(".")[0] for name in names] == [".checkpoint.pt", "", "checkpoint"]
 
     code, said = signalled(project, SEARCH, saves=2)
     assert code == KILLED, said
-    assert "teacher cifar100 resnet56: continues at step 3 of 6" in said
+    assert "teacher cifar100 resnet56: continues at step 3 of 24" in said
 
     code, said = signalled(project, STUDENT, saves=3, number=signal.SIGTERM)
     assert code == STOPPED, said
