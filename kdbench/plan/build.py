@@ -218,6 +218,7 @@ class Builder:
         return replace(
             recipe,
             batch=scale.batch or recipe.batch,
+            lr=recipe.lr * scale.lr_factor,
             steps_per_epoch=scale.steps_per_epoch or recipe.steps_per_epoch,
             evaluate_every=scale.evaluate_every,
         ).as_dict()

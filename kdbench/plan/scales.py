@@ -7,6 +7,7 @@ from pydantic import Field
 
 Count = Annotated[int, Field(strict=True, ge=1)]
 Share = Annotated[float, Field(strict=True, gt=0, le=1)]
+Factor = Annotated[float, Field(strict=True, gt=0)]
 Switch = Annotated[bool, Field(strict=True)]
 
 
@@ -20,6 +21,7 @@ class Scale:
         teacher_epochs, student_epochs, search_epochs: lengths of the trainings.
         steps_per_epoch: an epoch ends after so many batches.
         batch: images a step.
+        lr_factor: multiplies every learning rate of the recipe.
         seeds: student runs of a cell; `lead_seeds` those of an exhibit's first pair.
         evaluate_every: epochs between two looks at the test set.
         precision: "float32" or "bf16" (autocast; a declared deviation at the paper scale).
@@ -36,6 +38,7 @@ class Scale:
     search_epochs: Count | None = None
     steps_per_epoch: Count | None = None
     batch: Count | None = None
+    lr_factor: Factor = 1.0
     seeds: Count | None = None
     lead_seeds: Count | None = None
     evaluate_every: Count = 1
@@ -48,10 +51,13 @@ class Scale:
 SMOKE = Scale(
     name="smoke",
     stand_in=True,
-    teacher_epochs=4,
+    # After 20 steps the running statistics of deep teachers are so far off that their maps
+    # explode and no search moves; 60 steps at a fifth of the rate give teachers worth asking.
+    teacher_epochs=12,
+    lr_factor=0.2,
     student_epochs=4,
     search_epochs=4,
-    steps_per_epoch=5,  # 4 x 5 = 20 steps a run: every phase of a schedule is met
+    steps_per_epoch=5,  # 20 steps a student: every phase of a schedule is met
     batch=32,
     seeds=1,
     lead_seeds=3,
