@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from kdbench.console import fail, say, start_bar
+from kdbench.console import download_lines, fail, say, start_bar
 from kdbench.errors import BadValue, UserError
 
 app = typer.Typer(
@@ -72,7 +72,7 @@ def data_prepare(
     from kdbench.phases.data import stored
     from kdbench.plan.paths import Paths
 
-    data = stored(Paths().data, name, source)
+    data = stored(Paths().data, name, source, download_lines(name))
     counts = ", ".join(f"{len(data.labels(split))} {split}" for split in data.splits)
     say(f"{name}: {counts} images, {len(data.classes)} classes, fingerprint {data.fingerprint}")
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from kdbench.errors import UserError
 
 LINE_EVERY = 30.0  # seconds between two plain lines
+DOWNLOAD_EVERY = 5.0
 
 
 def say(text: str) -> None:
@@ -57,6 +58,20 @@ def _lines(title: str, total: int, done: int) -> Callable[[], None]:
             say(f"{title}: step {done} of {total}, {left / 60:.1f} min left")
 
     return tick
+
+
+def download_lines(title: str) -> Callable[[int, int | None], None]:
+    """Say now and then how far a download is."""
+    spoken = time.monotonic()
+
+    def show(done: int, total: int | None) -> None:
+        nonlocal spoken
+        if time.monotonic() - spoken >= DOWNLOAD_EVERY:
+            spoken = time.monotonic()
+            of = f" of {total / 1e6:.0f}" if total else ""
+            say(f"{title}: downloaded {done / 1e6:.0f}{of} MB")
+
+    return show
 
 
 def fail(error: UserError) -> int:

@@ -1,7 +1,5 @@
 """One run: do what its specification says, write its record last. Also without Snakemake."""
 
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,6 +13,8 @@ from kdbench.engine.devices import choose_device
 from kdbench.engine.precision import prepare_process
 from kdbench.engine.progress import CHECKPOINT
 from kdbench.engine.stopping import Stopper
+from kdbench.errors import Diverged
+from kdbench.heavy import bring_back
 from kdbench.phases.data import run_data
 from kdbench.phases.evaluation import run_evaluation
 from kdbench.phases.job import Job, Outcome
@@ -97,22 +97,11 @@ def provide(spec: RunSpec, paths: Paths, options: Options, stopper: Stopper) -> 
 
 
 def pull(spec: RunSpec, paths: Paths, options: Options) -> bool:
-    """Try to bring a finished run's artifacts from the DVC remote, if the project has one."""
-    folder = paths.artifacts(spec)
-    config = [sys.executable, "-m", "dvc", "config", "core.remote"]
-    try:
-        has_remote = subprocess.run(config, cwd=paths.root, capture_output=True, text=True)
-        if has_remote.returncode != 0 or not has_remote.stdout.strip():
-            return False
-        target = str(folder.relative_to(paths.root))
-        command = [sys.executable, "-m", "dvc", "pull", "--quiet", "--force", target]
-        with locked(paths.root / "results" / ".dvc-pull"):
-            subprocess.run(command, cwd=paths.root, capture_output=True, text=True)
-    except OSError:
-        return False
-    found = paths.manifest(spec).is_file()
+    """Try to bring a finished run's artifacts from DVC's cache or remote."""
+    with locked(paths.root / "results" / ".dvc-pull"):
+        found = bring_back([paths.artifacts(spec)], paths.root, options.say)
     if found:
-        options.say(f"{spec.title}: artifacts pulled from the DVC remote")
+        options.say(f"{spec.title}: artifacts brought back by DVC")
     return found
 
 
@@ -129,17 +118,20 @@ def execute(spec: RunSpec, paths: Paths, options: Options, stopper: Stopper) -> 
         computes = "threads" in spec.params
         device = choose_device() if computes else torch.device("cpu")
         precision = prepare_process(spec.params, device) if computes else None
-        job = Job(spec, paths, precision, stopper, options.start_bar)  # type: ignore[arg-type]
-        provenance = environment.describe_environment(paths.root, device)
-        provenance |= {"started": environment.now(), "code": run_fingerprint(spec)}
+        origin = {
+            **environment.describe_environment(device),
+            "code": run_fingerprint(spec),
+            "started": environment.now(),
+        }
+        job = Job(spec, paths, precision, stopper, options.start_bar, origin)
         begun = time.perf_counter()
-        outcome = PHASES[spec.phase](job)
+        outcome = _phase(job)
         outcome.cost.setdefault("seconds", time.perf_counter() - begun)
         manifest = seal(folder)
         if rebuilding:
             _compare(spec, paths, manifest, options)
         else:
-            provenance |= _provenance(spec, outcome)
+            provenance = _provenance(job, outcome)
             outcome.cost["peak_memory_bytes"] = environment.peak_memory(device)
             write_json(record, _record(spec, outcome, provenance, manifest))
         (folder / CHECKPOINT).unlink(missing_ok=True)
@@ -157,18 +149,35 @@ def _record(
         "cost": outcome.cost,
         "provenance": provenance,
         "artifacts": manifest,
-        "notes": outcome.notes,
+        "notes": [*outcome.notes, *provenance.pop("notes")],
         **outcome.extra,
     }
 
 
-def _provenance(spec: RunSpec, outcome: Outcome) -> dict[str, Any]:
+def _phase(job: Job) -> Outcome:
+    try:
+        return PHASES[job.spec.phase](job)
+    except Diverged as error:
+        raise Diverged(f"{job.spec.title}: {error}") from error
+
+
+def _provenance(job: Job, outcome: Outcome) -> dict[str, Any]:
+    """Where the numbers come from; of a resumed run, every process that had a part in it."""
+    spec, origins = job.spec, outcome.origins or [job.origin]
+    parts = [{k: v for k, v in origin.items() if k != "started"} for origin in origins]
+    mixed = any(part != parts[0] for part in parts)
+    note = "resumed under other code, versions or another device; see provenance.origins"
     return {
+        **origins[-1],
+        "started": origins[0]["started"],
+        "finished": environment.now(),
         "threads": spec.params.get("threads"),
         "precision": spec.params.get("precision"),
         "seed": spec.params.get("seed"),
         "data_fingerprint": outcome.data_fingerprint,
-        "finished": environment.now(),
+        "inputs": job.inputs,
+        "notes": [*job.notes, *([note] if mixed else [])],
+        **({"origins": origins} if mixed else {}),
     }
 
 

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator
 
+from kdbench.errors import DamagedData
 from kdbench.plan.exhibits import Exhibit
 from kdbench.plan.fingerprint import run_fingerprint
 from kdbench.plan.graph import Graph, ordered
@@ -10,12 +11,17 @@ from kdbench.plan.paths import Paths
 from kdbench.plan.record import read_record
 from kdbench.plan.spec import PHASES, RunSpec
 
+OLDER = "done, by older code"
+
 
 def state(spec: RunSpec, paths: Paths) -> str:
-    """One of: done, done (by older code), begun, to do."""
+    """One of: done, done (by older code), begun, to do.
+
+    Raises:
+        DamagedData: the record is damaged, or another run's.
+    """
     if paths.record(spec).is_file():
-        made_by = read_record(paths.record(spec))["provenance"]["code"]
-        return "done" if made_by == run_fingerprint(spec) else "done, by older code"
+        return "done" if _made_by(spec, paths) == run_fingerprint(spec) else OLDER
     return "begun" if (paths.artifacts(spec) / "checkpoint.pt").is_file() else "to do"
 
 
@@ -24,19 +30,41 @@ def describe(graph: Graph, paths: Paths) -> Iterator[str]:
     yield f"scale {graph.params.scale}"
     for exhibit in graph.exhibits:
         specs = _runs_of(exhibit, graph)
+        if not specs:
+            yield f"  {exhibit.id:20} left out by the filters of params.yaml  {exhibit.title}"
+            continue
         done = sum(paths.record(spec).is_file() for spec in specs.values())
         yield f"  {exhibit.id:20} {done:4} of {len(specs):4} runs  {exhibit.title}"
+    older = 0
     for phase in PHASES:
         states = Counter(state(s, paths) for s in graph.runs.values() if s.phase == phase)
         if states:
             found = ", ".join(f"{n} {name}" for name, n in sorted(states.items()))
             yield f"  {phase:20} {found}"
+        older += states[OLDER]
+    if older:
+        places = paths.stage(graph.params.scale, "<phase>", "<data set>")[0]
+        yield f"  {older} done by older code stay; to do them again, delete their records: {places}"
 
 
 def list_runs(graph: Graph, paths: Paths) -> Iterator[str]:
     """One line a run."""
     for spec in ordered(graph.runs):
         yield f"{spec.digest}  {spec.phase:10}  {state(spec, paths):20}  {spec.dataset} {spec.cell}"
+
+
+def _made_by(spec: RunSpec, paths: Paths) -> str:
+    path = paths.record(spec)
+    record = read_record(path)
+    try:
+        digest, code = record["spec"]["digest"], record["provenance"]["code"]
+    except (KeyError, TypeError):
+        digest, code = None, None
+    if digest != spec.digest or not isinstance(code, str):
+        found = "no run's record" if digest is None else f"the record of run {digest}"
+        advice = "delete the file and run again"
+        raise DamagedData(path, found, f"the record of run {spec.digest}", advice)
+    return code
 
 
 def _runs_of(exhibit: Exhibit, graph: Graph) -> dict[str, RunSpec]:

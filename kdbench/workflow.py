@@ -1,6 +1,7 @@
 """Between the plan and the two tools that drive it: what Snakemake asks, what DVC calls."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -9,17 +10,19 @@ from typing import Any
 
 import yaml
 
-from kdbench.console import fail
+from kdbench.console import fail, say
 from kdbench.errors import UnknownName, UserError
+from kdbench.heavy import bring_back
 from kdbench.plan.fingerprint import code_fingerprint
 from kdbench.plan.graph import Graph, load_graph
 from kdbench.plan.params import FILE, load_params
-from kdbench.plan.paths import Paths
+from kdbench.plan.paths import MANIFEST, Paths
 from kdbench.plan.record import SCHEMA, write_json
 from kdbench.plan.spec import PHASES, RunSpec, digest_of
 
 REPORT = "report"
 README = "README.md"
+WITH_ARTIFACTS = ("data", "teacher", "search", "student")
 PACKAGE = Path(__file__).parent
 
 
@@ -119,12 +122,11 @@ def write_report(graph: Graph, paths: Paths) -> Path:
     """Write the report from the records that exist; its own record only when none is missing."""
     from kdbench.report.make import make_report
 
-    readme = make_report(graph, paths)
     record = report_record(graph, paths)
-    missing = [r for r in graph.runs.values() if not paths.record(r).is_file()]
-    if not missing:
-        for older in record.parent.glob("*.json") if record.parent.is_dir() else ():
-            older.unlink()
+    for older in record.parent.glob("*.json") if record.parent.is_dir() else ():
+        older.unlink()  # before the page changes: no record may speak of another page
+    readme = make_report(graph, paths)
+    if all(paths.record(run).is_file() for run in graph.runs.values()):
         content = {"schema": SCHEMA, "phase": REPORT, "runs": sorted(graph.runs)}
         write_json(record, content)
     return readme
@@ -148,6 +150,8 @@ def build_stage(graph: Graph, paths: Paths, phase: str, dataset: str, cores: int
     if phase == REPORT:
         targets = [str(report_record(graph, paths)), str(paths.report(graph.params.scale) / README)]
     missing = [target for target in targets if not Path(target).is_file()]
+    if phase in WITH_ARTIFACTS:
+        _keep_tracked(graph, paths, phase, dataset)
     if phase != REPORT:
         for folder in paths.stage(graph.params.scale, phase, dataset):
             folder.mkdir(parents=True, exist_ok=True)  # DVC wants its outputs, also empty ones
@@ -158,6 +162,19 @@ def build_stage(graph: Graph, paths: Paths, phase: str, dataset: str, cores: int
     changed = _overrides(graph, paths)
     config = [f"{key}={json.dumps(value)}" for key, value in changed.items()]
     return subprocess.call([*command, *(["--config", *config] if config else [])])
+
+
+def _keep_tracked(graph: Graph, paths: Paths, phase: str, dataset: str) -> None:
+    """Bring back what DVC tracks of a stage and is absent here, or its lock would forget it."""
+    records, artifacts = paths.stage(graph.params.scale, phase, dataset)
+    folders = [artifacts / record.stem for record in sorted(records.glob("*.json"))]
+    absent = [folder for folder in folders if not (folder / MANIFEST).is_file()]
+    if absent and "DVC_STAGE" in os.environ and not bring_back(absent, paths.root, say):
+        left = sum(not (folder / MANIFEST).is_file() for folder in absent)
+        say(
+            f"{phase} {dataset}: the heavy files of {left} finished runs are neither here nor to "
+            "be had from DVC; the new dvc.lock will not list them, older commits of it do"
+        )
 
 
 def _overrides(graph: Graph, paths: Paths) -> dict[str, Any]:

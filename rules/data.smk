@@ -8,7 +8,6 @@ rule data:
         "results/{scale}/logs/data/{dataset}/{cell}.{digest}.log",
     benchmark:
         "results/{scale}/benchmarks/data/{dataset}/{cell}.{digest}.tsv"
-    retries: 0
     threads: plan.threads
     resources:
         gpu=0,

@@ -8,7 +8,6 @@ rule evaluation:
         "results/{scale}/logs/evaluation/{dataset}/{cell}.{digest}.log",
     benchmark:
         "results/{scale}/benchmarks/evaluation/{dataset}/{cell}.{digest}.tsv"
-    retries: 0
     threads: plan.threads
     resources:
         gpu=plan.gpus,

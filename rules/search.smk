@@ -8,7 +8,6 @@ rule search:
         "results/{scale}/logs/search/{dataset}/{cell}.{digest}.log",
     benchmark:
         "results/{scale}/benchmarks/search/{dataset}/{cell}.{digest}.tsv"
-    retries: 2
     threads: plan.threads
     resources:
         gpu=plan.gpus,

@@ -8,7 +8,6 @@ rule student:
         "results/{scale}/logs/student/{dataset}/{cell}.{digest}.log",
     benchmark:
         "results/{scale}/benchmarks/student/{dataset}/{cell}.{digest}.tsv"
-    retries: 2
     threads: plan.threads
     resources:
         gpu=plan.gpus,

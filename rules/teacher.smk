@@ -8,7 +8,6 @@ rule teacher:
         "results/{scale}/logs/teacher/{dataset}/{cell}.{digest}.log",
     benchmark:
         "results/{scale}/benchmarks/teacher/{dataset}/{cell}.{digest}.tsv"
-    retries: 2
     threads: plan.threads
     resources:
         gpu=plan.gpus,

@@ -4,6 +4,7 @@ import fcntl
 import os
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
@@ -43,13 +44,22 @@ def claim_slot(count: int, folder: Path) -> int:
     if folder in _held:
         return _held[folder][0]
     visible = os.environ.get("CUDA_VISIBLE_DEVICES", "all").replace(",", "-")
-    files = [(folder / f"kdbench-gpu-{visible}-{slot}.lock").open("a") for slot in range(count)]
+    names = [folder / f"kdbench-gpu-{visible}-{slot}.lock" for slot in range(count)]
+    files = [open(name, "a", opener=_for_everybody) for name in names]  # noqa: SIM115
     while (slot := next((s for s, file in enumerate(files) if _is_free(file)), None)) is None:
         time.sleep(POLL)
     _held[folder] = slot, files.pop(slot)
     for file in files:
         file.close()
     return slot
+
+
+def _for_everybody(name: str, flags: int) -> int:
+    """Open a lock file that other users of the machine can open as well."""
+    descriptor = os.open(name, flags, 0o666)
+    with suppress(OSError):
+        os.fchmod(descriptor, 0o666)  # against the umask; not ours to change is fine
+    return descriptor
 
 
 def _is_free(file: IO[str]) -> bool:

@@ -9,14 +9,19 @@ from typing import Any
 
 import torch
 
+PACKAGE = Path(__file__).parents[1]
 PACKAGES = ("torch", "torchvision", "numpy", "kdbench")
 
 
-def describe_environment(root: Path, device: torch.device) -> dict[str, Any]:
-    """Commit, versions and device; nothing that names a person, a path or a host."""
-    status = _git(root, "status", "--porcelain", "--untracked-files=no")
+def describe_environment(device: torch.device) -> dict[str, Any]:
+    """Commit, versions and device; nothing that names a person, a path or a host.
+
+    The commit is that of the package's own checkout; `dirty` says whether its code differs from
+    it, new files included. Other files of a project (params.yaml, dvc.lock) are its user's.
+    """
+    status = _git("status", "--porcelain", "--", PACKAGE.name)
     return {
-        "commit": _git(root, "rev-parse", "HEAD") or None,
+        "commit": _git("rev-parse", "HEAD") or None,
         "dirty": bool(status),
         "versions": {"python": platform.python_version(), **_versions()},
         "device": device_name(device),
@@ -55,9 +60,12 @@ def _versions() -> dict[str, str]:
     return found
 
 
-def _git(root: Path, *words: str) -> str:
+def _git(*words: str) -> str:
+    command = ["git", *words]
     try:
-        done = subprocess.run(["git", *words], cwd=root, capture_output=True, text=True, timeout=30)
+        done = subprocess.run(
+            command, cwd=PACKAGE.parent, capture_output=True, text=True, timeout=30
+        )
     except (OSError, subprocess.TimeoutExpired):
         return ""
     return done.stdout.strip() if done.returncode == 0 else ""

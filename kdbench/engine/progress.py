@@ -13,7 +13,7 @@ from torch import Tensor
 from kdbench.errors import DamagedData
 
 CHECKPOINT = "checkpoint.pt"
-VALUES = ("epoch", "step", "sums", "curves", "best", "seconds")
+VALUES = ("epoch", "step", "sums", "curves", "best", "seconds", "origins")
 
 
 class Stateful(Protocol):
@@ -40,10 +40,18 @@ class Progress:
         curves: values by name, one an epoch (or a look at the test set).
         best: the best look at the test set so far: its metrics, and the network's weights.
         seconds: time spent, summed over resumptions.
+        origins: where the processes that trained came from (commit, code, versions, device), each
+            kind once, with the time when the first of it started.
     """
 
-    def __init__(self, folder: Path, identity: str, parts: Mapping[str, Stateful]) -> None:
-        """Args: folder of the checkpoint, digest of the run, whatever the training changes."""
+    def __init__(
+        self,
+        folder: Path,
+        identity: str,
+        parts: Mapping[str, Stateful],
+        origin: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Args: checkpoint's folder, run's digest, whatever the training changes, this process."""
         self.file = folder / CHECKPOINT
         self.identity = identity
         self.parts = dict(parts)
@@ -53,6 +61,8 @@ class Progress:
         self.curves: dict[str, list[float]] = {}
         self.best: dict[str, Any] = {}
         self.seconds = 0.0
+        self.origin = dict(origin or {})
+        self.origins: list[dict[str, Any]] = [self.origin]
 
     def log(self, values: Mapping[str, float]) -> None:
         """Append one value to each named curve."""
@@ -104,6 +114,8 @@ class Progress:
             raise DamagedData(self.file, found, "the state of this run", advice) from None
         for name in VALUES:
             setattr(self, name, content[name])
+        if _kind(self.origin) != _kind(self.origins[-1]):
+            self.origins.append(self.origin)
         return True
 
     def _read(self, device: torch.device, advice: str) -> dict[str, Any]:
@@ -126,3 +138,8 @@ class Progress:
     def forget(self) -> None:
         """Delete the checkpoint of a finished run."""
         self.file.unlink(missing_ok=True)
+
+
+def _kind(origin: Mapping[str, Any]) -> dict[str, Any]:
+    """An origin but for its time."""
+    return {key: value for key, value in origin.items() if key != "started"}

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +32,19 @@ def run_data(job: Job) -> Outcome:
     return Outcome(metrics=_describe(data, source), data_fingerprint=data.fingerprint)
 
 
-def stored(folder: Path, name: str, source: Path | None = None) -> Prepared:
+def stored(
+    folder: Path,
+    name: str,
+    source: Path | None = None,
+    progress: Callable[[int, int | None], None] | None = None,
+) -> Prepared:
     """The project's own prepared copy of a data set; prepared first where it is absent.
+
+    Args:
+        folder: where the project keeps prepared data.
+        name: the data set.
+        source: a local copy; without one the official archive is downloaded if need be.
+        progress: called during a download with bytes so far and in all.
 
     Raises:
         UserError: it is absent and its archive cannot be had; the message says how to prepare it
@@ -41,7 +53,7 @@ def stored(folder: Path, name: str, source: Path | None = None) -> Prepared:
     target = folder / name
     if source is not None or not (target / "meta.json").is_file():
         declaration = find_components().get("dataset", name, where="data").declaration
-        sources.prepare({"name": name, **declaration}, source, target)
+        sources.prepare({"name": name, **declaration}, source, target, progress=progress)
     return Prepared.open(target)
 
 

@@ -12,7 +12,8 @@ from kdbench.engine.stopping import Stopper
 from kdbench.errors import DamagedData
 from kdbench.plan.paths import Paths
 from kdbench.plan.recipe import Recipe
-from kdbench.plan.spec import RunSpec
+from kdbench.plan.record import read_record
+from kdbench.plan.spec import RunSpec, digest_of
 
 PREPARED = "prepared"
 LAST = "last.safetensors"
@@ -28,6 +29,7 @@ class Outcome:
     cost: dict[str, Any] = field(default_factory=dict)
     extra: dict[str, Any] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    origins: list[dict[str, Any]] = field(default_factory=list)
     data_fingerprint: str = ""
 
 
@@ -41,13 +43,19 @@ class Job:
         precision: number format and device.
         stopper: when to save or stop.
         start_bar: called with a title and a number of steps; returns a function to call a step.
+        origin: commit, code, versions, device and start of this process.
+        inputs: digest of the artifacts that were read, by role.
+        notes: what a reader of the record should know about them.
     """
 
     spec: RunSpec
     paths: Paths
-    precision: Precision
+    precision: Precision  # of a phase that computes
     stopper: Stopper
     start_bar: Callable[[str, int, int], Callable[[], None]]
+    origin: dict[str, Any] = field(default_factory=dict)
+    inputs: dict[str, str] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
 
     @property
     def folder(self) -> Path:
@@ -75,7 +83,11 @@ class Job:
         if not self.paths.manifest(spec).is_file():
             advice = f"kdbench restore {spec.digest}"
             raise DamagedData(folder, "no artifacts", f"those of {spec.title}", advice)
-        checked(folder)
+        manifest = checked(folder)
+        self.inputs[role] = digest_of(manifest)
+        if manifest != read_record(self.paths.record(spec))["artifacts"]:
+            note = f"the artifacts of {spec.title} were made again and differ from its record's"
+            self.notes += [] if note in self.notes else [note]
         return folder
 
     def data(self) -> Prepared:

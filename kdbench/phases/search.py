@@ -53,7 +53,7 @@ def run_search(job: Job) -> Outcome:
     arguments = (data, "train", recipe, job.seed, precision)
     loader = assemble.make_loader(*arguments, index=fit_index)
     held = assemble.make_loader(*arguments, index=held_index, purpose="held")
-    progress = Progress(job.folder, job.spec.digest, {"search": searcher})
+    progress = Progress(job.folder, job.spec.digest, {"search": searcher}, job.origin)
     progress.load(precision.device)
     step = SearchStep(searcher, teacher, held, recipe, loader.steps, precision)
     done = progress.epoch * loader.steps + progress.step
@@ -108,6 +108,7 @@ def _finish(
             "images_per_second": images / max(progress.seconds, 1e-9),
         },
         extra={"process": process},
+        origins=progress.origins,
         data_fingerprint=data.fingerprint,
     )
 

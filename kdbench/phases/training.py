@@ -34,7 +34,7 @@ class TrainStep:
 
     student: StagedNetwork
     teacher: Teacher | None
-    loss: nn.Module | None
+    loss: nn.Module | None  # None for a teacher's own training
     task_weight: float
     optimiser: torch.optim.SGD
     recipe: Recipe
@@ -53,9 +53,9 @@ class TrainStep:
         return terms
 
     def _terms(self, batch: Batch, moment: Moment) -> dict[str, Tensor]:
-        if self.teacher is None or self.loss is None:
+        if self.loss is None:
             return {"task": self._task(self.student(batch.images), batch.labels)}
-        theirs = self.teacher.read(batch.images)
+        theirs = self.teacher.read(batch.images) if self.teacher else None
         ours = self.student.read(batch.images)
         terms: Mapping[str, Tensor] = self.loss(ours, theirs, batch, moment)
         return {"task": self._task(ours.logits, batch.labels), **terms}
@@ -101,7 +101,7 @@ def run_training(job: Job) -> Outcome:
     parts: dict[str, Any] = {"student": student, "optimiser": optimiser}
     if loss is not None:
         parts["loss"] = loss
-    progress = Progress(job.folder, job.spec.digest, parts)
+    progress = Progress(job.folder, job.spec.digest, parts, job.origin)
     progress.load(precision.device)
     step = TrainStep(
         student, teacher, loss, task_weight, optimiser, recipe, loader.steps, precision
@@ -121,17 +121,20 @@ def _distillation(
 ) -> tuple[Teacher | None, nn.Module | None, float]:
     """The teacher, the loss with its connectors, and the weight of the cross-entropy."""
     method = job.spec.params.get("method")
-    if method is None or "teacher" not in job.spec.upstream:
+    if method is None:
         return None, None, 1.0
-    network = assemble.make_network(job.spec.params["teacher"], data, job.seed, job.precision)
-    reported = job.spec.upstream["teacher"].params["recipe"]["reported"]
-    weights = BEST if reported == "best" else LAST
-    assemble.load_weights(network, job.upstream("teacher") / weights)
+    teacher = network = None
+    if "teacher" in job.spec.upstream:
+        network = assemble.make_network(job.spec.params["teacher"], data, job.seed, job.precision)
+        reported = job.spec.upstream["teacher"].params["recipe"]["reported"]
+        weights = BEST if reported == "best" else LAST
+        assemble.load_weights(network, job.upstream("teacher") / weights)
+        teacher = Teacher(network, method["teacher_bn"])
     extra = {}
     if "search" in job.spec.upstream:
         extra["scheme"] = Scheme.load(job.upstream("search"))
     loss, weight = assemble.make_loss(method, student, network, job.seed, job.precision, **extra)
-    return Teacher(network, method["teacher_bn"]), loss, weight
+    return teacher, loss, weight
 
 
 def _finish(
@@ -158,6 +161,7 @@ def _finish(
             "steps": steps,
             "images_per_second": images / max(progress.seconds, 1e-9),
         },
+        origins=progress.origins,
         data_fingerprint=data.fingerprint,
     )
 

@@ -17,6 +17,7 @@ from kdbench.plan.fingerprint import code_fingerprint
 ROOT = Path(__file__).parent.parent
 PACKAGES = {"method": "distill", "network": "models", "dataset": "data", "search": "search"}
 PLUGIN_GROUP = "kdbench.components"
+TEACHER_MODES = ("eval", "batch")
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,11 @@ class Component:
         return str(self.declaration.get("teacher_bn", "eval"))
 
     @property
+    def takes_teacher_bn(self) -> bool:
+        """Whether params.yaml may set `teacher_bn`, which no class takes and no default lists."""
+        return self.kind == "search" or (self.kind == "method" and self.needs_teacher)
+
+    @property
     def search(self) -> str | None:
         """The search whose scheme a method needs, if any."""
         return self.declaration.get("search")
@@ -82,14 +88,17 @@ class Component:
             BadValue: an override of another type than the default's.
         """
         defaults = dict(self.declaration.get("defaults", {}))
+        overridable = {**({"teacher_bn": "eval"} if self.takes_teacher_bn else {}), **defaults}
         known = dict(defaults)
         known.update(self.declaration.get("pairs", {}).get(pair or "", {}))
         if scale == "smoke":
             known.update(self.declaration.get("smoke", {}) if self.kind != "dataset" else {})
         for key, value in overrides.items():
-            if key not in defaults:
-                raise UnknownName("parameter", key, list(defaults), where=f"{where}.{self.name}")
-            known[key] = checked(f"{where}.{self.name}.{key}", value, defaults[key])
+            if key not in overridable:
+                raise UnknownName("parameter", key, list(overridable), where=f"{where}.{self.name}")
+            if key == "teacher_bn" and value not in TEACHER_MODES:
+                raise BadValue(f"{where}.{self.name}.{key}", value, "'eval' or 'batch'")
+            known[key] = checked(f"{where}.{self.name}.{key}", value, overridable[key])
         return known
 
 
@@ -176,7 +185,8 @@ def find_components(plugins: Iterable[str] = ()) -> Components:
     `kdbench.components`, whose value names a package.
 
     Raises:
-        BadValue: a folder that does not exist, or a declaration that lacks a key.
+        BadValue: a folder that does not exist, a declaration that lacks a key or its code, or a
+            name that another component of the same kind has.
     """
     return _find_components(tuple(plugins))
 
@@ -186,8 +196,8 @@ def _find_components(plugins: tuple[str, ...]) -> Components:
     found: dict[str, dict[str, tuple[Path, Mapping[str, Any]]]] = {k: {} for k in PACKAGES}
     for kind, package in PACKAGES.items():
         for path in sorted((ROOT / package).glob("*.toml")):
-            found[kind][path.stem] = (path, _read(path))
-    folders = [*_installed(), *(Path(folder) for folder in plugins)]
+            found[kind][path.stem] = (path, _read(path, kind))
+    folders = list(dict.fromkeys([*_installed(), *(Path(folder) for folder in plugins)]))
     for folder in folders:
         if not folder.is_dir():
             raise BadValue("params.yaml, plugins", str(folder), "a folder with declarations")
@@ -196,6 +206,7 @@ def _find_components(plugins: tuple[str, ...]) -> Components:
             if declaration.get("kind") not in PACKAGES:
                 expected = f"one of {', '.join(PACKAGES)}"
                 raise BadValue(f"{path}, kind", declaration.get("kind"), expected)
+            _check_own(path, declaration, found[declaration["kind"]])
             found[declaration["kind"]][path.stem] = (path, declaration)
     return Components(found, frozenset(folders))
 
@@ -206,12 +217,42 @@ def _installed() -> list[Path]:
     return [Path(spec.origin).parent for spec in specs if spec and spec.origin]
 
 
-def _read(path: Path) -> Mapping[str, Any]:
+def _check_own(
+    path: Path, declaration: Mapping[str, Any], others: Mapping[str, tuple[Path, Mapping[str, Any]]]
+) -> None:
+    """Refuse a plug-in without code, or with a name that is taken."""
+    kind, name = declaration["kind"], path.stem
+    if name in others:
+        taken = f"a name that no other {kind} has ({others[name][0]} declares one)"
+        raise BadValue(str(path), name, taken, "rename the plug-in's two files")
+    code = path.with_name(f"{declaration.get('module', name)}.py")
+    if not code.is_file():
+        raise BadValue(str(path), f"no file {code}", "the code beside its declaration")
+
+
+def _read(path: Path, kind: str | None = None) -> Mapping[str, Any]:
+    """A declaration; what every component has is there, and what a network must have."""
     try:
         declaration = tomllib.loads(path.read_text(encoding="utf-8"))
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise BadValue(str(path), str(error), "a valid TOML file") from None
     for key in ("label", "revision"):
         if key not in declaration:
             raise BadValue(str(path), f"no key {key!r}", "a declaration with label and revision")
+    if (kind or declaration.get("kind")) == "network":
+        _check_network(path, declaration)
     return declaration
+
+
+def _check_network(path: Path, declaration: Mapping[str, Any]) -> None:
+    for key in ("pattern", "examples"):
+        if not declaration.get(key):
+            expected = "a network's declaration with pattern and examples"
+            raise BadValue(str(path), f"no key {key!r}", expected)
+    pattern, examples = declaration["pattern"], declaration["examples"]
+    try:
+        re.compile(pattern)
+    except (re.error, TypeError) as error:
+        raise BadValue(f"{path}, pattern", pattern, "a regular expression", str(error)) from None
+    if not isinstance(examples, list) or not all(isinstance(name, str) for name in examples):
+        raise BadValue(f"{path}, examples", examples, "a list of names")

@@ -1,7 +1,7 @@
 """What a paper shows: tables, figures, and how their numbers are measured and published."""
 
 import csv
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -127,14 +127,3 @@ def published_numbers(csv_name: str) -> dict[tuple[str, str, str, str], Publishe
             )
             for row in csv.DictReader(file)
         }
-
-
-@dataclass
-class Catalogue:
-    """All exhibits by id, in the papers' order."""
-
-    exhibits: dict[str, Exhibit] = field(default_factory=dict)
-
-    def add(self, *exhibits: Exhibit) -> None:
-        """Register exhibits under their ids."""
-        self.exhibits.update({exhibit.id: exhibit for exhibit in exhibits})

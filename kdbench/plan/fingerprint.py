@@ -43,13 +43,15 @@ def run_fingerprint(spec: RunSpec) -> str:
     a declaration beside them) only those that the run names.
     """
     keys = ("network", "student", "teacher", "method", "search")
-    named = [spec.params[key]["module"] for key in keys if key in spec.params]
+    specs = [spec, *spec.upstream.values()] if spec.phase == "evaluation" else [spec]
+    named = [one.params[key]["module"] for one in specs for key in keys if key in one.params]
     own = {ROOT.parent / (module.replace(".", "/") + ".py") for module in named}
     plugins = [Path(module) for module in named if module.endswith(".py")]
     folders = [ROOT / folder for folder in RUNNING[spec.phase]]
     components = {module for folder in folders for module in _component_modules(folder)}
     files = [file for folder in folders for file in folder.glob("*.py")]
-    return code_fingerprint([f for f in files if f not in components or f in own] + plugins)
+    shared = [ROOT / "assemble.py", *(f for f in files if f not in components or f in own)]
+    return code_fingerprint([*shared, *plugins])
 
 
 @cache

@@ -2,19 +2,22 @@
 
 import importlib
 import pkgutil
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from kdbench.errors import UnknownName
+from kdbench.errors import BadValue, UnknownName, UserError
 from kdbench.plan.build import Builder
 from kdbench.plan.components import Components, find_components
 from kdbench.plan.exhibits import Exhibit, Pair, ProcessFigure, Row, Table
 from kdbench.plan.params import FILE, Params, load_params
 from kdbench.plan.scales import Scale
 from kdbench.plan.spec import PHASES, RunSpec
+
+MOST_NAMED = 3
 
 
 @dataclass(frozen=True)
@@ -82,18 +85,24 @@ class Graph:
         `phase/cell`.
 
         Raises:
-            UnknownName: none, or more than one, is meant.
+            UnknownName: there is none.
+            UserError: more than one is meant.
         """
-        names = {
-            spec.digest: (spec.cell, f"{spec.phase}/{spec.cell}") for spec in self.runs.values()
-        }
-        found = [key for key, cells in names.items() if key.startswith(digest) or digest in cells]
-        students = [key for key in found if self.runs[key].phase != "evaluation"]
-        found = students if len(found) > 1 else found
-        if len(found) != 1:
-            where = f"{FILE} at scale {self.params.scale}"
-            known = [name for both in names.values() for name in both]
+        where = f"{FILE} at scale {self.params.scale}"
+        full = {key: f"{spec.phase}/{spec.cell}" for key, spec in self.runs.items()}
+        found = [key for key, spec in self.runs.items() if digest in (spec.cell, full[key])]
+        if len(found) > 1:
+            found = [key for key in found if self.runs[key].phase != "evaluation"] or found
+        found = found or [key for key in full if key.startswith(digest)]
+        if not found:
+            known = {*full.values(), *(spec.cell for spec in self.runs.values())}
             raise UnknownName("run", digest, known, where=where)
+        if len(found) > 1 or not digest:
+            shared = Counter(full.values())
+            some = [full[key] if shared[full[key]] == 1 else key for key in found]
+            listed = ", ".join(some[:MOST_NAMED]) + (" ..." if len(some) > MOST_NAMED else "")
+            meant = f"{where}: {digest!r} matches {len(some)} runs: {listed}"
+            raise UserError(f"{meant}; give more of the name")
         return self.runs[found[0]]
 
     def tables(self) -> list[Table]:
@@ -127,6 +136,7 @@ def choose(params: Params, exhibits: list[Exhibit]) -> list[Exhibit]:
 
     Raises:
         UnknownName: an exhibit, data set, pair or method that no exhibit has.
+        UserError: no exhibit is left.
     """
     ids = {exhibit.id for exhibit in exhibits}
     papers = {exhibit.id.partition("/")[0] for exhibit in exhibits}
@@ -137,12 +147,13 @@ def choose(params: Params, exhibits: list[Exhibit]) -> list[Exhibit]:
     for key in params.pairs:
         if key not in pairs:
             raise UnknownName("pair", key, pairs, where=f"{FILE}, pairs")
-    return [
-        exhibit
-        for exhibit in exhibits
-        if exhibit.dataset in params.datasets
-        and {exhibit.id, exhibit.id.partition("/")[0], "all"} & set(params.exhibits)
-    ]
+    asked = {*params.exhibits}
+    named = [e for e in exhibits if {e.id, e.id.partition("/")[0], "all"} & asked]
+    chosen = [exhibit for exhibit in named if exhibit.dataset in params.datasets]
+    if not chosen:
+        theirs = ", ".join(sorted({exhibit.dataset for exhibit in named}))
+        raise BadValue(f"{FILE}, datasets", params.datasets, f"those of the exhibits: {theirs}")
+    return chosen
 
 
 def with_plugins(exhibit: Exhibit, components: Components) -> Exhibit:
@@ -157,11 +168,15 @@ def make_graph(params: Params) -> Graph:
     """Plan everything that `params` asks for.
 
     Raises:
-        UserError: a name that does not exist, one line that names the key and the nearest name.
+        UserError: a name that does not exist (one line that names the key and the nearest name),
+            or nothing left to do.
     """
     components = find_components(params.plugins)
     for name in params.datasets:
-        components.get("dataset", name, where=f"{FILE}, datasets")
+        where = f"{FILE}, datasets"
+        if components.get("dataset", name, where=where).declaration.get("role") == "stand-in":
+            advice = "it takes other data sets' places at scale smoke by itself"
+            raise BadValue(where, name, "a data set, not a stand-in", advice)
     for name in params.methods_only:
         components.get("method", name, where=f"{FILE}, methods_only")
     for kind, asked in (("method", params.methods), ("search", params.searches)):
@@ -170,7 +185,12 @@ def make_graph(params: Params) -> Graph:
             component = components.get(kind, name, where=where)
             component.parameters(scale=params.scale, pair=None, overrides=overrides, where=where)
     exhibits = choose(params, catalogue())
-    return Graph(params, components, [with_plugins(e, components) for e in exhibits])
+    graph = Graph(params, components, [with_plugins(e, components) for e in exhibits])
+    if not graph.runs:
+        left = f"exhibits {params.exhibits}, pairs {params.pairs}"
+        left += f", methods_only {params.methods_only}"
+        raise UserError(f"{FILE}: no run is left of {left}; take one of these filters away")
+    return graph
 
 
 def load_graph(root: Path = Path(), overrides: Mapping[str, Any] | None = None) -> Graph:

@@ -7,7 +7,6 @@ from kdbench.plan.spec import RunSpec
 
 RECORD = "results/{scale}/records/{phase}/{dataset}/{cell}.{digest}.json"
 ARTIFACTS = "results/{scale}/artifacts/{phase}/{dataset}/{cell}.{digest}"
-LOG = "results/{scale}/logs/{phase}/{dataset}/{cell}.{digest}.log"
 MANIFEST = "artifacts.json"
 REPORT_RECORD = "results/{scale}/records/report/{dataset}.{digest}.json"
 REPORT = "reports/{scale}"
@@ -40,10 +39,6 @@ class Paths:
     def manifest(self, spec: RunSpec) -> Path:
         """Lists the finished artifacts with their checksums; present only when all are."""
         return self.artifacts(spec) / MANIFEST
-
-    def log(self, spec: RunSpec) -> Path:
-        """What the run printed."""
-        return self.root / _fill(LOG, spec)
 
     def stage(self, scale: str, phase: str, dataset: str) -> tuple[Path, Path]:
         """The folders of all records, and of all artifacts, of one phase and data set."""

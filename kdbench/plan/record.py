@@ -13,11 +13,17 @@ MOST_POINTS = 200
 
 
 def write_atomically(path: Path, text: str) -> None:
-    """Write `text` under a temporary name, then rename: readers never see half a file."""
+    """Write `text` under a temporary name, then rename: readers never see half a file.
+
+    The content is on the disk before the name is, so a power cut leaves no empty record.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        temporary.write_text(text, encoding="utf-8")
+        with temporary.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)

@@ -83,9 +83,9 @@ LITE = Scale(
     # share its cores with anything else waits for itself: measured 5.3 s a step instead of 2.0.
     threads=1,
     notice=(
-        "Scale lite: real images, but a tenth of the training set and a fraction of the published "
-        "epochs. At most the order of the methods means something; the values are NOT comparable "
-        "with the published ones beside them."
+        "Scale lite: real images, but a share of the training images and a fraction of the "
+        "published epochs. At most the order of the methods means something; the values are NOT "
+        "comparable with the published ones beside them."
     ),
 )
 

@@ -41,6 +41,7 @@ def test_a_record_says_where_it_comes_from(finished_once, records, name):
         "code",
         "started",
         "finished",
+        "inputs",
     }
     assert provenance["data_fingerprint"] == data.fingerprint
     assert provenance["code"] == run_fingerprint(spec)

@@ -133,6 +133,18 @@ def test_an_unknown_network_gets_the_nearest_name():
         ('kind = "method"\nlabel = "X"', "revision"),
         ('kind = "loss"\nlabel = "X"\nrevision = 1', "one of method, network, dataset, search"),
         ('label = "X"\nrevision = 1', "one of method, network, dataset, search"),
+        ('kind = "method"\nlabel = "X"\nrevision = 1', r"no file .*mine\.py"),
+        ('kind = "method"\nmodule = "two"\nlabel = "X"\nrevision = 1', r"no file .*two\.py"),
+        ('kind = "network"\nlabel = "X"\nrevision = 1\nexamples = ["a"]', "no key 'pattern'"),
+        ('kind = "network"\nlabel = "X"\nrevision = 1\npattern = "a"', "no key 'examples'"),
+        (
+            'kind = "network"\nlabel = "X"\nrevision = 1\npattern = "("\nexamples = ["a"]',
+            "a regular expression",
+        ),
+        (
+            'kind = "network"\nlabel = "X"\nrevision = 1\npattern = "a"\nexamples = "a"',
+            "a list of names",
+        ),
     ],
 )
 def test_a_bad_declaration_of_a_plugin_is_one_line(tmp_path, declaration, said):

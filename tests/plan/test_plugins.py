@@ -60,3 +60,33 @@ def test_its_revision_counts_as_well(planned, plugin):
     )
 
     assert not {run.digest for run in first} & {run.digest for run in second}
+
+
+@pytest.mark.parametrize("name", ["kd", "halves"])
+def test_a_name_that_is_taken_is_refused(planned, plugin, name):
+    """By the package, or by another plug-in; one folder named twice is one plug-in."""
+    here, there = plugin("here"), plugin("there")
+    for file in (there / "halves.py", there / "halves.toml"):
+        file.rename(file.with_stem(name))
+    with pytest.raises(UserError, match="rename the plug-in's two files") as caught:
+        planned(plugins=[str(here), str(there)])
+
+    assert str(caught.value).count(f"{name}.toml") == 2
+    assert "\n" not in str(caught.value)
+    assert planned(plugins=[str(here), str(here)]).components.plugin_methods() == ["halves"]
+
+
+def test_the_same_name_in_another_kind_is_free(planned, plugin):
+    """A method may be called as a search is; only two of one kind are one too many."""
+    folder = plugin("here")
+    (folder / "resnet.py").write_text(plugin.code)
+    (folder / "resnet.toml").write_text(plugin.declaration)
+
+    assert planned(plugins=[str(folder)]).components.plugin_methods() == ["halves", "resnet"]
+
+
+def test_a_data_set_that_no_exhibit_uses_leaves_nothing(planned, plugin):
+    """One line that names those of the exhibits."""
+    folder = plugin("here", declaration=plugin.declaration.replace('"method"', '"dataset"'))
+    with pytest.raises(UserError, match=r"datasets: found \['halves'\], expected .*: cifar100$"):
+        planned(plugins=[str(folder)], datasets=["halves"])

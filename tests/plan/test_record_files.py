@@ -1,6 +1,7 @@
 """Records are written once, whole, or not at all; long curves keep their ends."""
 
 import json
+import os
 from itertools import pairwise
 from pathlib import Path
 
@@ -20,17 +21,14 @@ def test_a_record_comes_back_and_equal_contents_are_equal_bytes(tmp_path):
     assert first.read_bytes() == second.read_bytes()
 
 
-@pytest.mark.parametrize("moment", ["write_text", "replace"])
+@pytest.mark.parametrize("moment", ["fsync", "replace"])
 def test_a_failed_write_leaves_nothing(tmp_path, monkeypatch, moment):
     """A full disk while writing, or a rename that fails: no half a file, no temporary one."""
-    real = Path.write_text
 
-    def fails(self, *arguments, **options):
-        if moment == "write_text":
-            real(self, "half", encoding="utf-8")
+    def fails(*_):
         raise OSError("No space left on device")
 
-    monkeypatch.setattr(Path, moment, fails)
+    monkeypatch.setattr(os if moment == "fsync" else Path, moment, fails)
     with pytest.raises(OSError, match="No space"):
         write_atomically(tmp_path / "record.json", "whole")
 
@@ -47,6 +45,16 @@ def test_a_failed_write_keeps_the_older_file(tmp_path, monkeypatch):
 
     assert file.read_text() == "old"
     assert list(tmp_path.iterdir()) == [file]
+
+
+def test_the_content_is_on_the_disk_before_the_name_is(tmp_path, monkeypatch):
+    """A power cut between the two leaves no empty record."""
+    done, real = [], Path.replace
+    monkeypatch.setattr(os, "fsync", lambda _: done.append("fsync"))
+    monkeypatch.setattr(Path, "replace", lambda *a: done.append("replace") or real(*a))
+    write_atomically(tmp_path / "record.json", "whole")
+
+    assert done == ["fsync", "replace"]
 
 
 def test_nan_is_not_written(tmp_path):

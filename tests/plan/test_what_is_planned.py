@@ -4,6 +4,7 @@ from collections import Counter
 
 import pytest
 
+from kdbench.errors import UserError
 from kdbench.plan.exhibits import published_numbers
 
 PAIRS = [
@@ -159,7 +160,9 @@ def test_filters_keep_what_they_name(planned):
         "resnet56_resnet20_kd_s0",
         "resnet56_resnet20_kd_s1",
     ]
-    assert not planned(exhibits=["distpro/figure6"], pairs=["resnet56:resnet20"]).runs
+    with pytest.raises(UserError, match="no run is left") as caught:
+        planned(exhibits=["distpro/figure6"], pairs=["resnet56:resnet20"])
+    assert "\n" not in str(caught.value)
 
 
 def test_scale_overrides_reach_the_scale_in_force_only(planned):
@@ -202,3 +205,17 @@ def test_a_run_is_found_by_digest_beginning_or_cell(paper):
     assert paper.run(spec.digest[:10]) is spec
     assert paper.run(f"search/{spec.cell}") is spec
     assert paper.run("resnet56").phase == "teacher"
+
+
+def test_a_name_that_several_runs_have_lists_some_of_them(paper):
+    """An unknown one gets the nearest name; a listed name finds its run, and none stands twice."""
+    first = Counter(digest[0] for digest in paper.runs).most_common(1)[0][0]
+    for name in (first, ""):
+        with pytest.raises(UserError, match=r" runs: .* \.\.\.; give more of the name$") as caught:
+            paper.run(name)
+        number = sum(digest.startswith(name) for digest in paper.runs)
+        assert f"{name!r} matches {number} runs: " in str(caught.value)
+        listed = str(caught.value).partition(" runs: ")[2].partition(" ...")[0].split(", ")
+        assert len(listed) == len({paper.run(each).digest for each in listed}) == 3
+    with pytest.raises(UserError, match="no run is called 'resnet57'; did you mean"):
+        paper.run("resnet57")

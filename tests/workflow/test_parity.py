@@ -29,6 +29,7 @@ pytestmark = pytest.mark.xdist_group("parity")
 REPOSITORY = Path(__file__).parents[2]
 SHIPPED = yaml.safe_load((REPOSITORY / "params.yaml").read_text(encoding="utf-8"))
 REPORT = "report"
+REPORT_STAGE = (REPORT, "all")
 ASK_DVC = """
 import json
 from dvc.repo import Repo
@@ -130,7 +131,7 @@ def contracted(graph):
     stages = {}
     for spec in graph.runs.values():
         stages.setdefault((spec.phase, spec.dataset), set()).add(spec.digest)
-    return {**stages, (REPORT, "all"): {report_digest(graph)}}
+    return {**stages, REPORT_STAGE: {report_digest(graph)}}
 
 
 def moved(before, after):
@@ -153,9 +154,12 @@ def overridden(graph, kind):
     for name in sorted(used):
         declared = graph.components.get(kind, name, where="test").declaration["defaults"]
         yield from ((name, key, another(value)) for key, value in declared.items())
+        component = graph.components.get(kind, name, where="test")
+        if component.takes_teacher_bn:
+            yield name, "teacher_bn", "eval" if component.teacher_bn == "batch" else "batch"
 
 
-def perturbations(scale, plugin):
+def perturbations(scale, plugin, data):
     """(key, changes of params.yaml, stage that must move) for every leaf of params.yaml."""
     graph = planned(scale)
     student, search = ("student", "cifar100"), ("search", "cifar100")
@@ -168,17 +172,26 @@ def perturbations(scale, plugin):
         if value is not None:
             change = {"scales": {scale: {setting: value}}}
             yield f"scales.{scale}.{setting}", change, stage and (stage, "cifar100")
-    everything = (REPORT, "all")
-    yield "exhibits", {"exhibits": ["distpro/table1"]}, everything
-    yield "exhibits", {"exhibits": ["distpro/figure6"]}, everything
+    yield "exhibits", {"exhibits": ["distpro/table1"]}, REPORT_STAGE
+    yield "exhibits", {"exhibits": ["distpro/figure6"]}, REPORT_STAGE
     yield "exhibits", {"exhibits": ["distpro"]}, None
-    yield "pairs", {"pairs": ["resnet110:resnet32"]}, everything
-    yield "methods_only", {"methods_only": ["none"]}, everything
-    yield "methods_only", {"methods_only": ["kd", "equal"]}, everything
+    yield "pairs", {"pairs": ["resnet110:resnet32"]}, REPORT_STAGE
+    yield "methods_only", {"methods_only": ["none"]}, REPORT_STAGE
+    yield "methods_only", {"methods_only": ["kd", "equal"]}, REPORT_STAGE
     yield "seeds", {"seeds": 4}, None if scale == "paper" else student
     yield "seeds", {"seeds": 7}, student
-    yield "datasets", {"datasets": ["cifar100", "digits"]}, None
+    yield "datasets", {"datasets": ["cifar100", "own_data"], "plugins": [data]}, None
     yield "plugins", {"plugins": [plugin]}, student
+
+
+def own(folder, kind, name):
+    """A plug-in folder with one component; a data set that no exhibit uses makes no new run."""
+    place = folder / kind
+    place.mkdir()
+    (place / f"{name}.py").write_text("class Own:\n    pass\n")
+    declaration = f'kind = "{kind}"\nclass = "Own"\nlabel = "Own"\nrevision = 1\n[defaults]\n'
+    (place / f"{name}.toml").write_text(declaration)
+    return str(place)
 
 
 def setting_of(scale, setting):
@@ -191,6 +204,7 @@ def setting_of(scale, setting):
         "student_epochs": "student",
         "steps_per_epoch": "teacher",
         "batch": "teacher",
+        "lr_factor": "teacher",
         "seeds": "student",
         "lead_seeds": "student",
         "evaluate_every": "teacher",
@@ -229,7 +243,7 @@ def test_edges_are_those_of_the_plan(pipeline, scale):
         for spec in graph.runs.values()
         for upstream in spec.upstream.values()
     }
-    relations |= {((spec.phase, spec.dataset), (REPORT, "all")) for spec in graph.targets()}
+    relations |= {((spec.phase, spec.dataset), REPORT_STAGE) for spec in graph.targets()}
 
     assert len(relations) > 8
     for upstream, stage in relations:
@@ -239,16 +253,20 @@ def test_edges_are_those_of_the_plan(pipeline, scale):
 
 @pytest.mark.parametrize("scale", SCALES)
 def test_parameters_are_those_of_the_plan(pipeline, scale, tmp_path):
-    """Perturb every leaf of params.yaml: each stage with a new run must notice by itself."""
-    (tmp_path / "own.py").write_text("class Own:\n    pass\n")
-    declaration = 'kind = "method"\nclass = "Own"\nlabel = "Own"\nrevision = 1\n[defaults]\n'
-    (tmp_path / "own.toml").write_text(declaration)
+    """Perturb every leaf of params.yaml: each stage with a new run must notice by itself.
+
+    The report must look at every such key itself: when a change is taken back, the records that
+    it asks for are all there and no folder that it depends on moves, but the report is another.
+    """
+    plugin, data = own(tmp_path, "method", "own"), own(tmp_path, "dataset", "own_data")
     found, before = pipeline(scale), contracted(planned(scale))
     seen = set()
-    for key, changes, must in perturbations(scale, str(tmp_path)):
+    for key, changes, must in perturbations(scale, plugin, data):
         moves = moved(before, contracted(planned(scale, **changes)))
         blind = found.blind(moves, found.watching(key))
         assert not blind, f"{changes}: {sorted(blind)} change, but do not watch {key!r}"
+        watching = REPORT_STAGE not in moves or REPORT_STAGE in found.watching(key)
+        assert watching, f"{changes}: another report, but its stage does not watch {key!r}"
         assert must is None or must in moves, f"{changes}: expected {must} among {sorted(moves)}"
         seen.add(key.partition(".")[0])
 
@@ -277,7 +295,7 @@ def test_raised_revisions_are_noticed(pipeline, scale):
             blind = found.blind(moves[kind, name], roused)
             assert not blind, f"{sorted(blind)} change with {path.name}, but do not depend on it"
 
-    last = {("student", "cifar100"), ("evaluation", "cifar100"), (REPORT, "all")}
+    last = {("student", "cifar100"), ("evaluation", "cifar100"), REPORT_STAGE}
     assert moves["dataset", "cifar100"] == before.keys()
     assert moves["network", "resnet"] == before.keys() - {("data", "cifar100")}
     assert moves["search", "distpro"] == {("search", "cifar100"), *last}

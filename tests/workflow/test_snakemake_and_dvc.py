@@ -1,6 +1,7 @@
 """The two tools over one graph, both real: what reruns, and what must not."""
 
 import os
+import shutil
 import time
 from pathlib import Path
 
@@ -88,6 +89,44 @@ def test_an_older_commit_is_a_no_op(built):
     assert nothing_runs(built)
 
 
+def test_an_edit_taken_back_gives_the_old_report(built):
+    """No run, but the page is that of today's params.yaml again, under DVC as well."""
+    page = built.root / "reports/lite/README.md"
+    before = page.read_bytes()
+    built.edit(methods={"kd": {"temperature": 8.0}})
+    built("dvc", "repro")
+    assert page.read_bytes() != before
+
+    built.edit(methods={})
+    built("dvc", "repro")
+
+    assert page.read_bytes() == before
+
+
+def test_a_report_of_something_else_is_replaced(built):
+    """`kdbench report` for other parameters leaves nothing that passes for the asked report."""
+    page = built.root / "reports/lite/README.md"
+    before = page.read_bytes()
+    built("kdbench", "report", "--override", '{"methods": {"kd": {"temperature": 3.0}}}')
+    assert b"not run yet" in page.read_bytes()
+
+    built.snakemake()
+
+    assert page.read_bytes() == before
+
+
+def test_dvc_does_not_forget_what_is_absent(built):
+    """A deleted teacher comes back from DVC's cache when its stage is asked, and stays tracked."""
+    lock = (built.root / "dvc.lock").read_text()
+    (folder,) = (built.root / "results/lite/artifacts/teacher/cifar100").iterdir()
+    shutil.rmtree(folder)
+
+    built("dvc", "repro")
+
+    assert (folder / "best.safetensors").is_file()
+    assert (built.root / "dvc.lock").read_text() == lock
+
+
 def clone(project, to, *, pull):
     """A fresh clone, with or without its heavy artifacts."""
     project("git", "clone", "--quiet", str(project.root), str(to))
@@ -141,7 +180,7 @@ def test_an_artifact_comes_back_only_when_a_needed_run_wants_it(request, tmp_pat
     back = sorted(p.name.split(".")[0] for p in artifacts.glob("*/cifar100/*"))
     assert back == ["cifar100", "resnet56", "resnet56_resnet20_kd", "resnet56_resnet20_kd_s0"]
     log = "".join(p.read_text() for p in copy.root.glob("results/lite/logs/restore/**/*.log"))
-    assert ("pulled from the DVC remote" if source == "pulled" else "the same bytes") in log
+    assert ("brought back by DVC" if source == "pulled" else "the same bytes") in log
 
 
 def test_switching_the_scale_and_back_loses_nothing(built):

@@ -1,0 +1,27 @@
+"""The teacher's batch norm may be set from params.yaml, though no default lists it."""
+
+import pytest
+
+
+@pytest.mark.parametrize(
+    ("section", "name", "declared", "other", "phase", "entry"),
+    [
+        ("methods", "kd", "eval", "batch", "student", "method"),
+        ("methods", "reviewkd", "batch", "eval", "student", "method"),
+        ("searches", "distpro", "eval", "batch", "search", "search"),
+    ],
+)
+def test_it_reaches_its_runs_and_no_others(planned, section, name, declared, other, phase, entry):
+    """The declared value, written out, changes no digest."""
+    plain, same, changed = (
+        planned(**({section: {name: {"teacher_bn": mode}}} if mode else {}))
+        for mode in (None, declared, other)
+    )
+    new = [run for key, run in changed.runs.items() if key not in plain.runs and run.phase == phase]
+
+    assert same.runs.keys() == plain.runs.keys()
+    assert new
+    for run in new:
+        assert run.params[entry]["name"] == name
+        assert run.params[entry]["teacher_bn"] == other
+        assert "teacher_bn" not in run.params[entry]["parameters"]
