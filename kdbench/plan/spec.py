@@ -11,7 +11,7 @@ from typing import Any
 PHASES = ("data", "teacher", "search", "student", "evaluation")
 
 # Raised by hand when the arithmetic of the training loop, the optimiser's use, the augmentation
-# or the evaluation changes; a rise makes every run of the phases concerned a new one.
+# or the evaluation changes; a rise makes every run a new one.
 ENGINE_REVISION = 1
 
 ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False)
