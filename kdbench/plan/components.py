@@ -157,7 +157,7 @@ class Components:
             match = re.fullmatch(declaration["pattern"], name)
             if match:
                 found = {k: v for k, v in match.groupdict().items() if v is not None}
-                numbers = {k: int(v) if v.isdigit() else v for k, v in found.items()}
+                numbers = {k: _number(v) for k, v in found.items()}
                 arguments = {**declaration.get("arguments", {}), **numbers}
                 return self._component("network", name, path, declaration, arguments)
         raise UnknownName("network", name, self.names("network"), where=where)
@@ -175,6 +175,13 @@ class Components:
         module = str(path.with_name(f"{stem}.py")) if plugin else f"kdbench.{PACKAGES[kind]}.{stem}"
         class_name = declaration.get("class", "")
         return Component(kind, name, module, class_name, arguments, declaration, plugin)
+
+
+def _number(text: str) -> int | float | str:
+    """What a part of a network's name stands for: 40 and 0.5 are numbers, "x4" is text."""
+    if text.isdigit():
+        return int(text)
+    return float(text) if re.fullmatch(r"\d+\.\d+", text) else text
 
 
 def find_components(plugins: Iterable[str] = ()) -> Components:

@@ -5,7 +5,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import sha256
-from pathlib import PurePath
 from typing import Any
 
 PHASES = ("data", "teacher", "search", "student", "evaluation")
@@ -27,10 +26,10 @@ def digest_of(value: Any) -> str:
     return sha256(canonical(value).encode()).hexdigest()[:12]
 
 
-def _placeless(value: Any) -> Any:
-    """A plug-in's module by its file name alone: its folder changes no number."""
-    if isinstance(value, Mapping) and str(value.get("module", "")).endswith(".py"):
-        return {**value, "module": PurePath(value["module"]).name}
+def _nameless(value: Any) -> Any:
+    """A component by its name and parameters: where its code lies and its label change nothing."""
+    if isinstance(value, Mapping) and "module" in value:
+        return {k: v for k, v in value.items() if k not in ("module", "class", "label")}
     return value
 
 
@@ -64,7 +63,7 @@ class RunSpec:
             {
                 "phase": self.phase,
                 "dataset": self.dataset,
-                "params": {key: _placeless(value) for key, value in self.params.items()},
+                "params": {key: _nameless(value) for key, value in self.params.items()},
                 "revisions": self.revisions,
                 "upstream": {role: spec.digest for role, spec in self.upstream.items()},
             }

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 import kdbench.models
+from kdbench.plan.components import _number
 
 FOLDER = Path(kdbench.models.__file__).parent
 DECLARATIONS = {p.stem: tomllib.loads(p.read_text("utf-8")) for p in FOLDER.glob("*.toml")}
@@ -20,7 +21,7 @@ def arguments(stem: str, name: str) -> dict | None:
     match = re.fullmatch(DECLARATIONS[stem]["pattern"], name)
     if match is None:
         return None
-    numbers = {key: int(value) for key, value in match.groupdict().items()}
+    numbers = {key: _number(value) for key, value in match.groupdict().items() if value}
     return DECLARATIONS[stem].get("arguments", {}) | numbers
 
 

@@ -31,7 +31,7 @@ RUN = RunSpec(
 def test_the_digest_of_a_hand_made_run_is_the_golden_one():
     """Another value would orphan every record that exists: change it only on purpose."""
     assert DATA.digest == "dd043f520371"
-    assert RUN.digest == "6f09c3d1e987"
+    assert RUN.digest == "fe9414fedce2"
 
 
 def test_equal_values_in_another_order_have_one_digest():
@@ -68,7 +68,7 @@ def test_digests_are_the_same_in_another_process():
     [
         replace(RUN, params={**RUN.params, "lr": 0.2}),
         replace(RUN, params={**RUN.params, "seed": 1}),
-        replace(RUN, params={**RUN.params, "student": {"name": "resnet20", "module": "n"}}),
+        replace(RUN, params={**RUN.params, "student": {"name": "resnet32", "module": "m"}}),
         replace(RUN, revisions={"engine": 2, "none": 1}),
         replace(RUN, upstream={"data": replace(DATA, params={"train_share": 0.6})}),
         replace(RUN, upstream={"data": replace(DATA, revisions={"cifar100": 2})}),
@@ -83,15 +83,21 @@ def test_whatever_changes_numbers_changes_the_digest(other):
 
 
 def test_names_and_places_do_not_change_the_digest():
-    """Neither the scale's name, nor the cell's, nor the folder of a plug-in."""
-    here, there = (
-        replace(RUN, params={"method": {"module": f"{folder}/own.py", "class": "Own"}})
-        for folder in ("here", "/else/where")
-    )
-    another = replace(here, params={"method": {"module": "here/another.py", "class": "Own"}})
+    """Neither the scale's name, nor the cell's, nor a component's module, class and label."""
+    own = {
+        "name": "own",
+        "module": "/here/own.py",
+        "class": "Own",
+        "label": "Ours",
+        "parameters": {},
+    }
+    run = replace(RUN, params={"method": own})
+    moved = {**own, "module": "kdbench.distill.own", "class": "Better", "label": "Our own"}
 
     assert replace(RUN, scale="paper", cell="other").digest == RUN.digest
-    assert here.digest == there.digest != another.digest
+    assert replace(RUN, params={"method": moved}).digest == run.digest
+    assert replace(RUN, params={"method": {**own, "name": "other"}}).digest != run.digest
+    assert replace(RUN, params={"method": {**own, "parameters": {"w": 1}}}).digest != run.digest
 
 
 def test_numbers_that_json_cannot_hold_are_refused():
