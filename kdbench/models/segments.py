@@ -97,15 +97,20 @@ class PreActivated(Segment):
 
 
 class Bare(Segment):
-    """One block and nothing after it: neither norm nor ReLU (the stem of Wide ResNet)."""
+    """Blocks in a row and nothing after the last: neither norm nor ReLU.
 
-    def __init__(self, block: nn.Module) -> None:
-        super().__init__(block)
+    The stem of Wide ResNet, the linear bottlenecks of MobileNet-v2: `pre`, `post` and `out` are
+    the last block's output.
+    """
 
     def forward(self, x: Tensor, keep: bool = False) -> StageMaps:
         """See `Segment`."""
-        x = self.blocks[0](x)
-        return StageMaps(x, x, x, [x] if keep else [])
+        blocks = []
+        for block in self.blocks:
+            x = block(x)
+            if keep:
+                blocks.append(x)
+        return StageMaps(x, x, x, blocks)
 
     def activate(self, pre: Tensor) -> Tensor:
         """Nothing: the map as it is."""

@@ -8,7 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
-from kdbench.console import download_lines, fail, say, start_bar
+from kdbench.cli.data import app as data_app
+from kdbench.console import fail, say, start_bar
 from kdbench.errors import BadValue, UserError
 
 app = typer.Typer(
@@ -18,7 +19,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-data_app = typer.Typer(help="Prepare data sets and check them.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
 
 Scale = Annotated[
@@ -53,40 +53,6 @@ def _options(max_minutes: float | None) -> Any:
 
     seconds = float(os.environ.get("KDBENCH_CHECKPOINT_SECONDS", "60"))
     return Options(max_minutes, seconds, say, start_bar)
-
-
-@data_app.command("prepare")
-def data_prepare(
-    name: Annotated[str, typer.Argument(help="The data set, for instance cifar100.")],
-    source: Annotated[
-        Path | None,
-        typer.Option(help="Archive, extracted folder, class folders or folder of zip shards."),
-    ] = None,
-) -> None:
-    """Prepare a data set from a local source, or from its official archive (downloaded).
-
-    The result lies in data/NAME and is the same whatever the source.
-
-    Example: kdbench data prepare cifar100 --source ~/Downloads/cifar-100-python.tar.gz
-    """
-    from kdbench.phases.data import stored
-    from kdbench.plan.paths import Paths
-
-    data = stored(Paths().data, name, source, download_lines(name))
-    counts = ", ".join(f"{len(data.labels(split))} {split}" for split in data.splits)
-    say(f"{name}: {counts} images, {len(data.classes)} classes, fingerprint {data.fingerprint}")
-
-
-@data_app.command("verify")
-def data_verify(name: Annotated[str, typer.Argument(help="The data set.")]) -> None:
-    """Compute a prepared data set's fingerprint anew and compare.
-
-    Example: kdbench data verify cifar100
-    """
-    from kdbench.data.dataset import verify
-    from kdbench.plan.paths import Paths
-
-    say(f"{name}: whole, fingerprint {verify(Paths().data / name)}")
 
 
 @app.command()
@@ -188,7 +154,3 @@ def main() -> None:
         app()
     except UserError as error:
         sys.exit(fail(error))
-
-
-if __name__ == "__main__":
-    main()
