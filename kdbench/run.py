@@ -17,6 +17,7 @@ from kdbench.errors import Diverged
 from kdbench.heavy import bring_back
 from kdbench.phases.data import run_data
 from kdbench.phases.evaluation import run_evaluation
+from kdbench.phases.imported import run_imported
 from kdbench.phases.job import Job, Outcome
 from kdbench.phases.search import run_search
 from kdbench.phases.training import run_training
@@ -156,7 +157,8 @@ def _record(
 
 def _phase(job: Job) -> Outcome:
     try:
-        return PHASES[job.spec.phase](job)
+        imported = "checkpoint" in job.spec.params
+        return (run_imported if imported else PHASES[job.spec.phase])(job)
     except Diverged as error:
         raise Diverged(f"{job.spec.title}: {error}") from error
 

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from kdbench.cli.data import app as data_app
+from kdbench.cli.teacher import app as teacher_app
 from kdbench.console import fail, say, start_bar
 from kdbench.errors import BadValue, UserError
 
@@ -20,6 +21,7 @@ app = typer.Typer(
     add_completion=False,
 )
 app.add_typer(data_app, name="data")
+app.add_typer(teacher_app, name="teacher")
 
 Scale = Annotated[
     str | None, typer.Option(help="smoke, lite or paper; by default that of params.yaml.")

@@ -40,7 +40,7 @@ def _row(job: Job, data: Prepared, role: str) -> dict[str, Any]:
     return {
         "cell": spec.cell,
         "digest": spec.digest,
-        "seed": spec.params["seed"],
+        "seed": spec.params.get("seed"),  # an imported teacher has none
         "last": last,
         "best": {**best, "epoch": best_epoch},
         "selected": None,

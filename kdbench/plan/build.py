@@ -65,14 +65,21 @@ class Builder:
 
     @remembered
     def teacher(self, dataset: str, network: str, recipe: Recipe) -> RunSpec:
-        """One teacher, shared by every cell of the same data set, network and protocol."""
+        """One teacher, shared by every cell of the same data set, network and protocol.
+
+        Trained, or imported where params.yaml names a checkpoint: of stand-ins it knows nothing.
+        """
         component = self._get("network", network)
         params = {
             "network": self._network(component),
             "recipe": self._recipe(recipe, dataset, component, self.scale.teacher_epochs),
-            "seed": TEACHER_SEED,
             **self._runtime(),
         }
+        checkpoint = self.params.teachers.get(f"{dataset}/{network}")
+        if checkpoint and not self.scale.stand_in:
+            params["checkpoint"] = checkpoint
+        else:
+            params["seed"] = TEACHER_SEED
         upstream = {"data": self.data(dataset)}
         revisions = {network: component.revision}
         return self._run("teacher", dataset, network, params, revisions, upstream)

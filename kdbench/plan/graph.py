@@ -184,6 +184,10 @@ def make_graph(params: Params) -> Graph:
         for name, overrides in asked.items():  # also of those that no exhibit asks for today
             component = components.get(kind, name, where=where)
             component.parameters(scale=params.scale, pair=None, overrides=overrides, where=where)
+    for key in params.teachers:
+        where, (dataset, _, network) = f"{FILE}, teachers", key.partition("/")
+        components.get("dataset", dataset, where=where)
+        components.get("network", network, where=where)
     exhibits = choose(params, catalogue())
     graph = Graph(params, components, [with_plugins(e, components) for e in exhibits])
     if not graph.runs:

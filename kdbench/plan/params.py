@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import asdict, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
@@ -27,6 +27,8 @@ class Params(BaseModel):
         seeds: student runs of a cell; None keeps the scale's and the exhibit's number.
         methods, searches: overrides of declared parameters, by name.
         scales: overrides of scale settings, by scale.
+        teachers: SHA-256 of imported checkpoints, by data set and network ("cifar100/wrn-40-2");
+            they take the place of training at scales with real images.
         plugins: folders with declarations and code of your own.
     """
 
@@ -41,6 +43,7 @@ class Params(BaseModel):
     methods: dict[str, dict[str, Any]] = {}
     searches: dict[str, dict[str, Any]] = {}
     scales: dict[str, dict[str, Any]] = {}
+    teachers: dict[str, Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]] = {}
     plugins: list[str] = []
 
     def settings(self) -> Scale:

@@ -58,3 +58,7 @@ class Paths:
     def data(self) -> Path:
         """Prepared data sets, shared by all scales."""
         return self.root / "data"
+
+    def checkpoint(self, sha256: str) -> Path:
+        """The weights of an imported teacher, by the SHA-256 of the file they came in."""
+        return self.data / "teachers" / f"{sha256}.safetensors"

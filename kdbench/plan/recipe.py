@@ -59,6 +59,15 @@ class Recipe:
         return Recipe(**{**fields, **tuples})
 
 
+# Channel means and deviations in 0..1 that published CIFAR code normalises with.
+CONSTANTS = {
+    "review": (
+        (125.3 / 255, 123.0 / 255, 113.9 / 255),
+        (63.0 / 255, 62.1 / 255, 66.7 / 255),
+    ),
+    "crd": ((0.5071, 0.4867, 0.4408), (0.2675, 0.2565, 0.2761)),
+}
+
 # ReviewKD's CIFAR code: the rate falls after the 0-based epochs 150, 180 and 210, so the first
 # rate is used for 151 epochs. DistPro refers to this protocol.
 REVIEW = Recipe(
@@ -70,8 +79,8 @@ REVIEW = Recipe(
     nesterov=True,
     weight_decay=5e-4,
     augment="crop4-flip",
-    mean=(125.3 / 255, 123.0 / 255, 113.9 / 255),
-    std=(63.0 / 255, 62.1 / 255, 66.7 / 255),
+    mean=CONSTANTS["review"][0],
+    std=CONSTANTS["review"][1],
     reported="best",
 )
 

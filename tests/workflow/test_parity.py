@@ -180,6 +180,8 @@ def perturbations(scale, plugin, data):
     yield "methods_only", {"methods_only": ["kd", "equal"]}, REPORT_STAGE
     yield "seeds", {"seeds": 4}, None if scale == "paper" else student
     yield "seeds", {"seeds": 7}, student
+    imported = {"teachers": {"cifar100/wrn-40-2": "0" * 64}}
+    yield "teachers", imported, None if scale == "smoke" else ("teacher", "cifar100")
     yield "datasets", {"datasets": ["cifar100", "own_data"], "plugins": [data]}, None
     yield "plugins", {"plugins": [plugin]}, student
 

@@ -1,0 +1,73 @@
+"""`kdbench teacher`: teachers that were trained elsewhere."""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from kdbench.console import download_lines, say
+from kdbench.errors import BadValue, UnknownName
+
+app = typer.Typer(help="Use teachers that were trained elsewhere.", no_args_is_help=True)
+
+
+@app.callback()
+def group() -> None:
+    """Use teachers that were trained elsewhere."""
+
+
+@app.command("import")
+def teacher_import(
+    file: Annotated[Path, typer.Argument(help="What the authors' code saved, or safetensors.")],
+    network: Annotated[str, typer.Option(help="What it holds, for instance wrn-40-2.")],
+    dataset: Annotated[str, typer.Option(help="What it was trained on.")] = "cifar100",
+    claim: Annotated[
+        float | None,
+        typer.Option(help="Top-1 accuracy in percent that its source states; else the file's own."),
+    ] = None,
+    tolerance: Annotated[
+        float, typer.Option(min=0, help="Points by which the measured accuracy may differ.")
+    ] = 0.1,
+    naming: Annotated[
+        str | None, typer.Option(help="Code base whose keys it has; by default all are tried.")
+    ] = None,
+    constants: Annotated[
+        str, typer.Option(help="Channel constants to normalise with: review, crd, or data.")
+    ] = "review",
+) -> None:
+    """Take a checkpoint made elsewhere as a teacher, after checking its accuracy.
+
+    Nothing in the file is run. What params.yaml then needs is printed.
+
+    Example: kdbench teacher import wrn_40_2.pth --network wrn-40-2 --claim 75.61 --constants crd
+    """
+    from kdbench.plan.components import find_components
+    from kdbench.plan.params import FILE, load_params
+    from kdbench.plan.paths import Paths
+    from kdbench.plan.recipe import CONSTANTS
+
+    if constants not in (*CONSTANTS, "data"):
+        raise UnknownName("set of constants", constants, [*CONSTANTS, "data"], where="--constants")
+    if claim is not None and not 0 < claim <= 100:
+        raise BadValue("--claim", claim, "an accuracy in percent, above 0 and at most 100")
+    plugins = load_params(Path(FILE)).plugins if Path(FILE).is_file() else []
+    component = find_components(plugins).get("network", network, where="--network")
+    from kdbench.models.checkpoints import ForeignKeys
+    from kdbench.phases.data import stored
+    from kdbench.phases.imported import Claim, check_precision, import_teacher
+
+    paths = Paths()
+    data: Any = stored(paths.data, dataset, None, download_lines(dataset))
+    wanted = Claim(claim, tolerance, constants)
+    try:
+        found = import_teacher(
+            file, component, data, paths, wanted,
+            precision=check_precision(), naming=naming, say=say,
+        )  # fmt: skip
+    except ForeignKeys as error:
+        print(*error.differences.lines(), sep="\n", file=sys.stderr)
+        raise
+    say(f"top-1 {found.top1:.2f} % on {found.images} test images, claimed {found.claim:.2f} %")
+    say(f"To use it at the scales lite and paper, put into {FILE}:")
+    say(f"teachers: {{{dataset}/{network}: {found.sha256}}}")
