@@ -34,7 +34,7 @@ from kdbench.engine.precision import Precision, prepare_process
 from kdbench.engine.progress import Progress
 from kdbench.engine.stopping import Stopper
 from kdbench.models.stages import StagedNetwork
-from kdbench.phases.training import TrainStep
+from kdbench.phases.steps import TrainStep
 from kdbench.plan.components import find_components
 from kdbench.plan.recipe import REVIEW, Recipe
 

@@ -4,7 +4,7 @@ import importlib
 import importlib.util
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from safetensors import SafetensorError
@@ -12,13 +12,17 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from kdbench.data.augment import Augment
-from kdbench.data.dataset import Prepared
 from kdbench.data.resident import Resident
+from kdbench.data.shards import Sharded
+from kdbench.data.stored import Stored
+from kdbench.data.streaming import Streaming
 from kdbench.engine.precision import Precision
 from kdbench.engine.seeds import derive, seeded
 from kdbench.errors import BadValue, DamagedData
 from kdbench.models.stages import Features, StagedNetwork
 from kdbench.plan.recipe import Recipe
+
+Loader: TypeAlias = Resident | Streaming
 
 
 def find_class(entry: Mapping[str, Any]) -> type[Any]:
@@ -42,7 +46,7 @@ def find_class(entry: Mapping[str, Any]) -> type[Any]:
 
 
 def make_network(
-    entry: Mapping[str, Any], data: Prepared, seed: int, precision: Precision
+    entry: Mapping[str, Any], data: Stored, seed: int, precision: Precision
 ) -> StagedNetwork:
     """A network for a data set's images and classes, initialised from its own seed."""
     with seeded(seed, "network", entry["name"]):
@@ -84,10 +88,10 @@ class Teacher:
             if isinstance(module, nn.BatchNorm2d) and mode == "batch":
                 module.track_running_stats = False  # its own statistics stay as trained
 
-    @torch.no_grad()
-    def read(self, images: Tensor) -> Features:
-        """Features of a batch."""
-        return self.network.read(images)
+    def read(self, images: Tensor, *, graph: bool = False) -> Features:
+        """Features of a batch; with `graph`, differentiable in the images (never in a weight)."""
+        with torch.set_grad_enabled(graph):
+            return self.network.read(images)
 
 
 def make_loss(
@@ -106,8 +110,33 @@ def make_loss(
     return precision.place(loss), task_weight
 
 
+def make_searcher(
+    entry: Mapping[str, Any],
+    student: StagedNetwork,
+    teacher: StagedNetwork,
+    recipe: Recipe,
+    seed: int,
+    precision: Precision,
+) -> Any:
+    """A search on a student in train mode, with what it trains beside it on the device."""
+    settings = {key: v for key, v in entry["parameters"].items() if key != "held_out"}
+    with seeded(seed, "search", entry["name"]):
+        searcher = find_class(entry)(
+            student,
+            teacher,
+            lr=recipe.lr,
+            momentum=recipe.momentum,
+            nesterov=recipe.nesterov,
+            weight_decay=recipe.weight_decay,
+            autocast=precision.autocast,
+            **settings,
+        )
+    precision.place(searcher.pathways)
+    return searcher
+
+
 def make_loader(
-    data: Prepared,
+    data: Stored,
     split: str,
     recipe: Recipe,
     seed: int,
@@ -115,22 +144,31 @@ def make_loader(
     *,
     index: Any = None,
     purpose: str = "train",
-) -> Resident:
-    """A loader of one split, or of some positions in it, as the recipe says."""
+) -> Loader:
+    """A loader of one split, or of some positions in it, as the recipe says.
+
+    Pixels are kept on the device; encoded images are decoded by processes on the way there.
+
+    Raises:
+        UnknownName: an augmentation that is not made for images of this form.
+    """
     training = purpose != "test"
-    return Resident(
-        data.images(split),
-        data.labels(split),
-        batch=recipe.batch,
-        augment=Augment.parse(recipe.augment) if training else Augment.parse("none"),
-        mean=recipe.mean or data.mean,
-        std=recipe.std or data.std,
-        seed=derive(seed, purpose),
-        device=precision.device,
-        memory_format=precision.memory_format,
-        steps_per_epoch=recipe.steps_per_epoch if training else None,
-        index=index,
-    )
+    augment = recipe.augment if training else "none"
+    settings: dict[str, Any] = {
+        "batch": recipe.batch,
+        "mean": recipe.mean or data.mean,
+        "std": recipe.std or data.std,
+        "seed": derive(seed, purpose),
+        "device": precision.device,
+        "memory_format": precision.memory_format,
+        "steps_per_epoch": recipe.steps_per_epoch if training else None,
+        "index": index,
+    }
+    labels = data.labels(split)
+    if isinstance(data, Sharded):
+        images = data.encoded(split)
+        return Streaming(images, labels, image=data.image, augment=augment, **settings)
+    return Resident(data.images(split), labels, augment=Augment.parse(augment), **settings)
 
 
 def make_sgd(recipe: Recipe, *modules: nn.Module) -> torch.optim.SGD:

@@ -136,7 +136,7 @@ def test_no_torch_where_nothing_is_trained(project, words):
         (["build", "techer", "cifar100"], "did you mean 'teacher'?"),
         (["build", "teacher", "cifar10"], "did you mean 'cifar100'?"),
         (["build", "teacher", "cifar100"], "Snakefile: no such file"),
-        (["data", "prepare", "cifar10"], "did you mean 'cifar100'?"),
+        (["data", "prepare", "cifar1000"], "did you mean 'cifar100'?"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )

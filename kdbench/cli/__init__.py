@@ -9,7 +9,9 @@ from typing import Annotated, Any
 import typer
 
 from kdbench.cli.data import app as data_app
+from kdbench.cli.method import app as method_app
 from kdbench.cli.teacher import app as teacher_app
+from kdbench.cli.zoo import zoo_command
 from kdbench.console import fail, say, start_bar
 from kdbench.errors import BadValue, UserError
 
@@ -21,7 +23,9 @@ app = typer.Typer(
     add_completion=False,
 )
 app.add_typer(data_app, name="data")
+app.add_typer(method_app, name="method")
 app.add_typer(teacher_app, name="teacher")
+app.command("zoo")(zoo_command)
 
 Scale = Annotated[
     str | None, typer.Option(help="smoke, lite or paper; by default that of params.yaml.")
@@ -136,6 +140,22 @@ def status(
     graph = _graph(scale, override)
     for line in list_runs(graph, Paths()) if runs else describe(graph, Paths()):
         say(line)
+
+
+@app.command("check")
+def check_command(scale: Scale = None, override: Override = None) -> None:
+    """Try every planned network, method and search once, on noise, before anything is trained.
+
+    Example: kdbench check --scale paper --override '{"exhibits": ["crd"]}'
+    """
+    graph = _graph(scale, override)
+    from kdbench.check import check
+
+    problems = check(graph, say)
+    if problems:
+        print(*problems, sep="\n", file=sys.stderr)
+        raise UserError(f"{len(problems)} of them cannot run; see the lines above")
+    say("all of them can run")
 
 
 @app.command()

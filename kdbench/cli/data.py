@@ -1,13 +1,16 @@
-"""`kdbench data`: prepare data sets and check them."""
+"""`kdbench data`: prepare data sets, check them, say which there are."""
 
+import json
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from kdbench.console import download_lines, say
+from kdbench.console import download_lines, fail, say
+from kdbench.errors import UserError
 
-app = typer.Typer(help="Prepare data sets and check them.", no_args_is_help=True)
+app = typer.Typer(help="Prepare data sets, check them, list them.", no_args_is_help=True)
 
 
 @app.command("prepare")
@@ -24,21 +27,77 @@ def data_prepare(
 
     Example: kdbench data prepare cifar100 --source ~/Downloads/cifar-100-python.tar.gz
     """
-    from kdbench.phases.data import stored
+    from kdbench.data.sources import provide
     from kdbench.plan.paths import Paths
 
-    data = stored(Paths().data, name, source, download_lines(name))
+    declared = _components().get("dataset", name, where="data").described
+    data = provide(Paths().data, declared, source, progress=download_lines(name))
     counts = ", ".join(f"{len(data.labels(split))} {split}" for split in data.splits)
     say(f"{name}: {counts} images, {len(data.classes)} classes, fingerprint {data.fingerprint}")
 
 
 @app.command("verify")
-def data_verify(name: Annotated[str, typer.Argument(help="The data set.")]) -> None:
-    """Compute a prepared data set's fingerprint anew and compare.
+def data_verify(
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Data sets; by default all that are prepared.")
+    ] = None,
+) -> None:
+    """Hash prepared data sets anew and compare; one line each, an error if any is damaged.
 
-    Example: kdbench data verify cifar100
+    Example: kdbench data verify cifar10 cifar100
     """
-    from kdbench.data.dataset import verify
+    from kdbench.data.listing import check, prepared_below
     from kdbench.plan.paths import Paths
 
-    say(f"{name}: whole, fingerprint {verify(Paths().data / name)}")
+    folder, components = Paths().data, _components()
+    known, code = components.names("dataset"), 0
+    for name in names or prepared_below(folder):
+        declared = (
+            components.get("dataset", name, where="data").described
+            if name in known or names
+            else None
+        )
+        try:
+            say(f"{name}: whole, fingerprint {check(folder / name, declared)}")
+        except UserError as error:
+            code = fail(error)
+    raise typer.Exit(code)
+
+
+@app.command("list")
+def data_list(
+    as_json: Annotated[bool, typer.Option("--json", help="A JSON list, for programs.")] = False,
+    markdown: Annotated[
+        bool, typer.Option("--markdown", help="The table of docs/data.md: nothing of this machine.")
+    ] = False,
+) -> None:
+    """Say of every data set whether it is prepared, how large it is, and how to get it.
+
+    Example: kdbench data list
+    """
+    from kdbench.data.listing import as_markdown, as_table, describe, stand_ins_below
+    from kdbench.plan.paths import Paths
+    from kdbench.plan.scales import SCALES
+
+    paths, components = Paths(), _components()
+    found = [
+        components.get("dataset", name, where="data").described
+        for name in components.names("dataset")
+    ]
+    if markdown:
+        say(as_markdown(found))
+        return
+    entries = []
+    for declared in found:
+        name = declared["name"]
+        runs = [paths.stage(scale, "data", name)[1] for scale in SCALES]
+        entries.append(describe(declared, paths.data / name, any(map(stand_ins_below, runs))))
+    say(json.dumps([asdict(e) for e in entries], indent=1) if as_json else as_table(entries))
+
+
+def _components() -> Any:
+    """The package's components and, in a project folder, those of its plug-ins."""
+    from kdbench.plan.components import find_components
+    from kdbench.plan.params import FILE, load_params
+
+    return find_components(load_params(Path(FILE)).plugins if Path(FILE).is_file() else ())

@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -52,13 +52,15 @@ def teacher_import(
     if claim is not None and not 0 < claim <= 100:
         raise BadValue("--claim", claim, "an accuracy in percent, above 0 and at most 100")
     plugins = load_params(Path(FILE)).plugins if Path(FILE).is_file() else []
-    component = find_components(plugins).get("network", network, where="--network")
+    components = find_components(plugins)
+    component = components.get("network", network, where="--network")
+    declared = components.get("dataset", dataset, where="--dataset").described
+    from kdbench.data.sources import provide
     from kdbench.models.checkpoints import ForeignKeys
-    from kdbench.phases.data import stored
     from kdbench.phases.imported import Claim, check_precision, import_teacher
 
     paths = Paths()
-    data: Any = stored(paths.data, dataset, None, download_lines(dataset))
+    data = provide(paths.data, declared, progress=download_lines(dataset))
     wanted = Claim(claim, tolerance, constants)
     try:
         found = import_teacher(

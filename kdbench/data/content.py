@@ -1,41 +1,63 @@
 """What a data set is: sorted images and labels, their fingerprint, their statistics."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from hashlib import sha256
-from typing import TypeAlias
+from itertools import chain
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 Images: TypeAlias = NDArray[np.uint8]  # (N, H, W, C)
 Labels: TypeAlias = NDArray[np.int64]  # (N,)
+Index: TypeAlias = NDArray[np.int64]  # positions
 Split: TypeAlias = tuple[Images, Labels]
 
-
-def in_order(images: Images, labels: Labels) -> Split:
-    """Sort by (label, SHA-256 of the pixels), which no source can influence."""
-    labels = np.asarray(labels, dtype=np.int64)
-    keys = [(label, sha256(image).digest()) for label, image in zip(labels, images, strict=True)]
-    order = sorted(range(len(keys)), key=keys.__getitem__)
-    return images[order], labels[order]
+BLOCK = 1024  # images that are gathered, hashed or counted at a time
 
 
-def fingerprint(classes: Sequence[str], splits: Mapping[str, Split]) -> str:
-    """Hex SHA-256 of class names and, per split in order of name, shape, labels and pixels."""
+def order(images: Images, labels: Labels) -> Index:
+    """Positions sorted by (label, SHA-256 of the pixels), which no source can influence."""
+    keys = [
+        (int(label), sha256(np.ascontiguousarray(image).data).digest())
+        for label, image in zip(labels, images, strict=True)
+    ]
+    return np.array(sorted(range(len(keys)), key=keys.__getitem__), dtype=np.int64)
+
+
+def blocks(array: NDArray[Any], positions: Index | None = None) -> Iterator[NDArray[Any]]:
+    """`array[positions]`, or all of it, in contiguous parts: never a second whole in memory."""
+    for start in range(0, len(array), BLOCK):
+        part = slice(start, start + BLOCK)
+        yield np.ascontiguousarray(array[part] if positions is None else array[positions[part]])
+
+
+def fingerprint(
+    classes: Sequence[str],
+    splits: Mapping[str, Split],
+    positions: Mapping[str, Index] | None = None,
+) -> str:
+    """Hex SHA-256 of class names and, per split in order of name, shape, labels and pixels.
+
+    Args:
+        classes: class names.
+        splits: images and labels by split.
+        positions: by split, their order where they do not lie in it, see `order`.
+    """
     digest = sha256(json.dumps(list(classes)).encode())
     for split, (images, labels) in sorted(splits.items()):
+        own = None if positions is None else positions[split]
         digest.update(json.dumps([split, list(images.shape)]).encode())
-        digest.update(np.ascontiguousarray(labels, dtype="<i8").data)
-        digest.update(np.ascontiguousarray(images).data)
+        for part in chain(blocks(np.asarray(labels, dtype="<i8"), own), blocks(images, own)):
+            digest.update(part.data)
     return digest.hexdigest()
 
 
-def channel_statistics(images: Images, block: int = 4096) -> tuple[list[float], list[float]]:
+def channel_statistics(images: Images) -> tuple[list[float], list[float]]:
     """Mean and population standard deviation per channel, in 0..1, from exact histograms."""
     histograms = np.zeros((images.shape[-1], 256))
-    for start in range(0, len(images), block):
-        part = images[start : start + block]
+    for part in blocks(images):
         for channel, counts in enumerate(histograms):
             counts += np.bincount(part[..., channel].ravel(), minlength=256)
     values, pixels = np.arange(256) / 255, histograms[0].sum()

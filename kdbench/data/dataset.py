@@ -12,16 +12,20 @@ from numpy.typing import NDArray
 
 from kdbench.data.content import (
     Images,
+    Index,
     Labels,
     Split,
+    blocks,
     channel_statistics,
     fingerprint,
-    in_order,
+    order,
 )
 from kdbench.data.disk import plain_errors, whole_folder
+from kdbench.data.facts import check_result
 from kdbench.errors import BadValue, DamagedData, UnknownName, UserError
 
-OWN_FILES = re.compile(r"meta\.json|\w+_(images|labels)\.npy")
+FORMAT = "arrays"  # of meta.json; data prepared before there were others does not say it
+OWN_FILES = re.compile(r"meta\.json|\w+_(images|labels)\.npy|\w+-\d{4,}\.arrow")
 AGAIN = "prepare the data set again"
 
 
@@ -60,6 +64,8 @@ class Prepared:
         """
         meta = _read_meta(folder)
         try:
+            if meta.get("format", FORMAT) != FORMAT:
+                raise ValueError(f"format {meta['format']!r}")
             arrays = {s: _read_split(folder, s, n, meta) for s, n in meta["counts"].items()}
             channels, height, width = meta["image"]
             return cls(
@@ -91,14 +97,16 @@ class Prepared:
 
     def training_only(self) -> "Prepared":
         """The same data without a way to its test split, for everything that makes choices."""
-        return replace(self, _arrays={"train": self._split("train")}, only_training=True)
+        kept = {split: arrays for split, arrays in self._arrays.items() if split != "test"}
+        return replace(self, _arrays=kept, only_training=True)
 
     def _split(self, split: str) -> Split:
         if split in self._arrays:
             return self._arrays[split]
-        if self.only_training:
+        if self.only_training and split == "test":
             reason = "a search must not see test images, so this view serves nothing else"
-            raise BadValue(f"{self.name}, split", split, "'train'", reason)
+            known = " or ".join(map(repr, self.splits))
+            raise BadValue(f"{self.name}, split", split, known, reason)
         raise UnknownName("split", split, self.splits, where=self.name)
 
 
@@ -109,9 +117,12 @@ def write(
     classes: Sequence[str],
     *,
     stand_in: str | None = None,
-    expected: str | None = None,
+    expected: Mapping[str, Any] | None = None,
+    details: Mapping[str, Any] | None = None,
 ) -> str:
     """Sort, measure and write a data set; the folder appears whole or not at all.
+
+    The images are sorted on their way to the disk: no second copy of them is made in memory.
 
     Args:
         folder: where; a prepared data set that is already there is replaced.
@@ -119,39 +130,40 @@ def write(
         splits: by name (one is "train"), images (N, H, W, C) uint8 and labels (N,) int64.
         classes: class names; a label is a position in them.
         stand_in: what the images are, where they stand in for those of `name`.
-        expected: fingerprint that the result must have.
+        expected: a declaration; the result must have its fingerprint, mean and deviation, where
+            it has them.
+        details: more keys of `meta.json`.
 
     Returns:
         The fingerprint.
 
     Raises:
-        DamagedData: the result has another fingerprint than expected.
+        DamagedData: the result is not what was expected.
         UserError: the disk is full, or `folder` holds files that are not a data set's.
     """
     _check_place(folder)
-    ordered = {split: in_order(*arrays) for split, arrays in sorted(splits.items())}
-    digest = fingerprint(classes, ordered)
-    if expected is not None and digest != expected:
-        advice = "some image, label or class name is not the published one; use another source"
-        raise DamagedData(name, f"fingerprint {digest}", expected, advice)
-    mean, std = channel_statistics(ordered["train"][0])
-    height, width, channels = ordered["train"][0].shape[1:]
+    height, width, channels = splits["train"][0].shape[1:]
+    positions = {split: order(images, labels) for split, (images, labels) in splits.items()}
+    mean, std = channel_statistics(splits["train"][0])
     meta = {
         "name": name,
+        "format": FORMAT,
         "stand_in": stand_in,
-        "fingerprint": digest,
+        "fingerprint": fingerprint(classes, splits, positions),
         "image": [channels, height, width],
-        "counts": {split: len(labels) for split, (_, labels) in ordered.items()},
+        "counts": {split: len(labels) for split, (_, labels) in sorted(splits.items())},
         "mean": mean,
         "std": std,
         "classes": list(classes),
+        **(details or {}),
     }
+    check_result(meta, expected or {})
     with whole_folder(folder) as draft:
-        for split, (images, labels) in ordered.items():
-            _save(draft / f"{split}_images.npy", images)
-            _save(draft / f"{split}_labels.npy", labels)
+        for split, (images, labels) in splits.items():
+            _save(draft / f"{split}_images.npy", images, positions[split])
+            _save(draft / f"{split}_labels.npy", np.asarray(labels, np.int64), positions[split])
         (draft / "meta.json").write_text(json.dumps(meta, indent=1) + "\n", encoding="utf-8")
-    return digest
+    return str(meta["fingerprint"])
 
 
 def verify(folder: Path) -> str:
@@ -168,12 +180,17 @@ def verify(folder: Path) -> str:
     return found
 
 
-def _save(path: Path, array: NDArray[Any]) -> None:
-    """Like `np.save`, whose error on a full disk does not say that the disk is full."""
+def _save(path: Path, array: NDArray[Any], positions: Index) -> None:
+    """Write `array[positions]` as `np.save` would, a part at a time.
+
+    The error of `np.save` on a full disk does not say that the disk is full.
+    """
     with path.open("wb") as file:
         header = np.lib.format.header_data_from_array_1_0(array)
+        header["fortran_order"] = False
         np.lib.format.write_array_header_1_0(file, header)
-        file.write(np.ascontiguousarray(array).data)
+        for part in blocks(array, positions):
+            file.write(part.data)
 
 
 def _check_place(folder: Path) -> None:

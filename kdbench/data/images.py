@@ -1,49 +1,66 @@
-"""Image files into arrays."""
+"""Pictures into arrays."""
 
 import io
 import warnings
-from collections.abc import Iterable
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image
 
-from kdbench.data.content import Images, Split
+from kdbench.data.content import Images
 from kdbench.errors import DamagedData
 
-SUFFIXES = (".png", ".webp", ".bmp")  # formats without loss
-FORMATS = ("PNG", "WEBP", "BMP")
+LOSSLESS = ("PNG", "WEBP", "BMP")
+SUFFIXES = {"JPEG": (".jpeg", ".jpg")}  # of the other formats: their names
 
 
 class Picture(NamedTuple):
-    """An image file and what its place says about it.
+    """A picture and what its place says about it.
 
     Attributes:
-        split: "train" or "test".
+        split: "train" or "test", say.
         label: class name.
-        where: the file, for errors.
-        data: its bytes.
+        where: its file, for errors.
+        data: the file's bytes, or (H, W, C) uint8 pixels where they come without a file.
     """
 
     split: str
     label: str
     where: str
-    data: bytes
+    data: bytes | Images
 
 
-def decode(picture: Picture, image: tuple[int, int, int]) -> Images:
-    """The (H, W, C) uint8 pixels of a picture that must be (C, H, W) = `image`.
+def formats(declared: Mapping[str, Any]) -> tuple[str, ...]:
+    """Formats in which a data set's pictures may come: without loss, and its published ones."""
+    return (*LOSSLESS, *declared.get("formats", ()))
+
+
+def suffixes(declared: Mapping[str, Any]) -> tuple[str, ...]:
+    """Endings of the file names of those formats."""
+    found = (SUFFIXES.get(name, (f".{name.lower()}",)) for name in formats(declared))
+    return tuple(suffix for some in found for suffix in some)
+
+
+def decode(picture: Picture, declared: Mapping[str, Any]) -> Images:
+    """The (H, W, 3) uint8 pixels of a picture; grey ones get three equal channels.
+
+    Args:
+        picture: bytes of a file, or pixels.
+        declared: the declaration: `image` (C, H, W) and, beside those without loss, `formats`.
 
     Raises:
-        DamagedData: unreadable, of another size, or of a format that loses detail.
+        DamagedData: unreadable, of another size, or of another format.
     """
-    _, height, width = image
-    expected = f"a {width} x {height} picture in {', '.join(FORMATS)}"
+    if not isinstance(picture.data, bytes):
+        return picture.data
+    (_, height, width), allowed = declared["image"], formats(declared)
+    expected = f"a {width} x {height} picture in {', '.join(allowed)}"
     advice = "get this file again from its source"
     try:
         with warnings.catch_warnings():  # a picture of absurd size is an error, not a warning
             warnings.simplefilter("error")
-            with Image.open(io.BytesIO(picture.data), formats=FORMATS) as opened:
+            with Image.open(io.BytesIO(picture.data), formats=allowed) as opened:
                 size = opened.size
                 pixels = np.asarray(opened.convert("RGB")) if size == (width, height) else None
     except Exception as error:  # decoders of damaged bytes raise many kinds
@@ -54,29 +71,36 @@ def decode(picture: Picture, image: tuple[int, int, int]) -> Images:
     return pixels
 
 
-def assemble(
-    pictures: Iterable[Picture], image: tuple[int, int, int]
-) -> tuple[dict[str, Split], list[str]]:
-    """Decode pictures into splits whose labels follow the alphabet of the class names.
+class Drawn(NamedTuple):
+    """The pictures of a split so far: `labels` has the class name of every one that came.
+
+    Of more pictures than declared the further ones are only counted, to be named as too many.
+    """
+
+    images: Images
+    labels: list[str]
+
+
+def draw(pictures: Iterable[Picture], declared: Mapping[str, Any]) -> dict[str, Drawn]:
+    """Decode pictures into one array a split, made once in its full size.
 
     One thread: decoding holds the interpreter's lock, and two were measured at half the speed.
 
-    Returns:
-        Splits by name, images (N, H, W, C) uint8 and labels (N,) int64; and the class names.
+    Args:
+        pictures: in any order.
+        declared: the declaration: `splits` (images in each), `image` and `formats`.
 
     Raises:
         DamagedData: see `decode`.
     """
-    found: dict[str, list[tuple[str, Images]]] = {}
-    for picture in pictures:
-        found.setdefault(picture.split, []).append((picture.label, decode(picture, image)))
-    classes = sorted({label for pairs in found.values() for label, _ in pairs})
-    number = {name: label for label, name in enumerate(classes)}
-    splits = {
-        split: (
-            np.stack([pixels for _, pixels in pairs]),
-            np.array([number[label] for label, _ in pairs], dtype=np.int64),
-        )
-        for split, pairs in found.items()
+    channels, height, width = declared["image"]
+    drawn = {
+        split: Drawn(np.empty((count, height, width, channels), np.uint8), [])
+        for split, count in declared["splits"].items()
     }
-    return splits, classes
+    for picture in pictures:
+        images, labels = drawn[picture.split]
+        if len(labels) < len(images):
+            images[len(labels)] = decode(picture, declared)
+        labels.append(picture.label)
+    return drawn

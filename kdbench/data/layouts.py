@@ -1,67 +1,79 @@
-"""Where images lie in a source: folders of classes, or zip shards of such folders."""
+"""Pictures sorted into folders of classes, and zip shards of such folders."""
 
 import re
-from collections.abc import Collection, Iterator
-from pathlib import Path, PurePosixPath
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
 
-from kdbench.data.archive import members
 from kdbench.data.disk import plain_errors
 from kdbench.data.download import matches
-from kdbench.data.images import SUFFIXES, Picture
+from kdbench.data.images import Picture, suffixes
+from kdbench.data.tree import Archive, Folder, Tree
 from kdbench.errors import DamagedData
 
 SUMS = "SHA256SUMS"
 AGAIN = "get the file again from its source"
 
 
-def class_folders(source: Path, splits: Collection[str]) -> Iterator[Picture] | None:
-    """Pictures of `<split>/<class>/<name>.png` (or .webp, .bmp); None if there are no such folders.
+def class_folders(
+    tree: Tree, declared: Mapping[str, Any], folders: Mapping[str, str] | None = None
+) -> Iterator[Picture]:
+    """Pictures of `<split>/<class>/<name>.png`; other and hidden files are passed over.
 
-    Files of other kinds and hidden ones are passed over.
+    Args:
+        tree: a folder or an archive.
+        declared: the declaration: `splits` and, beside those without loss, `formats`.
+        folders: split by the name of its folder, where that is another one.
     """
-    if not any((source / split).is_dir() for split in splits):
-        return None
-    return _walk(source, splits)
+    folders = folders or {split: split for split in declared["splits"]}
+    shapes = [f"{folder}/*/*" for folder in folders]
+    for file in tree.read(*shapes, suffixes=suffixes(declared)):
+        folder, label, _ = file.name.split("/")
+        yield Picture(folders[folder], label, file.where, file.data)
 
 
-def _walk(source: Path, splits: Collection[str]) -> Iterator[Picture]:
-    with plain_errors(source):
-        for split in sorted(splits):
-            for path in sorted((source / split).glob("*/*")):
-                picture = _picture(path.relative_to(source).as_posix(), splits, path)
-                if picture is not None and path.is_file():
-                    yield picture._replace(data=path.read_bytes())
+def pictures_below(source: Path, declared: Mapping[str, Any]) -> Iterator[Picture] | None:
+    """Pictures of a folder of zip shards or of class folders; None if it is neither.
 
-
-def zip_shards(source: Path, splits: Collection[str]) -> Iterator[Picture] | None:
-    """Pictures of `<split>-<n>.zip`, whose members are as in `class_folders`; None without shards.
+    Shards are called `<split>-<n>.zip`; their members are as in class folders. Where a file
+    `SHA256SUMS` lies beside them, every shard must agree with its line there.
 
     Raises:
-        DamagedData: as soon as it is read, a shard that differs from its line in `SHA256SUMS`, is
-            named there but absent, or is broken.
+        DamagedData: as soon as it is read, a shard that is broken, differs from its line in
+            `SHA256SUMS`, or is named there but absent.
     """
-    shard = re.compile(rf"({'|'.join(map(re.escape, splits))})-\d+\.zip")
-    shards = sorted(path for path in source.glob("*.zip") if shard.fullmatch(path.name))
-    return _unzip(source, shards, splits) if shards else None
+    shards = {name: _shards(source, name) for names in _names(declared).values() for name in names}
+    packed = _folders(declared, lambda name: bool(shards[name]))
+    if packed:
+        return _unpack(source, [s for name in packed for s in shards[name]], declared, packed)
+    plain = _folders(declared, lambda name: (source / name).is_dir())
+    return class_folders(Folder(source), declared, plain) if plain else None
 
 
-def _unzip(source: Path, shards: list[Path], splits: Collection[str]) -> Iterator[Picture]:
+def _names(declared: Mapping[str, Any]) -> dict[str, list[str]]:
+    """By split, the names that its folder may have, the preferred one first."""
+    other = declared.get("folders", {})
+    return {split: other.get(split, [split]) for split in declared["splits"]}
+
+
+def _folders(declared: Mapping[str, Any], there: Callable[[str], bool]) -> dict[str, str]:
+    """Split by the first of its folder's names that is there."""
+    found = {split: next(filter(there, names), None) for split, names in _names(declared).items()}
+    return {name: split for split, name in found.items() if name is not None}
+
+
+def _shards(source: Path, folder: str) -> list[Path]:
+    shard = re.compile(rf"{re.escape(folder)}-\d+\.zip")
+    return sorted(path for path in source.glob("*.zip") if shard.fullmatch(path.name))
+
+
+def _unpack(
+    source: Path, shards: list[Path], declared: Mapping[str, Any], folders: Mapping[str, str]
+) -> Iterator[Picture]:
     if (source / SUMS).is_file():
         _check_sums(source / SUMS, shards)
     for shard in shards:
-        for name, data in members(shard):
-            picture = _picture(name, splits, f"{shard}, member {name!r}")
-            if picture is not None:
-                yield picture._replace(data=data)
-
-
-def _picture(name: str, splits: Collection[str], where: object) -> Picture | None:
-    """What a path below the source says; None for what is not a picture of a split."""
-    path = PurePosixPath(name)
-    if len(path.parts) != 3 or path.suffix.lower() not in SUFFIXES or path.name.startswith("."):
-        return None
-    split, label, _ = path.parts
-    return Picture(split, label, str(where), b"") if split in splits else None
+        yield from class_folders(Archive(shard), declared, folders)
 
 
 def _check_sums(sums: Path, shards: list[Path]) -> None:

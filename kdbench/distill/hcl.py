@@ -1,8 +1,9 @@
 """The hierarchical context loss, the distance of ReviewKD and of DistPro's CIFAR pathways."""
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
+
+from kdbench.distill.matching import averaged
 
 LEVELS = (4, 2, 1)  # sides of the pooled maps; each divides the one before
 
@@ -46,15 +47,8 @@ def hcl(student: Tensor, teacher: Tensor) -> Tensor:
 
 
 def shrink(maps: Tensor, level: int) -> Tensor:
-    """Average (B, C, H, W) maps over `level` x `level` cells that cover them.
-
-    Where the sizes divide, the pooling is the plain one: the backward of adaptive pooling is not
-    deterministic on CUDA.
-    """
-    if divides(level, maps):
-        height, width = maps.shape[-2:]
-        return F.avg_pool2d(maps, (height // level, width // level))
-    return F.adaptive_avg_pool2d(maps, level)
+    """Average (B, C, H, W) maps over `level` x `level` cells that cover them."""
+    return averaged(maps, (level, level))
 
 
 def divides(level: int, maps: Tensor) -> bool:

@@ -1,5 +1,6 @@
 """What every distillation loss promises."""
 
+from dataclasses import dataclass
 from typing import Protocol
 
 from torch import Tensor
@@ -7,6 +8,36 @@ from torch import Tensor
 from kdbench.data.batch import Batch
 from kdbench.engine.moment import Moment
 from kdbench.models.stages import Features
+
+
+@dataclass(frozen=True)
+class FirstStage:
+    """A stage of training before the main one, in the same run.
+
+    A loss that has one keeps it as its attribute `first` and gives its terms by `first_terms`,
+    which is called as the loss itself is. The task's cross-entropy takes no part, the optimiser is
+    the protocol's, begins anew with the main stage, and its rate is constant.
+
+    Attributes:
+        epochs: length in the published training.
+        of: length of the published main stage; others scale the first stage in proportion.
+        lr: learning rate; 0 takes the protocol's first one.
+        trains_trunk: whether the student's stages are trained; if not, the student does not look
+            at all, and `first_terms` gets None for its features.
+    """
+
+    epochs: int
+    of: int
+    lr: float
+    trains_trunk: bool
+
+    def scaled(self, epochs: int) -> int:
+        """Epochs before a main stage of so many; at least 1.
+
+        >>> FirstStage(30, 240, 0.0, True).scaled(240), FirstStage(30, 240, 0.0, True).scaled(2)
+        (30, 1)
+        """
+        return max(1, round(self.epochs * epochs / self.of))
 
 
 class DistillationLoss(Protocol):

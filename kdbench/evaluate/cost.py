@@ -1,25 +1,97 @@
-"""What a network costs: parameters and multiply-adds, by stated conventions."""
+"""What a network costs: parameters and operations, by two stated conventions.
 
+`multiply_adds`: those of convolutions and linear layers and, in transformers, of the two products
+of attention (queries with keys, shares with values). Nothing else counts, as in most of the
+field's tables, which call them FLOPs or MACs.
+
+`flops_with_elements`: the same, plus one for every element that a batch norm puts out and one for
+every element that a ReLU or a ReLU6 puts out. Layer norms, GELUs, sums and poolings stay free.
+SBS must have counted so: DenseNet-BC(100, 12) has 287.96 million multiply-adds, and 296.5 million
+with elements, where the paper prints 296.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
+from itertools import chain
+from typing import Any, NamedTuple
 
 import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
-from kdbench.models.stages import StagedNetwork
+CLAMPS = {"hardtanh", "clamp", "clamp_min"}  # ReLU6 and hand-made ReLUs, where the lower bound is 0
 
 
-def parameters(network: StagedNetwork) -> int:
+class Operations(NamedTuple):
+    """What one forward pass of one image does.
+
+    Attributes:
+        multiply_adds: of convolutions, linear layers and attention.
+        elements: put out by batch norms, ReLUs and ReLU6s.
+    """
+
+    multiply_adds: int
+    elements: int
+
+
+def parameters(network: nn.Module) -> int:
     """Number of trainable numbers; batch norms count their scale and shift."""
     return sum(p.numel() for p in network.parameters())
 
 
-def multiply_adds(network: StagedNetwork, image: tuple[int, int, int]) -> int:
-    """Multiply-adds of convolutions and linear layers for one (C, H, W) image.
-
-    Nothing else counts, as in the field's tables. Computed on the meta device.
-    """
+def operations(network: nn.Module, image: Sequence[int]) -> Operations:
+    """Count one forward pass in eval mode for one (C, H, W) image, without computing a number."""
     from torch.utils.flop_counter import FlopCounterMode  # a tenth of a second in every job
 
-    ghost = deepcopy(network).to("meta").eval()
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
-        ghost(torch.empty(1, *image, device="meta"))
-    return counter.get_total_flops() // 2
+    ghost = _ghost(network)
+    dtype = next(ghost.parameters()).dtype
+    with FlopCounterMode(display=False) as products, _Elements() as elements, torch.no_grad():
+        ghost(torch.empty(1, *image, dtype=dtype, device="meta"))
+    return Operations(products.get_total_flops() // 2, elements.total)
+
+
+def multiply_adds(network: nn.Module, image: Sequence[int]) -> int:
+    """Multiply-adds of convolutions, linear layers and attention for one (C, H, W) image."""
+    return operations(network, image).multiply_adds
+
+
+def flops_with_elements(network: nn.Module, image: Sequence[int]) -> int:
+    """Multiply-adds, plus one an element that batch norms and ReLUs put out, for one image."""
+    return sum(operations(network, image))
+
+
+class _Elements(TorchDispatchMode):
+    """Counts the outputs of batch norms and ReLUs, however they were written in Python."""
+
+    total = 0
+
+    def __torch_dispatch__(
+        self,
+        func: Callable[..., Any],
+        types: Sequence[type],
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        found = func(*args, **(kwargs or {}))
+        name = func.overloadpacket.__name__.removesuffix("_")  # type: ignore[attr-defined]
+        bounded = name in CLAMPS and _from_zero(args)
+        if name == "relu" or "batch_norm" in name or bounded:
+            output: Tensor = found[0] if isinstance(found, tuple | list) else found
+            self.total += output.numel()
+        return found
+
+
+def _from_zero(args: tuple[Any, ...]) -> bool:
+    """Whether a clamp's lower bound, its second argument, is 0; torch hands it over by position."""
+    low = args[1] if len(args) > 1 else None
+    return isinstance(low, int | float) and low == 0
+
+
+def _ghost(network: nn.Module) -> nn.Module:
+    """A copy in eval mode that has shapes in place of numbers; nothing large is copied."""
+    memo: dict[int, Tensor] = {}
+    for tensor in chain(network.parameters(), network.buffers()):
+        empty = torch.empty_like(tensor, device="meta")
+        learned = isinstance(tensor, nn.Parameter)
+        memo[id(tensor)] = nn.Parameter(empty, requires_grad=False) if learned else empty
+    return deepcopy(network, memo).eval()

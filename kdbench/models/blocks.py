@@ -5,10 +5,18 @@ from torch import Tensor, nn
 from kdbench.errors import BadValue
 
 
-def conv(inputs: int, outputs: int, kernel: int, *, stride: int = 1, groups: int = 1) -> nn.Conv2d:
-    """Convolution without bias, padded so that stride 1 keeps (H, W); `kernel` is odd."""
+def conv(
+    inputs: int,
+    outputs: int,
+    kernel: int,
+    *,
+    stride: int = 1,
+    groups: int = 1,
+    bias: bool = False,
+) -> nn.Conv2d:
+    """Convolution padded so that stride 1 keeps (H, W); `kernel` is odd."""
     return nn.Conv2d(
-        inputs, outputs, kernel, stride=stride, padding=kernel // 2, groups=groups, bias=False
+        inputs, outputs, kernel, stride=stride, padding=kernel // 2, groups=groups, bias=bias
     )
 
 
@@ -16,10 +24,17 @@ class ConvNorm(nn.Module):
     """Convolution and batch norm: (B, inputs, H, W) -> (B, outputs, H / stride, W / stride)."""
 
     def __init__(
-        self, inputs: int, outputs: int, kernel: int, *, stride: int = 1, groups: int = 1
+        self,
+        inputs: int,
+        outputs: int,
+        kernel: int,
+        *,
+        stride: int = 1,
+        groups: int = 1,
+        bias: bool = False,
     ) -> None:
         super().__init__()
-        self.conv = conv(inputs, outputs, kernel, stride=stride, groups=groups)
+        self.conv = conv(inputs, outputs, kernel, stride=stride, groups=groups, bias=bias)
         self.norm = nn.BatchNorm2d(outputs)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -42,11 +57,21 @@ def channel_shuffle(x: Tensor, groups: int) -> Tensor:
 def init_fan_out(network: nn.Module) -> None:
     """Draw every convolution anew from N(0, 2 / (k² · outputs)), with torch's global generator.
 
+    Biases of convolutions, where there are any, start at 0.
+
     Source: He et al., ICCV 2015, eq. 14 (the backward case).
     """
     for module in network.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+
+
+def init_small(classifier: nn.Linear) -> None:
+    """Draw a classifier's weights anew from N(0, 0.01²) and zero its bias."""
+    nn.init.normal_(classifier.weight, std=0.01)
+    nn.init.zeros_(classifier.bias)
 
 
 def blocks_per_stage(family: str, depth: int, besides: int) -> int:

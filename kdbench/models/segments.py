@@ -29,10 +29,13 @@ class Segment(nn.Module):
 
     Args:
         blocks: modules from map to map, in order; at least one.
+        entry: what the previous stage's `post` passes first, if anything: a pooling, or the
+            convolution and pooling of a transition. Its output is no block's.
     """
 
-    def __init__(self, *blocks: nn.Module) -> None:
+    def __init__(self, *blocks: nn.Module, entry: nn.Module | None = None) -> None:
         super().__init__()
+        self.entry = nn.Identity() if entry is None else entry
         self.blocks = nn.ModuleList(blocks)
 
     def forward(self, x: Tensor, keep: bool = False) -> StageMaps:
@@ -50,11 +53,12 @@ class Segment(nn.Module):
 
 
 class Activated(Segment):
-    """A ReLU follows every block, so that the last block's output is `pre` (ResNet)."""
+    """A ReLU follows every block, so that the last block's output is `pre` (ResNet, VGG)."""
 
     def forward(self, x: Tensor, keep: bool = False) -> StageMaps:
         """See `Segment`."""
         blocks = []
+        x = self.entry(x)
         for block in self.blocks:
             pre = block(x)
             x = self.activate(pre)
@@ -70,19 +74,23 @@ class Activated(Segment):
 
 
 class PreActivated(Segment):
-    """Raw sums run through all blocks; a norm and a ReLU end the stage (Wide ResNet).
+    """Raw maps run through all blocks; a norm and a ReLU end the stage (Wide ResNet, DenseNet).
 
-    The norm is the one that other code bases count as the first of the next stage. Here it ends
-    this one, so that `pre` comes from the one place where the norm really runs.
+    The norm is the one that other code bases count as the first of the next stage, or of the
+    transition to it. Here it ends this one, so that `pre` comes from the one place where the norm
+    really runs.
     """
 
-    def __init__(self, *blocks: nn.Module, norm: nn.BatchNorm2d) -> None:
-        super().__init__(*blocks)
+    def __init__(
+        self, *blocks: nn.Module, norm: nn.BatchNorm2d, entry: nn.Module | None = None
+    ) -> None:
+        super().__init__(*blocks, entry=entry)
         self.norm = norm
 
     def forward(self, x: Tensor, keep: bool = False) -> StageMaps:
         """See `Segment`."""
         blocks = []
+        x = self.entry(x)
         for block in self.blocks:
             x = block(x)
             if keep:
@@ -99,13 +107,14 @@ class PreActivated(Segment):
 class Bare(Segment):
     """Blocks in a row and nothing after the last: neither norm nor ReLU.
 
-    The stem of Wide ResNet, the linear bottlenecks of MobileNet-v2: `pre`, `post` and `out` are
-    the last block's output.
+    The stem of Wide ResNet, the linear bottlenecks of MobileNet-v2, PyramidNet's sums: `pre`,
+    `post` and `out` are the last block's output.
     """
 
     def forward(self, x: Tensor, keep: bool = False) -> StageMaps:
         """See `Segment`."""
         blocks = []
+        x = self.entry(x)
         for block in self.blocks:
             x = block(x)
             if keep:

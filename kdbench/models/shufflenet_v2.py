@@ -6,9 +6,18 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import relu
 
+from kdbench.errors import BadValue
 from kdbench.models.blocks import ConvNorm, channel_shuffle
 from kdbench.models.segments import Activated
 from kdbench.models.stages import StagedNetwork
+
+STEM = 24
+WIDTHS = {  # channels of the three stages and of the head
+    0.5: (48, 96, 192, 1024),
+    1.0: (116, 232, 464, 1024),
+    1.5: (176, 352, 704, 1024),
+    2.0: (244, 488, 976, 2048),
+}
 
 
 class SplitUnit(nn.Module):
@@ -54,27 +63,50 @@ class DownUnit(nn.Module):
 
 
 class ShuffleNetV2(StagedNetwork):
-    """ShuffleNet v2 1× with a 1×1 stem that keeps the size; 32×32 images end as 4×4 maps.
+    """ShuffleNet v2 whose stem keeps the size; 32×32 images end as 4×4 maps.
 
     The paper's stem, a 3×3 convolution of stride 2 and a max pooling, would leave 1×1 maps of a
-    32×32 image.
+    32×32 image. Tian et al. have a 1×1 stem, Guan et al. (ECCV 2020) a 3×3 one. The latter write
+    units that start with a ReLU and end with a norm: the same network, cut elsewhere.
 
     Args:
+        width: factor of the paper's table, which gives the channels of stages and head: 0.5, 1,
+            1.5 or 2.
+        kernel: side of the stem's convolution, 1 or 3.
+        channels: of the three stages, in place of the table's; even numbers.
+        units: units of the three stages that only split, after the one that halves the size.
         classes: number of logits.
         image: (C, H, W).
+
+    Raises:
+        BadValue: a width that the table lacks, or channels that cannot be halved.
 
     Source: Ma et al., ECCV 2018, table 5, as changed for small images by Tian et al., ICLR 2020.
     """
 
-    def __init__(self, *, classes: int = 100, image: Sequence[int] = (3, 32, 32)) -> None:
+    def __init__(
+        self,
+        width: float = 1.0,
+        *,
+        kernel: int = 1,
+        channels: Sequence[int] | None = None,
+        units: Sequence[int] = (3, 7, 3),
+        classes: int = 100,
+        image: Sequence[int] = (3, 32, 32),
+    ) -> None:
+        if width not in WIDTHS:
+            expected = f"one of {', '.join(map(str, WIDTHS))}"
+            raise BadValue("width of a ShuffleNet-v2", width, expected)
+        *stages, head = WIDTHS[width]
+        stages = stages if channels is None else list(channels)
+        if any(c % 2 or c < 2 for c in stages):
+            raise BadValue("channels of a ShuffleNet-v2", stages, "positive even numbers")
         segments = [
-            Activated(ConvNorm(image[0], 24, 1)),
-            _stage(24, 116, split=3),
-            _stage(116, 232, split=7),
-            _stage(232, 464, split=3),
+            Activated(ConvNorm(image[0], STEM, kernel)),
+            *(_stage(*shape) for shape in zip([STEM, *stages], stages, units, strict=False)),
         ]
-        neck = nn.Sequential(ConvNorm(464, 1024, 1), nn.ReLU())
-        super().__init__(segments, 1024, classes=classes, image=image, neck=neck)
+        neck = nn.Sequential(ConvNorm(stages[-1], head, 1), nn.ReLU())
+        super().__init__(segments, head, classes=classes, image=image, neck=neck)
 
 
 def _stage(inputs: int, outputs: int, split: int) -> Activated:

@@ -53,9 +53,11 @@ class Features:
 class StagedNetwork(nn.Module):
     """A network of stages, a global average pool and a linear classifier.
 
-    A family hands over its stages; everything else is the same for all. Nothing is kept on the
-    module during a forward pass and no hook is used, so that passes can be compiled, nested and
-    differentiated in forward mode. `torch.func.functional_call` reaches every kind of pass:
+    A family hands over its stages; everything else is the same for all, but for two hooks that a
+    family may override: `carry` (what a stage hands to the next one) and `head` (what comes after
+    the last one). Nothing is kept on the module during a forward pass and torch's own hooks are
+    not used, so that passes can be compiled, nested and differentiated in forward mode.
+    `torch.func.functional_call` reaches every kind of pass:
 
         functional_call(network, weights, (images,), {"read": True})     # Features
         functional_call(network, weights, (pre,), {"after": 2})          # as from_stage(2, pre)
@@ -97,6 +99,7 @@ class StagedNetwork(nn.Module):
         Raises:
             ValueError: both `read` and `after`; a part of the network has not all features.
             IndexError: there is no such stage.
+            UserError: `after` in a network that cannot go on from a map (transformers).
         """
         segments: list[Segment] = list(self.trunk.values())
         if after is not None:
@@ -107,12 +110,20 @@ class StagedNetwork(nn.Module):
         maps: list[StageMaps] = []
         for segment in segments:
             stage = segment(x, keep=read)
-            x = stage.post
+            x = self.carry(stage)
             if read:
                 maps.append(stage)
-        pooled = self.neck(x).mean((2, 3))
-        logits = self.classifier(pooled)
+        pooled, logits = self.head(x)
         return _features(logits, maps, pooled) if read else logits
+
+    def carry(self, stage: StageMaps) -> Tensor:
+        """What the next stage, or the head, computes with: the map after the stage's last ReLU."""
+        return stage.post
+
+    def head(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Pooled vector (B, D) and logits (B, classes) of what the last stage hands over."""
+        pooled = self.neck(x).mean((2, 3))
+        return pooled, self.classifier(pooled)
 
     def read(self, x: Tensor) -> Features:
         """Logits and all features of images (B, C, H, W), from one forward pass."""
@@ -125,6 +136,7 @@ class StagedNetwork(nn.Module):
 
         Raises:
             IndexError: there is no stage i.
+            UserError: the network cannot go on from a map (transformers).
         """
         return self(x, after=i)
 

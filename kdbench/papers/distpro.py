@@ -20,7 +20,7 @@ TABLE1 = Table(
         Row("teacher", None, role="teacher", published="teacher"),
         Row("student", "none", published="student"),
         Row("KD (added by us)", "kd"),
-        Row("L2T-ww+", None, role="pending", published="L2T-ww+"),
+        Row("L2T-ww+", "l2t_ww", published="L2T-ww+"),
         Row("ReviewKD+", "reviewkd", published="ReviewKD+"),
         Row("equally weighted", "equal", published="equally weighted"),
         Row("use alpha_T", "alpha_t", published="use alpha_T"),

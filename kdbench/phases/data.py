@@ -2,14 +2,15 @@
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from kdbench.data import dataset, digits, sources, splits
-from kdbench.data.dataset import Prepared
+from kdbench.data import dataset, shards, sources, splits
+from kdbench.data.shards import Sharded
+from kdbench.data.stored import Stored, open_data
 from kdbench.phases.job import PREPARED, Job, Outcome
 from kdbench.plan.components import find_components
 
@@ -18,49 +19,34 @@ def run_data(job: Job) -> Outcome:
     """Put the prepared data set of this scale into the run's folder."""
     params, target = job.spec.params, job.folder / PREPARED
     if "stand_in" in params:
-        options = {k: v for k, v in params["stand_in"].items() if k not in ("stand_in", "augment")}
-        digits.prepare_stand_in(target, name=job.spec.dataset, **options)
+        stand_in = _declared(job, params["stand_in"]["stand_in"])
+        sources.prepare_stand_in(job.spec.dataset, params["stand_in"], stand_in, target)
         source = None
     else:
-        source = stored(job.paths.data, job.spec.dataset)
+        source = sources.provide(job.paths.data, _declared(job, job.spec.dataset))
         share = float(params["train_share"])
         if share < 1:
             _take(source, target, share)
         else:
             _link(job.paths.data / job.spec.dataset, target)
-    data = Prepared.open(target)
+    data = open_data(target)
     return Outcome(metrics=_describe(data, source), data_fingerprint=data.fingerprint)
 
 
-def stored(
-    folder: Path,
-    name: str,
-    source: Path | None = None,
-    progress: Callable[[int, int | None], None] | None = None,
-) -> Prepared:
-    """The project's own prepared copy of a data set; prepared first where it is absent.
-
-    Args:
-        folder: where the project keeps prepared data.
-        name: the data set.
-        source: a local copy; without one the official archive is downloaded if need be.
-        progress: called during a download with bytes so far and in all.
-
-    Raises:
-        UserError: it is absent and its archive cannot be had; the message says how to prepare it
-            from a local copy.
-    """
-    target = folder / name
-    if source is not None or not (target / "meta.json").is_file():
-        declaration = find_components().get("dataset", name, where="data").declaration
-        sources.prepare({"name": name, **declaration}, source, target, progress=progress)
-    return Prepared.open(target)
+def _declared(job: Job, name: str) -> dict[str, Any]:
+    """A data set's declaration; a plug-in's lies beside the code that the run names."""
+    named = [value for value in job.spec.params.values() if isinstance(value, Mapping)]
+    folders = [str(Path(value["module"]).parent) for value in named if "module" in value]
+    return find_components(folders).get("dataset", name, where="data").described
 
 
-def _take(data: Prepared, target: Path, share: float) -> None:
+def _take(data: Stored, target: Path, share: float) -> None:
     """Write a class-balanced share of the training images and all of the other splits."""
-    arrays: dict[str, Any] = {s: (data.images(s), data.labels(s)) for s in data.splits}
     kept = splits.take_share(np.asarray(data.labels("train")), share)
+    if isinstance(data, Sharded):
+        shards.take(data, target, {"train": kept})
+        return
+    arrays: dict[str, Any] = {s: (data.images(s), data.labels(s)) for s in data.splits}
     arrays["train"] = (data.images("train")[kept], data.labels("train")[kept])
     dataset.write(target, data.name, arrays, data.classes)
 
@@ -76,7 +62,7 @@ def _link(source: Path, target: Path) -> None:
             shutil.copy2(file, target / file.name)
 
 
-def _describe(data: Prepared, source: Prepared | None) -> dict[str, Any]:
+def _describe(data: Stored, source: Stored | None) -> dict[str, Any]:
     return {
         "images": {split: len(data.labels(split)) for split in data.splits},
         "classes": len(data.classes),

@@ -4,14 +4,18 @@ from pathlib import Path
 from typing import Any
 
 from kdbench import assemble
-from kdbench.data.dataset import Prepared
+from kdbench.data.stored import Stored
 from kdbench.evaluate import cost
 from kdbench.evaluate.classification import classify
+from kdbench.evaluate.latency import latency
 from kdbench.models.stages import StagedNetwork
 from kdbench.phases.job import BEST, LAST, Job, Outcome
 from kdbench.plan.recipe import Recipe
 from kdbench.plan.record import read_record
 from kdbench.plan.spec import RunSpec
+
+LATENCY_SECONDS = 2.0  # how long latency may be measured
+SMOKE_LATENCY_SECONDS = 0.2
 
 
 def run_evaluation(job: Job) -> Outcome:
@@ -21,16 +25,20 @@ def run_evaluation(job: Job) -> Outcome:
     rows = [_row(job, data, role) for role in roles]
     first = job.spec.upstream[roles[0]]
     network = _network(job, data, first)
+    operations = cost.operations(network, data.image)
+    budget = SMOKE_LATENCY_SECONDS if job.spec.scale == "smoke" else LATENCY_SECONDS
     metrics = {
         "reported": first.params["recipe"]["reported"],
         "runs": rows,
         "parameters": cost.parameters(network),
-        "macs": cost.multiply_adds(network, data.image),
+        "macs": operations.multiply_adds,
+        "flops_with_elements": sum(operations),
+        "latency": latency(network, data.image, job.precision, budget=budget),
     }
     return Outcome(metrics=metrics, data_fingerprint=data.fingerprint)
 
 
-def _row(job: Job, data: Prepared, role: str) -> dict[str, Any]:
+def _row(job: Job, data: Stored, role: str) -> dict[str, Any]:
     spec = job.spec.upstream[role]
     folder = job.upstream(role)
     found = read_record(job.paths.record(spec))["metrics"]
@@ -47,7 +55,7 @@ def _row(job: Job, data: Prepared, role: str) -> dict[str, Any]:
     }
 
 
-def _measure(job: Job, data: Prepared, spec: RunSpec, weights: Path) -> dict[str, float]:
+def _measure(job: Job, data: Stored, spec: RunSpec, weights: Path) -> dict[str, float]:
     network = _network(job, data, spec)
     assemble.load_weights(network, weights)
     recipe = Recipe.from_dict(spec.params["recipe"])
@@ -55,6 +63,6 @@ def _measure(job: Job, data: Prepared, spec: RunSpec, weights: Path) -> dict[str
     return classify(network, loader.in_order(500), job.precision)
 
 
-def _network(job: Job, data: Prepared, spec: RunSpec) -> StagedNetwork:
+def _network(job: Job, data: Stored, spec: RunSpec) -> StagedNetwork:
     entry = spec.params["student" if spec.phase == "student" else "network"]
     return assemble.make_network(entry, data, 0, job.precision)

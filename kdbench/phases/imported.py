@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from kdbench import assemble
-from kdbench.data.dataset import Prepared
+from kdbench.data.stored import Stored
 from kdbench.distill.scheme import whole
 from kdbench.engine import environment
 from kdbench.engine.precision import Precision
@@ -79,7 +79,7 @@ class Claim:
 def import_teacher(
     file: Path,
     component: Component,
-    data: Prepared,
+    data: Stored,
     paths: Paths,
     claim: Claim,
     *,
@@ -173,7 +173,7 @@ def run_imported(job: Job) -> Outcome:
     )
 
 
-def measure(network: StagedNetwork, data: Prepared, recipe: Recipe, precision: Precision) -> float:
+def measure(network: StagedNetwork, data: Stored, recipe: Recipe, precision: Precision) -> float:
     """Top-1 accuracy in percent on the whole test set, normalised as the recipe says."""
     loader = assemble.make_loader(data, "test", recipe, 0, precision, purpose="test")
     return accuracy(*predict(network, loader.in_order(TEST_BATCH), precision))

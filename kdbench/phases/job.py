@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from kdbench.data.dataset import Prepared
+from kdbench.data.stored import Stored, open_data
 from kdbench.engine.artifacts import checked
 from kdbench.engine.precision import Precision
 from kdbench.engine.stopping import Stopper
@@ -90,6 +90,6 @@ class Job:
             self.notes += [] if note in self.notes else [note]
         return folder
 
-    def data(self) -> Prepared:
+    def data(self) -> Stored:
         """The prepared data set that this run reads."""
-        return Prepared.open(self.upstream("data") / PREPARED)
+        return open_data(self.upstream("data") / PREPARED)

@@ -6,18 +6,17 @@ from typing import Any
 from torch import Tensor
 
 from kdbench import assemble
-from kdbench.assemble import Teacher
+from kdbench.assemble import Loader, Teacher
 from kdbench.data import splits
 from kdbench.data.batch import Batch
-from kdbench.data.dataset import Prepared
-from kdbench.data.resident import Resident
+from kdbench.data.stored import Stored
 from kdbench.distill.scheme import Scheme
 from kdbench.engine.fit import fit
 from kdbench.engine.moment import Moment
 from kdbench.engine.precision import Precision
 from kdbench.engine.progress import Progress
 from kdbench.engine.schedules import rate_at
-from kdbench.engine.seeds import derive, seeded
+from kdbench.engine.seeds import derive
 from kdbench.phases.job import BEST, LAST, Job, Outcome
 from kdbench.plan.recipe import Recipe
 from kdbench.plan.record import thinned
@@ -29,7 +28,7 @@ class SearchStep:
 
     searcher: Any
     teacher: Teacher
-    held: Resident
+    held: Loader
     recipe: Recipe
     steps: int
     precision: Precision
@@ -63,33 +62,21 @@ def run_search(job: Job) -> Outcome:
     return _finish(job, progress, searcher.finding(), loader, data)
 
 
-def _make(job: Job, data: Prepared) -> tuple[Any, Teacher, float]:
+def _make(job: Job, data: Stored) -> tuple[Any, Teacher, float]:
     """The searcher, the teacher, and the share of the training images to hold out."""
     params, recipe, precision = job.spec.params, job.recipe, job.precision
     student = assemble.make_network(params["student"], data, job.seed, precision).train()
     network = assemble.make_network(params["teacher"], data, job.seed, precision)
     reported = job.spec.upstream["teacher"].params["recipe"]["reported"]
     assemble.load_weights(network, job.upstream("teacher") / (BEST if reported == "best" else LAST))
-    settings = dict(params["search"]["parameters"])
-    share = float(settings.pop("held_out"))
-    with seeded(job.seed, "search", params["search"]["name"]):
-        searcher = assemble.find_class(params["search"])(
-            student,
-            network,
-            lr=recipe.lr,
-            momentum=recipe.momentum,
-            nesterov=recipe.nesterov,
-            weight_decay=recipe.weight_decay,
-            autocast=precision.autocast,
-            **settings,
-        )
-    precision.place(searcher.pathways)
+    share = float(params["search"]["parameters"]["held_out"])
+    searcher = assemble.make_searcher(
+        params["search"], student, network, recipe, job.seed, precision
+    )
     return searcher, Teacher(network, params["search"]["teacher_bn"]), share
 
 
-def _finish(
-    job: Job, progress: Progress, scheme: Scheme, loader: Resident, data: Prepared
-) -> Outcome:
+def _finish(job: Job, progress: Progress, scheme: Scheme, loader: Loader, data: Stored) -> Outcome:
     scheme.save(job.folder)
     listed = thinned(range(len(scheme)))
     process = {

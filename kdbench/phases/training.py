@@ -1,81 +1,53 @@
 """The teacher and student phases: a network trained to the end of its recipe."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
-import torch.nn.functional as F
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from kdbench import assemble
-from kdbench.assemble import Teacher
-from kdbench.data.batch import Batch
-from kdbench.data.dataset import Prepared
-from kdbench.data.resident import Resident
+from kdbench.assemble import Loader, Teacher
+from kdbench.data.stored import Stored
+from kdbench.distill.loss import FirstStage
 from kdbench.distill.scheme import Scheme, whole
 from kdbench.engine.fit import fit
-from kdbench.engine.moment import Moment
 from kdbench.engine.precision import Precision
 from kdbench.engine.progress import Progress
-from kdbench.engine.schedules import rate_at
 from kdbench.evaluate.classification import accuracy, predict
 from kdbench.models.stages import StagedNetwork
 from kdbench.phases.job import BEST, LAST, Job, Outcome
+from kdbench.phases.steps import FirstStep, TrainStep, TwoStages
 from kdbench.plan.recipe import Recipe
 from kdbench.plan.record import thinned
 
 
 @dataclass
-class TrainStep:
-    """One step of a training: the teacher's look, both losses, the optimiser."""
-
-    student: StagedNetwork
-    teacher: Teacher | None
-    loss: nn.Module | None  # None for a teacher's own training
-    task_weight: float
-    optimiser: torch.optim.SGD
-    recipe: Recipe
-    steps: int
-    precision: Precision
-
-    def __call__(self, batch: Batch, moment: Moment) -> dict[str, Tensor]:
-        """Train on one batch; returns the weighted loss terms."""
-        for group in self.optimiser.param_groups:
-            group["lr"] = rate_at(self.recipe, moment.step, self.steps)
-        with self.precision.autocast():
-            terms = self._terms(batch, moment)
-        self.optimiser.zero_grad(set_to_none=True)
-        torch.stack([term.float() for term in terms.values()]).sum().backward()
-        self.optimiser.step()
-        return terms
-
-    def _terms(self, batch: Batch, moment: Moment) -> dict[str, Tensor]:
-        if self.loss is None:
-            return {"task": self._task(self.student(batch.images), batch.labels)}
-        theirs = self.teacher.read(batch.images) if self.teacher else None
-        ours = self.student.read(batch.images)
-        terms: Mapping[str, Tensor] = self.loss(ours, theirs, batch, moment)
-        return {"task": self._task(ours.logits, batch.labels), **terms}
-
-    def _task(self, logits: Tensor, labels: Tensor) -> Tensor:
-        return self.task_weight * F.cross_entropy(logits.float(), labels)
-
-
-@dataclass
 class Look:
-    """A look at the test set every so many epochs, and at the end."""
+    """A look at the test set every so many epochs, and at the end.
+
+    Attributes:
+        before: epochs of a first stage, which is not looked at and has curves of its own.
+    """
 
     network: StagedNetwork
-    loader: Resident
+    loader: Loader
     recipe: Recipe
     precision: Precision
+    before: int = 0
 
     def log(self, progress: Progress, means: Mapping[str, float]) -> None:
         """Log an epoch's mean losses and, where it is time, the test accuracy; keep the best."""
-        epoch = progress.epoch
+        epoch = progress.epoch - self.before
+        if epoch <= 0:
+            own = {f"first_{name}": value for name, value in means.items()}
+            progress.log({"first_epoch": float(progress.epoch), **own})
+            return
         values = {"epoch": float(epoch), **means}
         if epoch % self.recipe.evaluate_every == 0 or epoch == self.recipe.epochs:
             batches = self.loader.in_order(500)
@@ -95,29 +67,44 @@ def run_training(job: Job) -> Outcome:
     entry = job.spec.params["student" if job.spec.phase == "student" else "network"]
     student = assemble.make_network(entry, data, job.seed, precision)
     teacher, loss, task_weight = _distillation(job, data, student)
-    modules: list[nn.Module] = [student] if loss is None else [student, loss]
-    optimiser = assemble.make_sgd(recipe, *modules)
+    trained = [student] if loss is None else [student, getattr(loss, "trained", loss)]
+    optimiser = assemble.make_sgd(recipe, *trained)
     loader = assemble.make_loader(data.training_only(), "train", recipe, job.seed, precision)
+    step: Any = TrainStep(
+        student, teacher, loss, task_weight, optimiser, recipe, loader.steps, precision
+    )
     parts: dict[str, Any] = {"student": student, "optimiser": optimiser}
     if loss is not None:
         parts["loss"] = loss
+        parts |= getattr(loss, "optimisers", {})
+    before = 0
+    if hasattr(loss, "first"):
+        step, before = _two_stages(step, loss.first, recipe)
+        parts["first"] = step.first.optimiser
     progress = Progress(job.folder, job.spec.digest, parts, job.origin)
     progress.load(precision.device)
-    step = TrainStep(
-        student, teacher, loss, task_weight, optimiser, recipe, loader.steps, precision
-    )
     test = assemble.make_loader(data, "test", recipe, job.seed, precision, purpose="test")
-    look = Look(student, test, recipe, precision)
-    done = progress.epoch * loader.steps + progress.step
-    tick = job.start_bar(job.spec.title, recipe.epochs * loader.steps, done)
+    look = Look(student, test, recipe, precision, before)
+    done, epochs = progress.epoch * loader.steps + progress.step, before + recipe.epochs
+    tick = job.start_bar(job.spec.title, epochs * loader.steps, done)
     student.train()
-    for means in fit(progress, step, loader, recipe.epochs, job.stopper, tick):
+    for means in fit(progress, step, loader, epochs, job.stopper, tick):
         look.log(progress, means)
-    return _finish(job, progress, student, loader, data)
+    return _finish(job, progress, student, loader, data, before)
+
+
+def _two_stages(main: TrainStep, first: FirstStage, recipe: Recipe) -> tuple[TwoStages, int]:
+    """The steps of a loss that has a first stage, and the length of that in epochs."""
+    own = replace(recipe, lr=first.lr or recipe.lr)
+    trunk = [main.student.trunk] if first.trains_trunk else []
+    optimiser = assemble.make_sgd(own, *trunk, main.loss)
+    step = FirstStep(main.student, main.teacher, main.loss, optimiser, main.precision)
+    epochs = first.scaled(recipe.epochs)
+    return TwoStages(step, main, epochs), epochs
 
 
 def _distillation(
-    job: Job, data: Prepared, student: StagedNetwork
+    job: Job, data: Stored, student: StagedNetwork
 ) -> tuple[Teacher | None, nn.Module | None, float]:
     """The teacher, the loss with its connectors, and the weight of the cross-entropy."""
     method = job.spec.params.get("method")
@@ -130,15 +117,22 @@ def _distillation(
         weights = BEST if reported == "best" else LAST
         assemble.load_weights(network, job.upstream("teacher") / weights)
         teacher = Teacher(network, method["teacher_bn"])
-    extra = {}
+    extra: dict[str, Any] = {}
     if "search" in job.spec.upstream:
         extra["scheme"] = Scheme.load(job.upstream("search"))
+    if "labels" in signature(assemble.find_class(method)).parameters:
+        extra["labels"] = torch.from_numpy(np.array(data.labels("train"), dtype=np.int64))
     loss, weight = assemble.make_loss(method, student, network, job.seed, job.precision, **extra)
     return teacher, loss, weight
 
 
 def _finish(
-    job: Job, progress: Progress, student: StagedNetwork, loader: Resident, data: Prepared
+    job: Job,
+    progress: Progress,
+    student: StagedNetwork,
+    loader: Loader,
+    data: Stored,
+    before: int,
 ) -> Outcome:
     """Save the last and the best weights, and say what was found."""
     job.folder.mkdir(parents=True, exist_ok=True)
@@ -151,7 +145,7 @@ def _finish(
     last = progress.curves["test_top1"][-1]
     return Outcome(
         metrics={
-            "last": {"top1": last, "epoch": progress.epoch},
+            "last": {"top1": last, "epoch": progress.epoch - before},
             "best": {"top1": progress.best["top1"], "epoch": progress.best["epoch"]},
             "selected": None,
         },

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec
 
+from kdbench.errors import BadValue
 from kdbench.plan.components import Component, Components
 from kdbench.plan.exhibits import Pair, ProcessFigure, Row, Table
 from kdbench.plan.params import FILE, Params
@@ -55,12 +56,14 @@ class Builder:
         component = self._get("dataset", dataset)
         revisions = {dataset: component.revision}
         if self.scale.stand_in:
-            stand_in = component.declaration["smoke"]
-            name = stand_in["stand_in"]
-            revisions[name] = self._get("dataset", name).revision
-            params: dict[str, Any] = {"stand_in": dict(stand_in)}
+            smoke = _smoke(component)
+            stand_in = self._get("dataset", smoke["stand_in"])
+            revisions[stand_in.name] = stand_in.revision
+            params: dict[str, Any] = {"stand_in": {**smoke, **_plugin_code(stand_in)}}
         else:
             params = {"train_share": self.scale.train_share}
+            if component.plugin:
+                params["dataset"] = {"name": dataset, **_plugin_code(component)}
         return self._run("data", dataset, dataset, params, revisions, {})
 
     @remembered
@@ -97,6 +100,8 @@ class Builder:
         )
         student = networks["student"]
         recipe = exhibit.search_recipe
+        if recipe is None:
+            raise BadValue(f"{exhibit.id}, search_recipe", None, f"a protocol for {name}")
         params = {
             **{role: self._network(network) for role, network in networks.items()},
             "search": self._component(component, settings),
@@ -218,9 +223,9 @@ class Builder:
         scale = self.scale
         recipe = recipe.shortened(epochs)
         if network.family in LIGHT_FAMILIES:
-            recipe = replace(recipe, lr=LIGHT_LR)
+            recipe = replace(recipe, lr=LIGHT_LR.get(recipe.name, recipe.lr))
         if scale.stand_in:
-            augment = self._get("dataset", dataset).declaration["smoke"]["augment"]
+            augment = _smoke(self._get("dataset", dataset))["augment"]
             recipe = replace(recipe, augment=augment, mean=(), std=())
         return replace(
             recipe,
@@ -233,3 +238,17 @@ class Builder:
 
 def _revisions(networks: Mapping[str, Component]) -> dict[str, Any]:
     return {component.name: component.revision for component in networks.values()}
+
+
+def _smoke(dataset: Component) -> dict[str, Any]:
+    """What a data set's declaration says of the scale that has stand-ins."""
+    smoke = dataset.declaration.get("smoke", {})
+    if not {"stand_in", "augment"} <= set(smoke):
+        expected = "a section with stand_in and augment, or a scale with the data set itself"
+        raise BadValue(f"{dataset.name}.toml, smoke", smoke, expected)
+    return dict(smoke)
+
+
+def _plugin_code(component: Component) -> dict[str, str]:
+    """Where a plug-in's code lies; the package's own is found by name."""
+    return {"module": component.module} if component.plugin else {}

@@ -13,6 +13,7 @@ from typing import Any
 
 from kdbench.errors import BadValue, UnknownName
 from kdbench.plan.fingerprint import code_fingerprint
+from kdbench.plan.limits import check_limits, within_limits
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = {"method": "distill", "network": "models", "dataset": "data", "search": "search"}
@@ -59,6 +60,11 @@ class Component:
         return f"{revision}+{code_fingerprint([Path(self.module)])}" if self.plugin else revision
 
     @property
+    def described(self) -> dict[str, Any]:
+        """The declaration with its name and where its code lies: what `kdbench.data` reads."""
+        return {**self.declaration, "name": self.name, "module": self.module}
+
+    @property
     def teacher_bn(self) -> str:
         """Teacher's batch norm while distilling: "eval" or "batch" statistics."""
         return str(self.declaration.get("teacher_bn", "eval"))
@@ -85,7 +91,7 @@ class Component:
 
         Raises:
             UnknownName: an override that the declaration does not know.
-            BadValue: an override of another type than the default's.
+            BadValue: an override of another type than the default's, or out of its range.
         """
         defaults = dict(self.declaration.get("defaults", {}))
         overridable = {**({"teacher_bn": "eval"} if self.takes_teacher_bn else {}), **defaults}
@@ -99,6 +105,7 @@ class Component:
             if key == "teacher_bn" and value not in TEACHER_MODES:
                 raise BadValue(f"{where}.{self.name}.{key}", value, "'eval' or 'batch'")
             known[key] = checked(f"{where}.{self.name}.{key}", value, overridable[key])
+            within_limits(f"{where}.{self.name}.{key}", key, known[key], self.declaration)
         return known
 
 
@@ -246,8 +253,11 @@ def _read(path: Path, kind: str | None = None) -> Mapping[str, Any]:
     for key in ("label", "revision"):
         if key not in declaration:
             raise BadValue(str(path), f"no key {key!r}", "a declaration with label and revision")
-    if (kind or declaration.get("kind")) == "network":
+    kind = kind or declaration.get("kind")
+    if kind == "network":
         _check_network(path, declaration)
+    if kind in ("method", "search"):
+        check_limits(str(path), declaration)
     return declaration
 
 

@@ -56,12 +56,17 @@ class Row:
 
 @dataclass(frozen=True, kw_only=True)
 class Exhibit:
-    """A table or figure of a paper. `id` is `paper/name` and names its files."""
+    """A table or figure of a paper. `id` is `paper/name` and names its files.
+
+    Attributes:
+        on_request: made only where params.yaml names it or its paper, not by "all".
+    """
 
     id: str
     title: str
     dataset: str
     notes: tuple[str, ...] = ()
+    on_request: bool = False
 
     @property
     def slug(self) -> str:
@@ -75,7 +80,7 @@ class Table(Exhibit):
 
     Attributes:
         recipe: protocol of every training in the table.
-        search_recipe: protocol of the searches its methods need.
+        search_recipe: protocol of the searches its methods need; None where none does.
         seeds: student runs of a cell.
         tolerance: largest gap to the printed number that still counts as the same, in the
             metric's unit.
@@ -88,7 +93,7 @@ class Table(Exhibit):
     pairs: tuple[Pair, ...]
     rows: tuple[Row, ...]
     recipe: Recipe
-    search_recipe: Recipe
+    search_recipe: Recipe | None = None
     seeds: int
     tolerance: float
     published: str

@@ -2,7 +2,7 @@
 
 import ast
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
@@ -42,9 +42,9 @@ def run_fingerprint(spec: RunSpec) -> str:
     Shared code of the packages that its phase uses counts always; of the components (modules with
     a declaration beside them) only those that the run names.
     """
-    keys = ("network", "student", "teacher", "method", "search")
     specs = [spec, *spec.upstream.values()] if spec.phase == "evaluation" else [spec]
-    named = [one.params[key]["module"] for one in specs for key in keys if key in one.params]
+    values = [v for one in specs for v in one.params.values() if isinstance(v, Mapping)]
+    named = [value["module"] for value in values if "module" in value]
     own = {ROOT.parent / (module.replace(".", "/") + ".py") for module in named}
     plugins = [Path(module) for module in named if module.endswith(".py")]
     folders = [ROOT / folder for folder in RUNNING[spec.phase]]

@@ -148,7 +148,11 @@ def choose(params: Params, exhibits: list[Exhibit]) -> list[Exhibit]:
         if key not in pairs:
             raise UnknownName("pair", key, pairs, where=f"{FILE}, pairs")
     asked = {*params.exhibits}
-    named = [e for e in exhibits if {e.id, e.id.partition("/")[0], "all"} & asked]
+    named = [
+        e
+        for e in exhibits
+        if {e.id, e.id.partition("/")[0]} & asked or ("all" in asked and not e.on_request)
+    ]
     chosen = [exhibit for exhibit in named if exhibit.dataset in params.datasets]
     if not chosen:
         theirs = ", ".join(sorted({exhibit.dataset for exhibit in named}))

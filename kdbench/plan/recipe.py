@@ -87,6 +87,22 @@ REVIEW = Recipe(
 # DistPro, section 4.1: 40 search epochs, the rate falls at 10, 20 and 30.
 DISTPRO_SEARCH = replace(REVIEW, name="distpro search", epochs=40, milestones=(10, 20, 30))
 
-# ReviewKD's code trains ShuffleNet and MobileNet students with a fifth of the rate.
-LIGHT_LR = 0.02
+# The benchmark of Tian et al.: the rate falls in the 1-based epochs 151, 181 and 211, and the last
+# epoch is reported.
+CRD = Recipe(
+    name="crd",
+    epochs=240,
+    batch=64,
+    lr=0.05,
+    milestones=(150, 180, 210),
+    nesterov=False,
+    weight_decay=5e-4,
+    augment="crop4-flip",
+    mean=CONSTANTS["crd"][0],
+    std=CONSTANTS["crd"][1],
+    reported="last",
+)
+
+# By protocol: the first rate of ShuffleNets and MobileNets, in ReviewKD's code and in CRD's.
+LIGHT_LR = {"review": 0.02, "distpro search": 0.02, "crd": 0.01}
 LIGHT_FAMILIES = frozenset({"shufflenet_v1", "shufflenet_v2", "mobilenet_v2"})

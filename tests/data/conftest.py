@@ -4,14 +4,20 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import SimpleNamespace
 
-import cifar_layouts
+import families
 import pytest
 
 
 @pytest.fixture
 def layouts():
-    """The builders of `cifar_layouts.py`."""
-    return cifar_layouts
+    """The builders of `families.py`."""
+    return families
+
+
+@pytest.fixture(params=families.FAMILIES)
+def family(request):
+    """Every family of data sets in turn, of a few images."""
+    return families.FAMILIES[request.param]
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -44,7 +50,7 @@ def server():
     """A server on this machine; change its plan to make it misbehave."""
     http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     http.plan = SimpleNamespace(data=b"", status=200, resumes=True, breaks_after=None, ranges=[])
-    http.plan.url = f"http://127.0.0.1:{http.server_port}/cifar-100-python.tar.gz"
+    http.plan.url = f"http://127.0.0.1:{http.server_port}/archive.tar.gz"
     thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     yield http.plan

@@ -119,6 +119,21 @@ def test_archives_that_swell_are_refused(tmp_path, layouts, build):
     layouts.one_line(caught, "8 bytes", "at most 7")
 
 
+@pytest.mark.parametrize("build", [tar_of, zip_of])
+def test_only_wanted_members_are_read(tmp_path, layouts, build):
+    """Others may be of any size, but their names are checked all the same."""
+    path = build(tmp_path / "archive", "train")
+
+    assert [name for name, _ in members(path, {"train"}.__contains__)] == ["train"]
+    assert list(members(path, {"train"}.__contains__, largest_member=4)) == [("train", b"data")]
+    with pytest.raises(DamagedData) as caught:
+        list(members(path, largest_member=3))
+    layouts.one_line(caught, path, "'good'", "4 bytes", "at most 3")
+    assert list(members(path, lambda name: False, largest_member=3)) == []
+    with pytest.raises(DamagedData, match="do not trust"):
+        list(members(build(tmp_path / "bad", "../up"), lambda name: False))
+
+
 def test_what_is_no_file(tmp_path, layouts):
     """A folder or nothing at all is one line, too."""
     for path in (tmp_path, tmp_path / "absent"):

@@ -69,6 +69,29 @@ def test_the_seeds_choose_split_and_labels(prepared):
     assert data.classes != tuple(sorted(data.classes))
 
 
+def test_a_split_for_choices_is_taken_from_the_training_images(prepared):
+    """Its share of every class; the test images stay the same."""
+    plain, data = prepared(), prepared(valid_share=0.1)
+    counts = np.bincount(load_digits().target)
+
+    assert sorted(data.splits) == ["test", "train", "valid"]
+    np.testing.assert_array_equal(data.images("test"), plain.images("test"))
+    found = np.bincount(digits_of(data, "valid"))
+    assert found.tolist() == [round(0.1 * count) for count in counts]
+    sizes = {split: len(data.labels(split)) for split in data.splits}
+    assert sum(sizes.values()) == len(load_digits().target)
+    parts = [{image.tobytes() for image in data.images(s)} for s in ("train", "valid")]
+    assert {image.tobytes() for image in plain.images("train")} == parts[0] | parts[1]
+
+
+@pytest.mark.parametrize("share", [-0.1, 0.75, 1])
+def test_shares_that_leave_nothing_to_train_on(tmp_path, share):
+    """A quarter of the images are test images here."""
+    with pytest.raises(BadValue, match="valid_share"):
+        prepare_stand_in(tmp_path / "out", **CHOICES, valid_share=share)
+    assert not (tmp_path / "out").exists()
+
+
 def test_the_stand_in_never_changes(prepared):
     """Results of the smoke scale hang on these very images: this number is for ever."""
     data = prepared()

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from kdbench.data.content import channel_statistics, fingerprint
+from kdbench.data.content import fingerprint
 from kdbench.data.dataset import Prepared, verify, write
 from kdbench.errors import BadValue, DamagedData, UnknownName, UserError
 
@@ -94,13 +94,6 @@ def test_statistics_are_those_of_the_training_split(folder):
     np.testing.assert_allclose(data.std, pixels.std(0), rtol=1e-12)
 
 
-def test_statistics_do_not_depend_on_the_block():
-    """Images are counted block by block, the last one being smaller."""
-    images = splits_of()["train"][0]
-
-    assert channel_statistics(images, block=5) == channel_statistics(images)
-
-
 def test_training_only_cannot_reach_the_test_split(folder, layouts):
     """The error says why, and no attribute leads to a test image."""
     data = Prepared.open(folder)
@@ -115,6 +108,44 @@ def test_training_only_cannot_reach_the_test_split(folder, layouts):
     assert list(view._arrays) == ["train"]
     assert str(folder) not in repr(vars(view)["name"])
     assert "test" in data.splits
+
+
+def test_training_only_keeps_every_other_split(tmp_path):
+    """A set with its own split for choices offers it to them."""
+    splits = splits_of()
+    write(tmp_path / "set", "toy", {**splits, "valid": splits["test"]}, CLASSES)
+    view = Prepared.open(tmp_path / "set").training_only()
+
+    assert sorted(view.splits) == ["train", "valid"]
+    assert len(view.labels("valid")) == 12
+    with pytest.raises(BadValue, match="'train' or 'valid'"):
+        view.images("test")
+    with pytest.raises(UnknownName, match="did you mean 'valid'"):
+        view.images("vaild")
+
+
+def test_data_prepared_before_there_were_formats_opens(folder):
+    """It says none; another format than arrays is refused."""
+    path = folder / "meta.json"
+    meta = json.loads(path.read_text())
+    assert meta.pop("format") == "arrays"
+    path.write_text(json.dumps(meta))
+    assert verify(folder) == meta["fingerprint"]
+
+    path.write_text(json.dumps({**meta, "format": "shards"}))
+    with pytest.raises(DamagedData, match="format 'shards'"):
+        Prepared.open(folder)
+
+
+def test_more_images_than_are_written_at_a_time(tmp_path, monkeypatch):
+    """Parts are joined without a gap, whatever their size: files, fingerprint and statistics."""
+    write(tmp_path / "whole", "toy", splits_of(), CLASSES)
+    monkeypatch.setattr("kdbench.data.content.BLOCK", 5)
+    turned = {s: (np.asfortranarray(images), labels) for s, (images, labels) in splits_of().items()}
+    write(tmp_path / "parts", "toy", turned, CLASSES)
+
+    for path in (tmp_path / "whole").iterdir():
+        assert path.read_bytes() == (tmp_path / "parts" / path.name).read_bytes()
 
 
 def test_an_unknown_split_is_named(folder):
@@ -199,7 +230,7 @@ def test_an_unexpected_fingerprint_writes_nothing(folder, layouts):
     """The published fingerprint is compared before anything is replaced."""
     before = verify(folder)
     with pytest.raises(DamagedData) as caught:
-        write(folder, "toy", splits_of(seed=1), CLASSES, expected="0" * 64)
+        write(folder, "toy", splits_of(seed=1), CLASSES, expected={"fingerprint": "0" * 64})
     layouts.one_line(caught, "toy", "0" * 64)
 
     assert verify(folder) == before

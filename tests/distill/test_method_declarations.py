@@ -10,6 +10,7 @@ import torch
 from torch import rand, randn
 
 import kdbench.distill
+from kdbench.assemble import Teacher
 from kdbench.data.batch import Batch
 from kdbench.distill.pathways import chosen, spell
 from kdbench.distill.scheme import Scheme
@@ -36,6 +37,8 @@ def built(name, student, teacher):
         options = ("connections", "stem", "transforms")
         names = [spell(p) for p in chosen(4, 4, **{k: parameters[k] for k in options})]
         parameters["scheme"] = Scheme(rand(3, len(names)), rand(3, len(names)) + 1, tuple(names))
+    if "labels" in signature(cls).parameters:
+        parameters["labels"] = torch.arange(12) % 5
     return cls(student, teacher, **parameters)
 
 
@@ -55,14 +58,18 @@ def test_a_method_runs_with_its_defaults(name):
     teacher, student = ResNet(8, **SMALL), ResNet(8, **SMALL)
     loss = built(name, student, teacher)
     batch = Batch(randn(4, 3, 8, 8), torch.tensor([0, 1, 2, 3]), torch.arange(4))
-    with torch.no_grad():
-        theirs = teacher.read(batch.images)
+    graph = getattr(loss, "images_need_grad", False)
+    batch.images.requires_grad_(graph)
+    theirs = Teacher(teacher, "eval").read(batch.images, graph=graph)
     moment = Moment(step=6, steps=10, epoch=3, epochs=5)
     terms = loss(student.read(batch.images), theirs, batch, moment)
+    if hasattr(loss, "first"):
+        terms |= loss.first_terms(student.read(batch.images), theirs, batch, moment)
     assert all(term.shape == () and term.isfinite() for term in terms.values())
     if terms:
         sum(terms.values()).backward()
         assert next(student.parameters()).grad.isfinite().all()
+        assert all(parameter.grad is None for parameter in teacher.parameters())
 
 
 @pytest.mark.parametrize("name", DECLARED)

@@ -26,7 +26,7 @@ from kdbench.evaluate.classification import classify
 from kdbench.models.resnet import ResNet
 from kdbench.models.stages import Features
 from kdbench.models.wide_resnet import WideResNet
-from kdbench.phases.training import TrainStep
+from kdbench.phases.steps import TrainStep
 from kdbench.plan.components import PACKAGES, find_components
 from kdbench.plan.recipe import REVIEW
 from kdbench.plan.spec import ENGINE_REVISION
@@ -96,16 +96,27 @@ def method(cls, parameters, component):
     student = ResNet(8, classes=CLASSES, image=(3, 8, 8))
     teacher = WideResNet(10, 2, classes=CLASSES, image=(3, 16, 16))
     extra = {"scheme": scheme(component, parameters)} if component.search else {}
+    if "labels" in signature(cls).parameters:
+        extra["labels"] = torch.arange(4 * IMAGES) % CLASSES
     loss = cls(student, teacher, **parameters, **extra)
     batch = images(16)
     ours, theirs = features(student, graph=True), features(teacher)
+    if getattr(loss, "images_need_grad", False):
+        batch = batch._replace(images=batch.images.requires_grad_())
+        for seen in (ours, theirs):
+            seen.logits = (batch.images.flatten(1) @ randn(3 * 16 * 16, CLASSES) / 16).tanh()
     found = {"connectors": size(loss.parameters())}
     for epoch in (0, 7, 19):
-        terms = loss(ours, theirs, batch, Moment(10 * epoch + 3, 200, epoch, 20))
+        moment = Moment(10 * epoch + 3, 200, epoch, 20)
+        terms = {**loss(ours, theirs, batch, moment)}
+        if hasattr(loss, "first"):
+            terms |= loss.first_terms(ours, theirs, batch, moment)
         found |= {f"{name} in epoch {epoch}": term for name, term in terms.items()}
         if any(term.requires_grad for term in terms.values()):
             wanted = [*loss.parameters(), *leaves(ours)]
-            slopes = torch.autograd.grad(sum(terms.values()), wanted, allow_unused=True)
+            slopes = torch.autograd.grad(
+                sum(terms.values()), wanted, allow_unused=True, retain_graph=True
+            )
             found[f"gradient in epoch {epoch}"] = size(s for s in slopes if s is not None)
     return found
 
@@ -180,7 +191,9 @@ def engine():
     student, teacher = Net(), Net()
     step = TrainStep(
         student,
-        SimpleNamespace(read=lambda x: SimpleNamespace(logits=teacher.read(x).logits.detach())),
+        SimpleNamespace(
+            read=lambda x, graph: SimpleNamespace(logits=teacher.read(x).logits.detach())
+        ),
         lambda ours, theirs, *_: {"mse": F.mse_loss(ours.logits, theirs.logits)},
         0.5,
         make_sgd(recipe, student),

@@ -1,126 +1,196 @@
-"""Published sizes: parameters, multiply-adds and shapes, all without computing a number."""
+"""Published sizes: parameters, multiply-adds and shapes, all without computing a number.
+
+`published_sizes.csv` has a row for every network whose size the field's tables state, at 32×32:
+parameters, millions of multiply-adds of convolutions and linear layers, channels@side of every
+stage's maps, and the length of the pooled vector. Where multiply-adds are missing, parameters and
+shapes are those of the public code (of Heo et al. for PyramidNets, of Tian et al. for ResNets).
+"""
+
+import csv
+from functools import cache
+from itertools import pairwise
+from pathlib import Path
 
 import pytest
 import torch
-from torch import nn
+from declared import GOING_ON, SMALLEST, build, every
+from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
-from kdbench.errors import BadValue
-from kdbench.models.resnet import ResNet
-from kdbench.models.shufflenet_v1 import ShuffleNetV1
-from kdbench.models.shufflenet_v2 import ShuffleNetV2
-from kdbench.models.wide_resnet import WideResNet
+import kdbench.models
+from kdbench.models.pyramidnet import PyramidNet
+from kdbench.models.vgg import VGG
 
-X4 = (32, 64, 128, 256)
-SIZES = [  # parameters with 100 classes; millions of multiply-adds for one 32×32 image
-    ("resnet8", ResNet, (8,), 83_892, 12.51),
-    ("resnet14", ResNet, (14,), 181_108, 26.66),
-    ("resnet20", ResNet, (20,), 278_324, 40.82),
-    ("resnet32", ResNet, (32,), 472_756, 69.13),
-    ("resnet44", ResNet, (44,), 667_188, 97.44),
-    ("resnet56", ResNet, (56,), 861_620, 125.75),
-    ("resnet110", ResNet, (110,), 1_736_564, 253.16),
-    ("resnet8x4", ResNet, (8, X4), 1_233_540, 177.07),
-    ("resnet32x4", ResNet, (32, X4), 7_433_860, 1083.04),
-    ("wrn-16-1", WideResNet, (16, 1), 180_916, 26.66),
-    ("wrn-16-2", WideResNet, (16, 2), 703_284, 101.12),
-    ("wrn-40-1", WideResNet, (40, 1), 569_780, 83.29),
-    ("wrn-40-2", WideResNet, (40, 2), 2_255_156, 327.61),
-    ("wrn-28-2", WideResNet, (28, 2), 1_479_220, 214.36),
-    ("wrn-28-4", WideResNet, (28, 4), 5_872_180, 845.62),
-    ("wrn-16-4", WideResNet, (16, 4), 2_772_020, 392.64),
-    ("wrn-28-10", WideResNet, (28, 10), 36_536_884, 5243.39),
-    ("wrn-40-4", WideResNet, (40, 4), 8_972_340, 1298.61),
-    ("shufflenet-v1", ShuffleNetV1, (), 949_258, 38.69),
-    ("shufflenet-v2", ShuffleNetV2, (), 1_355_528, 44.50),
-]
-SHAPES = [
-    (ResNet, (8,), [(16, 32), (16, 32), (32, 16), (64, 8)], 64),
-    (ResNet, (8, X4), [(32, 32), (64, 32), (128, 16), (256, 8)], 256),
-    (WideResNet, (16, 1), [(16, 32), (16, 32), (32, 16), (64, 8)], 64),
-    (WideResNet, (16, 4), [(16, 32), (64, 32), (128, 16), (256, 8)], 256),
-    (ShuffleNetV1, (), [(24, 32), (240, 16), (480, 8), (960, 4)], 960),
-    (ShuffleNetV2, (), [(24, 32), (116, 16), (232, 8), (464, 4)], 1024),
-]
+with Path(__file__).with_name("published_sizes.csv").open(encoding="utf-8") as file:
+    ROWS = list(csv.DictReader(file))
+BUDGET = 90.0  # millions of operations of the students that Gu & Tresp made by hand
+
+
+class Elements(TorchDispatchMode):
+    """Counts the elements that batch norms and ReLUs put out, operation by operation."""
+
+    count = 0
+
+    def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
+        """Run it, and count what it gives."""
+        found = operation(*args, **(kwargs or {}))
+        if "batch_norm" in str(operation):
+            self.count += found[0].numel()
+        elif "relu" in str(operation):
+            self.count += found.numel()
+        return found
+
+
+def passed(name, classes, mode):
+    """A network and what it shows of one 32×32 image, on the meta device, seen by a counter."""
+    with torch.device("meta"), torch.no_grad():
+        network = build(name, classes=classes, image=(3, 32, 32)).eval()
+        with mode:
+            return network, network.read(torch.empty(1, 3, 32, 32))
+
+
+@cache
+def measured(name, classes):
+    """Parameters, millions of multiply-adds, and shapes of a network: maps, pooled, blocks."""
+    counter = FlopCounterMode(display=False)
+    network, features = passed(name, classes, counter)
+    parameters = sum(p.numel() for p in network.parameters())
+    maps = " ".join(f"{m.shape[1]}@{m.shape[3]}" for m in features.out)
+    blocks = [len(stage) for stage in features.blocks]
+    return parameters, counter.get_total_flops() / 2e6, maps, features.pooled.shape[1], blocks
+
+
+def operations(name, classes):
+    """Millions of multiply-adds, with one more for each element that is normed or rectified."""
+    elements = Elements()
+    passed(name, classes, elements)
+    return measured(name, classes)[1] + elements.count / 1e6
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row['network']}, {row['classes']}")
+def test_size_is_as_published(row):
+    """Parameters and shapes agree exactly, multiply-adds to all digits."""
+    parameters, macs, maps, pooled, _ = measured(row["network"], int(row["classes"]))
+
+    assert parameters == int(row["parameters"])
+    assert row["million_macs"] in ("", f"{macs:.2f}")
+    assert maps == row["maps"]
+    assert pooled == int(row["pooled"])
+
+
+def test_the_counters_agree_with_the_teacher_of_gu_and_tresp():
+    """DenseNet-BC(100, 12): 0.80 M parameters and 296 M operations, batch norms and ReLUs too."""
+    parameters, macs, *_ = measured("densenet-bc-100-12", 100)
+    total = operations("densenet-bc-100-12", 100)
+
+    assert (f"{parameters / 1e6:.2f}", f"{total:.2f}") == ("0.80", "296.51")
+    assert f"{total - macs:.2f}" == f"{2 * 4.277:.2f}"
+
+
+@pytest.mark.parametrize("name", ["vgg", "googlenet", "resnet", "shufflenet-v2", "mobilenet-v2"])
+def test_manual_students_are_of_the_paper_s_size(name):
+    """Within 5 % of 90 M operations for 10 classes, as their declarations state."""
+    parameters, total = measured(f"{name}-sbs", 10)[0], operations(f"{name}-sbs", 10)
+    declaration = Path(kdbench.models.__file__).with_name(f"{name.replace('-', '_')}_sbs.toml")
+    comment = " ".join(declaration.read_text("utf-8").split("\n# "))
+
+    assert abs(total / BUDGET - 1) < 0.05
+    assert f"{parameters:,} parameters and {total:.2f} M operations" in comment
 
 
 @pytest.mark.parametrize(
-    ("family", "arguments", "parameters", "macs"),
-    [row[1:] for row in SIZES],
-    ids=[row[0] for row in SIZES],
-)
-def test_size_is_as_published(family, arguments, parameters, macs):
-    """Parameters agree exactly, multiply-adds of convolutions and linear layers to all digits."""
-    with torch.device("meta"):
-        network = family(*arguments, classes=100).eval()
-        with FlopCounterMode(display=False) as counter:
-            network(torch.empty(1, 3, 32, 32))
-
-    assert sum(p.numel() for p in network.parameters()) == parameters
-    assert round(counter.get_total_flops() / 2e6, 2) == macs
-
-
-@pytest.mark.parametrize(("family", "arguments", "maps", "pooled"), SHAPES)
-def test_stages_have_the_published_shapes(family, arguments, maps, pooled):
-    """Channels and size of stem and stages for a 32×32 image, and the pooled width."""
-    with torch.device("meta"):
-        network = family(*arguments)
-
-    assert [(s.channels, s.size[0]) for s in network.stages] == maps
-    assert all(s.size[0] == s.size[1] for s in network.stages)
-    assert network.pooled_width == pooled
-
-
-def test_images_need_not_be_square():
-    """Height comes first in a stage's size."""
-    assert ResNet(8, image=(3, 16, 32)).stages[3].size == (4, 8)
-
-
-@pytest.mark.parametrize(
-    ("family", "arguments", "found", "nearest"),
+    ("name", "layers", "macs"),
     [
-        (ResNet, (18,), "18", "20"),
-        (ResNet, (2,), "2", "8"),
-        (WideResNet, (17, 2), "17", "16"),
-        (WideResNet, (4, 2), "4", "10"),
+        ("densenet-bc-50-12", 7, 88.49),
+        ("densenet-bc-75-9", 11, 92.80),
+        ("densenet-bc-100-7", 16, 98.10),
+        ("densenet-bc-100-12", 16, 287.93),
     ],
 )
-def test_a_depth_that_does_not_exist_is_one_clear_line(family, arguments, found, nearest):
-    """The message says what was found, what exists, and the nearest depth."""
-    with pytest.raises(BadValue, match=rf"found {found}, expected 6n.*nearest is {nearest}$"):
-        family(*arguments)
+def test_dense_blocks_have_the_depth_rounded_down(name, layers, macs):
+    """(depth - 4) / 6 layers each, and the multiply-adds that follow, for 10 classes."""
+    _, found, _, _, blocks = measured(name, 10)
+
+    assert blocks == [1, layers, layers, layers]
+    assert f"{found:.2f}" == f"{macs:.2f}"
 
 
-def test_a_width_below_one_is_refused():
-    """A wide ResNet of width 0 has no channels."""
-    with pytest.raises(BadValue, match="width of a wide ResNet: found 0"):
-        WideResNet(16, 0)
+@pytest.mark.parametrize(
+    ("name", "blocks"),
+    [
+        ("vgg8", [1, 1, 1, 1, 1]),
+        ("vgg11", [1, 1, 2, 2, 2]),
+        ("vgg13", [2, 2, 2, 2, 2]),
+        ("vgg16", [2, 2, 3, 3, 3]),
+        ("vgg19", [2, 2, 4, 4, 4]),
+        ("googlenet", [1, 2, 5, 2]),
+        ("mobilenet-v2-0.5", [1, 3, 3, 7, 4]),
+        ("resnet14", [1, 2, 2, 2]),
+        ("wrn-16-2", [1, 2, 2, 2]),
+        ("shufflenet-v1", [1, 4, 8, 4]),
+        ("shufflenet-v2", [1, 4, 8, 4]),
+        ("resnet18-cifar", [1, 2, 2, 2, 2]),
+        ("resnet34-cifar", [1, 3, 4, 6, 3]),
+        ("resnet50-cifar", [1, 3, 4, 6, 3]),
+        ("pyramidnet-29-12", [1, 3, 3, 3]),
+    ],
+)
+def test_blocks_lie_in_the_stages_of_the_papers(name, blocks):
+    """Layers that moved between stages of one width and size would change no other figure."""
+    assert measured(name, 100)[4] == blocks
 
 
-@pytest.mark.parametrize("build", [lambda: ResNet(14, X4), lambda: WideResNet(16, 4)])
-def test_convolutions_start_with_the_variance_of_their_fan_out(build):
-    """Zero mean and variance 2 / (k² · outputs), within four standard errors."""
-    torch.manual_seed(0)
-    for module in build().modules():
-        if isinstance(module, nn.Conv2d):
-            weight, n = module.weight.detach(), module.weight.numel()
-            expected = 2 / (module.kernel_size[0] ** 2 * module.out_channels)
-            assert abs(weight.mean().item()) < 4 * (expected / n) ** 0.5
-            assert abs(weight.var().item() / expected - 1) < 4 * (2 / n) ** 0.5
+@pytest.mark.parametrize(
+    ("width", "channels", "head"),
+    [
+        ("0.5", [24, 48, 96, 192], 1024),
+        ("1.0", [24, 116, 232, 464], 1024),
+        ("1.5", [24, 176, 352, 704], 1024),
+        ("2.0", [24, 244, 488, 976], 2048),
+    ],
+)
+def test_shufflenets_with_a_large_stem_have_the_channels_of_their_paper(width, channels, head):
+    """Ma et al., table 5; the stem is a 3×3 convolution that keeps the size."""
+    with torch.device("meta"):
+        network = build(f"shufflenet-v2-{width}x", image=(3, 32, 32))
+
+    assert [stage.channels for stage in network.stages] == channels
+    assert [stage.size[0] for stage in network.stages] == [32, 16, 8, 4]
+    assert network.pooled_width == head
+    assert network.trunk["stem"].blocks[0].conv.weight.shape == (24, 3, 3, 3)
 
 
-def test_the_bias_of_a_wide_resnet_starts_at_zero():
-    """Its reference code zeroes the classifier's bias; that of ResNets does not."""
-    assert not WideResNet(16, 1).classifier.bias.any()
-    assert ResNet(8).classifier.bias.all()
+def test_a_pyramid_widens_in_equal_steps():
+    """Widths are 16 + 84 k / blocks, rounded; bottlenecks put out four times as many channels."""
+    for bottleneck, depth, blocks in ((False, 38, 18), (True, 29, 9)):
+        with torch.device("meta"):
+            network = PyramidNet(depth, 84, bottleneck=bottleneck)
+            features = network.read(torch.empty(1, 3, 8, 8))
+        found = [block.shape[1] for stage in features.blocks[1:] for block in stage]
+        factor = 4 if bottleneck else 1
+        assert found == [factor * round(16 + 84 * k / blocks) for k in range(1, blocks + 1)]
 
 
-def test_the_seed_decides_the_weights():
-    """The same seed gives the same network, another seed another one."""
+def test_the_last_pooling_of_a_vgg_spares_small_maps():
+    """Maps of 8 rows are halved, of 7 not, whatever their width."""
+    sizes = {}
+    for height in (56, 63, 64):
+        with torch.device("meta"):
+            stages = VGG(8, image=(3, height, 16)).stages
+        sizes[height] = [stage.size for stage in stages[3:]]
 
-    def weights(seed):
-        torch.manual_seed(seed)
-        return torch.cat([p.detach().flatten() for p in ShuffleNetV2().parameters()])
+    assert sizes == {56: [(7, 2), (7, 2)], 63: [(7, 2), (7, 2)], 64: [(8, 2), (4, 1)]}
 
-    assert torch.equal(weights(3), weights(3))
-    assert not torch.equal(weights(3), weights(4))
+
+@every
+def test_stages_are_known_for_photographs(stem):
+    """Height comes first, sizes never grow, no map is empty, and the pooled width is told."""
+    size = (224, 161 if stem in GOING_ON else 160)  # a transformer's patches must fit
+    with torch.device("meta"):
+        network = build(SMALLEST[stem], image=(3, *size))
+
+    sizes = [size, *(stage.size for stage in network.stages)]
+    for before, after in pairwise(sizes):
+        assert all(1 <= b <= a for a, b in zip(before, after, strict=True))
+        assert after[0] > after[1]
+    assert network.pooled_width == network.classifier.in_features

@@ -1,229 +1,240 @@
-"""What every staged network promises, whatever its family."""
+"""What every staged network promises, held for the smallest network of every declaration.
+
+What depends on how a stage ends is derived from its segment: a ReLU after the last block
+(`Activated`), a norm and a ReLU after it (`PreActivated`), or nothing (all others).
+"""
 
 import copy
+from functools import lru_cache
+from itertools import pairwise
 
 import pytest
 import torch
+from declared import DECLARATIONS, GOING_ON, SMALLEST, build, every, going_on, side, small
 from torch import nn
 from torch.func import functional_call
 from torch.nn.functional import cross_entropy, relu
 
-from kdbench.models.resnet import ResNet
-from kdbench.models.shufflenet_v1 import ShuffleNetV1
-from kdbench.models.shufflenet_v2 import ShuffleNetV2
-from kdbench.models.stages import StagedNetwork
-from kdbench.models.statistics import frozen_statistics
-from kdbench.models.wide_resnet import WideResNet
+from kdbench.errors import UserError
+from kdbench.models.resnet_cifar import BottleneckBlock
+from kdbench.models.segments import Activated, PreActivated, Segment
 
-BUILDERS = {
-    "resnet14": lambda **more: ResNet(14, **more),
-    "resnet8x4": lambda **more: ResNet(8, (32, 64, 128, 256), **more),
-    "wrn-16-1": lambda **more: WideResNet(16, 1, **more),
-    "wrn-16-2": lambda **more: WideResNet(16, 2, **more),
-    "shufflenet-v1": ShuffleNetV1,
-    "shufflenet-v2": ShuffleNetV2,
-}
-BLOCKS = {
-    "resnet14": [1, 2, 2, 2],
-    "resnet8x4": [1, 1, 1, 1],
-    "wrn-16-1": [1, 2, 2, 2],
-    "wrn-16-2": [1, 2, 2, 2],
-    "shufflenet-v1": [1, 4, 8, 4],
-    "shufflenet-v2": [1, 4, 8, 4],
-}
-STAGES = range(4)
+REFUSING = [stem for stem in DECLARATIONS if stem not in GOING_ON]
 
 
-def lively(network: StagedNetwork) -> StagedNetwork:
-    """Give norms statistics and scales of their own: fresh ones would hide a swapped norm."""
-    for norm in network.modules():
-        if isinstance(norm, nn.BatchNorm2d):
-            nn.init.uniform_(norm.weight, 0.5, 1.5)
-            nn.init.normal_(norm.bias, std=0.3)
-            nn.init.normal_(norm.running_mean, std=0.3)
-            nn.init.uniform_(norm.running_var, 0.5, 2.0)
-    return network
+@lru_cache(maxsize=2)
+def four(stem):
+    """Four images for the small network of a declaration."""
+    generator = torch.Generator().manual_seed(1)
+    return torch.randn(4, 3, side(stem), side(stem), generator=generator)
 
 
-@pytest.fixture(params=BUILDERS)
-def family(request):
-    """Name of a small member of every family."""
-    return request.param
+@lru_cache(maxsize=2)
+@torch.no_grad()
+def shown(stem):
+    """The small network of a declaration and what it shows of the images, to be left unchanged."""
+    network = small(stem)
+    return network, network.read(four(stem))
 
 
-@pytest.fixture
-def network(family):
-    """That member, with 10 classes, in eval mode."""
-    torch.manual_seed(0)
-    return lively(BUILDERS[family](classes=10)).eval()
+def segments(network):
+    """The stages' modules, in order."""
+    return list(network.trunk.values())
 
 
-@pytest.fixture
-def images():
-    """Four images of 16×16 pixels: shapes do not depend on 32."""
-    return torch.randn(4, 3, 16, 16, generator=torch.Generator().manual_seed(1))
+def norms(module):
+    """All batch norms inside."""
+    return [m for m in module.modules() if isinstance(m, nn.BatchNorm2d)]
 
 
 @torch.no_grad()
-def test_a_read_has_the_logits_of_a_plain_pass(network, images):
-    """Reading changes nothing: the same bits come out."""
-    assert torch.equal(network.read(images).logits, network(images))
+@every
+def test_a_read_has_the_logits_of_a_plain_pass(stem):
+    """Reading changes nothing: the same bits come out, twice."""
+    network, features = shown(stem)
+
+    assert torch.equal(features.logits, network(four(stem)))
+    assert torch.equal(features.logits, network.read(four(stem)).logits)
 
 
 @torch.no_grad()
-def test_post_is_the_rectified_pre(network, images):
-    """A ReLU, and nothing else, lies between; at the stem of a wide ResNet not even that."""
-    features = network.read(images)
+@every
+def test_a_stage_ends_as_its_segment_says(stem):
+    """`post` is the activated `pre`, `out` the map that the field means, blocks end in either."""
+    network, features = shown(stem)
 
-    bare = isinstance(network, WideResNet)
-    for i, (pre, post) in enumerate(zip(features.pre, features.post, strict=True)):
+    for i, segment in enumerate(segments(network)):
+        pre, post, out = features.pre[i], features.post[i], features.out[i]
+        last = features.blocks[i][-1]
         assert (pre < 0).any()
-        assert torch.equal(post, pre if bare and i == 0 else relu(pre))
+        if isinstance(segment, Activated):
+            assert out is post
+            assert torch.equal(last, pre)
+        elif isinstance(segment, PreActivated):
+            assert torch.equal(segment.norm(last), pre)
+            assert torch.equal(out, last)
+        else:
+            assert post is pre
+            assert out is pre
+            assert torch.equal(last, pre)
+        if isinstance(segment, Activated | PreActivated):
+            own = type(segment).activate is not Segment.activate
+            assert torch.equal(post, segment.activate(pre) if own else relu(pre))
+            assert (post >= 0).all()
 
 
 @torch.no_grad()
-def test_out_is_what_the_field_calls_the_feature(network, images):
-    """ResNets and ShuffleNets show rectified maps, wide ResNets raw sums."""
-    features = network.read(images)
+@going_on
+def test_the_rest_of_the_network_gives_the_same_logits(stem):
+    """Going on from any stage's pre-activation repeats the pass to the last bit; counts too."""
+    network, features = shown(stem)
 
-    wide = isinstance(network, WideResNet)
-    expected = [blocks[-1] for blocks in features.blocks] if wide else features.post
-    assert all(out is shown for out, shown in zip(features.out, expected, strict=True))
-
-
-@torch.no_grad()
-def test_a_stage_ends_where_its_last_block_ends(network, images):
-    """The last block's output is `pre`, with the norm of the stage between in wide ResNets."""
-    network.train()
-    features = network.read(images)
-
-    for i in STAGES:
-        last, norm = features.blocks[i][-1], network.last_norm(i)
-        seen = norm(last) if isinstance(network, WideResNet) and norm else last
-        assert torch.equal(seen, features.pre[i])
+    for i, pre in enumerate(features.pre):
+        assert torch.equal(network.from_stage(i, pre), features.logits)
+        assert torch.equal(network.from_stage(i - len(network.trunk), pre), features.logits)
+        assert not torch.equal(network.from_stage(i, pre.flip(0)), features.logits)
 
 
-@torch.no_grad()
-@pytest.mark.parametrize("i", STAGES)
-def test_the_rest_of_the_network_gives_the_same_logits(network, images, i):
-    """Going on from any stage's pre-activation repeats the pass to the last bit."""
-    features = network.read(images)
+@going_on
+def test_the_rest_of_the_network_has_the_same_slope(stem):
+    """The gradient of the logits in every pre-activation is that of the whole pass."""
+    network = shown(stem)[0]
+    features = network.read(four(stem))
 
-    assert torch.equal(network.from_stage(i, features.pre[i]), features.logits)
-    assert torch.equal(network.from_stage(i - 4, features.pre[i]), features.logits)
-
-
-@torch.no_grad()
-def test_the_rest_of_the_network_depends_on_the_map(network, images):
-    """Another map gives other logits at every stage: the map is not ignored."""
-    features = network.read(images)
-
-    for i in STAGES:
-        assert not torch.equal(network.from_stage(i, features.pre[i].flip(0)), features.logits)
+    slopes = torch.autograd.grad(features.logits.square().sum(), features.pre)
+    for i, whole in enumerate(slopes):
+        given = features.pre[i].detach().requires_grad_()
+        (rest,) = torch.autograd.grad(network.from_stage(i, given).square().sum(), given)
+        assert rest.any()
+        torch.testing.assert_close(rest, whole)
 
 
-@pytest.mark.parametrize("i", STAGES)
-def test_the_rest_of_the_network_has_the_same_slope(network, images, i):
-    """The gradient of the logits in a pre-activation is that of the whole pass."""
-    features = network.read(images)
-    given = features.pre[i].detach().requires_grad_()
+@pytest.mark.parametrize("stem", REFUSING)
+def test_going_on_is_refused_where_the_declaration_says_so(stem):
+    """At every stage, in one line that the person at the keyboard can read."""
+    network, features = shown(stem)
 
-    (whole,) = torch.autograd.grad(features.logits.square().sum(), features.pre[i])
-    (rest,) = torch.autograd.grad(network.from_stage(i, given).square().sum(), given)
-
-    assert rest.any()
-    torch.testing.assert_close(rest, whole)
+    for i, pre in enumerate(features.pre):
+        with pytest.raises(UserError, match=r"^from_stage of [^\n]+$"):
+            network.from_stage(i, pre)
 
 
 @torch.no_grad()
-def test_the_last_norm_puts_out_the_pre_activation(network, images):
-    """In train mode its one output is `pre`; in ResNets the last block's branch, before the sum."""
-    seen = {}
-    for i in STAGES:
+@every
+def test_a_norm_that_puts_out_the_pre_activation_is_the_last_norm(stem):
+    """Wherever an activation follows, in train mode too; None where none follows."""
+    network, seen = small(stem).train(), {}
+    for norm in norms(network):
+        norm.register_forward_hook(lambda norm, _x, y: seen.setdefault(norm, []).append(y))
+
+    features = network.read(four(stem))
+
+    for i, segment in enumerate(segments(network)):
+        found, pre = network.last_norm(i), features.pre[i]
+        makers = [norm for norm in norms(segment) if any(y is pre for y in seen[norm])]
+        if not isinstance(segment, Activated | PreActivated):
+            assert found is None
+        elif makers:
+            assert makers == [found]
+        assert found is None or len(seen[found]) == 1
+
+
+@torch.no_grad()
+@every
+def test_what_the_last_norm_adds_reaches_the_pre_activation(stem):
+    """A shift of its output shifts `pre` by as much, channel by channel, behind a sum too."""
+    network, (_, features) = small(stem), shown(stem)
+
+    for i, segment in enumerate(segments(network)):
         norm = network.last_norm(i)
         if norm is not None:
-            norm.register_forward_hook(lambda _m, _x, y, i=i: seen.setdefault(i, []).append(y))
+            shift = torch.linspace(0.5, 1.5, norm.num_features)
+            norm.bias += shift
+            after = segment(features.post[i - 1] if i else four(stem)).pre
+            expected = features.pre[i] + shift[:, None, None]
+            torch.testing.assert_close(after, expected, rtol=1e-4, atol=1e-4)
 
-    features = network.train().read(images)
 
-    known = {WideResNet: [1, 2, 3], ResNet: [0, 1, 2, 3]}
-    assert list(seen) == known.get(type(network), [0])
-    assert all(len(maps) == 1 for maps in seen.values())
-    for i, (branch,) in seen.items():
-        if isinstance(network, ResNet) and i > 0:
-            before = features.post[i - 1] if len(features.blocks[i]) == 1 else None
-            blocks = features.blocks[i]
-            before = relu(blocks[-2]) if before is None else before
-            shortcut = network.trunk[f"stage{i}"].blocks[-1].shortcut
-            with frozen_statistics(network):
-                torch.testing.assert_close(branch + shortcut(before), features.pre[i])
-        else:
-            assert branch is features.pre[i]
+@pytest.mark.parametrize("stem", [stem for stem in SMALLEST if "resnet" in stem])
+def test_residual_networks_have_a_last_norm_in_every_stage_with_a_relu(stem):
+    """In ResNets it ends the last block's residual branch, as the authors of OFD take it."""
+    network = shown(stem)[0]
+
+    for i, segment in enumerate(segments(network)):
+        assert (network.last_norm(i) is None) == (segment.activate(-torch.ones(1)) == -1).item()
 
 
 @torch.no_grad()
-def test_every_stage_has_its_blocks(family, network, images):
-    """One map a block, all different, in each stage's shape."""
-    features = network.read(images)
+def test_the_last_norm_of_a_bottleneck_ends_its_branch():
+    """No smallest network has one: a shift of the norm's output is all that changes."""
+    block, x = BottleneckBlock(8, 16, 2).eval(), torch.randn(2, 8, 6, 6)
+    before = block(x)
 
-    assert [len(blocks) for blocks in features.blocks] == BLOCKS[family]
-    for blocks, pre in zip(features.blocks, features.pre, strict=True):
-        assert len({id(block) for block in blocks}) == len(blocks)
-        assert all(block.shape == pre.shape for block in blocks)
+    block.last_norm.bias += 1.0
 
-
-@torch.no_grad()
-def test_every_norm_counts_a_pass_once(family, images):
-    """Neither a read nor a plain pass runs any batch norm twice."""
-    network = BUILDERS[family](classes=10).train()
-    norms = [m for m in network.modules() if isinstance(m, nn.BatchNorm2d)]
-
-    network.read(images)
-    assert {norm.num_batches_tracked.item() for norm in norms} == {1}
-    network(images)
-    assert {norm.num_batches_tracked.item() for norm in norms} == {2}
-
-
-def test_read_and_from_stage_update_the_statistics_of_what_runs(family, images):
-    """Going on after stage 2 runs the norms behind it and no norm before it."""
-    network = BUILDERS[family](classes=10).train()
-    pre = network.read(images).pre[2].detach()
-
-    network.from_stage(2, pre)
-
-    counts = {
-        n: m.num_batches_tracked.item()
-        for n, m in network.named_modules()
-        if isinstance(m, nn.BatchNorm2d)
-    }
-    behind = {n for n in counts if n.startswith(("trunk.stage3", "neck"))}
-    assert behind == {n for n, count in counts.items() if count == 2}
+    torch.testing.assert_close(block(x), before + 1.0)
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("size", [8, 32, 64])
-def test_images_of_many_sizes_pass(family, size):
-    """From 8 to 64 pixels, in train mode, and the stages say what shapes come out."""
-    network = BUILDERS[family](classes=7, image=(1, size, size)).train()
+@every
+def test_every_stage_has_its_blocks(stem):
+    """One map a block, all different and never growing; the last has the stage's shape."""
+    network, features = shown(stem)
 
-    features = network.read(torch.randn(2, 1, size, size))
+    for segment, blocks, pre in zip(segments(network), features.blocks, features.pre, strict=True):
+        assert len(blocks) == len(segment.blocks)
+        assert all(not torch.equal(a, b) for a, b in pairwise(blocks) if a.shape == b.shape)
+        assert all(a.shape[2:] >= b.shape[2:] for a, b in pairwise(blocks))
+        assert blocks[-1].shape == pre.shape
+
+
+@torch.no_grad()
+@every
+def test_every_norm_counts_a_pass_once(stem):
+    """No pass runs a batch norm twice, and going on runs those behind the stage only."""
+    network = small(stem).train()
+
+    features = network.read(four(stem))
+    assert all(norm.num_batches_tracked == 1 for norm in norms(network))
+    network(four(stem))
+    assert all(norm.num_batches_tracked == 2 for norm in norms(network))
+
+    if stem in GOING_ON:
+        network.from_stage(2, features.pre[2])
+        behind = norms(nn.ModuleList([*segments(network)[3:], network.neck]))
+        assert {norm for norm in norms(network) if norm.num_batches_tracked == 3} == set(behind)
+
+
+@torch.no_grad()
+@every
+def test_small_and_odd_images_pass(stem):
+    """In train mode, of other channels too, and the stages say what shapes come out."""
+    network = build(SMALLEST[stem], classes=7, image=(1, 13, 9)).train()
+
+    features = network.read(torch.randn(2, 1, 13, 9))
 
     assert features.logits.shape == (2, 7)
     assert features.pooled.shape == (2, network.pooled_width)
-    assert [s.name for s in network.stages] == ["stem", "stage1", "stage2", "stage3"]
+    names = ["stem", *(f"stage{i}" for i in range(1, len(network.trunk)))]
+    assert [s.name for s in network.stages] == names
     for maps in (features.pre, features.post, features.out):
         assert [tuple(m.shape[1:]) for m in maps] == [(s.channels, *s.size) for s in network.stages]
 
 
 @torch.no_grad()
-def test_a_photograph_passes():
-    """A network built for 32×32 takes 224×224 too."""
-    assert ResNet(8, classes=5).eval()(torch.randn(1, 3, 224, 224)).shape == (1, 5)
+@going_on
+def test_a_network_takes_images_of_other_sizes(stem):
+    """One that was built for 16×16 takes 24×20 too, and 8×8."""
+    network = shown(stem)[0]
+
+    for size in ((24, 20), (8, 8)):
+        assert network(torch.randn(1, 3, *size)).isfinite().all()
 
 
-def test_measuring_leaves_no_trace(family):
+@every
+def test_measuring_leaves_no_trace(stem):
     """Shapes cost no random number, no gradient and no statistics, and are measured once."""
-    network = BUILDERS[family]()
+    network = small(stem)
     before, random = copy.deepcopy(network.state_dict()), torch.get_rng_state()
 
     assert network.stages is network.stages
@@ -233,77 +244,90 @@ def test_measuring_leaves_no_trace(family):
     assert all(p.device.type == "cpu" and p.grad is None for p in network.parameters())
 
 
-def test_every_parameter_learns(family, images):
+@every
+def test_every_parameter_learns(stem):
     """The gradient of the cross-entropy reaches every parameter."""
-    network = lively(BUILDERS[family](classes=10)).train()
+    network = small(stem).train()
 
-    cross_entropy(network(images), torch.arange(4)).backward()
+    cross_entropy(network(four(stem)), torch.arange(4)).backward()
 
     stuck = [n for n, p in network.named_parameters() if p.grad is None or not p.grad.any()]
     assert stuck == []
 
 
-def test_gradients_do_not_depend_on_reading(network, images):
-    """A read's logits have the same gradients as a plain pass's."""
-    plain = torch.autograd.grad(network(images).square().sum(), [*network.parameters()])
-    read = torch.autograd.grad(network.read(images).logits.square().sum(), [*network.parameters()])
+@every
+def test_gradients_do_not_depend_on_reading(stem):
+    """The slope of a read's logits in the images is that of a plain pass's."""
+    network, images = shown(stem)[0], four(stem).clone().requires_grad_()
+    (plain,) = torch.autograd.grad(network(images).square().sum(), images)
+    (read,) = torch.autograd.grad(network.read(images).logits.square().sum(), images)
 
-    assert all(torch.equal(a, b) for a, b in zip(plain, read, strict=True))
+    assert plain.any()
+    assert torch.equal(plain, read)
 
 
 @torch.no_grad()
-def test_double_precision_passes(network, images):
+@every
+def test_double_precision_passes(stem):
     """In float64 everything is float64, and near what float32 gives."""
-    single = network.read(images)
-    double = network.double().read(images.double())
+    single = shown(stem)[1]
+    double = small(stem).double().read(four(stem).double())
 
     assert {m.dtype for m in [double.logits, double.pooled, *double.pre]} == {torch.float64}
     torch.testing.assert_close(single.logits.double(), double.logits, rtol=1e-4, atol=1e-4)
 
 
 @torch.no_grad()
-def test_channels_last_gives_the_same(network, images):
+@every
+def test_channels_last_gives_the_same(stem):
     """The order of the bytes in memory changes nothing but rounding."""
-    expected = network.read(images)
-    last = torch.channels_last
-    features = network.to(memory_format=last).read(images.to(memory_format=last))
+    expected, last = shown(stem)[1], torch.channels_last
+    features = small(stem).to(memory_format=last).read(four(stem).to(memory_format=last))
 
-    torch.testing.assert_close(features.logits, expected.logits, rtol=1e-4, atol=1e-5)
-    torch.testing.assert_close(features.pre, expected.pre, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(features.logits, expected.logits, rtol=1e-4, atol=1e-4)
+    for ours, plain in zip(features.pre, expected.pre, strict=True):
+        assert (ours - plain).norm() < 1e-5 * plain.norm()
 
 
 @torch.no_grad()
-def test_mixed_precision_passes(network, images):
+@every
+def test_mixed_precision_passes(stem):
     """Under autocast to bfloat16 the logits are near those of float32."""
-    expected = network(images)
+    network, features = shown(stem)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        logits = network(images)
+        logits = network(four(stem))
 
-    assert (logits.float() - expected).norm() < 0.05 * expected.norm()
+    assert logits.dtype == torch.bfloat16
+    assert (logits.float() - features.logits).norm() < 0.3 * features.logits.norm()
 
 
 @torch.no_grad()
-def test_given_weights_are_the_ones_that_count(family, network, images):
+@every
+def test_given_weights_are_the_ones_that_count(stem):
     """Reading and going on by functional_call use the weights handed in, everywhere."""
-    other = lively(BUILDERS[family](classes=10)).eval()
+    network, other = shown(stem)[0], small(stem)
+    for tensor in [*other.parameters(), *other.buffers()]:
+        if tensor.is_floating_point():
+            tensor *= torch.empty_like(tensor).uniform_(0.9, 1.1)
     tensors = other.state_dict()
 
-    features = functional_call(network, tensors, (images,), {"read": True})
-    rest = functional_call(network, tensors, (features.pre[1],), {"after": 1})
+    features = functional_call(network, tensors, (four(stem),), {"read": True})
 
-    assert torch.equal(features.logits, other(images))
-    assert torch.equal(rest, features.logits)
+    assert torch.equal(features.logits, other(four(stem)))
+    assert not torch.equal(features.logits, shown(stem)[1].logits)
+    if stem in GOING_ON:
+        rest = functional_call(network, tensors, (features.pre[1],), {"after": 1})
+        assert torch.equal(rest, features.logits)
 
 
-def test_a_part_cannot_be_read(network, images):
-    """Asking for features of a pass that starts in the middle is refused."""
+@every
+def test_a_part_cannot_be_read_and_a_stage_must_exist(stem):
+    """Features of a pass that starts in the middle are refused, and so is the stage after all."""
+    network = shown(stem)[0]
+
     with pytest.raises(ValueError, match="either read or after"):
-        network(images, read=True, after=1)
-
-
-def test_a_stage_that_is_not_there_is_refused(network, images):
-    """There is no stage 4."""
+        network(four(stem), read=True, after=1)
     with pytest.raises(IndexError):
-        network.from_stage(4, images)
+        network.from_stage(len(network.trunk), four(stem))
     with pytest.raises(IndexError):
-        network.last_norm(4)
+        network.last_norm(len(network.trunk))

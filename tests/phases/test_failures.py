@@ -15,7 +15,7 @@ from kdbench.errors import DamagedData, Diverged, UserError
 def test_a_training_that_diverges_is_one_line(finished, capsys):
     """Exit code 4, a term is named, there is no record and no artifact."""
     name = "student/resnet56_resnet20_kd_s0"
-    finished.edit(methods={"kd": {"weight": 1e38}})
+    finished.edit(methods={"kd": {"weight": 1e9, "task_weight": 1e9}})
     with pytest.raises(Diverged, match=r"epoch 0: the loss term '\w+' is (nan|inf)") as caught:
         finished.run(name)
 

@@ -15,7 +15,7 @@ from kdbench.engine.moment import Moment
 from kdbench.engine.precision import Precision
 from kdbench.engine.progress import Progress
 from kdbench.errors import TryAgain
-from kdbench.phases.training import TrainStep
+from kdbench.phases.steps import TrainStep
 from kdbench.plan.recipe import Recipe
 from kdbench.plan.spec import digest_of
 

@@ -17,11 +17,22 @@ ROOT = Path(kdbench.__file__).parent
 DECLARED = [(kind, p) for kind, f in PACKAGES.items() for p in sorted((ROOT / f).glob("*.toml"))]
 ASSEMBLERS = {"method": {"task_weight", "teacher_bn"}, "search": {"held_out", "teacher_bn"}}
 KEYS = {
-    "method": {"defaults", "pairs", "smoke", "teacher_bn", "search", "needs_teacher"},
-    "search": {"defaults", "pairs", "smoke", "teacher_bn"},
-    "network": {"pattern", "examples", "arguments"},
+    "method": {
+        "defaults",
+        "pairs",
+        "smoke",
+        "teacher_bn",
+        "search",
+        "needs_teacher",
+        "fidelity",
+        "choices",
+        "ranges",
+    },
+    "search": {"defaults", "pairs", "smoke", "teacher_bn", "choices", "ranges"},
+    "network": {"pattern", "examples", "arguments", "names", "from_stage", "image"},
     "dataset": {"classes", "image", "mean", "std", "splits", "licence", "source", "archive"}
-    | {"smoke", "role", "images", "fingerprint"},
+    | {"smoke", "role", "images", "fingerprint", "how", "class_names", "tolerance", "formats"}
+    | {"folders", "files", "keys", "archives", "each", "known"},
 }
 COMMON = {"class", "module", "label", "citation", "revision"}
 

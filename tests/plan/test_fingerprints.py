@@ -80,7 +80,7 @@ def edited(package_copy, monkeypatch, planned, changed):
 
 
 CELL = "resnet56_resnet20"
-METHODS = ("kd", "reviewkd", "equal", "alpha_t", "distpro")
+METHODS = ("kd", "l2t_ww", "reviewkd", "equal", "alpha_t", "distpro")
 ALL = {"resnet20_none_s0", *(f"{CELL}_{method}_s0" for method in METHODS)}
 REACH = {
     "distill/reviewkd.py": {"student": {f"{CELL}_reviewkd_s0"}},

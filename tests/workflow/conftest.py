@@ -34,6 +34,7 @@ PARAMS = {
     "seeds": 1,
     "methods": {},
     "searches": {},
+    "teachers": {},
     "scales": {"lite": TINY, "smoke": {**TINY, "batch": 8}},
     "plugins": [],
 }

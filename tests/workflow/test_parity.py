@@ -5,6 +5,7 @@ dvc.yaml: its stages, its graph, and which parameters and declarations it watche
 """
 
 import json
+import math
 import os
 import shutil
 import subprocess
@@ -32,6 +33,7 @@ REPORT = "report"
 REPORT_STAGE = (REPORT, "all")
 ASK_DVC = """
 import json
+import math
 from dvc.repo import Repo
 
 repo = Repo.init(no_scm=True)
@@ -148,13 +150,27 @@ def another(value):
     return [*value[1:], value[0]][:-1] or value if isinstance(value, list) else f"{value}x"
 
 
+def allowed(value, key, declaration):
+    """Another value that the declaration's `[choices]` and `[ranges]` let pass."""
+    choices = declaration.get("choices", {}).get(key)
+    if choices is not None:
+        return next(
+            ([c] if isinstance(value, list) else c) for c in choices if c not in (value, [])
+        )
+    low, high = declaration.get("ranges", {}).get(key, (-math.inf, math.inf))
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return next(v for v in (another(value), value - 1, low, high) if low <= v <= high != value)
+    return another(value)
+
+
 def overridden(graph, kind):
     """(component, parameter, other value) for every default of what the plan uses."""
     used = {run.params[kind]["name"] for run in graph.runs.values() if kind in run.params}
     for name in sorted(used):
-        declared = graph.components.get(kind, name, where="test").declaration["defaults"]
-        yield from ((name, key, another(value)) for key, value in declared.items())
         component = graph.components.get(kind, name, where="test")
+        declaration = component.declaration
+        for key, value in declaration["defaults"].items():
+            yield name, key, allowed(value, key, declaration)
         if component.takes_teacher_bn:
             yield name, "teacher_bn", "eval" if component.teacher_bn == "batch" else "batch"
 

@@ -1,0 +1,160 @@
+"""Whether everything that is planned can be built and run, tried on a few images of noise."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from inspect import signature
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+
+from kdbench import assemble
+from kdbench.data.batch import Batch
+from kdbench.distill.scheme import Scheme
+from kdbench.engine.moment import Moment
+from kdbench.engine.precision import Precision
+from kdbench.errors import UserError
+from kdbench.models.stages import Features, StagedNetwork
+from kdbench.plan.graph import Graph
+from kdbench.plan.recipe import Recipe
+from kdbench.plan.spec import RunSpec, canonical
+
+IMAGES = 2
+CPU = Precision("float32", False, torch.device("cpu"))
+MIDDLE = Moment(step=5, steps=10, epoch=1, epochs=2)
+
+
+def check(graph: Graph, say: Callable[[str], None]) -> list[str]:
+    """Try every network, method and search of a plan once a pair, before any training.
+
+    Networks are built for their data set's images and classes, losses and searches on them, and
+    losses compare noise of their features' shapes, forwards and backwards. Nothing is written.
+
+    Args:
+        graph: the plan.
+        say: told what was tried, a line a phase.
+
+    Returns:
+        A line for everything that cannot run: what, on which pair, and why.
+    """
+    trials = _Trials(graph)
+    problems: list[str] = []
+    counts = {"teacher": 0, "search": 0, "student": 0}
+    for spec in _distinct(graph):
+        counts[spec.phase] += 1
+        try:
+            trials.attempt(spec)
+        except UserError as error:
+            problems.append(f"{_name(spec)}: {error}")
+        except (RuntimeError, ValueError, TypeError, IndexError, AttributeError) as error:
+            said = " ".join(str(error).split())[:200]
+            problems.append(f"{_name(spec)}: cannot run: {type(error).__name__}: {said}")
+    tried = ", ".join(f"{n} {phase}" for phase, n in counts.items() if n)
+    say(f"tried once each: {tried} runs that differ in more than their seed")
+    return problems
+
+
+def _distinct(graph: Graph) -> Iterator[RunSpec]:
+    """One run of each kind, dependencies first: seeds, recipes and data shares apart."""
+    seen = set()
+    for spec in graph.runs.values():
+        if spec.phase in ("teacher", "search", "student"):
+            keys = ("network", "teacher", "student", "method", "search")
+            parts = {key: spec.params.get(key) for key in keys}
+            key = canonical([spec.phase, spec.dataset, parts])
+            if key not in seen:
+                seen.add(key)
+                yield spec
+
+
+def _name(spec: RunSpec) -> str:
+    """What a reader knows it by."""
+    what = spec.params.get("method") or spec.params.get("search") or spec.params.get("network")
+    if "teacher" not in spec.params:
+        return f"{spec.dataset}, {what['name']}" if what else spec.cell
+    pair = f"{spec.params['teacher']['name']}:{spec.params['student']['name']}"
+    return f"{spec.dataset}, {pair}, {what['name']}"
+
+
+@dataclass
+class _Trials:
+    """Networks and schemes that were built already, by name and data set."""
+
+    graph: Graph
+    networks: dict[str, StagedNetwork] = field(default_factory=dict)
+    schemes: dict[str, Scheme] = field(default_factory=dict)
+
+    def attempt(self, spec: RunSpec) -> None:
+        """Build and run what one run needs."""
+        if spec.phase == "teacher":
+            self._network(spec, "network").stages  # noqa: B018 (measures every map)
+        elif spec.phase == "search":
+            self.schemes[spec.digest] = self._search(spec)
+        else:
+            self._student(spec)
+
+    def _search(self, spec: RunSpec) -> Scheme:
+        entry, recipe = spec.params["search"], Recipe.from_dict(spec.params["recipe"])
+        student, network = self._network(spec, "student"), self._network(spec, "teacher")
+        searcher = assemble.make_searcher(entry, student, network, recipe, 0, CPU)
+        names = searcher.pathways.names
+        return Scheme(torch.rand(2, len(names)), torch.ones(2, len(names)), names)
+
+    def _student(self, spec: RunSpec) -> None:
+        entry, batch = spec.params["method"], self._batch(spec.dataset)
+        student = self._network(spec, "student")
+        network = self._network(spec, "teacher") if "teacher" in spec.params else None
+        extra: dict[str, Any] = {}
+        if "search" in spec.upstream:
+            found = self.schemes.get(spec.upstream["search"].digest)
+            if found is None:
+                raise UserError("its search cannot run")
+            extra["scheme"] = found
+        if "labels" in signature(assemble.find_class(entry)).parameters:
+            extra["labels"] = torch.arange(2 * IMAGES) % self._shape(spec.dataset)[1]
+        loss, _ = assemble.make_loss(entry, student, network, 0, CPU, **extra)
+        ours = _noise(student, batch)
+        theirs = None if network is None else _noise(network, batch)
+        terms = dict(loss(ours, theirs, batch, MIDDLE))
+        if hasattr(loss, "first"):
+            terms |= loss.first_terms(ours, theirs, batch, MIDDLE)
+        for name, term in terms.items():
+            if not torch.isfinite(term):
+                raise UserError(f"its term {name!r} is {float(term.detach())} on noise")
+        torch.stack([ours.logits.mean(), *terms.values()]).sum().backward()
+
+    def _network(self, spec: RunSpec, role: str) -> StagedNetwork:
+        """A network as it is before training."""
+        entry: Mapping[str, Any] = spec.params[role]
+        key = canonical([spec.dataset, entry["name"]])
+        if key not in self.networks:
+            image, classes = self._shape(spec.dataset)
+            data: Any = SimpleNamespace(image=image, classes=range(classes))
+            self.networks[key] = assemble.make_network(entry, data, 0, CPU)
+        return self.networks[key]
+
+    def _shape(self, dataset: str) -> tuple[tuple[int, int, int], int]:
+        """(C, H, W) and number of classes of what a data set is at this scale."""
+        get = self.graph.components.get
+        declared = get("dataset", dataset, where="check").declaration
+        if self.graph.scale.stand_in:
+            declared = get("dataset", declared["smoke"]["stand_in"], where="check").declaration
+        channels, height, width = declared["image"]
+        return (channels, height, width), declared["classes"]
+
+    def _batch(self, dataset: str) -> Batch:
+        image, classes = self._shape(dataset)
+        generator = torch.Generator().manual_seed(0)
+        images = torch.randn(IMAGES, *image, generator=generator).requires_grad_()
+        return Batch(images, torch.arange(IMAGES) % classes, torch.arange(IMAGES))
+
+
+def _noise(network: StagedNetwork, batch: Batch) -> Features:
+    """Features of a network's shapes; the logits depend on the images, as real ones do."""
+    shapes = [(stage.channels, *stage.size) for stage in network.stages]
+    maps = [[torch.randn(IMAGES, *shape).requires_grad_() for shape in shapes] for _ in range(4)]
+    classes = network.classifier.out_features
+    pixels = batch.images.flatten(1)
+    logits = (pixels @ torch.randn(pixels.shape[1], classes) / pixels.shape[1] ** 0.5).tanh()
+    pooled = torch.randn(IMAGES, network.pooled_width).requires_grad_()
+    return Features(logits, maps[0], maps[1], maps[2], [[m] for m in maps[3]], pooled)

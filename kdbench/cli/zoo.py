@@ -1,0 +1,21 @@
+"""`kdbench zoo`: the table of all networks."""
+
+from typing import Annotated
+
+import typer
+
+from kdbench.console import say
+
+
+def zoo_command(
+    check: Annotated[
+        bool, typer.Option("--check", help="Write nothing; fail if the page is not today's.")
+    ] = False,
+) -> None:
+    """Write docs/zoo.md: parameters, operations and stages of every network.
+
+    Example: kdbench zoo --check
+    """
+    from kdbench.zoo import check_zoo, write_zoo
+
+    say(f"{check_zoo()}: as it should be" if check else str(write_zoo()))

@@ -1,0 +1,98 @@
+"""Activation boundaries: which neurons of the teacher fire, learnt before the task."""
+
+import torch
+from torch import Tensor, nn
+
+from kdbench.data.batch import Batch
+from kdbench.distill.loss import FirstStage
+from kdbench.distill.matching import stage_pairs
+from kdbench.distill.regressors import Regressor
+from kdbench.distill.wide import in_float32
+from kdbench.engine.moment import Moment
+from kdbench.models.stages import Features, StagedNetwork
+
+SCALE = 3 / 1000  # of the authors' code
+
+
+@in_float32
+def ab(student: Tensor, teacher: Tensor, margin: float) -> Tensor:
+    """Squared distance of the student's neurons to the teacher's side of 0, and a margin beyond.
+
+    A neuron pays where the teacher's fires and its own is at most the margin, and where the
+    teacher's does not and its own is above minus the margin.
+
+    Args:
+        student: (B, C, H, W), before the ReLU, after its connector.
+        teacher: the same shape, before its ReLU.
+        margin: at least 0.
+
+    Returns:
+        Scalar: summed over channels and places, averaged over the batch.
+
+    Source: Heo et al., AAAI 2019, eq. 3.
+    """
+    fires = teacher > 0
+    short = (student - margin).square() * (fires & (student <= margin))
+    long = (student + margin).square() * (~fires & (student > -margin))
+    return (short + long).sum() / len(student)
+
+
+class AB(nn.Module):
+    """A first stage that trains trunk and connectors on `ab`; after it, the task alone.
+
+    Every stage but the stem counts, each half of the next deeper one. Connectors are the identity
+    where shapes agree, else a resizing convolution with a norm.
+
+    Args:
+        student: gives the shapes of its stages.
+        teacher: the same.
+        margin: see `ab`.
+        first_epochs: length of the first stage, of a published training of `first_of` epochs; a
+            shorter training shortens it in proportion.
+        first_of: see `first_epochs`.
+        first_lr: learning rate of the first stage, constant; 0 takes the protocol's.
+
+    Source: Heo et al., Knowledge Transfer via Distillation of Activation Boundaries, AAAI 2019, in
+    the form of RepDistiller.
+    """
+
+    def __init__(
+        self,
+        student: StagedNetwork,
+        teacher: StagedNetwork,
+        *,
+        margin: float = 1.0,
+        first_epochs: int = 30,
+        first_of: int = 240,
+        first_lr: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.margin = margin
+        self.pairs = stage_pairs(student, teacher)
+        self.connectors = nn.ModuleList(_connector(student, i, teacher, j) for i, j in self.pairs)
+        self.first = FirstStage(first_epochs, first_of, first_lr, trains_trunk=True)
+
+    def first_terms(
+        self, student: Features, teacher: Features, batch: Batch, moment: Moment
+    ) -> dict[str, Tensor]:
+        """One term of the first stage, {"ab": scalar}."""
+        parts = zip(self.pairs, self.connectors, strict=True)
+        found = [
+            ab(connector(student.pre[i]), teacher.pre[j], self.margin)
+            for (i, j), connector in parts
+        ]
+        shares = [0.5 ** (len(found) - 1 - k) for k in range(len(found))]
+        weighed = [share * term for share, term in zip(shares, found, strict=True)]
+        return {"ab": SCALE * torch.stack(weighed).sum()}
+
+    def forward(
+        self, student: Features, teacher: Features, batch: Batch, moment: Moment
+    ) -> dict[str, Tensor]:
+        """No terms: in the second stage the labels alone teach."""
+        return {}
+
+
+def _connector(student: StagedNetwork, i: int, teacher: StagedNetwork, j: int) -> nn.Module:
+    ours, theirs = student.stages[i], teacher.stages[j]
+    same = (ours.channels, ours.size) == (theirs.channels, theirs.size)
+    return nn.Identity() if same else Regressor(ours, theirs, rectify=False)

@@ -1,0 +1,61 @@
+"""Attention transfer: where a network looks, per stage."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from kdbench.data.batch import Batch
+from kdbench.distill.matching import at_smaller_size, stage_pairs
+from kdbench.distill.wide import in_float32
+from kdbench.engine.moment import Moment
+from kdbench.models.stages import Features, StagedNetwork
+
+
+@in_float32
+def at(student: Tensor, teacher: Tensor) -> Tensor:
+    """Mean squared difference of two attention maps.
+
+    An attention map is the mean over the channels of the squared activations, flattened and
+    divided by its L2 norm.
+
+    Args:
+        student: (B, C_s, H, W).
+        teacher: (B, C_t, H_t, W_t); the larger map is averaged to the size of the smaller.
+
+    Returns:
+        Scalar, averaged over images and places.
+
+    Source: Zagoruyko & Komodakis, ICLR 2017, eq. 2 (sum of squares; the factor is lost in the
+    norm), with the mean of RepDistiller in place of the norm of the difference.
+    """
+    ours, theirs = (attention(maps) for maps in at_smaller_size(student, teacher))
+    return (ours - theirs).square().mean()
+
+
+def attention(maps: Tensor) -> Tensor:
+    """(B, C, H, W) -> (B, H W), each row of L2 norm 1."""
+    return F.normalize(maps.square().mean(1).flatten(1))
+
+
+class AT(nn.Module):
+    """Weighs the sum of `at` over all stages but the stem.
+
+    Args:
+        student: gives the number of its stages.
+        teacher: the same.
+        weight: factor of the sum.
+    """
+
+    def __init__(
+        self, student: StagedNetwork, teacher: StagedNetwork, *, weight: float = 1000.0
+    ) -> None:
+        super().__init__()
+        self.pairs = stage_pairs(student, teacher)
+        self.weight = weight
+
+    def forward(
+        self, student: Features, teacher: Features, batch: Batch, moment: Moment
+    ) -> dict[str, Tensor]:
+        """One term, {"at": scalar}."""
+        stages = [at(student.out[i], teacher.out[j]) for i, j in self.pairs]
+        return {"at": self.weight * torch.stack(stages).sum()}

@@ -1,0 +1,57 @@
+"""Correlation congruence, as the public benchmark has it: differences of neighbours in a batch."""
+
+from torch import Tensor, nn
+
+from kdbench.data.batch import Batch
+from kdbench.distill.wide import in_float32
+from kdbench.engine.moment import Moment
+from kdbench.models.stages import Features, StagedNetwork
+
+
+@in_float32
+def cc(student: Tensor, teacher: Tensor) -> Tensor:
+    """Inner products of the absolute errors of neighbouring images of a batch.
+
+    Args:
+        student: (B, D) embedded vectors, B at least 2.
+        teacher: (B, D), with a graph of its embedding.
+
+    Returns:
+        Scalar, averaged over the B - 1 pairs of neighbours; at least 0.
+
+    Source: Peng et al., ICCV 2019, in the form that RepDistiller was given by its authors; it
+    differs from the paper's eq. 6 (a difference of correlation matrices).
+    """
+    gaps = (student - teacher).abs()
+    return (gaps[:-1] * gaps[1:]).sum(1).mean()
+
+
+class CC(nn.Module):
+    """Weighs `cc` of linear embeddings of the pooled vectors.
+
+    Args:
+        student: gives the length of its pooled vector.
+        teacher: the same; its embedding is trained as well, as in the public code.
+        weight: factor of the term.
+        dimension: D of the embeddings.
+    """
+
+    def __init__(
+        self,
+        student: StagedNetwork,
+        teacher: StagedNetwork,
+        *,
+        weight: float = 0.02,
+        dimension: int = 128,
+    ) -> None:
+        super().__init__()
+        self.weight = weight
+        self.embed_student = nn.Linear(student.pooled_width, dimension)
+        self.embed_teacher = nn.Linear(teacher.pooled_width, dimension)
+
+    def forward(
+        self, student: Features, teacher: Features, batch: Batch, moment: Moment
+    ) -> dict[str, Tensor]:
+        """One term, {"cc": scalar}."""
+        ours, theirs = self.embed_student(student.pooled), self.embed_teacher(teacher.pooled)
+        return {"cc": self.weight * cc(ours, theirs)}

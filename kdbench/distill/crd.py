@@ -1,0 +1,165 @@
+"""Contrastive representation distillation: tell the teacher's view of an image from others'."""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from kdbench.data.batch import Batch
+from kdbench.distill.wide import in_float32
+from kdbench.engine.moment import Moment
+from kdbench.engine.seeds import derive
+from kdbench.errors import BadValue
+from kdbench.models.stages import Features, StagedNetwork
+
+EPS = 1e-7
+
+
+@in_float32
+def contrast(scores: Tensor, images: int) -> Tensor:
+    """Noise-contrastive loss of telling one positive from K negatives.
+
+    Args:
+        scores: (B, 1 + K) normalised exponentials, the positive first.
+        images: in the training set; the noise is uniform over them.
+
+    Returns:
+        Scalar, averaged over the batch, summed over positive and negatives.
+
+    Source: Tian et al., ICLR 2020, eq. 18 of its code's numbering.
+    """
+    noise = (scores.shape[1] - 1) / images
+    positive, negative = scores[:, :1], scores[:, 1:]
+    hits = (positive / (positive + noise + EPS)).log().sum()
+    misses = (noise / (negative + noise + EPS)).log().sum()
+    return -(hits + misses) / len(scores)
+
+
+class Memory(nn.Module):
+    """One network's latest embedding of every training image.
+
+    Args:
+        images: N.
+        dimension: D of the embeddings.
+        momentum: share of the old embedding that stays.
+        temperature: what inner products are divided by.
+    """
+
+    def __init__(self, images: int, dimension: int, momentum: float, temperature: float) -> None:
+        super().__init__()
+        self.momentum, self.temperature = momentum, temperature
+        bound = 1 / math.sqrt(dimension / 3)
+        self.register_buffer("rows", torch.empty(images, dimension).uniform_(-bound, bound))
+        self.register_buffer("partition", torch.tensor(-1.0))  # set by the first batch
+
+    @torch.no_grad()
+    def _fix(self, scores: Tensor) -> None:
+        first = scores.mean() * len(self.rows)
+        self.partition.copy_(torch.where(self.partition < 0, first, self.partition))
+
+    def scores(self, other: Tensor, chosen: Tensor) -> Tensor:
+        """How well the other network's embeddings fit the chosen rows.
+
+        Args:
+            other: (B, D) of unit length.
+            chosen: (B, 1 + K) positions in the training set.
+
+        Returns:
+            (B, 1 + K): exponentials over a constant that the first batch fixed.
+        """
+        products = (other @ self.rows.T).gather(1, chosen)
+        found = (products / self.temperature).exp()
+        self._fix(found)
+        return found / self.partition
+
+    @torch.no_grad()
+    def update(self, own: Tensor, index: Tensor) -> None:
+        """Move the rows of a batch's images towards their (B, D) embeddings.
+
+        The rows are replaced, not written to: the backward pass still needs the old ones.
+        """
+        moved = self.momentum * self.rows[index] + (1 - self.momentum) * own
+        self.rows = self.rows.index_copy(0, index, moved / moved.norm(dim=1, keepdim=True))
+
+
+class CRD(nn.Module):
+    """Weighs both directions: the student against the teacher's memory, and the reverse.
+
+    Args:
+        student: gives the length of its pooled vector.
+        teacher: the same; its embedding is trained as well.
+        labels: (N,) of the whole training set; positions in it are the batches' `index`.
+        weight: factor of the term.
+        negatives: K.
+        dimension: of the embeddings.
+        temperature: what inner products are divided by.
+        momentum: of the memories.
+
+    Raises:
+        BadValue: a training set of a single class has no negatives.
+
+    Source: Tian et al., Contrastive Representation Distillation, ICLR 2020, and its code.
+    """
+
+    def __init__(
+        self,
+        student: StagedNetwork,
+        teacher: StagedNetwork,
+        *,
+        labels: Tensor,
+        weight: float = 0.8,
+        negatives: int = 16384,
+        dimension: int = 128,
+        temperature: float = 0.07,
+        momentum: float = 0.5,
+    ) -> None:
+        super().__init__()
+        if (labels == labels[0]).all():
+            raise BadValue("crd", "one class", "training images of two classes or more")
+        self.weight, self.negatives = weight, negatives
+        self.embed_student = nn.Linear(student.pooled_width, dimension)
+        self.embed_teacher = nn.Linear(teacher.pooled_width, dimension)
+        size = len(labels), dimension, momentum, temperature
+        self.of_student, self.of_teacher = Memory(*size), Memory(*size)
+        self.register_buffer("labels", labels.clone())
+        self.register_buffer("seed", torch.randint(2**31, ()))
+
+    def forward(
+        self, student: Features, teacher: Features, batch: Batch, moment: Moment
+    ) -> dict[str, Tensor]:
+        """One term, {"crd": scalar}; in train mode the memories take the batch in."""
+        kind = self.of_student.rows.dtype  # float32, also where the networks compute in bfloat16
+        ours = F.normalize(self.embed_student(student.pooled).to(kind))
+        theirs = F.normalize(self.embed_teacher(teacher.pooled).to(kind))
+        chosen = torch.cat([batch.index[:, None], self.draw(batch, moment)], dim=1)
+        return {"crd": self.weight * self.both(ours, theirs, chosen, batch.index)}
+
+    def both(self, ours: Tensor, theirs: Tensor, chosen: Tensor, index: Tensor) -> Tensor:
+        """Both directions for unit embeddings (B, D) and positions (B, 1 + K); updates."""
+        images = len(self.labels)
+        with torch.autocast(ours.device.type, enabled=False):
+            loss = contrast(self.of_teacher.scores(ours, chosen), images)
+            loss = loss + contrast(self.of_student.scores(theirs, chosen), images)
+        if self.training:
+            self.of_student.update(ours.detach(), index)
+            self.of_teacher.update(theirs.detach(), index)
+        return loss
+
+    @torch.no_grad()
+    def draw(self, batch: Batch, moment: Moment) -> Tensor:
+        """(B, K) positions of images of other classes, the same whenever this step is taken.
+
+        Without repetition within a row, as long as there are enough: a random order of the whole
+        training set, begun at a random place for each row, the row's own class passed over.
+        """
+        generator = torch.Generator().manual_seed(derive(int(self.seed), "crd", moment.step))
+        images, size = len(self.labels), len(batch.index)
+        order = torch.randperm(images, generator=generator)
+        begin = torch.randint(images, (size, 1), generator=generator)
+        rows = order[(begin + torch.arange(images)) % images].to(batch.index.device)
+        others = self.labels[rows] != batch.labels[:, None]
+        first = others.to(torch.uint8).sort(dim=1, descending=True, stable=True).indices
+        enough = others.sum(1, keepdim=True)
+        places = torch.arange(self.negatives, device=rows.device) % enough
+        return rows.gather(1, first.gather(1, places))

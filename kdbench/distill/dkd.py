@@ -1,0 +1,113 @@
+"""Decoupled knowledge distillation: the target's share, and the shares of all other classes."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from kdbench.data.batch import Batch
+from kdbench.distill.wide import in_float32
+from kdbench.engine.moment import Moment
+from kdbench.models.stages import Features, StagedNetwork
+
+
+@in_float32
+def tckd(student: Tensor, teacher: Tensor, labels: Tensor, temperature: float) -> Tensor:
+    """Divergence of the two-way split into the target and everything else.
+
+    Args:
+        student: (B, classes) logits.
+        teacher: the same.
+        labels: (B,).
+        temperature: what the logits are divided by, above 0.
+
+    Returns:
+        Scalar in nats, averaged over the batch, times the temperature squared.
+
+    Source: Zhao et al., CVPR 2022, eq. 5 (the first term).
+    """
+    ours, theirs = (split(x / temperature, labels) for x in (student, teacher))
+    return F.kl_div(ours, theirs, reduction="batchmean", log_target=True) * temperature**2
+
+
+def split(logits: Tensor, labels: Tensor) -> Tensor:
+    """(B, 2): log-probabilities of the target and of all other classes together."""
+    rows = F.log_softmax(logits, dim=1)
+    target = rows.gather(1, labels[:, None])
+    others = rows.scatter(1, labels[:, None], float("-inf")).logsumexp(1, keepdim=True)
+    return torch.cat([target, others], dim=1)
+
+
+@in_float32
+def nckd(student: Tensor, teacher: Tensor, labels: Tensor, temperature: float) -> Tensor:
+    """Divergence of the probabilities among the classes that are not the target.
+
+    Arguments, reduction and source as in `tckd` (the second term, without its factor).
+    """
+    ours, theirs = (others(x / temperature, labels) for x in (student, teacher))
+    return F.kl_div(ours, theirs, reduction="batchmean", log_target=True) * temperature**2
+
+
+def others(logits: Tensor, labels: Tensor) -> Tensor:
+    """(B, classes - 1): log-probabilities of the other classes, given that it is one of them."""
+    count = logits.shape[1]
+    kept = torch.arange(count - 1, device=logits.device).expand(len(logits), -1)
+    kept = kept + (kept >= labels[:, None])  # skips the target
+    return F.log_softmax(logits.gather(1, kept), dim=1)
+
+
+def ramp(moment: Moment, epochs: int, of: int) -> float:
+    """Share of the full weight: 1 / `epochs` in the first epoch, 1 from epoch `epochs` on.
+
+    Args:
+        moment: where the training stands.
+        epochs: length of the published warm-up, counted from 1.
+        of: length of the published training; a shorter training warms up in proportion.
+
+    >>> ramp(Moment(step=500, steps=24000, epoch=4, epochs=240), epochs=20, of=240)
+    0.25
+    """
+    if epochs == 0:
+        return 1.0
+    return min(1.0, (moment.epoch + 1) * of / (epochs * moment.epochs))
+
+
+class DKD(nn.Module):
+    """Weighs `tckd` and `nckd` of the logits.
+
+    Args:
+        student: not looked at.
+        teacher: not looked at.
+        alpha: factor of `tckd`.
+        beta: factor of `nckd`.
+        temperature: of both.
+        warmup_epochs: see `ramp`; 0 switches it off.
+        warmup_of: see `ramp`.
+
+    Source: Zhao et al., Decoupled Knowledge Distillation, CVPR 2022, and its code.
+    """
+
+    def __init__(
+        self,
+        student: StagedNetwork,
+        teacher: StagedNetwork,
+        *,
+        alpha: float = 1.0,
+        beta: float = 8.0,
+        temperature: float = 4.0,
+        warmup_epochs: int = 20,
+        warmup_of: int = 240,
+    ) -> None:
+        super().__init__()
+        self.alpha, self.beta, self.temperature = alpha, beta, temperature
+        self.warmup_epochs, self.warmup_of = warmup_epochs, warmup_of
+
+    def forward(
+        self, student: Features, teacher: Features, batch: Batch, moment: Moment
+    ) -> dict[str, Tensor]:
+        """Two terms, {"tckd": scalar, "nckd": scalar}."""
+        given = student.logits, teacher.logits, batch.labels, self.temperature
+        scale = ramp(moment, self.warmup_epochs, self.warmup_of)
+        return {
+            "tckd": scale * self.alpha * tckd(*given),
+            "nckd": scale * self.beta * nckd(*given),
+        }

@@ -1,0 +1,136 @@
+"""Factor transfer: a paraphraser condenses the teacher's map, a translator learns its factors."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from kdbench.data.batch import Batch
+from kdbench.distill.loss import FirstStage
+from kdbench.distill.matching import at_smaller_size
+from kdbench.distill.wide import in_float32
+from kdbench.engine.moment import Moment
+from kdbench.models.stages import Features, StagedNetwork
+
+SLOPE = 0.1  # of the leaky ReLUs
+
+
+@in_float32
+def ft(student: Tensor, teacher: Tensor) -> Tensor:
+    """Mean absolute difference of two factor maps.
+
+    A factor map is the mean over the channels of the squared factors, flattened and divided by its
+    L2 norm.
+
+    Args:
+        student: (B, C_s, H, W) factors.
+        teacher: (B, C_t, H_t, W_t); the larger map is averaged to the size of the smaller.
+
+    Returns:
+        Scalar, averaged over images and places.
+
+    Source: Kim et al., NeurIPS 2018, eq. 2 with p = 1, in the form of RepDistiller.
+    """
+    ours, theirs = (
+        F.normalize(maps.square().mean(1).flatten(1)) for maps in at_smaller_size(student, teacher)
+    )
+    return (ours - theirs).abs().mean()
+
+
+class Paraphraser(nn.Module):
+    """An autoencoder of the teacher's last map, without norms.
+
+    Args:
+        channels: of the map.
+        factors: channels of the code.
+    """
+
+    def __init__(self, channels: int, factors: int) -> None:
+        super().__init__()
+        self.encoder = nn.Sequential(
+            nn.Conv2d(channels, channels, 3, padding=1),
+            nn.LeakyReLU(SLOPE),
+            nn.Conv2d(channels, factors, 3, padding=1),
+            nn.LeakyReLU(SLOPE),
+            nn.Conv2d(factors, factors, 3, padding=1),
+            nn.LeakyReLU(SLOPE),
+        )
+        self.decoder = nn.Sequential(
+            nn.ConvTranspose2d(factors, factors, 3, padding=1),
+            nn.LeakyReLU(SLOPE),
+            nn.ConvTranspose2d(factors, channels, 3, padding=1),
+            nn.LeakyReLU(SLOPE),
+            nn.ConvTranspose2d(channels, channels, 3, padding=1),
+            nn.LeakyReLU(SLOPE),
+        )
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """(B, channels, H, W) rebuilt from its factors."""
+        return self.decoder(self.encoder(maps))
+
+
+class Translator(nn.Sequential):
+    """The student's last map to factors, with norms.
+
+    Args:
+        channels: of the map.
+        factors: of the code.
+    """
+
+    def __init__(self, channels: int, factors: int) -> None:
+        layers: list[nn.Module] = []
+        for inputs, outputs in ((channels, channels), (channels, factors), (factors, factors)):
+            conv = nn.Conv2d(inputs, outputs, 3, padding=1)
+            layers += [conv, nn.BatchNorm2d(outputs), nn.LeakyReLU(SLOPE)]
+        super().__init__(*layers)
+
+
+class FT(nn.Module):
+    """A first stage that trains the paraphraser; then `ft` of the last maps' factors.
+
+    Args:
+        student: gives the width of its last stage.
+        teacher: the same.
+        weight: factor of the term.
+        share: factors over the teacher's channels, rounded down, at least 1 factor.
+        first_epochs: length of the first stage, of a published training of `first_of` epochs; a
+            shorter training shortens it in proportion.
+        first_of: see `first_epochs`.
+        first_lr: learning rate of the first stage, constant.
+
+    Source: Kim et al., Paraphrasing Complex Network: Network Compression via Factor Transfer,
+    NeurIPS 2018, in the form of RepDistiller.
+    """
+
+    def __init__(
+        self,
+        student: StagedNetwork,
+        teacher: StagedNetwork,
+        *,
+        weight: float = 200.0,
+        share: float = 0.5,
+        first_epochs: int = 30,
+        first_of: int = 240,
+        first_lr: float = 0.01,
+    ) -> None:
+        super().__init__()
+        self.weight = weight
+        channels = teacher.stages[-1].channels
+        factors = max(1, int(channels * share))
+        self.paraphraser = Paraphraser(channels, factors)
+        self.translator = Translator(student.stages[-1].channels, factors)
+        self.first = FirstStage(first_epochs, first_of, first_lr, trains_trunk=False)
+
+    def first_terms(
+        self, student: Features | None, teacher: Features, batch: Batch, moment: Moment
+    ) -> dict[str, Tensor]:
+        """One term of the first stage, {"paraphrase": mean squared error of the rebuilt map}."""
+        maps = teacher.out[-1]
+        return {"paraphrase": F.mse_loss(self.paraphraser(maps).float(), maps.float())}
+
+    def forward(
+        self, student: Features, teacher: Features, batch: Batch, moment: Moment
+    ) -> dict[str, Tensor]:
+        """One term, {"ft": scalar}; the paraphraser stays as the first stage left it."""
+        with torch.no_grad():
+            theirs = self.paraphraser.encoder(teacher.out[-1])
+        return {"ft": self.weight * ft(self.translator(student.out[-1]), theirs)}

@@ -1,0 +1,105 @@
+"""Multi-level logit distillation: probabilities of images, relations of images, of classes."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from kdbench.data.batch import Batch
+from kdbench.distill.wide import in_float32
+from kdbench.engine.moment import Moment
+from kdbench.models.stages import Features, StagedNetwork
+
+TEMPERATURES = (2.0, 3.0, 4.0, 5.0, 6.0)
+
+
+@in_float32
+def instance_level(student: Tensor, teacher: Tensor, kept: Tensor, temperature: float) -> Tensor:
+    """KD of the images that are kept.
+
+    Args:
+        student: (B, classes) logits.
+        teacher: the same.
+        kept: (B,) bool; an image that is not kept counts 0.
+        temperature: what the logits are divided by; its square multiplies the divergence.
+
+    Returns:
+        Scalar in nats, averaged over all B images.
+
+    Source: Jin et al., CVPR 2023, eq. 4.
+    """
+    ours, theirs = (F.log_softmax(x / temperature, dim=1) for x in (student, teacher))
+    each = F.kl_div(ours, theirs, reduction="none", log_target=True).sum(1)
+    return (each * kept).mean() * temperature**2
+
+
+@in_float32
+def batch_level(student: Tensor, teacher: Tensor, kept: Tensor, temperature: float) -> Tensor:
+    """Squared difference of the inner products of all pairs of images, averaged over B.
+
+    Arguments as in `instance_level`; a pair counts where its second image is kept.
+
+    Source: Jin et al., CVPR 2023, eq. 6 and 7.
+    """
+    ours, theirs = ((x / temperature).softmax(1) for x in (student, teacher))
+    gap = theirs @ theirs.T - ours @ ours.T
+    return (gap.square() * kept).sum() / len(student)
+
+
+@in_float32
+def class_level(student: Tensor, teacher: Tensor, kept: Tensor, temperature: float) -> Tensor:
+    """Squared difference of the inner products of all pairs of classes, averaged over classes.
+
+    Arguments as in `instance_level`, with `kept` (classes,); a pair counts where its second class
+    is kept.
+
+    Source: Jin et al., CVPR 2023, eq. 8 and 9.
+    """
+    ours, theirs = ((x / temperature).softmax(1) for x in (student, teacher))
+    gap = theirs.T @ theirs - ours.T @ ours
+    return (gap.square() * kept).sum() / student.shape[1]
+
+
+class MLLD(nn.Module):
+    """Weighs the three levels, each summed over five temperatures.
+
+    Images, and classes, of which the teacher is more confident than of the median one are left
+    out.
+
+    Args:
+        student: not looked at.
+        teacher: not looked at.
+        weight: factor of all terms.
+
+    Source: Jin et al., Multi-Level Logit Distillation, CVPR 2023.
+    """
+
+    def __init__(
+        self, student: StagedNetwork, teacher: StagedNetwork, *, weight: float = 9.0
+    ) -> None:
+        super().__init__()
+        self.weight = weight
+
+    def forward(
+        self, student: Features, teacher: Features, batch: Batch, moment: Moment
+    ) -> dict[str, Tensor]:
+        """Three terms, {"instance": scalar, "batch": scalar, "class": scalar}."""
+        images, classes = self.kept(teacher.logits)
+        levels = {
+            "instance": (instance_level, images),
+            "batch": (batch_level, images),
+            "class": (class_level, classes),
+        }
+        return {
+            name: self.weight
+            * torch.stack(
+                [level(student.logits, teacher.logits, kept, t) for t in TEMPERATURES]
+            ).sum()
+            for name, (level, kept) in levels.items()
+        }
+
+    @staticmethod
+    def kept(logits: Tensor) -> tuple[Tensor, Tensor]:
+        """(B,) and (classes,) bool: not more confident than the median image, or class."""
+        shares = logits.detach().float().softmax(1)
+        images, classes = shares.amax(1), shares.sum(0)
+        return images <= images.quantile(0.5), classes <= classes.quantile(0.5)

@@ -1,0 +1,93 @@
+"""Relational distillation: distances and angles between the images of a batch."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from kdbench.data.batch import Batch
+from kdbench.distill.wide import in_float32
+from kdbench.engine.moment import Moment
+from kdbench.models.stages import Features, StagedNetwork
+
+SMALLEST = 1e-12  # of a squared distance: its root has a slope
+
+
+@in_float32
+def rkd_distance(student: Tensor, teacher: Tensor) -> Tensor:
+    """Smooth L1 between the distances of all pairs, each network's divided by their mean.
+
+    Args:
+        student: (B, D_s) vectors.
+        teacher: (B, D_t).
+
+    Returns:
+        Scalar, averaged over all B squared pairs.
+
+    Source: Park et al., CVPR 2019, eq. 4 and 5.
+    """
+    return F.smooth_l1_loss(distances(student), distances(teacher))
+
+
+def distances(vectors: Tensor) -> Tensor:
+    """(B, D) -> (B, B): Euclidean distances over the mean of those that are not 0."""
+    squares = vectors.square().sum(1)
+    gaps = squares[:, None] + squares[None, :] - 2 * vectors @ vectors.T
+    others = ~torch.eye(len(vectors), dtype=torch.bool, device=vectors.device)
+    found = gaps.clamp(min=SMALLEST).sqrt() * others
+    return found / (found.sum() / (found > 0).sum())
+
+
+@in_float32
+def rkd_angle(student: Tensor, teacher: Tensor) -> Tensor:
+    """Smooth L1 between the cosines of the angles of all triples.
+
+    Args:
+        student: (B, D_s) vectors.
+        teacher: (B, D_t).
+
+    Returns:
+        Scalar, averaged over all B cubed triples.
+
+    Source: Park et al., CVPR 2019, eq. 6 and 7.
+    """
+    return F.smooth_l1_loss(cosines(student), cosines(teacher))
+
+
+def cosines(vectors: Tensor) -> Tensor:
+    """(B, D) -> (B, B, B): [i, j, k] is the cosine of the angle at i between j and k."""
+    directions = F.normalize(vectors[None, :] - vectors[:, None], dim=2)
+    return directions @ directions.transpose(1, 2)
+
+
+class RKD(nn.Module):
+    """Weighs both relations of the pooled vectors.
+
+    Args:
+        student: not looked at.
+        teacher: not looked at.
+        weight: factor of both.
+        distance: factor of `rkd_distance`.
+        angle: factor of `rkd_angle`.
+    """
+
+    def __init__(
+        self,
+        student: StagedNetwork,
+        teacher: StagedNetwork,
+        *,
+        weight: float = 1.0,
+        distance: float = 25.0,
+        angle: float = 50.0,
+    ) -> None:
+        super().__init__()
+        self.weight, self.distance, self.angle = weight, distance, angle
+
+    def forward(
+        self, student: Features, teacher: Features, batch: Batch, moment: Moment
+    ) -> dict[str, Tensor]:
+        """Two terms, {"rkd_distance": scalar, "rkd_angle": scalar}."""
+        ours, theirs = student.pooled, teacher.pooled
+        return {
+            "rkd_distance": self.weight * self.distance * rkd_distance(ours, theirs),
+            "rkd_angle": self.weight * self.angle * rkd_angle(ours, theirs),
+        }

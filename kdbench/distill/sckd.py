@@ -1,0 +1,101 @@
+"""Student customised distillation: teaching that opposes the task is dropped, step by step."""
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from kdbench.data.batch import Batch
+from kdbench.distill.hcl import hcl
+from kdbench.distill.kd import kd
+from kdbench.distill.matching import stage_pairs
+from kdbench.distill.ofd import resized
+from kdbench.engine.moment import Moment
+from kdbench.models.stages import Features, StagedNetwork
+
+
+def agrees(task: Sequence[Tensor], other: Sequence[Tensor]) -> bool:
+    """Whether the inner product of two gradients, given parameter by parameter, is not negative.
+
+    Source: Zhu & Wang, ICCV 2021, section 3.3, as we read it.
+    """
+    return float(sum((a * b).sum() for a, b in zip(task, other, strict=True))) >= 0
+
+
+class SCKD(nn.Module):
+    """KD of the logits and a hint a stage, each of which is used only where it helps the task.
+
+    A term whose gradient in the student's weights points against the cross-entropy's is dropped
+    for this step; its connector goes on learning.
+
+    Args:
+        student: gives the widths of its stages.
+        teacher: the same.
+        kd_weight: factor of `kd`.
+        hint_weight: factor of the hierarchical context loss of every stage.
+        temperature: of `kd`.
+
+    Source: Zhu & Wang, Student Customized Knowledge Distillation, ICCV 2021. Its code is not
+    public; this is our reading of the published description.
+    """
+
+    def __init__(
+        self,
+        student: StagedNetwork,
+        teacher: StagedNetwork,
+        *,
+        kd_weight: float = 1.0,
+        hint_weight: float = 1.0,
+        temperature: float = 4.0,
+    ) -> None:
+        super().__init__()
+        self.pairs = stage_pairs(student, teacher)
+        self.kd_weight, self.hint_weight = kd_weight, hint_weight
+        self.temperature = temperature
+        self.connectors = nn.ModuleList(
+            nn.Sequential(
+                nn.Conv2d(student.stages[i].channels, teacher.stages[j].channels, 1, bias=False),
+                nn.BatchNorm2d(teacher.stages[j].channels),
+            )
+            for i, j in self.pairs
+        )
+
+    def forward(
+        self, student: Features, teacher: Features, batch: Batch, moment: Moment
+    ) -> dict[str, Tensor]:
+        """A term for the logits, "kd", and one a stage, "hint1", "hint2", ..."""
+        found = {"kd": self.kd_weight * kd(student.logits, teacher.logits, self.temperature)}
+        for (i, j), connector in zip(self.pairs, self.connectors, strict=True):
+            target = teacher.pre[j]
+            maps = resized(connector(student.pre[i]), (target.shape[2], target.shape[3]))
+            found[f"hint{i}"] = self.hint_weight * hcl(maps, target)
+        return found
+
+    def combine(
+        self, task: Tensor, terms: Mapping[str, Tensor], student: Sequence[nn.Parameter]
+    ) -> None:
+        """Put the gradients of the task and of the terms that agree with it into `.grad`.
+
+        Args:
+            task: the weighted cross-entropy.
+            terms: what `forward` gave.
+            student: the student's parameters; the connectors' get the gradients of all terms.
+        """
+        own = list(self.parameters())
+        parameters = [*student, *own]
+        main = _gradient(task, student)
+        total = [gradient.clone() for gradient in main] + [torch.zeros_like(p) for p in own]
+        for term in terms.values():
+            found = _gradient(term, parameters)
+            helps = agrees(main, found[: len(main)])
+            for place, gradient in enumerate(found):
+                if helps or place >= len(main):
+                    total[place] += gradient
+        for parameter, gradient in zip(parameters, total, strict=True):
+            parameter.grad = gradient
+
+
+def _gradient(loss: Tensor, parameters: Sequence[nn.Parameter]) -> list[Tensor]:
+    found = torch.autograd.grad(loss, parameters, retain_graph=True, allow_unused=True)
+    pairs = zip(found, parameters, strict=True)
+    return [torch.zeros_like(p) if slope is None else slope for slope, p in pairs]

@@ -1,0 +1,134 @@
+"""CRD: the contrastive loss, the memories, and which negatives are drawn."""
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import randn
+
+from kdbench.data.batch import Batch
+from kdbench.distill.crd import CRD, contrast
+from kdbench.engine.moment import Moment
+from kdbench.errors import BadValue
+
+LABELS = torch.arange(40) % 4
+INDEX = torch.tensor([3, 8, 21, 30, 17])
+BATCH = Batch(torch.zeros(5, 3, 8, 8), LABELS[INDEX], INDEX)
+START = Moment(step=0, steps=10, epoch=0, epochs=2)
+
+
+def made(**more):
+    """A loss of few negatives."""
+    nets = SimpleNamespace(pooled_width=6), SimpleNamespace(pooled_width=9)
+    return CRD(*nets, **{"labels": LABELS, "negatives": 12, "dimension": 8, **more})
+
+
+def vectors():
+    """Pooled vectors of both networks."""
+    return randn(5, 6, requires_grad=True), randn(5, 9)
+
+
+def slow_direction(memory, partition, unit, chosen, temperature):
+    """One image and one sample at a time; sets the partition from the first batch."""
+    scores = [
+        [((row @ memory[p]) / temperature).exp() for p in ps]
+        for row, ps in zip(unit, chosen, strict=True)
+    ]
+    if partition is None:
+        partition = torch.stack([s for row in scores for s in row]).mean().detach() * len(memory)
+    noise, total = (chosen.shape[1] - 1) / len(memory), 0
+    for row in scores:
+        for place, score in enumerate(row):
+            p = score / partition
+            share = p / (p + noise + 1e-7) if place == 0 else noise / (p + noise + 1e-7)
+            total = total - share.log()
+    return total / len(unit), partition
+
+
+def test_three_steps_are_those_of_the_slow_form(float64):
+    """Losses, gradients, partitions fixed by the first batch, memories moved and renormalised."""
+    loss = made()
+    rows = [loss.of_student.rows.clone(), loss.of_teacher.rows.clone()]
+    partitions = [None, None]
+    for step in range(3):
+        ours, theirs = vectors()
+        units = [F.normalize(loss.embed_student(ours)), F.normalize(loss.embed_teacher(theirs))]
+        moment = Moment(step, 10, 0, 2)
+        chosen = torch.cat([INDEX[:, None], loss.draw(BATCH, moment)], 1)
+        by_student, partitions[1] = slow_direction(rows[1], partitions[1], units[0], chosen, 0.07)
+        by_teacher, partitions[0] = slow_direction(rows[0], partitions[0], units[1], chosen, 0.07)
+        expected = 0.8 * (by_student + by_teacher)
+        seen = [SimpleNamespace(pooled=x) for x in (ours, theirs)]
+        found = loss(*seen, BATCH, moment)["crd"]
+        torch.testing.assert_close(found, expected)
+        slopes = [torch.autograd.grad(x, ours, retain_graph=True)[0] for x in (found, expected)]
+        torch.testing.assert_close(*slopes)
+        for memory, unit in zip(rows, units, strict=True):
+            for place, row in zip(INDEX, unit.detach(), strict=True):
+                moved = (memory[place] + row) / 2
+                memory[place] = moved / moved.norm()
+
+    torch.testing.assert_close(loss.of_student.rows, rows[0])
+    torch.testing.assert_close(loss.of_teacher.rows, rows[1])
+
+
+def test_negatives_are_of_other_classes_without_repetition():
+    """As many as asked; with fewer images than that, every one before any twice."""
+    rows = made().draw(BATCH, START)
+    many = made(negatives=45).draw(BATCH, START)
+
+    assert (LABELS[rows] != BATCH.labels[:, None]).all()
+    assert all(len(set(row.tolist())) == 12 for row in rows)
+    assert all(len(set(row[:30].tolist())) == 30 for row in many)
+    assert (LABELS[many] != BATCH.labels[:, None]).all()
+
+
+def test_every_step_draws_its_own_negatives_and_always_the_same():
+    """A resumed run sees those of an uninterrupted one; rows of a batch differ."""
+    torch.manual_seed(3)
+    loss = made()
+    draws = [loss.draw(BATCH, Moment(step, 10, 0, 2)) for step in (0, 1, 0)]
+
+    assert torch.equal(draws[0], draws[2])
+    assert not torch.equal(draws[0], draws[1])
+    assert len({tuple(row.tolist()) for row in draws[0]}) == 5
+
+
+def test_all_images_are_drawn_alike():
+    """Over many steps no position is preferred."""
+    loss = made()
+    counts = torch.zeros(40)
+    for step in range(400):
+        drawn = loss.draw(BATCH, Moment(step, 400, 0, 1))
+        counts.index_add_(0, drawn.flatten(), torch.ones(drawn.numel()))
+    shares = counts / torch.tensor([(BATCH.labels != c).sum() for c in LABELS])
+
+    assert (shares / shares.mean() - 1).abs().max() < 0.15
+
+
+def test_evaluation_leaves_the_memories_alone():
+    """And training moves those of the batch only."""
+    loss = made()
+    before = loss.of_teacher.rows.clone()
+    seen = [SimpleNamespace(pooled=x) for x in vectors()]
+    loss.eval()(*seen, BATCH, START)
+    assert torch.equal(loss.of_teacher.rows, before)
+    loss.train()(*seen, BATCH, START)
+    changed = (loss.of_teacher.rows != before).any(1).nonzero().flatten()
+
+    assert sorted(changed.tolist()) == sorted(INDEX.tolist())
+
+
+def test_contrast_is_least_for_a_sure_judge():
+    """High scores of positives and low ones of negatives cost less."""
+    sure = torch.tensor([[50.0, 1e-6, 1e-6]])
+
+    assert contrast(sure, 100) < contrast(sure.flip(1), 100)
+    assert contrast(sure, 100) >= 0
+
+
+def test_one_class_is_refused():
+    """It has no negatives."""
+    with pytest.raises(BadValue, match="two classes or more"):
+        made(labels=torch.zeros(9, dtype=torch.long))
