@@ -131,7 +131,7 @@ def make_searcher(
             autocast=precision.autocast,
             **settings,
         )
-    precision.place(searcher.pathways)
+    precision.place(searcher.connectors)
     return searcher
 
 

@@ -10,7 +10,6 @@ import torch
 
 from kdbench import assemble
 from kdbench.data.batch import Batch
-from kdbench.distill.scheme import Scheme
 from kdbench.engine.moment import Moment
 from kdbench.engine.precision import Precision
 from kdbench.errors import UserError
@@ -82,7 +81,7 @@ class _Trials:
 
     graph: Graph
     networks: dict[str, StagedNetwork] = field(default_factory=dict)
-    schemes: dict[str, Scheme] = field(default_factory=dict)
+    schemes: dict[str, Any] = field(default_factory=dict)
 
     def attempt(self, spec: RunSpec) -> None:
         """Build and run what one run needs."""
@@ -93,12 +92,10 @@ class _Trials:
         else:
             self._student(spec)
 
-    def _search(self, spec: RunSpec) -> Scheme:
+    def _search(self, spec: RunSpec) -> Any:
         entry, recipe = spec.params["search"], Recipe.from_dict(spec.params["recipe"])
         student, network = self._network(spec, "student"), self._network(spec, "teacher")
-        searcher = assemble.make_searcher(entry, student, network, recipe, 0, CPU)
-        names = searcher.pathways.names
-        return Scheme(torch.rand(2, len(names)), torch.ones(2, len(names)), names)
+        return assemble.make_searcher(entry, student, network, recipe, 0, CPU).blank()
 
     def _student(self, spec: RunSpec) -> None:
         entry, batch = spec.params["method"], self._batch(spec.dataset)

@@ -13,6 +13,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from kdbench.errors import BadValue, DamagedData
+from kdbench.plan.record import thinned
 
 TENSORS = "scheme.safetensors"
 TEXT = "scheme.json"
@@ -82,6 +83,18 @@ class Scheme:
         advice = "give search and method the same connections, transforms and stem"
         raise BadValue("scheme, names", found, expected, advice)
 
+    def summary(self) -> dict[str, Any]:
+        """What the search's record says of it: the process, at some 200 of its steps."""
+        listed = thinned(range(len(self)))
+        process = {
+            "pathways": list(self.names),
+            "steps": listed,
+            "total_steps": len(self),
+            "weights": _rounded(self.weights[listed]),
+            "alphas": _rounded(self.alphas[listed]),
+        }
+        return {"process": process}
+
     def save(self, folder: Path) -> None:
         """Write `scheme.safetensors` and `scheme.json` into a folder, each whole or not at all.
 
@@ -116,6 +129,11 @@ class Scheme:
             found = f"unreadable content ({type(problem).__name__})"
             raise DamagedData(folder, found, "a scheme", advice) from problem
         return cls(*parts)
+
+
+def _rounded(table: Tensor) -> list[list[float]]:
+    """Rows as plain numbers; 7 digits say all that float32 knows."""
+    return [[float(f"{value:.7g}") for value in row] for row in table.tolist()]
 
 
 def whole(path: Path, write: Callable[[Path], object]) -> None:

@@ -10,7 +10,6 @@ from kdbench.assemble import Loader, Teacher
 from kdbench.data import splits
 from kdbench.data.batch import Batch
 from kdbench.data.stored import Stored
-from kdbench.distill.scheme import Scheme
 from kdbench.engine.fit import fit
 from kdbench.engine.moment import Moment
 from kdbench.engine.precision import Precision
@@ -24,11 +23,16 @@ from kdbench.plan.record import thinned
 
 @dataclass
 class SearchStep:
-    """One step of a search: a training batch, the teacher's look at it, a held-out batch."""
+    """One step of a search: a training batch, the teacher's look at it, a held-out batch.
+
+    Attributes:
+        searcher: see `kdbench.search.searcher.Search`.
+        held: None for a search that holds nothing out.
+    """
 
     searcher: Any
     teacher: Teacher
-    held: Loader
+    held: Loader | None
     recipe: Recipe
     steps: int
     precision: Precision
@@ -38,20 +42,15 @@ class SearchStep:
         self.searcher.lr = rate_at(self.recipe, moment.step, self.steps)
         with self.precision.autocast():
             theirs = self.teacher.read(batch.images)
-        held = self.held.batch(*divmod(moment.step, self.held.steps))
-        return self.searcher.step(batch, theirs, held)
+        held = self.held and self.held.batch(*divmod(moment.step, self.held.steps))
+        return self.searcher.step(batch, theirs, held, moment)
 
 
 def run_search(job: Job) -> Outcome:
     """Search from the start or from the checkpoint; the test split is out of reach here."""
     data, recipe, precision = job.data().training_only(), job.recipe, job.precision
-    searcher, teacher, share = _make(job, data)
-    fit_index, held_index = splits.held_out(
-        len(data.labels("train")), share, derive(job.seed, "held-out") % 2**32
-    )
-    arguments = (data, "train", recipe, job.seed, precision)
-    loader = assemble.make_loader(*arguments, index=fit_index)
-    held = assemble.make_loader(*arguments, index=held_index, purpose="held")
+    searcher, teacher = _make(job, data)
+    loader, held = _loaders(job, data)
     progress = Progress(job.folder, job.spec.digest, {"search": searcher}, job.origin)
     progress.load(precision.device)
     step = SearchStep(searcher, teacher, held, recipe, loader.steps, precision)
@@ -59,47 +58,51 @@ def run_search(job: Job) -> Outcome:
     tick = job.start_bar(job.spec.title, recipe.epochs * loader.steps, done)
     for means in fit(progress, step, loader, recipe.epochs, job.stopper, tick):
         progress.log({"epoch": float(progress.epoch), **means})
+        if getattr(searcher, "finished", False):
+            break
     return _finish(job, progress, searcher.finding(), loader, data)
 
 
-def _make(job: Job, data: Stored) -> tuple[Any, Teacher, float]:
-    """The searcher, the teacher, and the share of the training images to hold out."""
+def _make(job: Job, data: Stored) -> tuple[Any, Teacher]:
+    """The searcher on its student, fresh or with the teacher's weights, and the teacher."""
     params, recipe, precision = job.spec.params, job.recipe, job.precision
-    student = assemble.make_network(params["student"], data, job.seed, precision).train()
-    network = assemble.make_network(params["teacher"], data, job.seed, precision)
     reported = job.spec.upstream["teacher"].params["recipe"]["reported"]
-    assemble.load_weights(network, job.upstream("teacher") / (BEST if reported == "best" else LAST))
-    share = float(params["search"]["parameters"]["held_out"])
+    weights = job.upstream("teacher") / (BEST if reported == "best" else LAST)
+    network = assemble.make_network(params["teacher"], data, job.seed, precision)
+    assemble.load_weights(network, weights)
+    student = assemble.make_network(params["student"], data, job.seed, precision).train()
+    if params["search"].get("start") == "teacher":
+        assemble.load_weights(student, weights)
     searcher = assemble.make_searcher(
         params["search"], student, network, recipe, job.seed, precision
     )
-    return searcher, Teacher(network, params["search"]["teacher_bn"]), share
+    return searcher, Teacher(network, params["search"]["teacher_bn"])
 
 
-def _finish(job: Job, progress: Progress, scheme: Scheme, loader: Loader, data: Stored) -> Outcome:
-    scheme.save(job.folder)
-    listed = thinned(range(len(scheme)))
-    process = {
-        "pathways": list(scheme.names),
-        "steps": listed,
-        "total_steps": len(scheme),
-        "weights": _rounded(scheme.weights[listed]),
-        "alphas": _rounded(scheme.alphas[listed]),
-    }
+def _loaders(job: Job, data: Stored) -> tuple[Loader, Loader | None]:
+    """Batches of the training share and of the share held out, both of training images."""
+    arguments = (data, "train", job.recipe, job.seed, job.precision)
+    share = float(job.spec.params["search"]["parameters"]["held_out"])
+    if not share:
+        return assemble.make_loader(*arguments), None
+    seed = derive(job.seed, "held-out") % 2**32
+    fit_index, held_index = splits.held_out(len(data.labels("train")), share, seed)
+    loader = assemble.make_loader(*arguments, index=fit_index)
+    return loader, assemble.make_loader(*arguments, index=held_index, purpose="held")
+
+
+def _finish(job: Job, progress: Progress, finding: Any, loader: Loader, data: Stored) -> Outcome:
+    finding.save(job.folder)
+    steps = progress.epoch * loader.steps
     images = progress.epoch * min(len(loader), loader.steps * job.recipe.batch)
     return Outcome(
         curves={name: thinned(values) for name, values in progress.curves.items()},
         cost={
             "seconds": progress.seconds,
-            "steps": len(scheme),
+            "steps": steps,
             "images_per_second": images / max(progress.seconds, 1e-9),
         },
-        extra={"process": process},
+        extra=finding.summary(),
         origins=progress.origins,
         data_fingerprint=data.fingerprint,
     )
-
-
-def _rounded(table: Tensor) -> list[list[float]]:
-    """Rows as plain numbers; 7 digits say all that float32 knows."""
-    return [[float(f"{value:.7g}") for value in row] for row in table.tolist()]

@@ -14,6 +14,7 @@ from kdbench.data.batch import Batch
 from kdbench.distill.pathways import Pathways
 from kdbench.distill.scheme import Scheme
 from kdbench.distill.transforms import TRANSFORMS
+from kdbench.engine.moment import Moment
 from kdbench.errors import UnknownName
 from kdbench.models.stages import Features, StagedNetwork
 from kdbench.models.statistics import frozen_statistics
@@ -179,6 +180,11 @@ class DistProSearch:
         self._about = {"search": "distpro", "fd_scale": fd_scale, **found, **space}
 
     @property
+    def connectors(self) -> nn.Module:
+        """What is trained beside the student: the transforms of the pathways."""
+        return self.pathways
+
+    @property
     def alphas(self) -> Tensor:
         """The free parameters (n,) as they are now."""
         return self.searched.alphas
@@ -192,13 +198,16 @@ class DistProSearch:
     def lr(self, value: float) -> None:
         self.optimiser.param_groups[0]["lr"] = value
 
-    def step(self, train: Batch, teacher: Features, held: Batch) -> dict[str, Tensor]:
+    def step(
+        self, train: Batch, teacher: Features, held: Batch, moment: Moment | None = None
+    ) -> dict[str, Tensor]:
         """One step of the search; the process grows by the weights with which the student moved.
 
         Args:
             train: images of the training share.
             teacher: the teacher's features of `train`, without a graph.
             held: images of the held-out share.
+            moment: not looked at: every step of this search is alike.
 
         Returns:
             Scalars without a graph, on the device: "task" (cross-entropy), "pathways" (their
@@ -243,6 +252,11 @@ class DistProSearch:
         """The process so far, a row a step."""
         weights, alphas = self._process.read()
         return Scheme(weights, alphas, self.pathways.names, {**self._about, "steps": len(weights)})
+
+    def blank(self) -> Scheme:
+        """Equal weights, one row."""
+        n = len(self.pathways.names)
+        return Scheme(torch.full((1, n), 1 / n), torch.ones(1, n), self.pathways.names)
 
 
 def probe(gradient: str, scale: float) -> Probe | None:

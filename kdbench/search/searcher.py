@@ -1,9 +1,14 @@
-"""What a search has to offer so that `bilevel` can drive it."""
+"""What a search promises the search phase, and what it may offer so that `bilevel` can drive it."""
 
 from collections.abc import Sequence
-from typing import Protocol, TypeVar
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
 
-from torch import Tensor
+from torch import Tensor, nn
+
+from kdbench.data.batch import Batch
+from kdbench.engine.moment import Moment
+from kdbench.models.stages import Features
 
 Tensors = Sequence[Tensor]
 Data = TypeVar("Data", contravariant=True)
@@ -49,4 +54,66 @@ class Searcher(Protocol[Data]):
 
     def outer(self, weights: Tensors, data: Data) -> Tensor:
         """Held-out loss, scalar; it does not see the alphas."""
+        ...
+
+
+class Finding(Protocol):
+    """What a search found."""
+
+    def save(self, folder: Path) -> None:
+        """Write it into the run's artifact folder, whole or not at all."""
+        ...
+
+    def summary(self) -> dict[str, Any]:
+        """Keys for the search's record, small and JSON."""
+        ...
+
+
+class Search(Protocol):
+    """What the search phase drives; the class that a search's declaration names.
+
+    Constructed as `cls(student, teacher, *, lr, momentum, nesterov, weight_decay, autocast,
+    **parameters)`: both networks, the constants of the protocol's SGD, the context for passes in
+    the run's precision, and the declaration's parameters except `held_out`. The declaration may say
+    `start = "teacher"`: then the student is of the teacher's family and has its weights. With
+    `held_out = 0` every step gets None in place of held-out images.
+
+    Attributes:
+        connectors: what is trained beside the student; moved to the student's device by whoever
+            constructs the search.
+        lr: learning rate of the next step; the phase sets it along the protocol's schedule.
+        finished: the search is over before its last epoch; looked at after every epoch. A class
+            without it runs to the end.
+    """
+
+    connectors: nn.Module
+    lr: float
+
+    def step(
+        self, train: Batch, teacher: Features, held: Batch | None, moment: Moment
+    ) -> dict[str, Tensor]:
+        """One step; returns scalars without a graph, whose means an epoch is logged by.
+
+        Args:
+            train: images of the training share.
+            teacher: the teacher's features of them, without a graph.
+            held: images of the held-out share, all of them training images too.
+            moment: where the search stands.
+        """
+        ...
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that a bit-exact resume needs, as tensors and plain values."""
+        ...
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from what `state_dict` gave, in a search built with the same arguments."""
+        ...
+
+    def finding(self) -> Finding:
+        """What was found so far."""
+        ...
+
+    def blank(self) -> Finding:
+        """A finding of the same shape before any step: what `kdbench check` builds methods on."""
         ...
