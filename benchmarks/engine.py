@@ -36,7 +36,8 @@ from kdbench.engine.stopping import Stopper
 from kdbench.models.stages import StagedNetwork
 from kdbench.phases.steps import TrainStep
 from kdbench.plan.components import find_components
-from kdbench.plan.recipe import REVIEW, Recipe
+from kdbench.plan.protocols import REVIEW
+from kdbench.plan.recipe import Recipe
 
 CLASSES = 100
 Loop = Callable[[], None]

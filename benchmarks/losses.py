@@ -28,7 +28,7 @@ from kdbench.engine.precision import Precision
 from kdbench.models.stages import Features, StagedNetwork
 from kdbench.phases.steps import FirstStep, TrainStep
 from kdbench.plan.components import Component, find_components
-from kdbench.plan.recipe import CRD
+from kdbench.plan.protocols import CRD
 
 MIDDLE = Moment(step=5000, steps=10000, epoch=120, epochs=240)
 IMAGES = 50_000  # of the training set, for the methods that remember all of it

@@ -68,6 +68,5 @@ def _made_by(spec: RunSpec, paths: Paths) -> str:
 
 
 def _runs_of(exhibit: Exhibit, graph: Graph) -> dict[str, RunSpec]:
-    targets = [c.evaluation for c in graph.cells.get(exhibit.id, []) if c.evaluation]
-    targets += [graph.searches[exhibit.id]] if exhibit.id in graph.searches else []
+    targets = graph.behind(exhibit)
     return {spec.digest: spec for target in targets for spec in target.with_upstream()}

@@ -45,7 +45,7 @@ def teacher_import(
     from kdbench.plan.components import find_components
     from kdbench.plan.params import FILE, load_params
     from kdbench.plan.paths import Paths
-    from kdbench.plan.recipe import CONSTANTS
+    from kdbench.plan.protocols import CONSTANTS
 
     if constants not in (*CONSTANTS, "data"):
         raise UnknownName("set of constants", constants, [*CONSTANTS, "data"], where="--constants")

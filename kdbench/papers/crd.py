@@ -2,8 +2,9 @@
 
 from dataclasses import replace
 
-from kdbench.plan.exhibits import TOP1, Pair, Row, Table
-from kdbench.plan.recipe import CRD
+from kdbench.plan.asks import Pair
+from kdbench.plan.exhibits import TOP1, Row, Table
+from kdbench.plan.protocols import CRD
 
 SAME = Table(
     id="crd/table1",

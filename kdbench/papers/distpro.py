@@ -1,7 +1,8 @@
 """DistPro (ECCV 2022, arXiv 2204.05547): exhibits on CIFAR-100."""
 
-from kdbench.plan.exhibits import TOP1, Pair, ProcessFigure, Row, Table
-from kdbench.plan.recipe import DISTPRO_SEARCH, REVIEW
+from kdbench.plan.asks import AskSearch, Pair
+from kdbench.plan.exhibits import TOP1, Figure, Row, Table
+from kdbench.plan.protocols import DISTPRO_SEARCH, REVIEW
 
 TABLE1 = Table(
     id="distpro/table1",
@@ -45,14 +46,23 @@ TABLE1 = Table(
     ),
 )
 
-FIGURE6 = ProcessFigure(
+FIGURE6 = Figure(
     id="distpro/figure6",
     title="DistPro, Figure 6: the searched process, WRN-40-2 -> WRN-16-2 on CIFAR-100",
     dataset="cifar100",
-    pair=Pair("wrn-40-2", "wrn-16-2"),
-    search="distpro",
-    recipe=REVIEW,
-    search_recipe=DISTPRO_SEARCH,
+    renderer="process_figure",
+    asks=(
+        (
+            "search",
+            AskSearch(
+                dataset="cifar100",
+                pair=Pair("wrn-40-2", "wrn-16-2"),
+                search="distpro",
+                recipe=REVIEW,
+                search_recipe=DISTPRO_SEARCH,
+            ),
+        ),
+    ),
     caption=(
         "Weight of every pathway over the search, one panel a teacher map. The paper finds that "
         "weight moves from low to high teacher maps as the training goes on."

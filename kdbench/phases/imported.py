@@ -25,7 +25,8 @@ from kdbench.phases.job import BEST, LAST, Job, Outcome
 from kdbench.phases.training import save_weights
 from kdbench.plan.components import Component
 from kdbench.plan.paths import Paths
-from kdbench.plan.recipe import CONSTANTS, REVIEW, Recipe
+from kdbench.plan.protocols import CONSTANTS, REVIEW
+from kdbench.plan.recipe import Recipe
 from kdbench.plan.spec import RunSpec
 
 TEST_BATCH = 500
@@ -68,7 +69,7 @@ class Claim:
     Attributes:
         top1: accuracy in percent on the test set; None takes what the file states.
         tolerance: percentage points by which the measured accuracy may differ.
-        constants: a name in `kdbench.plan.recipe.CONSTANTS`, or "data" for the data set's own.
+        constants: a name in `kdbench.plan.protocols.CONSTANTS`, or "data" for the data set's own.
     """
 
     top1: float | None

@@ -1,20 +1,22 @@
-"""From an exhibit's cell to run specifications, with every parameter resolved."""
+"""From what an exhibit asks for to run specifications, with every parameter resolved."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from functools import wraps
+from functools import cached_property, wraps
 from typing import Any, Concatenate, ParamSpec
 
 from kdbench.errors import BadValue
+from kdbench.plan.asks import Ask, AskSearch, AskStudents, AskTeacher
 from kdbench.plan.components import Component, Components
-from kdbench.plan.exhibits import Pair, ProcessFigure, Row, Table
-from kdbench.plan.params import FILE, Params
-from kdbench.plan.recipe import LIGHT_FAMILIES, LIGHT_LR, Recipe
+from kdbench.plan.params import Params
+from kdbench.plan.recipe import Recipe
+from kdbench.plan.resolve import Resolver, plugin_code, revisions, smoke_section
 from kdbench.plan.spec import ENGINE_REVISION, RunSpec
 
 TEACHER_SEED = 0
 SEARCH_SEED = 0
 FIRST_STUDENT_SEED = 0
+JOIN = "+"  # between the names of methods whose losses are added
 P = ParamSpec("P")
 Request = Callable[Concatenate["Builder", P], RunSpec]
 
@@ -40,31 +42,34 @@ class Builder:
     components: Components
     built: dict[Any, RunSpec] = field(default_factory=dict)
 
-    def __post_init__(self) -> None:
-        self.scale = self.params.settings()
+    @cached_property
+    def resolve(self) -> Resolver:
+        """Makes parameters of names."""
+        return Resolver(self.params, self.components)
 
-    def evaluation(self, table: Table, pair: Pair, row: Row) -> RunSpec:
-        """The run that measures one cell of a table, over all its seeds."""
-        if row.role == "teacher":
-            return self._evaluation(self.teacher(table.dataset, pair.teacher, table.recipe))
-        seeds = range(FIRST_STUDENT_SEED, FIRST_STUDENT_SEED + self._seeds(table, pair))
-        return self._evaluation(*self._students(table, pair, str(row.method), seeds))
+    def build(self, ask: Ask) -> RunSpec:
+        """The run that an exhibit reads: a search, or an evaluation over all seeds."""
+        if isinstance(ask, AskSearch):
+            return self.search(ask)
+        if isinstance(ask, AskTeacher):
+            return self._evaluation(self.teacher(ask.dataset, ask.network, ask.recipe))
+        return self._evaluation(*self._students(ask))
 
     @remembered
     def data(self, dataset: str) -> RunSpec:
         """The prepared data set at this scale: a stand-in, a share, or the whole."""
-        component = self._get("dataset", dataset)
-        revisions = {dataset: component.revision}
-        if self.scale.stand_in:
-            smoke = _smoke(component)
-            stand_in = self._get("dataset", smoke["stand_in"])
-            revisions[stand_in.name] = stand_in.revision
-            params: dict[str, Any] = {"stand_in": {**smoke, **_plugin_code(stand_in)}}
+        component = self.resolve.get("dataset", dataset)
+        found = {dataset: component.revision}
+        if self.resolve.scale.stand_in:
+            smoke = smoke_section(component)
+            stand_in = self.resolve.get("dataset", smoke["stand_in"])
+            found[stand_in.name] = stand_in.revision
+            params: dict[str, Any] = {"stand_in": {**smoke, **plugin_code(stand_in)}}
         else:
-            params = {"train_share": self.scale.train_share}
+            params = {"train_share": self.resolve.scale.train_share}
             if component.plugin:
-                params["dataset"] = {"name": dataset, **_plugin_code(component)}
-        return self._run("data", dataset, dataset, params, revisions, {})
+                params["dataset"] = {"name": dataset, **plugin_code(component)}
+        return self._run("data", dataset, dataset, params, found, {})
 
     @remembered
     def teacher(self, dataset: str, network: str, recipe: Recipe) -> RunSpec:
@@ -72,90 +77,139 @@ class Builder:
 
         Trained, or imported where params.yaml names a checkpoint: of stand-ins it knows nothing.
         """
-        component = self._get("network", network)
+        component, scale = self.resolve.get("network", network), self.resolve.scale
         params = {
-            "network": self._network(component),
-            "recipe": self._recipe(recipe, dataset, component, self.scale.teacher_epochs),
-            **self._runtime(),
+            "network": self.resolve.network(component),
+            "recipe": self.resolve.recipe(recipe, dataset, component, scale.teacher_epochs),
+            **self.resolve.runtime(),
         }
         checkpoint = self.params.teachers.get(f"{dataset}/{network}")
-        if checkpoint and not self.scale.stand_in:
+        if checkpoint and not scale.stand_in:
             params["checkpoint"] = checkpoint
         else:
             params["seed"] = TEACHER_SEED
         upstream = {"data": self.data(dataset)}
-        revisions = {network: component.revision}
-        return self._run("teacher", dataset, network, params, revisions, upstream)
+        return self._run(
+            "teacher", dataset, network, params, {network: component.revision}, upstream
+        )
 
     @remembered
-    def search(self, exhibit: Table | ProcessFigure, pair: Pair, name: str) -> RunSpec:
-        """One search a pair."""
-        component = self._get("search", name)
-        networks = self._pair(pair)
-        settings = component.parameters(
-            scale=self.scale.name,
-            pair=pair.key,
-            overrides=self.params.searches.get(name, {}),
-            where=f"{FILE}, searches",
-        )
-        student = networks["student"]
-        recipe = exhibit.search_recipe
-        if recipe is None:
-            raise BadValue(f"{exhibit.id}, search_recipe", None, f"a protocol for {name}")
+    def search(self, ask: AskSearch) -> RunSpec:
+        """One search on one pair."""
+        component = self.resolve.get("search", ask.search)
+        networks = self._networks(ask)
+        entry, told = self.resolve.distiller(component, ask.pair.key, ask.parameters)
+        epochs = self.resolve.scale.search_epochs
         params = {
-            **{role: self._network(network) for role, network in networks.items()},
-            "search": self._component(component, settings),
-            "recipe": self._recipe(recipe, exhibit.dataset, student, self.scale.search_epochs),
+            **{role: self.resolve.network(network) for role, network in networks.items()},
+            "search": entry,
+            "recipe": self.resolve.recipe(
+                ask.search_recipe, ask.dataset, networks["student"], epochs
+            ),
             "seed": SEARCH_SEED,
-            **self._runtime(),
+            **self.resolve.runtime(),
         }
         upstream = {
-            "data": self.data(exhibit.dataset),
-            "teacher": self.teacher(exhibit.dataset, pair.teacher, exhibit.recipe),
+            "data": self.data(ask.dataset),
+            "teacher": self.teacher(ask.dataset, ask.pair.teacher, ask.recipe),
         }
-        revisions = {name: component.revision, **_revisions(networks)}
-        cell = f"{pair.teacher}_{pair.student}_{name}"
-        return self._run("search", exhibit.dataset, cell, params, revisions, upstream)
+        found = {ask.search: component.revision, **revisions(networks)}
+        cell = f"{ask.pair.teacher}_{ask.pair.student}_{ask.search}{told}"
+        return self._run("search", ask.dataset, cell, params, found, upstream)
 
-    def _students(
-        self, table: Table, pair: Pair, name: str, seeds: Iterable[int]
-    ) -> Iterable[RunSpec]:
+    def _students(self, ask: AskStudents) -> Iterator[RunSpec]:
         """The student runs of a cell, which differ in nothing but the seed."""
-        method = self._get("method", name)
-        networks = (
-            self._pair(pair) if method.needs_teacher else {"student": self._pair(pair)["student"]}
-        )
-        settings = method.parameters(
-            scale=self.scale.name,
-            pair=pair.key,
-            overrides=self.params.methods.get(name, {}),
-            where=f"{FILE}, methods",
-        )
-        recipe = self._recipe(
-            table.recipe, table.dataset, networks["student"], self.scale.student_epochs
-        )
+        parts = [self.resolve.get("method", name) for name in ask.method.split(JOIN)]
+        needs_teacher = any(part.needs_teacher for part in parts)
+        networks = self._networks(ask)
+        if not needs_teacher:
+            networks = {"student": networks["student"]}
+        entries, told = self._methods(ask, parts)
         params = {
-            **{role: self._network(network) for role, network in networks.items()},
-            "method": self._component(method, settings),
-            "recipe": recipe,
-            **self._runtime(),
+            **{role: self.resolve.network(network) for role, network in networks.items()},
+            "method": entries,
+            "recipe": self.resolve.recipe(
+                ask.recipe, ask.dataset, networks["student"], self.resolve.scale.student_epochs
+            ),
+            **self.resolve.runtime(),
         }
-        upstream = {"data": self.data(table.dataset)}
-        if method.needs_teacher:
-            upstream["teacher"] = self.teacher(table.dataset, pair.teacher, table.recipe)
-        if method.search:
-            upstream["search"] = self.search(table, pair, method.search)
-        prefix = f"{pair.teacher}_" if method.needs_teacher else ""
-        revisions = {name: method.revision, **_revisions(networks)}
-        for seed in seeds:
-            cell, seeded = f"{prefix}{pair.student}_{name}_s{seed}", {**params, "seed": seed}
-            yield self._run("student", table.dataset, cell, seeded, revisions, upstream)
+        upstream = {"data": self.data(ask.dataset)}
+        if needs_teacher:
+            upstream["teacher"] = self.teacher(ask.dataset, ask.pair.teacher, ask.recipe)
+        student = ask.pair.student
+        if ask.found_by:
+            upstream["structure"] = self.search(ask.found_by)
+            params["student"]["found_by"] = ask.found_by.search
+            student = upstream["structure"].cell.removeprefix(f"{student}_")
+        for role, part in self._searching(parts):
+            upstream[role], place = self._scheme(ask, part)
+            told += place
+        prefix = f"{ask.pair.teacher}_" if needs_teacher else ""
+        found = {**{part.name: part.revision for part in parts}, **revisions(networks)}
+        for seed in self._seeds(ask):
+            cell = f"{prefix}{student}_{ask.method}{told}_s{seed}"
+            seeded = {**params, "seed": seed}
+            yield self._run("student", ask.dataset, cell, seeded, found, upstream)
+
+    def _seeds(self, ask: AskStudents) -> range:
+        count = self.resolve.seeds(ask.seeds, ask.lead)
+        return range(FIRST_STUDENT_SEED, FIRST_STUDENT_SEED + count)
+
+    def _methods(self, ask: AskStudents, parts: list[Component]) -> tuple[dict[str, Any], str]:
+        """The entry of one method, or of several whose losses are added."""
+        pair = ask.pair.key
+        if len(parts) == 1:
+            return self.resolve.distiller(parts[0], pair, ask.parameters)
+        entries, told = zip(*(self.resolve.distiller(p, pair, ()) for p in parts), strict=True)
+        modes = {entry["teacher_bn"] for p, entry in zip(parts, entries, strict=True)}
+        if len(modes) > 1:
+            expected = "methods that want the teacher's batch norm in one mode"
+            raise BadValue(f"method {ask.method}, teacher_bn", sorted(modes), expected)
+        joined = {
+            "name": ask.method,
+            "module": "kdbench.distill.together",
+            "class": "Together",
+            "parameters": {},
+            "teacher_bn": modes.pop(),
+            "parts": list(entries),
+        }
+        return joined, "".join(told)
+
+    @staticmethod
+    def _searching(parts: list[Component]) -> Iterator[tuple[str, Component]]:
+        """Roles of the searches that methods need: "search", or one numbered for each part."""
+        for place, part in enumerate(parts):
+            if part.search:
+                yield ("search" if len(parts) == 1 else f"search{place}"), part
+
+    def _scheme(self, ask: AskStudents, method: Component) -> tuple[RunSpec, str]:
+        """The search whose scheme a method takes, and where that is if it is elsewhere."""
+        if ask.search_recipe is None:
+            raise BadValue(f"{method.name}, search_recipe", None, f"a protocol for {method.search}")
+        own = AskSearch(
+            dataset=ask.dataset,
+            pair=ask.pair,
+            search=str(method.search),
+            recipe=ask.recipe,
+            search_recipe=ask.search_recipe,
+            parameters=ask.search_parameters,
+        )
+        if ask.origin is None:
+            found = self.search(own)
+            return found, found.cell.partition(f"_{own.search}")[2]
+        there = replace(ask.origin, search=own.search)
+        found = self.search(there)
+        place = "" if there.dataset == ask.dataset else f"-{there.dataset}"
+        if there.pair != ask.pair:
+            place += f"-{there.pair.teacher}-{there.pair.student}"
+        told = found.cell.partition(f"_{own.search}")[2]
+        return found, told + (f"-from{place}" if place else "")
 
     def _evaluation(self, *runs: RunSpec) -> RunSpec:
         upstream = {f"run{i}": run for i, run in enumerate(runs)}
         upstream["data"] = runs[0].upstream["data"]
         cell = runs[0].cell if runs[0].phase == "teacher" else runs[0].cell.rpartition("_s")[0]
-        params = {"runs": len(runs), **self._runtime()}
+        params = {"runs": len(runs), **self.resolve.runtime()}
         return self._run("evaluation", runs[0].dataset, cell, params, {}, upstream)
 
     def _run(
@@ -164,91 +218,22 @@ class Builder:
         dataset: str,
         cell: str,
         params: Mapping[str, Any],
-        revisions: Mapping[str, Any],
+        found: Mapping[str, Any],
         upstream: Mapping[str, RunSpec],
     ) -> RunSpec:
         spec = RunSpec(
-            scale=self.scale.name,
+            scale=self.resolve.scale.name,
             phase=phase,
             dataset=dataset,
             cell=cell,
             params=params,
-            revisions={"engine": ENGINE_REVISION, **revisions},
+            revisions={"engine": ENGINE_REVISION, **found},
             upstream=upstream,
         )
         return self.built.setdefault(spec.digest, spec)
 
-    def _get(self, kind: str, name: str) -> Component:
-        return self.components.get(kind, name, where="exhibits")
-
-    def _pair(self, pair: Pair) -> dict[str, Component]:
+    def _networks(self, ask: AskSearch | AskStudents) -> dict[str, Component]:
         return {
-            "teacher": self._get("network", pair.teacher),
-            "student": self._get("network", pair.student),
+            "teacher": self.resolve.get("network", ask.pair.teacher),
+            "student": self.resolve.get("network", ask.pair.student),
         }
-
-    def _network(self, component: Component) -> dict[str, Any]:
-        return {**self._component(component, component.arguments), "label": component.label}
-
-    @staticmethod
-    def _component(component: Component, parameters: Mapping[str, Any]) -> dict[str, Any]:
-        rest = dict(parameters)
-        named: dict[str, Any] = {
-            "name": component.name,
-            "module": component.module,
-            "class": component.class_name,
-            "parameters": rest,
-        }
-        if component.kind in ("method", "search"):
-            named["teacher_bn"] = rest.pop("teacher_bn", component.teacher_bn)
-        return named
-
-    def _runtime(self) -> dict[str, Any]:
-        return {
-            "precision": self.scale.precision,
-            "channels_last": self.scale.channels_last,
-            "threads": self.scale.threads,
-        }
-
-    def _seeds(self, table: Table, pair: Pair) -> int:
-        if self.params.seeds is not None:
-            return self.params.seeds
-        if self.scale.lead_seeds is not None and pair == table.pairs[0]:
-            return self.scale.lead_seeds
-        return self.scale.seeds or table.seeds
-
-    def _recipe(
-        self, recipe: Recipe, dataset: str, network: Component, epochs: int | None
-    ) -> dict[str, Any]:
-        scale = self.scale
-        recipe = recipe.shortened(epochs)
-        if network.family in LIGHT_FAMILIES:
-            recipe = replace(recipe, lr=LIGHT_LR.get(recipe.name, recipe.lr))
-        if scale.stand_in:
-            augment = _smoke(self._get("dataset", dataset))["augment"]
-            recipe = replace(recipe, augment=augment, mean=(), std=())
-        return replace(
-            recipe,
-            batch=scale.batch or recipe.batch,
-            lr=recipe.lr * scale.lr_factor,
-            steps_per_epoch=scale.steps_per_epoch or recipe.steps_per_epoch,
-            evaluate_every=scale.evaluate_every,
-        ).as_dict()
-
-
-def _revisions(networks: Mapping[str, Component]) -> dict[str, Any]:
-    return {component.name: component.revision for component in networks.values()}
-
-
-def _smoke(dataset: Component) -> dict[str, Any]:
-    """What a data set's declaration says of the scale that has stand-ins."""
-    smoke = dataset.declaration.get("smoke", {})
-    if not {"stand_in", "augment"} <= set(smoke):
-        expected = "a section with stand_in and augment, or a scale with the data set itself"
-        raise BadValue(f"{dataset.name}.toml, smoke", smoke, expected)
-    return dict(smoke)
-
-
-def _plugin_code(component: Component) -> dict[str, str]:
-    """Where a plug-in's code lies; the package's own is found by name."""
-    return {"module": component.module} if component.plugin else {}

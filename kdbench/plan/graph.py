@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from kdbench.errors import BadValue, UnknownName, UserError
+from kdbench.plan.asks import Ask, AskStudents, AskTeacher, Pair
 from kdbench.plan.build import Builder
 from kdbench.plan.components import Components, find_components
-from kdbench.plan.exhibits import Exhibit, Pair, ProcessFigure, Row, Table
+from kdbench.plan.exhibits import Column, Exhibit, Figure, Row, Table, asks_of
 from kdbench.plan.params import FILE, Params, load_params
 from kdbench.plan.scales import Scale
 from kdbench.plan.spec import PHASES, RunSpec
@@ -25,7 +26,7 @@ class Cell:
     """One cell of a table: where its number comes from; None where nothing is built yet."""
 
     row: Row
-    pair: Pair
+    column: Column
     evaluation: RunSpec | None
 
 
@@ -37,22 +38,26 @@ class Graph:
         params: what the user asked for.
         exhibits: the exhibits that were asked for, in the papers' order.
         cells: per table, its cells in reading order.
-        searches: per process figure, the search that it draws.
+        drawn: per figure, the runs that it reads, by its own names for them; None for what the
+            filters of params.yaml leave out.
     """
 
     params: Params
     components: Components
     exhibits: list[Exhibit]
     cells: dict[str, list[Cell]] = field(default_factory=dict)
-    searches: dict[str, RunSpec] = field(default_factory=dict)
+    drawn: dict[str, dict[str, RunSpec | None]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         builder = Builder(self.params, self.components)
         for exhibit in self.exhibits:
             if isinstance(exhibit, Table):
                 self.cells[exhibit.id] = list(self._table(exhibit, builder))
-            elif isinstance(exhibit, ProcessFigure) and self._keeps(exhibit.pair):
-                self.searches[exhibit.id] = builder.search(exhibit, exhibit.pair, exhibit.search)
+            elif isinstance(exhibit, Figure):
+                self.drawn[exhibit.id] = {
+                    name: builder.build(ask) if self._keeps(ask) else None
+                    for name, ask in exhibit.asks
+                }
 
     @property
     def scale(self) -> Scale:
@@ -72,7 +77,13 @@ class Graph:
         """The runs that exhibits read directly."""
         for cells in self.cells.values():
             yield from (cell.evaluation for cell in cells if cell.evaluation)
-        yield from self.searches.values()
+        for runs in self.drawn.values():
+            yield from (spec for spec in runs.values() if spec)
+
+    def behind(self, exhibit: Exhibit) -> list[RunSpec]:
+        """The runs that one exhibit reads directly."""
+        cells = [cell.evaluation for cell in self.cells.get(exhibit.id, [])]
+        return [spec for spec in (*cells, *self.drawn.get(exhibit.id, {}).values()) if spec]
 
     def stage(self, phase: str, dataset: str) -> list[RunSpec]:
         """All runs of one phase on one data set: what one DVC stage builds."""
@@ -111,16 +122,23 @@ class Graph:
 
     def _table(self, table: Table, builder: Builder) -> Iterator[Cell]:
         for row in table.rows:
-            for pair in table.pairs:
-                wanted = self._keeps(pair) and self._keeps_row(row)
-                yield Cell(row, pair, builder.evaluation(table, pair, row) if wanted else None)
+            for column in table.all_columns:
+                ask = None if row.role == "pending" else table.asked(row, column)
+                wanted = ask is not None and self._keeps_pair(column.pair) and self._keeps(ask)
+                yield Cell(row, column, builder.build(ask) if ask and wanted else None)
 
-    def _keeps(self, pair: Pair) -> bool:
+    def _keeps(self, ask: Ask) -> bool:
+        """Whether the filters of params.yaml leave something in."""
+        wanted, kept = self.params, set(self.params.methods_only)
+        if ask.dataset not in wanted.datasets:
+            return False
+        if isinstance(ask, AskTeacher):
+            return not wanted.pairs or any(k.startswith(f"{ask.network}:") for k in wanted.pairs)
+        left = kept and isinstance(ask, AskStudents) and ask.method not in kept
+        return self._keeps_pair(ask.pair) and not left
+
+    def _keeps_pair(self, pair: Pair) -> bool:
         return not self.params.pairs or pair.key in self.params.pairs
-
-    def _keeps_row(self, row: Row) -> bool:
-        kept = self.params.methods_only
-        return row.role != "pending" and (not kept or row.method is None or row.method in kept)
 
 
 def catalogue() -> list[Exhibit]:
@@ -143,7 +161,7 @@ def choose(params: Params, exhibits: list[Exhibit]) -> list[Exhibit]:
     for wanted in params.exhibits:
         if wanted not in ids | papers | {"all"}:
             raise UnknownName("exhibit", wanted, ids | papers | {"all"}, where=f"{FILE}, exhibits")
-    pairs = {pair.key for e in exhibits if isinstance(e, Table) for pair in e.pairs}
+    pairs = {c.pair.key for e in exhibits if isinstance(e, Table) for c in e.all_columns}
     for key in params.pairs:
         if key not in pairs:
             raise UnknownName("pair", key, pairs, where=f"{FILE}, pairs")
@@ -153,17 +171,22 @@ def choose(params: Params, exhibits: list[Exhibit]) -> list[Exhibit]:
         for e in exhibits
         if {e.id, e.id.partition("/")[0]} & asked or ("all" in asked and not e.on_request)
     ]
-    chosen = [exhibit for exhibit in named if exhibit.dataset in params.datasets]
+    chosen = [exhibit for exhibit in named if _datasets(exhibit) & {*params.datasets}]
     if not chosen:
-        theirs = ", ".join(sorted({exhibit.dataset for exhibit in named}))
+        theirs = ", ".join(sorted({name for exhibit in named for name in _datasets(exhibit)}))
         raise BadValue(f"{FILE}, datasets", params.datasets, f"those of the exhibits: {theirs}")
     return chosen
+
+
+def _datasets(exhibit: Exhibit) -> set[str]:
+    """The data sets that an exhibit shows."""
+    return {exhibit.dataset, *(ask.dataset for ask in asks_of(exhibit))}
 
 
 def with_plugins(exhibit: Exhibit, components: Components) -> Exhibit:
     """A table with one row more for every plug-in method; the papers have no number for it."""
     own = [components.get("method", name, where=FILE) for name in components.plugin_methods()]
-    if not isinstance(exhibit, Table) or not own:
+    if not isinstance(exhibit, Table) or not own or any(c.method for c in exhibit.columns):
         return exhibit
     return replace(exhibit, rows=(*exhibit.rows, *(Row(m.label, m.name) for m in own)))
 

@@ -12,7 +12,7 @@ from kdbench.report.banner import comparable
 from kdbench.report.provenance import footer, remarks
 from kdbench.report.read import Records, State
 from kdbench.report.statistics import Summary
-from kdbench.report.tables import Result, labels
+from kdbench.report.tables import Result, head
 from kdbench.report.verdict import Verdict
 
 MARK = "†"
@@ -122,17 +122,16 @@ def _legend(graph: Graph, table: Table) -> str:
 
 def _kept(cells: Sequence[Result]) -> list[Result]:
     """Without rows and columns of which nothing is wanted."""
-    pairs = {r.cell.pair for r in cells if r.cell.evaluation}
+    columns = {r.cell.column for r in cells if r.cell.evaluation}
     rows = {r.cell.row for r in cells if r.state is not State.LEFT_OUT}
-    return [r for r in cells if r.cell.pair in pairs and r.cell.row in rows]
+    return [r for r in cells if r.cell.column in columns and r.cell.row in rows]
 
 
 def _left_out(graph: Graph, cells: Sequence[Result]) -> list[str]:
     kept = _kept(cells)
-    pairs = [
-        labels(graph, r.cell.pair) for r in cells if r.cell.pair not in {k.cell.pair for k in kept}
-    ]
-    columns = [f"{teacher} → {student}" for teacher, student in dict.fromkeys(pairs)]
+    there = {k.cell.column for k in kept}
+    gone_columns = (head(graph, r.cell.column) for r in cells if r.cell.column not in there)
+    columns = list(dict.fromkeys(gone_columns))
     kept_rows = {k.cell.row for k in kept}
     rows = dict.fromkeys(r.cell.row.label for r in cells if r.cell.row not in kept_rows)
     gone = ", ".join([*columns, *rows])
@@ -141,8 +140,7 @@ def _left_out(graph: Graph, cells: Sequence[Result]) -> list[str]:
 
 def _trust(graph: Graph, cells: Sequence[Result]) -> list[str]:
     def where(result: Result) -> str:
-        teacher, student = labels(graph, result.cell.pair)
-        return f"{result.cell.row.label}, {teacher} → {student}"
+        return f"{result.cell.row.label}, {head(graph, result.cell.column)}"
 
     marked = [r for r in cells if r.published and r.published.source != ORDINARY_SOURCE]
     by_source: dict[str, list[str]] = {}
@@ -158,8 +156,8 @@ def _rows(cells: Sequence[Result]) -> list[tuple[str, list[Result]]]:
 
 
 def _heads(graph: Graph, cells: Sequence[Result]) -> list[str]:
-    pairs = dict.fromkeys(result.cell.pair for result in cells)
-    return ["<br>→ ".join(labels(graph, pair)) for pair in pairs]
+    columns = dict.fromkeys(result.cell.column for result in cells)
+    return [head(graph, column, "<br>→ ") for column in columns]
 
 
 def _pipe(lines: Sequence[Sequence[str]], heads: Sequence[str]) -> str:

@@ -1,18 +1,19 @@
 """From an exhibit to its files: one renderer a kind of exhibit."""
 
+import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from kdbench.plan.exhibits import Exhibit, ProcessFigure, Table
+from kdbench.plan.exhibits import Exhibit, Figure, Table
 from kdbench.plan.graph import Graph
 from kdbench.report.banner import banner, quoted
+from kdbench.report.drawing import csv_bytes
+from kdbench.report.provenance import footer
 from kdbench.report.read import Records, State
 
 if TYPE_CHECKING:
-    import pandas as pd
-
-    from kdbench.report.process import Process
+    pass
 
 TABLES, FIGURES = "tables", "figures"
 FOLDERS = (TABLES, FIGURES)
@@ -50,59 +51,41 @@ def render_table(table: Table, graph: Graph, records: Records) -> Rendered:
     return Rendered(files, f"{body}\n[This table alone]({page}) · [CSV, one line a cell]({data})\n")
 
 
-def render_process(figure: ProcessFigure, graph: Graph, records: Records) -> Rendered:
-    """A searched process as SVG, PNG and CSV, with its sums as a small table."""
-    from kdbench.report.process import read_process
-    from kdbench.report.provenance import footer
-
-    spec = graph.searches.get(figure.id)
-    if spec is None:
+def render_figure(figure: Figure, graph: Graph, records: Records) -> Rendered:
+    """A figure as its own renderer draws it, from the runs that are finished."""
+    specs = graph.drawn[figure.id]
+    if not any(specs.values()):
         return Rendered({}, f"*{State.LEFT_OUT.value} by params.yaml*\n".capitalize())
-    record = records.get(spec)
-    if record is None:
+    found = {name: (spec, records.get(spec)) for name, spec in specs.items() if spec}
+    done = {name: (spec, record) for name, (spec, record) in found.items() if record}
+    if not done:
         return Rendered({}, f"*{State.NOT_RUN.value}*\n")
-    process = read_process(spec, record)
-    vector, bitmap, data = (f"{FIGURES}/{figure.slug}{s}" for s in (".svg", ".png", ".csv"))
-    images = _images(process, figure.title, banner(graph))
-    files = {vector: images[0], bitmap: images[1], data: csv_bytes(process.frame())}
+    drawn = importlib.import_module(f"kdbench.report.{figure.renderer}").render(figure, graph, done)
+    paths = {name: _place(figure, name) for name in drawn.files}
+    links = [f"[{LINKS[name]}]({paths[name]})" for name in LINKS if name in paths]
+    image = f"![{figure.title}]({paths['svg']})" if "svg" in paths else ""
+    missing = f"*{len(found) - len(done)} of {len(found)} runs are not run yet.*"
     parts = [
-        f"![{figure.title}]({vector})",
+        image,
         figure.caption,
-        _totals_table(process),
+        drawn.body,
+        missing if len(done) < len(found) else "",
         "\n".join(f"- {note}" for note in figure.notes),
-        footer(records.behind([spec]), "figure"),
-        f"[SVG]({vector}) · [PNG]({bitmap}) · [CSV of the drawn numbers]({data})\n",
+        footer(records.behind([spec for spec, _ in done.values()]), "figure"),
+        " · ".join(links) + "\n",
     ]
+    files = {paths[name]: content for name, content in drawn.files.items()}
     return Rendered(files, "\n\n".join(part for part in parts if part))
 
+
+def _place(figure: Figure, kind: str) -> str:
+    return f"{FIGURES}/{figure.slug}.{kind}"
+
+
+LINKS = {"svg": "SVG", "png": "PNG", "csv": "CSV of the drawn numbers"}
 
 # The one place that knows the kinds of exhibits.
 RENDERERS: Mapping[type[Exhibit], Callable[[Any, Graph, Records], Rendered]] = {
     Table: render_table,
-    ProcessFigure: render_process,
+    Figure: render_figure,
 }
-
-
-def csv_bytes(frame: "pd.DataFrame") -> bytes:
-    """A frame as CSV; numbers keep all their digits."""
-    return frame.to_csv(index=False, lineterminator="\n").encode()
-
-
-def _images(process: "Process", title: str, notice: str) -> tuple[bytes, bytes]:
-    from kdbench.report.figures import draw, png, svg
-
-    figure = draw(process, title, notice)
-    return svg(figure), png(figure)
-
-
-def _totals_table(process: "Process") -> str:
-    from tabulate import tabulate
-
-    last = len(process.steps) - 1
-    points = sorted({round(last * quarter / 4) for quarter in range(5)})
-    heads = ["sum of weights", *(f"epoch {process.epochs[i]:.1f}" for i in points)]
-    lines = [
-        [f"to teacher map {teacher}", *(f"{process.total(teacher)[i]:.3f}" for i in points)]
-        for teacher in process.maps()
-    ]
-    return tabulate(lines, headers=heads, tablefmt="github", disable_numparse=True)

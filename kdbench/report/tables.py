@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from math import sqrt
 from typing import TYPE_CHECKING, Any
 
-from kdbench.plan.exhibits import Pair, Published, Row, Table, published_numbers
+from kdbench.plan.asks import Pair
+from kdbench.plan.exhibits import Column, Metric, Row, Table
 from kdbench.plan.graph import Cell, Graph
+from kdbench.plan.published import Published, published_numbers
 from kdbench.report.banner import comparable
 from kdbench.report.read import Record, Records, State
 from kdbench.report.statistics import Summary, summarise
@@ -53,12 +55,15 @@ def results(graph: Graph, table: Table, records: Records) -> list[Result]:
     return [_result(graph, table, cell, records) for cell in graph.cells[table.id]]
 
 
-def published(graph: Graph, table: Table, row: Row, pair: Pair) -> Published | None:
+def published(graph: Graph, table: Table, row: Row, column: Column) -> Published | None:
     """The printed number of one cell; variances become standard deviations."""
-    teacher, student = labels(graph, pair)
-    setting = table.setting.format(teacher=teacher, student=student)
+    if not table.published:
+        return None
+    teacher, student = labels(graph, column.pair)
+    setting = column.setting or table.setting.format(teacher=teacher, student=student)
     known = published_numbers(table.published)
-    found = known.get((table.exhibit, setting, row.published, table.metric.key))
+    metric = table.metric.printed or table.metric.key
+    found = known.get((table.exhibit, setting, row.published, metric))
     if found is None or found.spread is None or not table.spread_is_variance:
         return found
     return Published(found.value, sqrt(found.spread), found.source)
@@ -73,6 +78,11 @@ def labels(graph: Graph, pair: Pair) -> tuple[str, str]:
     ).label
 
 
+def head(graph: Graph, column: Column, arrow: str = " → ") -> str:
+    """What stands over a column."""
+    return column.label or arrow.join(labels(graph, column.pair))
+
+
 def frame(graph: Graph, table: Table, cells: Sequence[Result]) -> "pd.DataFrame":
     """Long form, one line a cell; what is not known is empty."""
     import pandas as pd
@@ -83,16 +93,15 @@ def frame(graph: Graph, table: Table, cells: Sequence[Result]) -> "pd.DataFrame"
 
 def _result(graph: Graph, table: Table, cell: Cell, records: Records) -> Result:
     state = records.state(cell)
-    printed = published(graph, table, cell.row, cell.pair)
+    printed = published(graph, table, cell.row, cell.column)
     if cell.evaluation is None:
         return Result(cell, state, None, None, printed, None, "")
     path = records.relative(cell.evaluation)
     record = records.get(cell.evaluation)
     if record is None:
         return Result(cell, state, None, None, printed, None, path)
-    key = table.metric.key
-    ours = _values(record, table.recipe.reported, key)
-    last = summarise(_values(record, "last", key))
+    ours = values(record, table.recipe.reported, table.metric)
+    last = summarise(values(record, "last", table.metric))
     verdict = None
     if printed is not None:
         may = comparable(graph, cell.row)
@@ -100,20 +109,32 @@ def _result(graph: Graph, table: Table, cell: Cell, records: Records) -> Result:
     return Result(cell, state, summarise(ours), last, printed, verdict, path)
 
 
-def _values(record: Record, epoch: str, metric: str) -> list[float]:
-    runs = record.items("metrics", "runs")
-    return [record.number("metrics", "runs", i, epoch, metric) for i in range(len(runs))]
+def values(record: Record, epoch: str, metric: Metric) -> list[float]:
+    """A metric of every run of an evaluation, as exhibits print it.
+
+    Args:
+        record: an evaluation's.
+        epoch: "best" or "last".
+        metric: what is wanted.
+
+    Raises:
+        DamagedData: a run lacks it.
+    """
+    runs = range(len(record.items("metrics", "runs")))
+    return [metric.shown(record.number("metrics", "runs", i, epoch, metric.key)) for i in runs]
 
 
 def _line(graph: Graph, table: Table, result: Result) -> dict[str, Any]:
-    teacher, student = labels(graph, result.cell.pair)
+    column = result.cell.column
+    teacher, student = labels(graph, column.pair)
     ours, printed = result.ours, result.published
     return {
         "exhibit": table.id,
         "row": result.cell.row.label,
         "teacher": teacher,
         "student": student,
-        "metric": table.metric.key,
+        **({"column": column.label} if column.label else {}),
+        "metric": table.metric.printed or table.metric.key,
         "state": result.state.value,
         "ours_mean": ours.mean if ours else None,
         "ours_std": ours.std if ours else None,

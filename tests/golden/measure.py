@@ -28,7 +28,7 @@ from kdbench.models.stages import Features
 from kdbench.models.wide_resnet import WideResNet
 from kdbench.phases.steps import TrainStep
 from kdbench.plan.components import PACKAGES, find_components
-from kdbench.plan.recipe import REVIEW
+from kdbench.plan.protocols import REVIEW
 from kdbench.plan.spec import ENGINE_REVISION
 
 FILE = Path(__file__).parent / "revisions.json"
@@ -94,7 +94,7 @@ def float64():
 def method(cls, parameters, component):
     """Terms and gradients at three moments of a training, on maps of unequal sizes."""
     student = ResNet(8, classes=CLASSES, image=(3, 8, 8))
-    teacher = WideResNet(10, 2, classes=CLASSES, image=(3, 16, 16))
+    teacher = WideResNet(depth(component), 2, classes=CLASSES, image=(3, 16, 16))
     extra = {"scheme": scheme(component, parameters)} if component.search else {}
     if "labels" in signature(cls).parameters:
         extra["labels"] = torch.arange(4 * IMAGES) % CLASSES
@@ -142,15 +142,18 @@ def network(cls, parameters, component):
 def search(cls, parameters, component, steps=3):
     """Losses of a few steps, and what was found."""
     torch.manual_seed(1)
-    teacher = WideResNet(10, 1, classes=CLASSES, image=(3, 8, 8)).eval()
+    teacher = WideResNet(depth(component), 1, classes=CLASSES, image=(3, 8, 8)).eval()
     student = ResNet(8, classes=CLASSES, image=(3, 8, 8))
     searcher = cls(student, teacher, **parameters)
     found = {}
     for step in range(steps):
         train, held = images(8), images(8)
+        extra = {}
         with torch.no_grad():
             theirs = teacher.read(train.images)
-        losses = searcher.step(train, theirs, held)
+            if getattr(searcher, "teacher_on_held", False):
+                extra["held_teacher"] = teacher.read(held.images)
+        losses = searcher.step(train, theirs, held, Moment(step, steps, 0, 1), **extra)
         found |= {f"{name} at step {step}": value for name, value in losses.items()}
     process = searcher.finding()
     for key in ("weights", "alphas"):
@@ -220,14 +223,14 @@ def scheme(component, parameters):
     cls = find_class({"module": needed.module, "class": needed.class_name})
     shared = {k: v for k, v in parameters.items() if k in signature(cls).parameters}
     with torch.random.fork_rng(devices=[]):
-        student, teacher = ResNet(8, image=(3, 8, 8)), WideResNet(10, 1, image=(3, 8, 8))
-        searcher = cls(student, teacher, **shared)
-        batch = images(8)
-        with torch.no_grad():
-            theirs = teacher.eval().read(batch.images)
-        searcher.step(batch, theirs, batch)
-        names = searcher.finding().names
+        teacher = WideResNet(depth(component), 1, image=(3, 8, 8))
+        names = cls(ResNet(8, image=(3, 8, 8)), teacher, **shared).blank().names
     return Scheme(rand(4, len(names)), rand(4, len(names)) + 0.3, names)
+
+
+def depth(component):
+    """Of the teacher: where its blocks are averaged, a stage needs more than one."""
+    return 16 if component.module.rpartition(".")[2] == "dfa" else 10
 
 
 def images(side):
@@ -243,12 +246,13 @@ def features(built, graph=False):
         return randn(IMAGES, *shape).requires_grad_(graph)
 
     shapes = [(stage.channels, *stage.size) for stage in built.stages]
+    counts = [len(segment.blocks) for segment in built.trunk.values()]
     return Features(
         logits=drawn(CLASSES),
         pre=[drawn(*shape) for shape in shapes],
         post=[drawn(*shape) for shape in shapes],
         out=[drawn(*shape) for shape in shapes],
-        blocks=[[drawn(*shape)] for shape in shapes],
+        blocks=[[drawn(*s) for _ in range(n)] for s, n in zip(shapes, counts, strict=True)],
         pooled=drawn(built.pooled_width),
     )
 

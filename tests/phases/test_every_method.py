@@ -14,9 +14,10 @@ from kdbench.engine.moment import Moment
 from kdbench.errors import TryAgain
 from kdbench.phases import training
 from kdbench.phases.steps import TwoStages
+from kdbench.plan.asks import Pair
 from kdbench.plan.build import Builder
 from kdbench.plan.components import find_components
-from kdbench.plan.exhibits import Pair, Row
+from kdbench.plan.exhibits import Row
 from kdbench.plan.graph import catalogue, load_graph
 from kdbench.run import Options, run
 
@@ -36,7 +37,7 @@ def student(project, method):
     table = next(e for e in catalogue() if e.id == "distpro/table1")
     table = replace(table, rows=(Row(method, method),), pairs=(CHOSEN,))
     params = load_graph(project.root).params.model_copy(update={"seeds": 1})
-    evaluation = Builder(params, COMPONENTS).evaluation(table, CHOSEN, table.rows[0])
+    evaluation = Builder(params, COMPONENTS).build(table.asked(table.rows[0], table.all_columns[0]))
     return evaluation.upstream["run0"]
 
 

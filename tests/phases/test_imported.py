@@ -23,7 +23,7 @@ from kdbench.evaluate.classification import accuracy, predict
 from kdbench.phases import imported
 from kdbench.phases.imported import Claim, check_precision, import_teacher
 from kdbench.plan.components import find_components
-from kdbench.plan.recipe import REVIEW
+from kdbench.plan.protocols import REVIEW
 
 NETWORK, KEY = "resnet56", "cifar100/resnet56"
 SHORT = {"student_epochs": 1, "steps_per_epoch": 2, "batch": 8, "train_share": 1.0}

@@ -6,7 +6,8 @@ from dataclasses import replace
 import pytest
 
 from kdbench.engine.schedules import rate_at
-from kdbench.plan.recipe import DISTPRO_SEARCH, REVIEW, Recipe
+from kdbench.plan.protocols import DISTPRO_SEARCH, REVIEW
+from kdbench.plan.recipe import Recipe
 
 STEPS = 391  # batches of 128 in 50,000 images
 

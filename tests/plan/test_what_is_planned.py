@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 
 from kdbench.errors import UserError
-from kdbench.plan.exhibits import published_numbers
+from kdbench.plan.published import published_numbers
 
 PAIRS = [
     "wrn-40-2:wrn-16-2",
@@ -62,12 +62,12 @@ def test_every_scale_shows_every_exhibit(planned, scale):
     assert [pair.key for pair in table.pairs] == PAIRS
     without = {cell.row.label for cell in graph.cells[table.id] if cell.evaluation is None}
     assert without == {row.label for row in table.rows if row.role == "pending"}
-    assert graph.searches["distpro/figure6"].cell == "wrn-40-2_wrn-16-2_distpro"
+    assert graph.drawn["distpro/figure6"]["search"].cell == "wrn-40-2_wrn-16-2_distpro"
 
 
 def test_the_figure_draws_the_search_of_the_table(paper):
     """One search a pair: figure 6 costs nothing more."""
-    search = paper.searches["distpro/figure6"]
+    search = paper.drawn["distpro/figure6"]["search"]
     users = [s for s in of(paper, "student") if s.upstream.get("search") is search]
 
     assert Counter(s.params["method"]["name"] for s in users) == {"alpha_t": 5, "distpro": 5}

@@ -24,7 +24,7 @@ class Project:
         """The cell of table 1 in the row of that label and the column of that number."""
         wanted = self.table.pairs[pair]
         cells = self.graph.cells[self.table.id]
-        return next(c for c in cells if c.row.label == row and c.pair == wanted)
+        return next(c for c in cells if c.row.label == row and c.column.pair == wanted)
 
     def write(self, spec, metrics=None, **more):
         """Write a finished run's record and return its path."""
@@ -80,7 +80,7 @@ class Project:
             "total_steps": 10 * listed,
             **process,
         }
-        return self.write(self.graph.searches["distpro/figure6"], process=content)
+        return self.write(self.graph.drawn["distpro/figure6"]["search"], process=content)
 
 
 def softmax(free):

@@ -7,14 +7,15 @@ import json
 import pytest
 
 from kdbench.errors import UserError
-from kdbench.report.figures import draw, png, svg
+from kdbench.report.drawing import png, svg
 from kdbench.report.process import read_process
+from kdbench.report.process_figure import draw
 from kdbench.report.read import Records
 
 
 def process_of(plan):
     """The process that figure 6 draws."""
-    spec = plan.graph.searches["distpro/figure6"]
+    spec = plan.graph.drawn["distpro/figure6"]["search"]
     return read_process(spec, Records(plan.paths).get(spec))
 
 

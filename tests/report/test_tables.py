@@ -8,7 +8,7 @@ from math import isclose, sqrt
 import pytest
 
 from kdbench.errors import UserError
-from kdbench.plan.exhibits import Published, published_numbers
+from kdbench.plan.published import Published, published_numbers
 from kdbench.report import tables
 from kdbench.report.markdown import number, table_markdown
 from kdbench.report.read import Records, State
@@ -22,7 +22,7 @@ def table_of(project):
     """All results of table 1, and by (row label, column number)."""
     found = tables.results(project.graph, project.table, Records(project.paths))
     pairs = project.table.pairs
-    return found, {(r.cell.row.label, pairs.index(r.cell.pair)): r for r in found}
+    return found, {(r.cell.row.label, pairs.index(r.cell.column.pair)): r for r in found}
 
 
 def markdown_of(project):
@@ -82,9 +82,9 @@ def test_every_published_number_of_the_table_is_found_by_a_cell(project):
     plan = project(scale="paper")
     shown = set()
     for cell in plan.graph.cells[plan.table.id]:
-        teacher, student = tables.labels(plan.graph, cell.pair)
+        teacher, student = tables.labels(plan.graph, cell.column.pair)
         setting = plan.table.setting.format(teacher=teacher, student=student)
-        if tables.published(plan.graph, plan.table, cell.row, cell.pair):
+        if tables.published(plan.graph, plan.table, cell.row, cell.column):
             shown.add((setting, cell.row.published))
 
     known = published_numbers("distpro.csv")

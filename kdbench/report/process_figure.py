@@ -1,11 +1,15 @@
-"""Draws the searched process. Equal records give equal bytes."""
+"""Draws the searched process: one panel a teacher map, then their sums."""
 
-import textwrap
-from collections.abc import Iterable, Sequence
-from io import BytesIO
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, TypeVar
 
-from kdbench.report.process import Process
+from kdbench.plan import exhibits
+from kdbench.plan.graph import Graph
+from kdbench.plan.spec import RunSpec
+from kdbench.report.banner import banner as notice_of
+from kdbench.report.drawing import COLOURS, STYLE, STYLES, Drawn, Line, drawn, pipe, sheet
+from kdbench.report.process import Process, read_process
+from kdbench.report.read import Record
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -14,36 +18,40 @@ if TYPE_CHECKING:
 
 Key = TypeVar("Key")
 Look = TypeVar("Look")
-Line = Literal["-", "--", ":", "-."]
 
-# Okabe and Ito's colours, which colour-blind readers tell apart.
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
-STYLES: tuple[Line, ...] = ("-", "--", ":", "-.")
-STYLE: dict[Any, Any] = {
-    "svg.hashsalt": "kdbench",  # otherwise ids in the SVG are random
-    "font.size": 9.0,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "axes.formatter.useoffset": False,
-    "grid.alpha": 0.3,
-    "legend.frameon": False,
-}
 PANEL, HEIGHT, LEGEND = 2.5, 3.2, 1.5  # inches
 TOTALS = "totals"  # label of the axes that are no panel of a teacher map
 
 
+def render(
+    figure: exhibits.Figure, graph: Graph, runs: Mapping[str, tuple[RunSpec, Record]]
+) -> Drawn:
+    """A searched process as SVG, PNG and CSV, with its sums as a small table."""
+    ((spec, record),) = runs.values()
+    process = read_process(spec, record)
+    image = draw(process, figure.title, notice_of(graph))
+    return drawn(image, process.frame(), totals_table(process))
+
+
+def totals_table(process: Process) -> str:
+    """The sum of the weights of every teacher map at five points of the search."""
+    last = len(process.steps) - 1
+    points = sorted({round(last * quarter / 4) for quarter in range(5)})
+    heads = ["sum of weights", *(f"epoch {process.epochs[i]:.1f}" for i in points)]
+    lines = [
+        [f"to teacher map {teacher}", *(f"{process.total(teacher)[i]:.3f}" for i in points)]
+        for teacher in process.maps()
+    ]
+    return pipe(lines, heads)
+
+
 def draw(process: Process, title: str, banner: str) -> "Figure":
     """One panel a teacher map, then their sums; axes are labelled `t1`, `t2`, …, `totals`."""
-    from matplotlib.figure import Figure
     from matplotlib.style import context
 
     maps = process.maps()
-    width = PANEL * (len(maps) + 1) + LEGEND
-    notice = textwrap.fill(banner, int(width * 14)) if banner else ""
-    head = 0.35 + 0.17 * (notice.count("\n") + 1 if notice else 0)
     with context(["default", STYLE]):
-        figure = Figure(figsize=(width, HEIGHT + head), layout="constrained")
+        figure = sheet(PANEL * (len(maps) + 1) + LEGEND, HEIGHT, title, banner)
         panels = figure.subplots(1, len(maps) + 1, squeeze=False)[0]
         colours, styles = _looks(process)
         for teacher, axes in zip(maps, panels, strict=False):
@@ -55,18 +63,7 @@ def draw(process: Process, title: str, banner: str) -> "Figure":
         panels[0].set_ylabel("weight of a pathway")
         figure.supxlabel("search epoch", fontsize="medium")
         figure.legend(handles=_legend(colours, styles), loc="outside right center")
-        _heading(figure, title, notice, head)
     return figure
-
-
-def svg(figure: "Figure") -> bytes:
-    """The figure as SVG, without the date of making."""
-    return _bytes(figure, "svg", {"Date": None, "Creator": "kdbench"})
-
-
-def png(figure: "Figure") -> bytes:
-    """The figure as PNG, for places that show no SVG."""
-    return _bytes(figure, "png", {"Software": "kdbench"})
 
 
 def _looks(process: Process) -> tuple[dict[int, str], dict[str, Line]]:
@@ -124,24 +121,3 @@ def _legend(colours: dict[int, str], styles: dict[str, Line]) -> "list[Line2D]":
             for t, style in styles.items()
         ),
     ]
-
-
-def _heading(figure: "Figure", title: str, notice: str, inches: float) -> None:
-    from matplotlib.layout_engine import ConstrainedLayoutEngine
-
-    height = figure.get_figheight()
-    engine = figure.get_layout_engine()
-    assert isinstance(engine, ConstrainedLayoutEngine)
-    engine.set(rect=(0, 0, 1, 1 - inches / height))
-    figure.text(0.01, 1 - 0.08 / height, title, va="top", weight="bold", fontsize="large")
-    if notice:
-        figure.text(0.01, 1 - 0.34 / height, notice, va="top", color="#a00000", fontsize="small")
-
-
-def _bytes(figure: "Figure", form: str, metadata: dict[str, str | None]) -> bytes:
-    from matplotlib.style import context
-
-    buffer = BytesIO()
-    with context(["default", STYLE]):
-        figure.savefig(buffer, format=form, dpi=150, metadata=metadata)
-    return buffer.getvalue()

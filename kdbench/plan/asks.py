@@ -1,0 +1,82 @@
+"""What an exhibit asks for, in a reader's words; `kdbench.plan.build` makes runs of it."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from kdbench.plan.recipe import Recipe
+
+Parameters = tuple[tuple[str, Any], ...]
+"""(key, value) pairs that an exhibit sets of a method or search, over everything else."""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A teacher and a student, by their networks' names."""
+
+    teacher: str
+    student: str
+
+    @property
+    def key(self) -> str:
+        """`teacher:student`, the pair's name in declarations and in params.yaml."""
+        return f"{self.teacher}:{self.student}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class AskTeacher:
+    """A teacher alone: trained under a protocol, or imported."""
+
+    dataset: str
+    network: str
+    recipe: Recipe
+
+
+@dataclass(frozen=True, kw_only=True)
+class AskSearch:
+    """One search on one pair.
+
+    Attributes:
+        recipe: the protocol of the teacher's training.
+        search_recipe: the protocol of the search.
+        parameters: of the search, where the exhibit differs from its declaration.
+    """
+
+    dataset: str
+    pair: Pair
+    search: str
+    recipe: Recipe
+    search_recipe: Recipe
+    parameters: Parameters = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class AskStudents:
+    """The student runs of one cell, which differ in nothing but the seed, and their evaluation.
+
+    Attributes:
+        method: a method's name, or several joined by "+", whose losses are added.
+        recipe: the protocol of students and teacher.
+        seeds: how many, where the scale leaves that to the exhibit.
+        lead: whether the scale's `lead_seeds` apply.
+        search_recipe: the protocol of the searches that the methods need.
+        parameters: of the (first) method, where the exhibit differs from its declaration.
+        search_parameters: of its search.
+        found_by: the student is what this search finds in its pair's student; None for the
+            network itself.
+        origin: where the scheme is searched, if not on this pair and data set.
+    """
+
+    dataset: str
+    pair: Pair
+    method: str
+    recipe: Recipe
+    seeds: int
+    lead: bool = False
+    search_recipe: Recipe | None = None
+    parameters: Parameters = ()
+    search_parameters: Parameters = ()
+    found_by: AskSearch | None = None
+    origin: AskSearch | None = None
+
+
+Ask = AskTeacher | AskSearch | AskStudents

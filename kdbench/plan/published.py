@@ -1,0 +1,29 @@
+"""Printed numbers, from the CSV files beside the papers' declarations."""
+
+import csv
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+PAPERS = Path(__file__).parent.parent / "papers"
+
+
+@dataclass(frozen=True)
+class Published:
+    """One printed number, its spread, and how we know it."""
+
+    value: float
+    spread: float | None
+    source: str
+
+
+@cache
+def published_numbers(csv_name: str) -> dict[tuple[str, str, str, str], Published]:
+    """All numbers of one CSV by (exhibit, setting, method, metric)."""
+    with (PAPERS / csv_name).open(newline="", encoding="utf-8") as file:
+        return {
+            (row["exhibit"], row["setting"], row["method"], row["metric"]): Published(
+                float(row["value"]), float(row["spread"]) if row["spread"] else None, row["source"]
+            )
+            for row in csv.DictReader(file)
+        }

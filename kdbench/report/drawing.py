@@ -1,0 +1,105 @@
+"""What all figures share: colours, style, the heading with its notice. Equal input, equal bytes."""
+
+import textwrap
+from collections.abc import Mapping
+from dataclasses import dataclass
+from io import BytesIO
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+Line = Literal["-", "--", ":", "-."]
+
+# Okabe and Ito's colours, which colour-blind readers tell apart.
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
+STYLES: tuple[Line, ...] = ("-", "--", ":", "-.")
+STYLE: dict[Any, Any] = {
+    "svg.hashsalt": "kdbench",  # otherwise ids in the SVG are random
+    "font.size": 9.0,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.formatter.useoffset": False,
+    "grid.alpha": 0.3,
+    "legend.frameon": False,
+}
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """What a renderer of figures makes.
+
+    Attributes:
+        files: contents by kind: "svg", "png", "csv".
+        body: Markdown under the image.
+    """
+
+    files: Mapping[str, bytes]
+    body: str = ""
+
+
+def drawn(figure: "Figure", frame: "pd.DataFrame", body: str = "") -> Drawn:
+    """A matplotlib figure, the numbers in it, and what is said under it."""
+    files = {"svg": svg(figure), "png": png(figure), "csv": csv_bytes(frame)}
+    return Drawn(files, body)
+
+
+def sheet(width: float, height: float, title: str, banner: str) -> "Figure":
+    """An empty figure under a title and the report's notice.
+
+    Use it, and draw on it, within `matplotlib.style.context(["default", STYLE])`.
+
+    Args:
+        width: inches.
+        height: inches for the axes; the heading is added.
+        title: bold.
+        banner: red, wrapped; "" for none.
+    """
+    from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+    notice = textwrap.fill(banner, int(width * 14)) if banner else ""
+    head = 0.35 + 0.17 * (notice.count("\n") + 1 if notice else 0)
+    figure = Figure(figsize=(width, height + head), layout="constrained")
+    engine = figure.get_layout_engine()
+    assert isinstance(engine, ConstrainedLayoutEngine)
+    total = height + head
+    engine.set(rect=(0, 0, 1, 1 - head / total))
+    figure.text(0.01, 1 - 0.08 / total, title, va="top", weight="bold", fontsize="large")
+    if notice:
+        figure.text(0.01, 1 - 0.34 / total, notice, va="top", color="#a00000", fontsize="small")
+    return figure
+
+
+def svg(figure: "Figure") -> bytes:
+    """The figure as SVG, without the date of making."""
+    return _bytes(figure, "svg", {"Date": None, "Creator": "kdbench"})
+
+
+def png(figure: "Figure") -> bytes:
+    """The figure as PNG, for places that show no SVG."""
+    return _bytes(figure, "png", {"Software": "kdbench"})
+
+
+def csv_bytes(frame: "pd.DataFrame") -> bytes:
+    """A frame as CSV; numbers keep all their digits."""
+    return frame.to_csv(index=False, lineterminator="\n").encode()
+
+
+def pipe(lines: list[list[str]], heads: list[str]) -> str:
+    """A Markdown table of ready texts."""
+    from tabulate import tabulate
+
+    escaped = [[text.replace("|", r"\|") for text in line] for line in lines]
+    return tabulate(escaped, headers=heads, tablefmt="github", disable_numparse=True)
+
+
+def _bytes(figure: "Figure", form: str, metadata: dict[str, str | None]) -> bytes:
+    from matplotlib.style import context
+
+    buffer = BytesIO()
+    with context(["default", STYLE]):
+        figure.savefig(buffer, format=form, dpi=150, metadata=metadata)
+    return buffer.getvalue()
