@@ -7,10 +7,18 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from kdbench.data.resized import random_resized_crop
 from kdbench.errors import BadValue, UnknownName
 
 Border = Literal["zeros", "reflect"]
-NAMES = ("none", "flip", "crop4", "crop4-flip", "reflect4-flip")  # examples of what is understood
+NAMES = (
+    "none",
+    "flip",
+    "crop4",
+    "crop4-flip",
+    "reflect4-flip",
+    "resized-flip",
+)  # examples of what is understood
 
 
 @dataclass(frozen=True)
@@ -22,27 +30,32 @@ class Augment:
         border: what a shifted image shows at its border: "zeros" is black, "reflect" the image
             mirrored without repeating its edge.
         flip: whether every second image, at random, is mirrored left to right.
+        resized: a random window, stretched to the image's size, in place of a shift.
     """
 
     pad: int = 0
     border: Border = "zeros"
     flip: bool = False
+    resized: bool = False
 
     @classmethod
     def parse(cls, text: str, where: str = "augment") -> "Augment":
-        """Read "none", "flip", "crop4", "crop4-flip", "reflect4-flip" and so on.
+        """Read "none", "flip", "crop4", "crop4-flip", "reflect4-flip", "resized-flip" and so on.
 
         Raises:
             UnknownName: anything else.
         """
-        match = re.fullmatch(r"none|flip|(crop|reflect)([1-9]\d?)(-flip)?", text)
+        match = re.fullmatch(r"none|flip|(?:(crop|reflect)([1-9]\d?)|resized)(-flip)?", text)
         if match is None:
             raise UnknownName("augmentation", text, NAMES, where=where)
         border: Border = "reflect" if match[1] == "reflect" else "zeros"
-        return cls(pad=int(match[2] or 0), border=border, flip=text.endswith("flip"))
+        flip, resized = text.endswith("flip"), text.startswith("resized")
+        return cls(pad=int(match[2] or 0), border=border, flip=flip, resized=resized)
 
     def __call__(self, images: Tensor, rng: torch.Generator) -> Tensor:
         """Augmented (B, C, H, W) images, uint8 or float; `rng` is a CPU generator."""
+        if self.resized:
+            images = random_resized_crop(images, rng)
         if self.pad:
             images = random_crop(images, self.pad, rng, self.border)
         return random_flip(images, rng) if self.flip else images
