@@ -29,7 +29,7 @@ def find_class(entry: Mapping[str, Any]) -> type[Any]:
     """The class that a component of a run specification names.
 
     Raises:
-        BadValue: a plug-in without that class.
+        BadValue: a plug-in without that class, or whose code fails when it is imported.
     """
     module = entry["module"]
     if module.endswith(".py"):
@@ -37,7 +37,12 @@ def find_class(entry: Mapping[str, Any]) -> type[Any]:
         if spec is None or spec.loader is None:
             raise BadValue("plugins", module, "a Python file")
         loaded = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(loaded)
+        try:
+            spec.loader.exec_module(loaded)
+        except Exception as error:
+            said = " ".join(str(error).split())[:200]
+            expected = "code that can be imported"
+            raise BadValue(module, f"{type(error).__name__}: {said}", expected) from None
     else:
         loaded = importlib.import_module(module)
     if not hasattr(loaded, entry["class"]):
@@ -82,16 +87,23 @@ class Teacher:
     def __init__(self, network: StagedNetwork, mode: str) -> None:
         if mode not in ("eval", "batch"):
             raise BadValue("teacher_bn", mode, "'eval' or 'batch'")
-        self.network = network.requires_grad_(False)
-        self.network.train(mode == "batch")
+        self.network = network.requires_grad_(False).eval()  # no dropout in either mode
         for module in self.network.modules():
-            if isinstance(module, nn.BatchNorm2d) and mode == "batch":
+            if isinstance(module, nn.modules.batchnorm._BatchNorm) and mode == "batch":
+                module.train()
                 module.track_running_stats = False  # its own statistics stay as trained
 
     def read(self, images: Tensor, *, graph: bool = False) -> Features:
         """Features of a batch; with `graph`, differentiable in the images (never in a weight)."""
         with torch.set_grad_enabled(graph):
             return self.network.read(images)
+
+
+def parts_of(method: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
+    """The methods whose losses one run adds, each with the role of its search upstream."""
+    if "parts" not in method:
+        return [("search", method)]
+    return [(f"search{place}", part) for place, part in enumerate(method["parts"])]
 
 
 def make_loss(

@@ -1,19 +1,24 @@
 """Whether everything that is planned can be built and run, tried on a few images of noise."""
 
 from collections.abc import Callable, Iterator, Mapping
+from copy import deepcopy
 from dataclasses import dataclass, field
 from inspect import signature
 from types import SimpleNamespace
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from kdbench import assemble
 from kdbench.data.batch import Batch
+from kdbench.distill.aggregation import block_shapes
+from kdbench.distill.together import Together
 from kdbench.engine.moment import Moment
 from kdbench.engine.precision import Precision
 from kdbench.errors import UserError
-from kdbench.models.stages import Features, StagedNetwork
+from kdbench.models.found import build_found
+from kdbench.models.stages import Features, Stage, StagedNetwork
 from kdbench.plan.graph import Graph
 from kdbench.plan.recipe import Recipe
 from kdbench.plan.spec import RunSpec, canonical
@@ -45,7 +50,7 @@ def check(graph: Graph, say: Callable[[str], None]) -> list[str]:
             trials.attempt(spec)
         except UserError as error:
             problems.append(f"{_name(spec)}: {error}")
-        except (RuntimeError, ValueError, TypeError, IndexError, AttributeError) as error:
+        except Exception as error:  # a plug-in may fail in any way
             said = " ".join(str(error).split())[:200]
             problems.append(f"{_name(spec)}: cannot run: {type(error).__name__}: {said}")
     tried = ", ".join(f"{n} {phase}" for phase, n in counts.items() if n)
@@ -94,36 +99,52 @@ class _Trials:
 
     def _search(self, spec: RunSpec) -> Any:
         entry, recipe = spec.params["search"], Recipe.from_dict(spec.params["recipe"])
-        student, network = self._network(spec, "student"), self._network(spec, "teacher")
+        student = deepcopy(self._network(spec, "student"))  # a search may put gates into it
+        network = self._network(spec, "teacher")
         return assemble.make_searcher(entry, student, network, recipe, 0, CPU).blank()
 
     def _student(self, spec: RunSpec) -> None:
-        entry, batch = spec.params["method"], self._batch(spec.dataset)
+        batch = self._batch(spec.dataset)
         student = self._network(spec, "student")
+        if "structure" in spec.upstream:
+            image, classes = self._shape(spec.dataset)
+            student = build_found(self._found(spec, "structure"), classes, image)
         network = self._network(spec, "teacher") if "teacher" in spec.params else None
-        extra: dict[str, Any] = {}
-        if "search" in spec.upstream:
-            found = self.schemes.get(spec.upstream["search"].digest)
-            if found is None:
-                raise UserError("its search cannot run")
-            extra["scheme"] = found
-        if "labels" in signature(assemble.find_class(entry)).parameters:
-            extra["labels"] = torch.arange(2 * IMAGES) % self._shape(spec.dataset)[1]
-        loss, _ = assemble.make_loss(entry, student, network, 0, CPU, **extra)
+        loss = self._loss(spec, student, network)
         ours = _noise(student, batch)
         theirs = None if network is None else _noise(network, batch)
         terms = dict(loss(ours, theirs, batch, MIDDLE))
         if hasattr(loss, "first"):
-            terms |= loss.first_terms(ours, theirs, batch, MIDDLE)
+            looking = ours if loss.first.trains_trunk else None
+            terms |= loss.first_terms(looking, theirs, batch, MIDDLE)
         for name, term in terms.items():
             if not torch.isfinite(term):
                 raise UserError(f"its term {name!r} is {float(term.detach())} on noise")
         torch.stack([ours.logits.mean(), *terms.values()]).sum().backward()
 
+    def _loss(self, spec: RunSpec, student: StagedNetwork, network: StagedNetwork | None) -> Any:
+        made = []
+        for role, part in assemble.parts_of(spec.params["method"]):
+            extra: dict[str, Any] = {}
+            if role in spec.upstream:
+                extra["scheme"] = self._found(spec, role)
+            if "labels" in signature(assemble.find_class(part)).parameters:
+                extra["labels"] = torch.arange(2 * IMAGES) % self._shape(spec.dataset)[1]
+            loss, _ = assemble.make_loss(part, student, network, 0, CPU, **extra)
+            made.append((part["name"], loss))
+        return made[0][1] if len(made) == 1 else Together(made)
+
+    def _found(self, spec: RunSpec, role: str) -> Any:
+        """What the search of that role finds, before any step."""
+        found = self.schemes.get(spec.upstream[role].digest)
+        if found is None:
+            raise UserError("its search cannot run")
+        return found
+
     def _network(self, spec: RunSpec, role: str) -> StagedNetwork:
         """A network as it is before training."""
         entry: Mapping[str, Any] = spec.params[role]
-        key = canonical([spec.dataset, entry["name"]])
+        key = canonical([spec.dataset, entry["name"], entry["parameters"]])
         if key not in self.networks:
             image, classes = self._shape(spec.dataset)
             data: Any = SimpleNamespace(image=image, classes=range(classes))
@@ -148,10 +169,14 @@ class _Trials:
 
 def _noise(network: StagedNetwork, batch: Batch) -> Features:
     """Features of a network's shapes; the logits depend on the images, as real ones do."""
-    shapes = [(stage.channels, *stage.size) for stage in network.stages]
-    maps = [[torch.randn(IMAGES, *shape).requires_grad_() for shape in shapes] for _ in range(4)]
+    maps = [[_drawn(stage) for stage in network.stages] for _ in range(3)]
+    blocks = [[_drawn(shape) for shape in shapes] for shapes in block_shapes(network)]
     classes = network.classifier.out_features
     pixels = batch.images.flatten(1)
     logits = (pixels @ torch.randn(pixels.shape[1], classes) / pixels.shape[1] ** 0.5).tanh()
     pooled = torch.randn(IMAGES, network.pooled_width).requires_grad_()
-    return Features(logits, maps[0], maps[1], maps[2], [[m] for m in maps[3]], pooled)
+    return Features(logits, *maps, blocks, pooled)
+
+
+def _drawn(shape: Stage) -> Tensor:
+    return torch.randn(IMAGES, shape.channels, *shape.size).requires_grad_()

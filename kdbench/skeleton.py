@@ -19,7 +19,7 @@ from kdbench.models.stages import Features, StagedNetwork
 
 
 @in_float32
-def {name}(student: Tensor, teacher: Tensor) -> Tensor:
+def distance(student: Tensor, teacher: Tensor) -> Tensor:
     """Mean squared difference of two (B, D) matrices: put your formula here.
 
     Source: your paper, its equation.
@@ -28,7 +28,7 @@ def {name}(student: Tensor, teacher: Tensor) -> Tensor:
 
 
 class {cls}(nn.Module):
-    """Weighs `{name}` of the pooled vectors.
+    """Weighs `distance` of the pooled vectors.
 
     Args:
         student: gives the shapes of its stages (`student.stages[i].channels`, `.size`) and the
@@ -53,7 +53,7 @@ class {cls}(nn.Module):
         `blocks`; `moment.fraction` says how much of the training is done.
         """
         seen = self.connector(student.pooled)
-        return {{"{name}": self.weight * {name}(seen, teacher.pooled)}}
+        return {{"{name}": self.weight * distance(seen, teacher.pooled)}}
 '''
 DECLARATION = """kind = "method"
 class = "{cls}"

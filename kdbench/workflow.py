@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -63,19 +63,34 @@ class Workflow:
     def upstream(self, wildcards: Any) -> list[str]:
         """Inputs of one run: records, or artifacts that must be restored for it first."""
         spec = self.graph.runs[wildcards.digest]
-        if self.paths.record(spec).is_file():
+        if self._done(spec):
             return [str(self.paths.record(u)) for u in spec.upstream.values()]
-        return [str(self._wanted(u)) for u in spec.upstream.values()]
+        return list(dict.fromkeys(self._inputs(spec)))
+
+    def _inputs(self, spec: RunSpec) -> Iterator[str]:
+        """What must be there before a job: what its own students need, if it makes them too."""
+        for upstream in spec.upstream.values():
+            if self._within(upstream) and not self._done(upstream):
+                yield from self._inputs(upstream)
+            else:
+                yield str(self._wanted(upstream))
+
+    def _within(self, spec: RunSpec) -> bool:
+        """Whether a run is made by the job of its cell's evaluation."""
+        return self.graph.scale.cell_jobs and spec.phase == "student"
+
+    def _done(self, spec: RunSpec) -> bool:
+        return self.paths.record(spec).is_file()
 
     def _wanted(self, spec: RunSpec) -> Path:
-        finished = self.paths.record(spec).is_file()
+        finished = self._done(spec)
         absent = not self.paths.manifest(spec).is_file()
         return self.paths.manifest(spec) if finished and absent else self.paths.record(spec)
 
-    def records(self, phase: str | None = None) -> list[str]:
-        """Records of all runs, or of one phase."""
+    def records(self) -> list[str]:
+        """Records that jobs of their own make, of all runs."""
         runs = self.graph.runs.values()
-        return [str(self.paths.record(r)) for r in runs if phase is None or r.phase == phase]
+        return [str(self.paths.record(r)) for r in runs if not self._within(r)]
 
     def threads(self, wildcards: Any) -> int:
         """CPU threads of one run."""

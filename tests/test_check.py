@@ -16,6 +16,9 @@ from kdbench.plan.limits import check_limits
 CODE = '''
 from torch import nn
 
+from kdbench.distill.loss import FirstStage
+from kdbench.errors import BadValue
+
 
 class Picky(nn.Module):
     """Works for one width only, or gives what is asked for."""
@@ -23,12 +26,22 @@ class Picky(nn.Module):
     def __init__(self, student, teacher, *, result="shape"):
         super().__init__()
         self.result = result
+        if result == "refuse":
+            raise BadValue("picky", len(student.stages), "a student of two stages")
+        if result == "first":
+            self.first = FirstStage(1, 2, 0.1, trains_trunk=True)
 
     def forward(self, student, teacher, batch, moment):
         """One term."""
         if self.result == "shape":
             return {"gap": (student.pooled[:, :7] - teacher.pooled).sum()}
+        if self.result == "first":
+            return {}
         return {"gap": student.logits.sum() * float("nan")}
+
+    def first_terms(self, student, teacher, batch, moment):
+        """One term of a first stage."""
+        return {"start": student.pooled.sum() / 0}
 '''
 DECLARATION = """
 kind = "method"
@@ -70,6 +83,22 @@ def test_a_term_that_is_not_finite_is_named(project):
     (line,) = problems(project, methods={"picky": {"result": "nan"}})
 
     assert line == "cifar100, resnet56:resnet20, picky: its term 'gap' is nan on noise"
+
+
+def test_a_pair_that_a_method_refuses_is_a_line_in_its_own_words(project):
+    """What a method says when it is built, without the name of an exception."""
+    (line,) = problems(project, methods={"picky": {"result": "refuse"}})
+
+    assert line == (
+        "cifar100, resnet56:resnet20, picky: picky: found 4, expected a student of two stages"
+    )
+
+
+def test_the_terms_of_a_first_stage_are_tried_too(project):
+    """They would fail before the main stage begins."""
+    (line,) = problems(project, methods={"picky": {"result": "first"}})
+
+    assert "picky: its term 'start' is " in line and line.endswith("inf on noise")
 
 
 def test_a_search_and_a_method_with_other_pathways_are_told_apart(project):
@@ -126,7 +155,8 @@ def test_every_number_has_a_range_and_every_text_its_choices(kind):
         for key, value in declared.get("defaults", {}).items():
             if isinstance(value, bool) or (name, key) in free:
                 continue
-            section = "ranges" if isinstance(value, int | float) else "choices"
+            first = value[0] if isinstance(value, list) else value
+            section = "ranges" if isinstance(first, int | float) else "choices"
             assert key in declared.get(section, {}), f"{name}: {key} has no {section}"
 
 

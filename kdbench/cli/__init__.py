@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from kdbench.cli.data import app as data_app
+from kdbench.cli.export import export_command
 from kdbench.cli.method import app as method_app
 from kdbench.cli.teacher import app as teacher_app
 from kdbench.cli.zoo import zoo_command
@@ -26,6 +27,7 @@ app.add_typer(data_app, name="data")
 app.add_typer(method_app, name="method")
 app.add_typer(teacher_app, name="teacher")
 app.command("zoo")(zoo_command)
+app.command("export")(export_command)
 
 Scale = Annotated[
     str | None, typer.Option(help="smoke, lite or paper; by default that of params.yaml.")

@@ -179,4 +179,6 @@ class Pathways(nn.Module):
             return {"pathways": student.logits.new_zeros(())}
         losses = self.losses(student, teacher, kept)
         # Not blocking: the step never waits for the device.
-        return {"pathways": weights.to(losses.dtype).to(losses.device, non_blocking=True) @ losses}
+        weights = weights.to(losses.dtype).to(losses.device, non_blocking=True)
+        with torch.autocast(losses.device.type, enabled=False):  # or the product is rounded
+            return {"pathways": weights @ losses}

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
@@ -17,6 +18,16 @@ Rules = Sequence[Sequence[str]]  # [pattern, replacement] pairs
 OWN = "kdbench"  # the naming of our own weights: no rules
 NESTED = ("model", "state_dict", "net", "network", "model_state_dict")  # where weights lie
 CLAIMS = ("accuracy", "best_acc", "acc", "test_acc")  # what some codes save beside them
+# What NumPy's numbers are pickled with; none of it runs anything.
+NUMBERS: tuple[Any, ...] = (
+    np.dtype,
+    np.float64,
+    np.float32,
+    np.dtypes.Float64DType,
+    np.dtypes.Float32DType,
+    np._core.multiarray.scalar,  # type: ignore[attr-defined]
+    (np._core.multiarray.scalar, "numpy.core.multiarray.scalar"),  # type: ignore[attr-defined]
+)
 COUNTER = "num_batches_tracked"  # absent from checkpoints of old versions of torch
 SHOWN = 3  # differences of a kind that the one line of an error names
 
@@ -114,8 +125,9 @@ def _read(file: Path) -> Mapping[Any, Any]:
         if file.suffix == ".safetensors":
             with safe_open(file, framework="pt") as opened:
                 return {key: opened.get_tensor(key) for key in opened.keys()}  # noqa: SIM118
-        # Argument lists, which RepDistiller's code saves beside the weights, are plain data too.
-        with torch.serialization.safe_globals([Namespace]):
+        # Argument lists, which RepDistiller's code saves beside the weights, are plain data too,
+        # and so are NumPy's numbers, as which many codes save accuracies.
+        with torch.serialization.safe_globals([Namespace, *NUMBERS]):
             content = torch.load(file, map_location="cpu", weights_only=True)
     except (SafetensorError, OSError, RuntimeError, EOFError, ValueError, KeyError) as error:
         reason = " ".join(str(error).split())[:120] or type(error).__name__
@@ -140,8 +152,10 @@ def _weights(content: Mapping[Any, Any]) -> dict[str, Tensor]:
 def _claim(content: Mapping[Any, Any]) -> float | None:
     for name in CLAIMS:
         value = content.get(name)
+        if isinstance(value, np.generic):
+            value = value.item()
         if isinstance(value, int | float) or (isinstance(value, Tensor) and value.numel() == 1):
-            return float(value) * (100 if value <= 1 else 1)  # some codes save a share
+            return float(value) * (100 if value < 1 else 1)  # some codes save a share
     return None
 
 

@@ -104,6 +104,13 @@ class DenseNet(StagedNetwork):
                 PreActivated(*(layer(c, growth) for c in inputs), norm=norm, entry=entry)
             )
         super().__init__(segments, channels, classes=classes, image=image)
+        self.arguments = {
+            "depth": depth,
+            "growth": growth,
+            "bottleneck": bottleneck,
+            "compression": compression,
+            "stem": stem,
+        }
         init_fan_out(self)
         nn.init.zeros_(self.classifier.bias)
 

@@ -66,6 +66,7 @@ class ResNet(StagedNetwork):
             _stage(second, third, blocks, stride=2),
         ]
         super().__init__(segments, third, classes=classes, image=image)
+        self.arguments = {"depth": depth, "widths": list(widths)}
         init_fan_out(self)
 
 

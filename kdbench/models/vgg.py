@@ -66,6 +66,7 @@ class VGG(StagedNetwork):
             for *shape, pool in zip(inputs, widths, CONVOLUTIONS[depth], pools, strict=False)
         ]
         super().__init__(segments, widths[-1], classes=classes, image=image)
+        self.arguments = {"depth": depth, "widths": list(widths)}
         init_fan_out(self)
         init_small(self.classifier)
 

@@ -74,6 +74,7 @@ class WideResNet(StagedNetwork):
             _stage(_halving(32 * width), 64 * width, blocks),
         ]
         super().__init__(segments, 64 * width, classes=classes, image=image)
+        self.arguments = {"depth": depth, "width": width}
         init_fan_out(self)
         nn.init.zeros_(self.classifier.bias)
 

@@ -1,8 +1,28 @@
 """DistPro (ECCV 2022, arXiv 2204.05547): exhibits on CIFAR-100."""
 
-from kdbench.plan.asks import AskSearch, Pair
-from kdbench.plan.exhibits import TOP1, Figure, Row, Table
+from dataclasses import replace
+
+from kdbench.plan.asks import AskSearch, Pair, Parameters
+from kdbench.plan.claims import (
+    Claim,
+    Lines,
+    ProcessesAlike,
+    RowBest,
+    RowsAbove,
+    RowsNear,
+    StepsCost,
+    WeightsRise,
+    WeightsVanish,
+)
+from kdbench.plan.exhibits import TOP1, Figure, Origin, Row, Table
 from kdbench.plan.protocols import DISTPRO_SEARCH, REVIEW
+
+# The pathways of the release: a stage's map or a deeper one of the student, the stem included.
+TEN: Parameters = (
+    ("connections", "downward"),
+    ("stem", True),
+    ("transforms", ("complex",)),
+)
 
 TABLE1 = Table(
     id="distpro/table1",
@@ -46,27 +66,206 @@ TABLE1 = Table(
     ),
 )
 
+LEAD = Pair("wrn-40-2", "wrn-16-2")
+
+
+def _search(pair: Pair, parameters: Parameters = ()) -> AskSearch:
+    return AskSearch(
+        dataset="cifar100",
+        pair=pair,
+        search="distpro",
+        recipe=REVIEW,
+        search_recipe=DISTPRO_SEARCH,
+        parameters=parameters,
+    )
+
+
 FIGURE6 = Figure(
     id="distpro/figure6",
     title="DistPro, Figure 6: the searched process, WRN-40-2 -> WRN-16-2 on CIFAR-100",
     dataset="cifar100",
     renderer="process_figure",
-    asks=(
-        (
-            "search",
-            AskSearch(
-                dataset="cifar100",
-                pair=Pair("wrn-40-2", "wrn-16-2"),
-                search="distpro",
-                recipe=REVIEW,
-                search_recipe=DISTPRO_SEARCH,
-            ),
-        ),
-    ),
+    asks=(("search", _search(LEAD)),),
     caption=(
         "Weight of every pathway over the search, one panel a teacher map. The paper finds that "
         "weight moves from low to high teacher maps as the training goes on."
     ),
 )
 
-EXHIBITS = (TABLE1, FIGURE6)
+TABLE7 = replace(
+    TABLE1,
+    id="distpro/table7",
+    title="DistPro, Table 7: normalisations of the pathway weights, CIFAR-100",
+    pairs=(Pair("wrn-28-4", "wrn-16-4"),),
+    rows=tuple(
+        Row(printed, "distpro", published=printed, search_parameters=(("normalise", name),))
+        for name, printed in (
+            ("biased-softmax", "softmax(concat(a,1))"),
+            ("softmax", "softmax(a)"),
+            ("abs-biased", "a/(|a|_1+1)"),
+            ("abs", "a/|a|_1"),
+            ("sigmoid", "sigmoid(a)"),
+        )
+    ),
+    exhibit="table7",
+    spread_is_variance=False,
+    notes=TABLE1.notes[:2],
+)
+
+VARIANTS = replace(
+    TABLE1,
+    id="distpro/variants",
+    title="DistPro: what the paper and the release leave open, CIFAR-100 (ours)",
+    pairs=(LEAD,),
+    rows=(
+        Row("DistPro, 27 pathways", "distpro"),
+        Row(
+            "the 10 pathways of the release",
+            "distpro",
+            parameters=TEN,
+            search_parameters=TEN,
+        ),
+        Row("weights times n, as released", "distpro", parameters=(("factor", "release"),)),
+        Row("no pathway dropped", "distpro", parameters=(("drop", False),)),
+        Row(
+            "process of ResNet56 -> ResNet20",
+            "distpro",
+            origin=Origin(pair=Pair("resnet56", "resnet20")),
+        ),
+        Row("exact meta-gradient", "distpro", search_parameters=(("gradient", "exact"),)),
+        Row("first-order search", "distpro", search_parameters=(("gradient", "first-order"),)),
+    ),
+    published="",
+    exhibit="",
+    notes=(
+        "Every row changes one thing of the first. The paper says that with a first-order "
+        "gradient all weights are driven to 0.",
+        TABLE1.notes[1],
+    ),
+)
+
+SIMILARITY = Figure(
+    id="distpro/similarity",
+    title="DistPro: are the searched processes of all pairs alike? CIFAR-100 (ours)",
+    dataset="cifar100",
+    renderer="similarity_figure",
+    asks=tuple((pair.key, _search(pair)) for pair in TABLE1.pairs),
+    caption=(
+        "Correlation of the weights of two pairs' processes, over all pathways and the whole "
+        "search. The paper says that the process is similar across networks and tasks."
+    ),
+)
+
+FIRST_ORDER = replace(
+    FIGURE6,
+    id="distpro/first-order",
+    title="DistPro: the search with a first-order gradient, WRN-40-2 -> WRN-16-2 (ours)",
+    asks=(("search", _search(LEAD, (("gradient", "first-order"),))),),
+    caption=(
+        "The paper says that a first-order gradient drives all values to 0. A pathway's slope is "
+        "then its own loss; under the biased softmax those with a small loss rise first."
+    ),
+)
+
+COST = Figure(
+    id="distpro/cost",
+    title="DistPro: time of every method, WRN-40-2 -> WRN-16-2 on CIFAR-100",
+    dataset="cifar100",
+    renderer="cost_table",
+    asks=tuple(
+        (row.label, TABLE1.asked(row, TABLE1.all_columns[0]))
+        for row in TABLE1.rows
+        if row.role == "student"
+    ),
+    caption="The paper claims that its distillation costs as much time as its baselines.",
+    options=(("baseline", "student"),),
+)
+
+EXHIBITS = (TABLE1, FIGURE6, TABLE7, VARIANTS, SIMILARITY, FIRST_ORDER, COST)
+
+CLAIMS = (
+    Claim(
+        id="distpro/advantage",
+        text="DistPro is better than equal weights and than the last weights alone, in every pair.",
+        where="Table 1",
+        exhibits=("distpro/table1",),
+        check=RowsAbove((("DistPro", "equally weighted"), ("DistPro", "use alpha_T"))),
+    ),
+    Claim(
+        id="distpro/biased-softmax",
+        text="The biased softmax is the best normalisation.",
+        where="Table 7",
+        exhibits=("distpro/table7",),
+        check=RowBest("softmax(concat(a,1))"),
+    ),
+    Claim(
+        id="distpro/rise",
+        text="Weight moves from low to high teacher maps as the training goes on.",
+        where="Figure 6",
+        exhibits=("distpro/figure6",),
+        check=WeightsRise(Lines(holds=0.1, fails=0.0)),
+    ),
+    Claim(
+        id="distpro/alike",
+        text="The process is similar across networks.",
+        where="text",
+        exhibits=("distpro/similarity",),
+        check=ProcessesAlike(Lines(holds=0.8, fails=0.5)),
+    ),
+    Claim(
+        id="distpro/transfer",
+        text="A process searched on another pair of networks is about as good.",
+        where="Table 3 (there on ImageNet)",
+        exhibits=("distpro/variants",),
+        check=RowsNear("process of ResNet56 -> ResNet20", "DistPro, 27 pathways", within=0.5),
+    ),
+    Claim(
+        id="distpro/first-order",
+        text="A first-order gradient drives all weights to 0.",
+        where="text",
+        exhibits=("distpro/first-order",),
+        check=WeightsVanish(Lines(holds=0.1, fails=1.0)),
+    ),
+    Claim(
+        id="distpro/cost",
+        text="Distillation with the process takes as much time as with the baselines (ReviewKD).",
+        where="text",
+        exhibits=("distpro/cost",),
+        check=StepsCost("DistPro", "ReviewKD+", Lines(holds=1.1, fails=1.25)),
+    ),
+    *(
+        Claim(id=f"distpro/{name}", text=text, where=where)
+        for name, where, text in (
+            (
+                "dropping",
+                "text",
+                "Leaving out pathways of small weight saves about 60 % of the losses' cost.",
+            ),
+            (
+                "faster",
+                "Table 2",
+                "ImageNet: ReviewKD's accuracy is reached in about half of the epochs.",
+            ),
+            (
+                "small-budgets",
+                "Figure 5",
+                "ImageNet: the advantage grows as the epochs become fewer, from 0.14 points at "
+                "100 epochs to 3.22 at 10.",
+            ),
+            (
+                "other-data",
+                "Table 3",
+                "ImageNet: a process searched on Tiny-ImageNet or CIFAR-100 is about as good.",
+            ),
+            ("imagenet", "Table 4", "ImageNet: DistPro is the best method of all three pairs."),
+            (
+                "directions",
+                "section 4.4",
+                "Cityscapes: pathways from the last map to the first three are better than those "
+                "from lower to higher maps.",
+            ),
+            ("segmentation", "Table 5", "Cityscapes: DistPro is better than equal weights."),
+            ("depth", "Table 6", "NYUv2: DistPro is better than equal weights and ReviewKD."),
+        )
+    ),
+)

@@ -1,5 +1,6 @@
 """The evaluation phase: the reported numbers of a cell, all its seeds in one process."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -8,12 +9,13 @@ from kdbench.data.stored import Stored
 from kdbench.evaluate import cost
 from kdbench.evaluate.classification import classify
 from kdbench.evaluate.latency import latency
-from kdbench.models.stages import StagedNetwork
 from kdbench.phases.job import BEST, LAST, Job, Outcome
+from kdbench.phases.networks import trained_network
 from kdbench.plan.recipe import Recipe
 from kdbench.plan.record import read_record
 from kdbench.plan.spec import RunSpec
 
+RUN = re.compile(r"run\d+")  # roles of the runs that are measured
 LATENCY_SECONDS = 2.0  # how long latency may be measured
 SMOKE_LATENCY_SECONDS = 0.2
 
@@ -21,10 +23,10 @@ SMOKE_LATENCY_SECONDS = 0.2
 def run_evaluation(job: Job) -> Outcome:
     """Measure the last and the best weights of every run of the cell on the test set."""
     data = job.data()
-    roles = sorted((r for r in job.spec.upstream if r != "data"), key=lambda r: int(r[3:]))
+    roles = sorted((r for r in job.spec.upstream if RUN.fullmatch(r)), key=lambda r: int(r[3:]))
     rows = [_row(job, data, role) for role in roles]
     first = job.spec.upstream[roles[0]]
-    network = _network(job, data, first)
+    network = trained_network(job, first, data, 0)
     operations = cost.operations(network, data.image)
     budget = SMOKE_LATENCY_SECONDS if job.spec.scale == "smoke" else LATENCY_SECONDS
     metrics = {
@@ -56,13 +58,8 @@ def _row(job: Job, data: Stored, role: str) -> dict[str, Any]:
 
 
 def _measure(job: Job, data: Stored, spec: RunSpec, weights: Path) -> dict[str, float]:
-    network = _network(job, data, spec)
+    network = trained_network(job, spec, data, 0)
     assemble.load_weights(network, weights)
     recipe = Recipe.from_dict(spec.params["recipe"])
     loader = assemble.make_loader(data, "test", recipe, 0, job.precision, purpose="test")
     return classify(network, loader.in_order(500), job.precision)
-
-
-def _network(job: Job, data: Stored, spec: RunSpec) -> StagedNetwork:
-    entry = spec.params["student" if spec.phase == "student" else "network"]
-    return assemble.make_network(entry, data, 0, job.precision)

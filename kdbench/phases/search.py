@@ -16,14 +16,17 @@ from kdbench.engine.precision import Precision
 from kdbench.engine.progress import Progress
 from kdbench.engine.schedules import rate_at
 from kdbench.engine.seeds import derive
+from kdbench.models.stages import Features
 from kdbench.phases.job import BEST, LAST, Job, Outcome
 from kdbench.plan.recipe import Recipe
 from kdbench.plan.record import thinned
 
+VALID = "valid"  # a split for choices, which some data sets have
+
 
 @dataclass
 class SearchStep:
-    """One step of a search: a training batch, the teacher's look at it, a held-out batch.
+    """One step of a search: a training batch, a held-out batch, the teacher's look at them.
 
     Attributes:
         searcher: see `kdbench.search.searcher.Search`.
@@ -40,10 +43,15 @@ class SearchStep:
     def __call__(self, batch: Batch, moment: Moment) -> dict[str, Tensor]:
         """Search on one batch; the held-out batches go round in epochs of their own."""
         self.searcher.lr = rate_at(self.recipe, moment.step, self.steps)
-        with self.precision.autocast():
-            theirs = self.teacher.read(batch.images)
         held = self.held and self.held.batch(*divmod(moment.step, self.held.steps))
-        return self.searcher.step(batch, theirs, held, moment)
+        theirs, extra = self._look(batch), {}
+        if held is not None and getattr(self.searcher, "teacher_on_held", False):
+            extra["held_teacher"] = self._look(held)
+        return self.searcher.step(batch, theirs, held, moment, **extra)
+
+    def _look(self, batch: Batch) -> Features:
+        with self.precision.autocast():
+            return self.teacher.read(batch.images)
 
 
 def run_search(job: Job) -> Outcome:
@@ -80,11 +88,18 @@ def _make(job: Job, data: Stored) -> tuple[Any, Teacher]:
 
 
 def _loaders(job: Job, data: Stored) -> tuple[Loader, Loader | None]:
-    """Batches of the training share and of the share held out, both of training images."""
-    arguments = (data, "train", job.recipe, job.seed, job.precision)
+    """Batches of the training share and of the images held out.
+
+    A data set that has a split for choices gives that, and all its training images are trained on.
+    """
+    rest = (job.recipe, job.seed, job.precision)
+    arguments = (data, "train", *rest)
     share = float(job.spec.params["search"]["parameters"]["held_out"])
     if not share:
         return assemble.make_loader(*arguments), None
+    if VALID in data.splits:
+        held = assemble.make_loader(data, VALID, *rest, purpose="held")
+        return assemble.make_loader(*arguments), held
     seed = derive(job.seed, "held-out") % 2**32
     fit_index, held_index = splits.held_out(len(data.labels("train")), share, seed)
     loader = assemble.make_loader(*arguments, index=fit_index)

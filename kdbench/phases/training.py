@@ -16,12 +16,14 @@ from kdbench.assemble import Loader, Teacher
 from kdbench.data.stored import Stored
 from kdbench.distill.loss import FirstStage
 from kdbench.distill.scheme import Scheme, whole
+from kdbench.distill.together import Together
 from kdbench.engine.fit import fit
 from kdbench.engine.precision import Precision
 from kdbench.engine.progress import Progress
 from kdbench.evaluate.classification import accuracy, predict
 from kdbench.models.stages import StagedNetwork
 from kdbench.phases.job import BEST, LAST, Job, Outcome
+from kdbench.phases.networks import trained_network
 from kdbench.phases.steps import FirstStep, TrainStep, TwoStages
 from kdbench.plan.recipe import Recipe
 from kdbench.plan.record import thinned
@@ -64,8 +66,7 @@ class Look:
 def run_training(job: Job) -> Outcome:
     """Train a teacher or a student, from the start or from its checkpoint."""
     data, recipe, precision = job.data(), job.recipe, job.precision
-    entry = job.spec.params["student" if job.spec.phase == "student" else "network"]
-    student = assemble.make_network(entry, data, job.seed, precision)
+    student = trained_network(job, job.spec, data, job.seed)
     teacher, loss, task_weight = _distillation(job, data, student)
     trained = [student] if loss is None else [student, getattr(loss, "trained", loss)]
     optimiser = assemble.make_sgd(recipe, *trained)
@@ -117,13 +118,27 @@ def _distillation(
         weights = BEST if reported == "best" else LAST
         assemble.load_weights(network, job.upstream("teacher") / weights)
         teacher = Teacher(network, method["teacher_bn"])
+    parts = assemble.parts_of(method)
+    made = [
+        assemble.make_loss(
+            part, student, network, job.seed, job.precision, **_extra(job, data, part, role)
+        )
+        for role, part in parts
+    ]
+    if len(made) == 1:
+        return teacher, *made[0]
+    named = [(part["name"], loss) for (_, part), (loss, _) in zip(parts, made, strict=True)]
+    return teacher, Together(named), made[0][1]
+
+
+def _extra(job: Job, data: Stored, part: Mapping[str, Any], role: str) -> dict[str, Any]:
+    """What a loss takes beside the networks and its parameters."""
     extra: dict[str, Any] = {}
-    if "search" in job.spec.upstream:
-        extra["scheme"] = Scheme.load(job.upstream("search"))
-    if "labels" in signature(assemble.find_class(method)).parameters:
+    if role in job.spec.upstream:
+        extra["scheme"] = Scheme.load(job.upstream(role))
+    if "labels" in signature(assemble.find_class(part)).parameters:
         extra["labels"] = torch.from_numpy(np.array(data.labels("train"), dtype=np.int64))
-    loss, weight = assemble.make_loss(method, student, network, job.seed, job.precision, **extra)
-    return teacher, loss, weight
+    return extra
 
 
 def _finish(

@@ -122,6 +122,8 @@ class Builder:
         parts = [self.resolve.get("method", name) for name in ask.method.split(JOIN)]
         needs_teacher = any(part.needs_teacher for part in parts)
         networks = self._networks(ask)
+        if ask.found_by:
+            networks["student"] = self.resolve.get("network", ask.found_by.pair.student)
         if not needs_teacher:
             networks = {"student": networks["student"]}
         entries, told = self._methods(ask, parts)
@@ -136,14 +138,14 @@ class Builder:
         upstream = {"data": self.data(ask.dataset)}
         if needs_teacher:
             upstream["teacher"] = self.teacher(ask.dataset, ask.pair.teacher, ask.recipe)
-        student = ask.pair.student
+        student = networks["student"].name
         if ask.found_by:
             upstream["structure"] = self.search(ask.found_by)
             params["student"]["found_by"] = ask.found_by.search
             student = upstream["structure"].cell.removeprefix(f"{student}_")
         for role, part in self._searching(parts):
             upstream[role], place = self._scheme(ask, part)
-            told += place
+            told += "" if place in told else place
         prefix = f"{ask.pair.teacher}_" if needs_teacher else ""
         found = {**{part.name: part.revision for part in parts}, **revisions(networks)}
         for seed in self._seeds(ask):
@@ -156,21 +158,20 @@ class Builder:
         return range(FIRST_STUDENT_SEED, FIRST_STUDENT_SEED + count)
 
     def _methods(self, ask: AskStudents, parts: list[Component]) -> tuple[dict[str, Any], str]:
-        """The entry of one method, or of several whose losses are added."""
+        """The entry of one method, or of several whose losses are added.
+
+        The first one says how the teacher looks and what the cross-entropy weighs.
+        """
         pair = ask.pair.key
         if len(parts) == 1:
             return self.resolve.distiller(parts[0], pair, ask.parameters)
         entries, told = zip(*(self.resolve.distiller(p, pair, ()) for p in parts), strict=True)
-        modes = {entry["teacher_bn"] for p, entry in zip(parts, entries, strict=True)}
-        if len(modes) > 1:
-            expected = "methods that want the teacher's batch norm in one mode"
-            raise BadValue(f"method {ask.method}, teacher_bn", sorted(modes), expected)
         joined = {
             "name": ask.method,
             "module": "kdbench.distill.together",
             "class": "Together",
             "parameters": {},
-            "teacher_bn": modes.pop(),
+            "teacher_bn": entries[0]["teacher_bn"],  # one teacher, read once
             "parts": list(entries),
         }
         return joined, "".join(told)
@@ -207,7 +208,11 @@ class Builder:
 
     def _evaluation(self, *runs: RunSpec) -> RunSpec:
         upstream = {f"run{i}": run for i, run in enumerate(runs)}
-        upstream["data"] = runs[0].upstream["data"]
+        upstream |= {
+            role: runs[0].upstream[role]
+            for role in ("data", "structure")
+            if role in runs[0].upstream
+        }
         cell = runs[0].cell if runs[0].phase == "teacher" else runs[0].cell.rpartition("_s")[0]
         params = {"runs": len(runs), **self.resolve.runtime()}
         return self._run("evaluation", runs[0].dataset, cell, params, {}, upstream)

@@ -256,6 +256,8 @@ def _read(path: Path, kind: str | None = None) -> Mapping[str, Any]:
     kind = kind or declaration.get("kind")
     if kind == "network":
         _check_network(path, declaration)
+    if kind in ("method", "search", "network") and not declaration.get("class"):
+        raise BadValue(str(path), "no key 'class'", "the class in the .py file beside it")
     if kind in ("method", "search"):
         check_limits(str(path), declaration)
     return declaration

@@ -65,6 +65,7 @@ class Row:
         parameters: of the method, where this row differs from the declaration.
         search_parameters: of its search, or of `found_by`.
         found_by: the search whose found network is the student, in place of the pair's.
+        found_in: the network that it is found in; by default the pair's student.
         origin: where the scheme is searched.
     """
 
@@ -75,6 +76,7 @@ class Row:
     parameters: Parameters = ()
     search_parameters: Parameters = ()
     found_by: str = ""
+    found_in: str = ""
     origin: Origin | None = None
 
 
@@ -135,7 +137,6 @@ class Table(Exhibit):
         published: CSV beside the papers' declarations; `exhibit` the key of this table in it.
         setting: the CSV's name of a column, with {teacher} and {student} labels.
         spread_is_variance: the paper prints variances; they are shown as their square roots.
-        costs: also say what each row costs, search included.
     """
 
     metric: Metric
@@ -150,7 +151,6 @@ class Table(Exhibit):
     exhibit: str = ""
     setting: str = ""
     spread_is_variance: bool = False
-    costs: bool = False
 
     @cached_property
     def all_columns(self) -> tuple[Column, ...]:
@@ -179,9 +179,10 @@ class Table(Exhibit):
     def _found_by(self, row: Row, dataset: str, pair: Pair) -> AskSearch | None:
         if not row.found_by or self.search_recipe is None:
             return None
+        whole = row.found_in or pair.student
         return AskSearch(
             dataset=dataset,
-            pair=Pair(pair.student, pair.student),
+            pair=Pair(whole, whole),
             search=row.found_by,
             recipe=self.recipe,
             search_recipe=self.search_recipe,

@@ -7,6 +7,7 @@ from functools import cache
 from hashlib import sha256
 from pathlib import Path
 
+from kdbench.errors import BadValue
 from kdbench.plan.spec import RunSpec
 
 ROOT = Path(__file__).parent.parent
@@ -29,7 +30,12 @@ def code_fingerprint(files: Iterable[Path]) -> str:
 
 @cache
 def _tree(path: Path) -> str:
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+    try:
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+    except (SyntaxError, ValueError) as error:  # a plug-in's; also bytes that are no text
+        line = f", line {error.lineno}" if isinstance(error, SyntaxError) else ""
+        said = error.msg if isinstance(error, SyntaxError) else str(error)
+        raise BadValue(f"{path}{line}", said, "Python code") from None
     for node in ast.walk(tree):
         if isinstance(node, DOCUMENTED) and ast.get_docstring(node, clean=False) is not None:
             node.body = node.body[1:]

@@ -14,6 +14,7 @@ from kdbench.plan.asks import Ask, AskStudents, AskTeacher, Pair
 from kdbench.plan.build import Builder
 from kdbench.plan.components import Components, find_components
 from kdbench.plan.exhibits import Column, Exhibit, Figure, Row, Table, asks_of
+from kdbench.plan.own import own_tables
 from kdbench.plan.params import FILE, Params, load_params
 from kdbench.plan.scales import Scale
 from kdbench.plan.spec import PHASES, RunSpec
@@ -130,7 +131,8 @@ class Graph:
     def _keeps(self, ask: Ask) -> bool:
         """Whether the filters of params.yaml leave something in."""
         wanted, kept = self.params, set(self.params.methods_only)
-        if ask.dataset not in wanted.datasets:
+        origin = ask.origin if isinstance(ask, AskStudents) else None
+        if not {ask.dataset, (origin or ask).dataset} <= {*wanted.datasets}:
             return False
         if isinstance(ask, AskTeacher):
             return not wanted.pairs or any(k.startswith(f"{ask.network}:") for k in wanted.pairs)
@@ -215,7 +217,11 @@ def make_graph(params: Params) -> Graph:
         where, (dataset, _, network) = f"{FILE}, teachers", key.partition("/")
         components.get("dataset", dataset, where=where)
         components.get("network", network, where=where)
-    exhibits = choose(params, catalogue())
+    own = own_tables(params, components)
+    exhibits = [
+        *choose(params, catalogue()),
+        *(t for t in own if _datasets(t) & {*params.datasets}),
+    ]
     graph = Graph(params, components, [with_plugins(e, components) for e in exhibits])
     if not graph.runs:
         left = f"exhibits {params.exhibits}, pairs {params.pairs}"

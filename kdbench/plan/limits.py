@@ -21,12 +21,19 @@ def within_limits(where: str, key: str, value: Any, declaration: Mapping[str, An
         BadValue: out of range.
     """
     choices = declaration.get("choices", {}).get(key)
+    if (
+        isinstance(value, list)
+        and choices is not None
+        and (not value or len({*value}) < len(value))
+    ):
+        raise BadValue(where, value, f"at least one of {', '.join(map(str, choices))}, each once")
     for entry in value if isinstance(value, list) else [value]:
         if choices is not None and entry not in choices:
             raise UnknownName("choice", str(entry), [str(c) for c in choices], where=where)
     limits = declaration.get("ranges", {}).get(key)
-    if limits is not None and not limits[0] <= value <= limits[1]:
-        raise BadValue(where, value, f"a number from {limits[0]} to {limits[1]}")
+    for entry in value if isinstance(value, list) else [value]:
+        if limits is not None and not limits[0] <= entry <= limits[1]:
+            raise BadValue(where, entry, f"a number from {limits[0]} to {limits[1]}")
 
 
 def check_limits(path: str, declaration: Mapping[str, Any]) -> None:

@@ -13,6 +13,55 @@ from kdbench.plan.scales import SCALES, Scale
 
 FILE = "params.yaml"
 SCALE = TypeAdapter(Scale)
+# What pydantic's kinds of error say to a user.
+EXPECTED = {
+    "too_short": "at least one entry",
+    "string_type": "a text",
+    "list_type": "a list, in square brackets",
+    "dict_type": "a mapping, in curly brackets",
+    "model_type": "a mapping, in curly brackets",
+    "string_pattern_mismatch": "64 hex digits of a SHA-256, or the id of a table (a-z, 0-9, -)",
+}
+
+
+class Elsewhere(BaseModel):
+    """Another data set or pair to search on; empty means the cell's own."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    dataset: str = ""
+    pair: str = ""
+
+
+class OwnTable(BaseModel):
+    """A table of the user's own.
+
+    Attributes:
+        id: names its files, as `own/<id>`.
+        title: over the table; by default the id.
+        dataset: a data set.
+        pairs: columns, `teacher:student`.
+        methods: rows; names joined by "+" add their losses.
+        protocol: of every training (see `kdbench.plan.protocols`); a search takes the one that
+            belongs to it.
+        seeds: student runs of a cell.
+        found_by: a search whose found network is the student; `found_in` the network that it is
+            found in, by default the pair's student.
+        searched_on: where the methods' schemes are searched, if not here.
+    """
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    id: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
+    title: str = ""
+    dataset: str = "cifar100"
+    pairs: list[str] = Field(min_length=1)
+    methods: list[str] = Field(min_length=1)
+    protocol: str = "review"
+    seeds: int = Field(default=1, ge=1, le=100)
+    found_by: str = ""
+    found_in: str = ""
+    searched_on: Elsewhere | None = None
 
 
 class Params(BaseModel):
@@ -29,13 +78,14 @@ class Params(BaseModel):
         scales: overrides of scale settings, by scale.
         teachers: SHA-256 of imported checkpoints, by data set and network ("cifar100/wrn-40-2");
             they take the place of training at scales with real images.
+        tables: tables of your own.
         plugins: folders with declarations and code of your own.
     """
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
     scale: Literal["smoke", "lite", "paper"] = "smoke"
-    datasets: list[str] = Field(default=["cifar100"], min_length=1)
+    datasets: list[str] = Field(default=["cifar10", "cifar100", "cinic10"], min_length=1)
     exhibits: list[str] = Field(default=["all"], min_length=1)
     pairs: list[str] = []
     methods_only: list[str] = []
@@ -44,6 +94,7 @@ class Params(BaseModel):
     searches: dict[str, dict[str, Any]] = {}
     scales: dict[str, dict[str, Any]] = {}
     teachers: dict[str, Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]] = {}
+    tables: list[OwnTable] = []
     plugins: list[str] = []
 
     def settings(self) -> Scale:
@@ -98,9 +149,16 @@ def _one_line(name: str, error: ValidationError) -> UserError:
     first = error.errors()[0]
     key, found = ".".join(str(part) for part in first["loc"]), first["input"]
     if first["type"] == "extra_forbidden":
-        return UnknownName("key", key, list(Params.model_fields), where=name)
+        place, _, last = key.rpartition(".")
+        known = OwnTable if place.startswith("tables") else Params
+        where = f"{name}, {place}" if place else name
+        return UnknownName("key", last, list(known.model_fields), where=where)
     where = f"{name}.{key}" if name != FILE else f"{name}, {key}"
     if first["type"] == "literal_error" and isinstance(found, str):
         known = first["ctx"]["expected"].replace("'", "").replace(" or ", ", ").split(", ")
         return UnknownName("value", found, known, where=where)
-    return BadValue(where, found, first["msg"].removeprefix("Input should be "))
+    return BadValue(where, found, EXPECTED.get(first["type"]) or _plainly(first))
+
+
+def _plainly(error: Any) -> str:
+    return str(error["msg"]).removeprefix("Input should be ")

@@ -28,9 +28,12 @@ def digest_of(value: Any) -> str:
 
 def _nameless(value: Any) -> Any:
     """A component by its name and parameters: where its code lies and its label change nothing."""
-    if isinstance(value, Mapping) and "module" in value:
-        return {k: v for k, v in value.items() if k not in ("module", "class", "label")}
-    return value
+    if not isinstance(value, Mapping) or "module" not in value:
+        return value
+    named = {k: v for k, v in value.items() if k not in ("module", "class", "label")}
+    if "parts" in named:
+        named["parts"] = [_nameless(part) for part in named["parts"]]
+    return named
 
 
 @dataclass(frozen=True, kw_only=True)

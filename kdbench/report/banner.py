@@ -7,9 +7,9 @@ from kdbench.plan.graph import Graph
 from kdbench.plan.scales import SCALES, Scale
 
 # Settings that leave the protocol as published: how exactly and how often it is run.
-HARMLESS = frozenset({"name", "notice", "precision", "channels_last", "threads"}) | frozenset(
-    {"seeds", "lead_seeds"}
-)
+HARMLESS = frozenset(
+    {"name", "notice", "precision", "channels_last", "threads", "cell_jobs"}
+) | frozenset({"seeds", "lead_seeds"})
 
 
 def banner(graph: Graph) -> str:

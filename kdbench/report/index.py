@@ -8,6 +8,7 @@ from kdbench.plan.exhibits import Exhibit
 from kdbench.plan.graph import Graph
 from kdbench.plan.spec import PHASES
 from kdbench.report.banner import banner, comparable, quoted
+from kdbench.report.claims import claims_section
 from kdbench.report.provenance import hours
 from kdbench.report.read import Records
 from kdbench.report.render import Rendered
@@ -15,11 +16,20 @@ from kdbench.report.render import Rendered
 HOW_TO_READ = """\
 - **ours** is measured by the runs behind this report; **published** is printed in the paper, \
 never measured here. † marks a published number that we do not have from the paper itself.
+- ‡ marks a method whose source is not public or leaves much open: a note says how we read it.
 - **not run yet**: the plan has the run, its record is not there. **not built yet**: kdbench has \
 no such method. **left out**: params.yaml does not ask for it. **not known**: no published number \
 was available to us.
 - A number in brackets after a mean is the number of runs; a single run has no spread.
 - Every number comes from a record, a small JSON file; the CSV beside a table names it.
+"""
+
+CLAIMS = """\
+A claim holds where every comparison in it is clearly so, the 95 % interval of the difference \
+(Welch's, over seeds) apart from 0; it does not where one is clearly not so; otherwise it is not \
+testable yet. What a paper says without a number is held against lines that we drew, printed with \
+the evidence. At a scale whose notice says that numbers are not comparable nothing is decided, and \
+the evidence is what was found here.
 """
 
 
@@ -37,6 +47,7 @@ def index(graph: Graph, records: Records, rendered: Sequence[tuple[Exhibit, Rend
             *(contents or ["*params.yaml asks for no exhibit.*"]),
             "",
             *sections,
+            *_claims(graph, records),
             f"## How to read this\n\n{HOW_TO_READ}",
             f"## Runs\n\n{_counts(graph, records)}\n",
             f"## What is missing\n\n{_missing(graph, records)}",
@@ -50,6 +61,12 @@ def _about(graph: Graph) -> str:
     else:
         verdicts = "No cell gets a verdict: these numbers are not comparable with published ones."
     return f"Measured numbers beside the published ones. {verdicts}"
+
+
+def _claims(graph: Graph, records: Records) -> list[str]:
+    """What the papers say in words, with what this report's runs say of it; empty without any."""
+    found = claims_section(graph, records)
+    return [f"## The papers' claims\n\n{CLAIMS}\n{found}\n"] if found else []
 
 
 def _anchor(exhibit: Exhibit) -> str:

@@ -16,6 +16,7 @@ from kdbench.report.tables import Result, head
 from kdbench.report.verdict import Verdict
 
 MARK = "†"
+READING = "‡"
 PLUS_MINUS = "\N{PLUS-MINUS SIGN}"
 MINUS = "\N{MINUS SIGN}"
 ORDINARY_SOURCE = "paper"
@@ -24,13 +25,15 @@ ORDINARY_SOURCE = "paper"
 def table_markdown(graph: Graph, table: Table, cells: Sequence[Result], records: Records) -> str:
     """Legend, table, last-epoch table, notes and footer; the caller sets banner and title."""
     kept = _kept(cells)
+    if not kept:
+        return f"*{State.LEFT_OUT.value} by params.yaml*\n".capitalize()
     runs = records.behind(c.evaluation for c in graph.cells[table.id] if c.evaluation)
     parts = [
         _legend(graph, table),
         _main_table(graph, kept),
         _verdicts(graph, kept),
         _last_table(graph, table, kept),
-        _bullets([*table.notes, *_trust(graph, kept), *_left_out(graph, cells), *remarks(runs)]),
+        _bullets([*table.notes, *_notes(graph, kept), *_left_out(graph, cells), *remarks(runs)]),
         footer(runs, "table"),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -64,10 +67,8 @@ def judged(result: Result) -> str:
 
 
 def _main_table(graph: Graph, cells: Sequence[Result]) -> str:
-    if not cells:
-        return "*No cell of this table is asked for.*"
     lines: list[list[str]] = []
-    for label, row in _rows(cells):
+    for label, row in _rows(graph, cells):
         lines.append(
             [f"**{label}**", "ours", *(f"**{_ours(r)}**" if r.ours else _ours(r) for r in row)]
         )
@@ -90,7 +91,7 @@ def _last_table(graph: Graph, table: Table, cells: Sequence[Result]) -> str:
         return ""
     lines = [
         [label, *(number(result.last, result.state) for result in row)]
-        for label, row in _rows(cells)
+        for label, row in _rows(graph, cells)
         if any(result.last for result in row)
     ]
     title = "The same runs at their last epoch, where nothing is chosen by looking at the test set:"
@@ -138,6 +139,13 @@ def _left_out(graph: Graph, cells: Sequence[Result]) -> list[str]:
     return [f"Left out by params.yaml: {gone}."] if gone else []
 
 
+def _notes(graph: Graph, cells: Sequence[Result]) -> list[str]:
+    readings = _readings(graph, cells)
+    texts = {label: text.removeprefix("our reading: ") for label, text in readings.items()}
+    ours = [f"{READING} {label}, our reading: {text}." for label, text in texts.items()]
+    return [*ours, *_trust(graph, cells)]
+
+
 def _trust(graph: Graph, cells: Sequence[Result]) -> list[str]:
     def where(result: Result) -> str:
         return f"{result.cell.row.label}, {head(graph, result.cell.column)}"
@@ -150,9 +158,21 @@ def _trust(graph: Graph, cells: Sequence[Result]) -> list[str]:
     return [f"{MARK} Source: {source} ({'; '.join(p)})." for source, p in by_source.items()]
 
 
-def _rows(cells: Sequence[Result]) -> list[tuple[str, list[Result]]]:
+def _rows(graph: Graph, cells: Sequence[Result]) -> list[tuple[str, list[Result]]]:
     by_row: Callable[[Result], str] = lambda result: result.cell.row.label  # noqa: E731
-    return [(label, list(group)) for label, group in groupby(cells, by_row)]
+    rows = [(label, list(group)) for label, group in groupby(cells, by_row)]
+    return [(f"{label} {READING}" if _readings(graph, row) else label, row) for label, row in rows]
+
+
+def _readings(graph: Graph, cells: Sequence[Result]) -> dict[str, str]:
+    """Methods whose source is not public or leaves much open, and what our reading is."""
+    runs = [r.cell.evaluation.upstream["run0"] for r in cells if r.cell.evaluation]
+    entries = [spec.params.get("method", {}) for spec in runs]
+    names = {part["name"] for entry in entries for part in entry.get("parts", [entry]) if part}
+    methods = [graph.components.get("method", name, where="exhibits") for name in sorted(names)]
+    said = {m.label: str(m.declaration.get("fidelity", "")) for m in methods}
+    marked = {m.label for m in methods if m.declaration.get("reading")}
+    return {label: text for label, text in said.items() if label in marked}
 
 
 def _heads(graph: Graph, cells: Sequence[Result]) -> list[str]:

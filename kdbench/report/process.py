@@ -63,13 +63,27 @@ class Process:
         return pd.DataFrame({"step": self.steps, "epoch": self.epochs, **columns, **totals})
 
 
-def read_process(spec: RunSpec, record: Record) -> Process:
-    """The process in a search's record.
+@dataclass(frozen=True)
+class Rows:
+    """A search's process, whatever was searched: n named weights at the listed steps.
+
+    Attributes:
+        total: steps of the whole search.
+    """
+
+    names: list[str]
+    steps: list[int]
+    weights: list[list[float]]
+    total: int
+
+
+def read_rows(record: Record) -> Rows:
+    """The process in any search's record.
 
     Raises:
-        DamagedData: a pathway's name, a row's length or a number is not what it should be.
+        DamagedData: a row's length or a number is not what it should be.
     """
-    names = record.items("process", "pathways")
+    names = [str(name) for name in record.items("process", "pathways")]
     rows = range(len(record.items("process", "weights")))
     if len(record.items("process", "steps")) != len(rows):
         raise record.damaged(("process", "steps"), "another length", f"{len(rows)} steps")
@@ -78,9 +92,19 @@ def read_process(spec: RunSpec, record: Record) -> Process:
     total = record.number("process", "total_steps")
     if total <= 0:
         raise record.damaged(("process", "total_steps"), repr(total), "a number above 0")
+    return Rows(names, steps, weights, int(total))
+
+
+def read_process(spec: RunSpec, record: Record) -> Process:
+    """The process in the record of a search among pathways.
+
+    Raises:
+        DamagedData: a pathway's name, a row's length or a number is not what it should be.
+    """
+    rows = read_rows(record)
     length = float(spec.params["recipe"]["epochs"])
-    epochs = [step * length / total for step in steps]
-    return Process(_pathways(record, names), steps, epochs, weights)
+    epochs = [step * length / rows.total for step in rows.steps]
+    return Process(_pathways(record, rows.names), rows.steps, epochs, rows.weights)
 
 
 def _row(record: Record, i: int, n: int) -> list[float]:

@@ -3,7 +3,7 @@
 import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from kdbench.plan.exhibits import Exhibit, Figure, Table
 from kdbench.plan.graph import Graph
@@ -11,9 +11,6 @@ from kdbench.report.banner import banner, quoted
 from kdbench.report.drawing import csv_bytes
 from kdbench.report.provenance import footer
 from kdbench.report.read import Records, State
-
-if TYPE_CHECKING:
-    pass
 
 TABLES, FIGURES = "tables", "figures"
 FOLDERS = (TABLES, FIGURES)
@@ -52,7 +49,11 @@ def render_table(table: Table, graph: Graph, records: Records) -> Rendered:
 
 
 def render_figure(figure: Figure, graph: Graph, records: Records) -> Rendered:
-    """A figure as its own renderer draws it, from the runs that are finished."""
+    """A figure as its own renderer draws it, from the runs that are finished.
+
+    The renderer gets the finished runs by the figure's names for them. One that says
+    `LOOKS_UPSTREAM = True` gets all `records` too, because it reads what these runs depend on.
+    """
     specs = graph.drawn[figure.id]
     if not any(specs.values()):
         return Rendered({}, f"*{State.LEFT_OUT.value} by params.yaml*\n".capitalize())
@@ -60,7 +61,9 @@ def render_figure(figure: Figure, graph: Graph, records: Records) -> Rendered:
     done = {name: (spec, record) for name, (spec, record) in found.items() if record}
     if not done:
         return Rendered({}, f"*{State.NOT_RUN.value}*\n")
-    drawn = importlib.import_module(f"kdbench.report.{figure.renderer}").render(figure, graph, done)
+    renderer = importlib.import_module(f"kdbench.report.{figure.renderer}")
+    more = {"records": records} if getattr(renderer, "LOOKS_UPSTREAM", False) else {}
+    drawn = renderer.render(figure, graph, done, **more)
     paths = {name: _place(figure, name) for name in drawn.files}
     links = [f"[{LINKS[name]}]({paths[name]})" for name in LINKS if name in paths]
     image = f"![{figure.title}]({paths['svg']})" if "svg" in paths else ""

@@ -1,9 +1,11 @@
-"""Mean, spread and 95 % interval of a handful of runs."""
+"""Mean, spread and 95 % interval of a handful of runs; how two handfuls go together."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import sqrt
 from statistics import fmean, stdev
+
+FEWEST = 3  # points of a correlation: through two a line always goes
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,15 @@ class Summary:
     half: float | None
 
 
+@dataclass(frozen=True)
+class Correlation:
+    """Pearson's correlation of so many points, and the probability of one as large by chance."""
+
+    r: float
+    p: float
+    n: int
+
+
 def summarise(values: Sequence[float]) -> Summary:
     """Summarise at least one value.
 
@@ -38,7 +49,7 @@ def summarise(values: Sequence[float]) -> Summary:
     return Summary(n, fmean(values), spread, student_t95(n - 1) * spread / sqrt(n))
 
 
-def student_t95(degrees: int) -> float:
+def student_t95(degrees: float) -> float:
     """97.5 % quantile of Student's t: a two-sided 95 % interval reaches so many errors far.
 
     >>> round(student_t95(4), 3)
@@ -47,3 +58,39 @@ def student_t95(degrees: int) -> float:
     from scipy.special import stdtrit
 
     return float(stdtrit(degrees, 0.975))
+
+
+def correlation(xs: Sequence[float], ys: Sequence[float]) -> Correlation | None:
+    """Pearson's; None for fewer than three points, and where either does not vary.
+
+    >>> round(correlation([0.0, 1.0, 2.0], [5.0, 5.5, 6.0]).r, 12)
+    1.0
+    >>> correlation([0.0, 1.0, 2.0], [5.0, 5.0, 5.0]) is None
+    True
+    """
+    if len(xs) < FEWEST or min(xs) == max(xs) or min(ys) == max(ys):
+        return None
+    from scipy.stats import pearsonr
+
+    found = pearsonr(xs, ys)
+    return Correlation(float(found.statistic), float(found.pvalue), len(xs))
+
+
+def welch(first: Sequence[float], second: Sequence[float]) -> tuple[float, float | None]:
+    """The difference of two means, first minus second, and half its 95 % interval (Welch's).
+
+    The half is None where either has a single value: such a pair decides nothing.
+
+    >>> gap, half = welch([71.0, 72.0, 73.0], [70.0, 71.0, 72.0])
+    >>> gap, round(half, 3)
+    (1.0, 2.267)
+    """
+    gap = fmean(first) - fmean(second)
+    if len(first) < 2 or len(second) < 2:
+        return gap, None
+    parts = [(stdev(values) ** 2 / len(values), len(values) - 1) for values in (first, second)]
+    variance = sum(part for part, _ in parts)
+    if not variance:
+        return gap, 0.0
+    degrees = variance**2 / sum(part**2 / n for part, n in parts)
+    return gap, student_t95(degrees) * sqrt(variance)

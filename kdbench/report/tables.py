@@ -124,6 +124,15 @@ def values(record: Record, epoch: str, metric: Metric) -> list[float]:
     return [metric.shown(record.number("metrics", "runs", i, epoch, metric.key)) for i in runs]
 
 
+def reported(record: Record, metric: Metric) -> list[float]:
+    """A metric of every run of an evaluation, at the epoch that its recipe reports.
+
+    Raises:
+        DamagedData: a run lacks it.
+    """
+    return values(record, str(record.at("metrics", "reported")), metric)
+
+
 def _line(graph: Graph, table: Table, result: Result) -> dict[str, Any]:
     column = result.cell.column
     teacher, student = labels(graph, column.pair)

@@ -84,6 +84,8 @@ class Search(Protocol):
         lr: learning rate of the next step; the phase sets it along the protocol's schedule.
         finished: the search is over before its last epoch; looked at after every epoch. A class
             without it runs to the end.
+        teacher_on_held: `step` is also given `held_teacher=...`, the teacher's features of the
+            held-out images, without a graph. A class without it is not.
     """
 
     connectors: nn.Module

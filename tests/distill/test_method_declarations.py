@@ -12,6 +12,7 @@ from torch import rand, randn
 import kdbench.distill
 from kdbench.assemble import Teacher
 from kdbench.data.batch import Batch
+from kdbench.distill.aggregation import groups_of
 from kdbench.distill.pathways import chosen, spell
 from kdbench.distill.scheme import Scheme
 from kdbench.engine.moment import Moment
@@ -34,8 +35,11 @@ def built(name, student, teacher):
     """The method's loss, with a random scheme where it needs one."""
     cls, parameters = parts(name)
     if "search" in DECLARED[name]:
-        options = ("connections", "stem", "transforms")
-        names = [spell(p) for p in chosen(4, 4, **{k: parameters[k] for k in options})]
+        if name.startswith("dfa"):
+            names = [n for group in groups_of(student, teacher) for n in group.names]
+        else:
+            options = ("connections", "stem", "transforms")
+            names = [spell(p) for p in chosen(4, 4, **{k: parameters[k] for k in options})]
         parameters["scheme"] = Scheme(rand(3, len(names)), rand(3, len(names)) + 1, tuple(names))
     if "labels" in signature(cls).parameters:
         parameters["labels"] = torch.arange(12) % 5

@@ -25,6 +25,7 @@ from kdbench.engine.precision import Precision
 from kdbench.evaluate.classification import classify
 from kdbench.models.resnet import ResNet
 from kdbench.models.stages import Features
+from kdbench.models.structure import Structure
 from kdbench.models.wide_resnet import WideResNet
 from kdbench.phases.steps import TrainStep
 from kdbench.plan.components import PACKAGES, find_components
@@ -144,6 +145,8 @@ def search(cls, parameters, component, steps=3):
     torch.manual_seed(1)
     teacher = WideResNet(depth(component), 1, classes=CLASSES, image=(3, 8, 8)).eval()
     student = ResNet(8, classes=CLASSES, image=(3, 8, 8))
+    if component.declaration.get("start") == "teacher":
+        student = teacher
     searcher = cls(student, teacher, **parameters)
     found = {}
     for step in range(steps):
@@ -156,11 +159,19 @@ def search(cls, parameters, component, steps=3):
         losses = searcher.step(train, theirs, held, Moment(step, steps, 0, 1), **extra)
         found |= {f"{name} at step {step}": value for name, value in losses.items()}
     process = searcher.finding()
+    if isinstance(process, Structure):
+        return {**found, **structure(process), "student": size(searcher.student.parameters())}
     for key in ("weights", "alphas"):
         row = getattr(process, key)[-1]
         found |= {f"{key} {i}": value for i, value in enumerate(row[:: max(1, len(row) // 5)])}
         found[f"size of {key}"] = size([row])
     return {**found, "student": size(student.parameters())}
+
+
+def structure(found):
+    """How much every reader keeps, and what the rest costs."""
+    kept = {f"kept of {name}": len(channels) for name, channels in found.kept.items()}
+    return {**kept, **{f"{key} left": value for key, value in found.metadata["after"].items()}}
 
 
 class Net(nn.Module):

@@ -2,6 +2,7 @@
 
 from argparse import Namespace
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -56,7 +57,14 @@ def test_safetensors_are_read(tmp_path):
 
 @pytest.mark.parametrize(
     ("stated", "claim"),
-    [({"best_acc": torch.tensor(75.5)}, 75.5), ({"accuracy": 0.755}, 75.5), ({"epoch": 3}, None)],
+    [
+        ({"best_acc": torch.tensor(75.5)}, 75.5),
+        ({"accuracy": 0.755}, 75.5),
+        ({"epoch": 3}, None),
+        ({"acc": np.float64(75.5)}, 75.5),
+        ({"acc": np.float32(0.5)}, 50.0),
+        ({"acc": 1.0}, 1.0),
+    ],
 )
 def test_what_a_file_claims_is_read(tmp_path, stated, claim):
     """In percent, whether it was saved so or as a share."""

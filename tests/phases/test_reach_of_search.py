@@ -1,12 +1,13 @@
 """A search chooses, so it must not see a test image."""
 
 import pytest
-from tiny_project import SEARCH, STUDENT
+from tiny_project import SEARCH, STUDENT, TinyProject
 
 from kdbench.data import dataset
 from kdbench.data.dataset import Prepared
 from kdbench.data.resident import Resident
 from kdbench.errors import BadValue
+from kdbench.phases import search
 
 
 class Touched(AssertionError):
@@ -91,3 +92,28 @@ def test_training_and_held_out_batches_are_apart(finished, monkeypatch):
     assert len(fit) == len(held) == 6 * 16
     assert not set(fit) & set(held)
     assert max(fit + held) < train
+
+
+def test_a_data_set_with_a_split_for_choices_gives_that(tmp_path, monkeypatch):
+    """All training images are trained on, and the held-out ones are those of `valid`."""
+    monkeypatch.setenv("KDBENCH_DEVICE", "cpu")
+    project = TinyProject(
+        tmp_path,
+        exhibits=["dfa/table2"],
+        datasets=["cinic10"],
+        pairs=[],
+        tables=[
+            {"id": "own", "dataset": "cinic10", "pairs": ["resnet56:resnet20"], "methods": ["dfa"]}
+        ],
+    )
+    made, make = {}, search.assemble.make_loader
+
+    def spy(data, split, *rest, purpose="train", index=None):
+        made[purpose] = (split, index)
+        return make(data, split, *rest, purpose=purpose, index=index)
+
+    monkeypatch.setattr(search.assemble, "make_loader", spy)
+    project.run("search/resnet56_resnet20_dfa")
+
+    assert made["held"] == ("valid", None)
+    assert made["train"] == ("train", None)

@@ -10,7 +10,7 @@ import pytest
 import kdbench
 from kdbench.errors import BadValue, UnknownName
 from kdbench.plan.components import PACKAGES, find_components
-from kdbench.plan.exhibits import Table
+from kdbench.plan.exhibits import asks_of
 from kdbench.plan.graph import catalogue
 
 ROOT = Path(kdbench.__file__).parent
@@ -25,10 +25,12 @@ KEYS = {
         "search",
         "needs_teacher",
         "fidelity",
+        "reading",
         "choices",
         "ranges",
     },
-    "search": {"defaults", "pairs", "smoke", "teacher_bn", "choices", "ranges"},
+    "search": {"defaults", "pairs", "smoke", "teacher_bn", "fidelity", "choices", "ranges"}
+    | {"start"},
     "network": {"pattern", "examples", "arguments", "names", "from_stage", "image"},
     "dataset": {"classes", "image", "mean", "std", "splits", "licence", "source", "archive"}
     | {"smoke", "role", "images", "fingerprint", "how", "class_names", "tolerance", "formats"}
@@ -107,15 +109,22 @@ def test_overrides_are_of_declared_parameters(kind, path):
 
 
 def test_the_exhibits_name_components_that_exist():
-    """Methods, networks and data sets of every table."""
+    """Methods, searches, networks and data sets of every table and figure."""
     components = find_components()
-    for table in (e for e in catalogue() if isinstance(e, Table)):
-        components.get("dataset", table.dataset, where=table.id)
-        for row in table.rows:
-            assert row.method is None or components.get("method", row.method, where=table.id)
-        for pair in table.pairs:
-            components.get("network", pair.teacher, where=table.id)
-            components.get("network", pair.student, where=table.id)
+    for exhibit in catalogue():
+        asks = list(asks_of(exhibit))
+        assert asks, exhibit.id
+        for ask in asks:
+            components.get("dataset", ask.dataset, where=exhibit.id)
+            pair = getattr(ask, "pair", None)
+            networks = [pair.teacher, pair.student] if pair else [ask.network]
+            assert all(components.get("network", name, where=exhibit.id) for name in networks)
+            for method in getattr(ask, "method", "none").split("+"):
+                components.get("method", method, where=exhibit.id)
+            searches = [a for a in (ask, getattr(ask, "found_by", None)) if a is not None]
+            for search in searches:
+                name = getattr(search, "search", None)
+                assert name is None or components.get("search", name, where=exhibit.id)
 
 
 def test_values_come_from_defaults_pairs_and_overrides_in_this_order():
@@ -144,8 +153,11 @@ def test_an_unknown_network_gets_the_nearest_name():
         ('kind = "method"\nlabel = "X"', "revision"),
         ('kind = "loss"\nlabel = "X"\nrevision = 1', "one of method, network, dataset, search"),
         ('label = "X"\nrevision = 1', "one of method, network, dataset, search"),
-        ('kind = "method"\nlabel = "X"\nrevision = 1', r"no file .*mine\.py"),
-        ('kind = "method"\nmodule = "two"\nlabel = "X"\nrevision = 1', r"no file .*two\.py"),
+        ('kind = "method"\nclass = "X"\nlabel = "X"\nrevision = 1', r"no file .*mine\.py"),
+        (
+            'kind = "method"\nclass = "X"\nmodule = "two"\nlabel = "X"\nrevision = 1',
+            r"no file .*two\.py",
+        ),
         ('kind = "network"\nlabel = "X"\nrevision = 1\nexamples = ["a"]', "no key 'pattern'"),
         ('kind = "network"\nlabel = "X"\nrevision = 1\npattern = "a"', "no key 'examples'"),
         (

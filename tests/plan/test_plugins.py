@@ -90,3 +90,19 @@ def test_a_data_set_that_no_exhibit_uses_leaves_nothing(planned, plugin):
     folder = plugin("here", declaration=plugin.declaration.replace('"method"', '"dataset"'))
     with pytest.raises(UserError, match=r"datasets: found \['halves'\], expected .*: cifar100$"):
         planned(plugins=[str(folder)], datasets=["halves"])
+
+
+def test_code_that_is_no_python_is_one_line(planned, plugin):
+    """The file and the line, whatever asks for the plan first."""
+    folder = plugin("broken", code="def broken(:\n")
+
+    with pytest.raises(UserError, match=r"halves.py, line 1: found .*, expected Python code$"):
+        planned(plugins=[str(folder)])
+
+
+def test_a_declaration_without_its_class_is_one_line(planned, plugin):
+    """It would be missed hours later."""
+    folder = plugin("classless", declaration=plugin.declaration.replace('class = "Halves"', ""))
+
+    with pytest.raises(UserError, match=r"halves.toml: found .no key .*class"):
+        planned(plugins=[str(folder)])

@@ -35,6 +35,7 @@ PARAMS = {
     "methods": {},
     "searches": {},
     "teachers": {},
+    "tables": [],
     "scales": {"lite": TINY, "smoke": {**TINY, "batch": 8}},
     "plugins": [],
 }

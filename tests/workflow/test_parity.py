@@ -150,39 +150,48 @@ def another(value):
     return [*value[1:], value[0]][:-1] or value if isinstance(value, list) else f"{value}x"
 
 
+# Parameters that every row and figure sets for itself.
+EXHIBITS_OWN = {("sbs_kl0", "kl0")}
+
+
 def allowed(value, key, declaration):
-    """Another value that the declaration's `[choices]` and `[ranges]` let pass."""
+    """Another value that the declaration's `[choices]` and `[ranges]` let pass; None for none."""
     choices = declaration.get("choices", {}).get(key)
-    if choices is not None:
-        return next(
-            ([c] if isinstance(value, list) else c) for c in choices if c not in (value, [])
-        )
     low, high = declaration.get("ranges", {}).get(key, (-math.inf, math.inf))
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return next(v for v in (another(value), value - 1, low, high) if low <= v <= high != value)
-    return another(value)
+    if choices is not None:
+        others = [[c] if isinstance(value, list) else c for c in choices]
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        others = [v for v in (another(value), value - 1, low, high) if low <= v <= high]
+    else:
+        others = [another(value)]
+    return next((other for other in others if other != value), None)
 
 
 def overridden(graph, kind):
-    """(component, parameter, other value) for every default of what the plan uses."""
-    used = {run.params[kind]["name"] for run in graph.runs.values() if kind in run.params}
-    for name in sorted(used):
+    """(component, parameter, other value, stage) for every default of what the plan uses."""
+    runs = [run for run in graph.runs.values() if kind in run.params]
+    # Exhibits on CIFAR-10 set parameters of their own, which nothing overrides.
+    runs = sorted(runs, key=lambda run: run.dataset != "cifar10")
+    used = {run.params[kind]["name"]: (run.phase, run.dataset) for run in runs}
+    for name, stage in sorted((k, v) for k, v in used.items() if "+" not in k):
         component = graph.components.get(kind, name, where="test")
         declaration = component.declaration
         for key, value in declaration["defaults"].items():
-            yield name, key, allowed(value, key, declaration)
+            other = allowed(value, key, declaration)
+            if other is not None and (name, key) not in EXHIBITS_OWN:
+                yield name, key, other, stage
         if component.takes_teacher_bn:
-            yield name, "teacher_bn", "eval" if component.teacher_bn == "batch" else "batch"
+            yield name, "teacher_bn", "eval" if component.teacher_bn == "batch" else "batch", stage
 
 
 def perturbations(scale, plugin, data):
     """(key, changes of params.yaml, stage that must move) for every leaf of params.yaml."""
     graph = planned(scale)
-    student, search = ("student", "cifar100"), ("search", "cifar100")
-    for name, key, value in overridden(graph, "method"):
-        yield f"methods.{name}.{key}", {"methods": {name: {key: value}}}, student
-    for name, key, value in overridden(graph, "search"):
-        yield f"searches.{name}.{key}", {"searches": {name: {key: value}}}, search
+    student = ("student", "cifar100")
+    for name, key, value, stage in overridden(graph, "method"):
+        yield f"methods.{name}.{key}", {"methods": {name: {key: value}}}, stage
+    for name, key, value, stage in overridden(graph, "search"):
+        yield f"searches.{name}.{key}", {"searches": {name: {key: value}}}, stage
     for setting in (field.name for field in fields(Scale)):
         value, stage = setting_of(scale, setting)
         if value is not None:
@@ -198,8 +207,10 @@ def perturbations(scale, plugin, data):
     yield "seeds", {"seeds": 7}, student
     imported = {"teachers": {"cifar100/wrn-40-2": "0" * 64}}
     yield "teachers", imported, None if scale == "smoke" else ("teacher", "cifar100")
-    yield "datasets", {"datasets": ["cifar100", "own_data"], "plugins": [data]}, None
+    yield "datasets", {"datasets": [*SHIPPED["datasets"], "own_data"], "plugins": [data]}, None
     yield "plugins", {"plugins": [plugin]}, student
+    own = {"id": "own", "pairs": ["wrn-40-2:resnet8"], "methods": ["dfa+kd"]}
+    yield "tables", {"tables": [own]}, student
 
 
 def own(folder, kind, name):
@@ -228,6 +239,7 @@ def setting_of(scale, setting):
         "evaluate_every": "teacher",
         "channels_last": "teacher",
         "threads": "teacher",
+        "cell_jobs": None,
         "precision": "teacher",
     }
     if setting in ("name", "notice"):
@@ -313,11 +325,17 @@ def test_raised_revisions_are_noticed(pipeline, scale):
             blind = found.blind(moves[kind, name], roused)
             assert not blind, f"{sorted(blind)} change with {path.name}, but do not depend on it"
 
-    last = {("student", "cifar100"), ("evaluation", "cifar100"), REPORT_STAGE}
-    assert moves["dataset", "cifar100"] == before.keys()
-    assert moves["network", "resnet"] == before.keys() - {("data", "cifar100")}
-    assert moves["search", "distpro"] == {("search", "cifar100"), *last}
-    assert moves["method", "kd"] == last
+    def of(phases, *datasets):
+        return {(phase, name) for phase in phases for name in datasets} | {REPORT_STAGE}
+
+    every = ("data", "teacher", "search", "student", "evaluation")
+    own = of(every, "cifar100")
+    transferred = of(every[3:], "cinic10")  # DFA-T: searched on CIFAR-100
+    assert moves["dataset", "cifar100"] == own | transferred
+    assert moves["network", "resnet"] == own - {("data", "cifar100")}
+    assert moves["search", "distpro"] == of(every[2:], "cifar100")
+    assert moves["search", "dfa"] == of(every[2:], "cifar100", "cinic10")
+    assert moves["method", "kd"] == of(every[3:], "cifar10", "cifar100", "cinic10")
 
 
 def test_a_raised_engine_revision_is_noticed(pipeline, monkeypatch):

@@ -1,0 +1,37 @@
+"""`kdbench export`: a trained network leaves the project."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from kdbench.console import say
+
+
+def export_command(
+    name: Annotated[str, typer.Argument(help="The run's digest (or its beginning), or its cell.")],
+    out: Annotated[Path, typer.Option(help="Folder for the files.")],
+    scale: Annotated[
+        str | None, typer.Option(help="smoke, lite or paper; by default that of params.yaml.")
+    ] = None,
+    weights: Annotated[
+        str | None, typer.Option(help="best or last; by default what the protocol reports.")
+    ] = None,
+    onnx: Annotated[
+        bool, typer.Option("--onnx", help="Write model.onnx too; needs kdbench[export].")
+    ] = False,
+) -> None:
+    """Write a finished teacher or student as weights, description and, on request, ONNX.
+
+    `kdbench.export.load(folder)` gives the network back in Python.
+
+    Example: kdbench export teacher/wrn-40-2 --out wrn-40-2 --scale lite
+    """
+    from kdbench.plan.graph import load_graph
+    from kdbench.plan.paths import Paths
+
+    spec = load_graph(Path(), {"scale": scale} if scale else {}).run(name)
+    from kdbench.export import export_run  # torch: a wrong name is said before
+
+    for file in export_run(spec, Paths(), out, weights=weights, onnx=onnx):
+        say(str(file))

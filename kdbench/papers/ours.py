@@ -1,0 +1,104 @@
+"""Beyond the papers: exhibits of our own, which set the three searches side by side."""
+
+from kdbench.plan.asks import AskSearch, Pair, Parameters
+from kdbench.plan.exhibits import TOP1, Figure, Row, Table
+from kdbench.plan.protocols import DISTPRO_SEARCH, REVIEW
+
+LEAD = Pair("wrn-40-2", "wrn-16-2")
+GRAPH = "wrn-40-2"
+KD_SBS: Parameters = (("weight", 1.0), ("task_weight", 0.1), ("temperature", 4.0))
+
+SEARCHES = Table(
+    id="ours/searches",
+    title="The three searches side by side: same pairs, protocol and budget, CIFAR-100 (ours)",
+    dataset="cifar100",
+    metric=TOP1,
+    pairs=(LEAD, Pair("resnet56", "resnet20")),
+    rows=(
+        Row("teacher", role="teacher"),
+        Row("student", "none"),
+        Row("KD", "kd"),
+        Row("ReviewKD", "reviewkd"),
+        Row("DFA", "dfa"),
+        Row("DistPro", "distpro"),
+        Row("DFA and DistPro together", "dfa+distpro"),
+    ),
+    recipe=REVIEW,
+    search_recipe=DISTPRO_SEARCH,
+    seeds=5,
+    notes=(
+        "One protocol, one teacher and one length of search (40 epochs at scale paper) for all.",
+        "Together: both losses are added, each with the weights of its own search.",
+    ),
+)
+
+STUDENTS = Table(
+    id="ours/students",
+    title="A student found by SBS in the teacher, under every kind of baseline, CIFAR-100 (ours)",
+    dataset="cifar100",
+    metric=TOP1,
+    pairs=(LEAD,),
+    rows=tuple(
+        Row(f"found student, {label}", method, parameters=own, found_by="sbs_kl", found_in=GRAPH)
+        for label, method, own in (
+            ("from scratch", "none", ()),
+            ("KD as in SBS", "kd", KD_SBS),
+            ("KD", "kd", ()),
+            ("AT", "at", ()),
+            ("SP", "sp", ()),
+            ("CRD", "crd", ()),
+            ("OFD", "ofd", ()),
+            ("ReviewKD", "reviewkd", ()),
+            ("DFA", "dfa_average", ()),
+        )
+    ),
+    recipe=REVIEW,
+    search_recipe=DISTPRO_SEARCH,
+    seeds=3,
+    notes=(
+        "The student is carved out of WRN-40-2 down to 30 % of its FLOPs, about those of "
+        "WRN-16-2 (31 %).",
+        "DFA aggregates with equal weights here: its search wants a fixed student.",
+    ),
+)
+
+
+def _costs() -> Figure:
+    rows = [row for row in SEARCHES.rows if row.role == "student"]
+    column = SEARCHES.all_columns[0]
+    return Figure(
+        id="ours/cost",
+        title="What a search costs beside what it gains, WRN-40-2 -> WRN-16-2 on CIFAR-100 (ours)",
+        dataset="cifar100",
+        renderer="cost_table",
+        asks=tuple((row.label, SEARCHES.asked(row, column)) for row in rows),
+        caption="Search and training together: points of accuracy over the student alone per hour.",
+        options=(("baseline", "student"),),
+    )
+
+
+def _gradient(name: str) -> AskSearch:
+    return AskSearch(
+        dataset="cifar100",
+        pair=LEAD,
+        search="distpro",
+        recipe=REVIEW,
+        search_recipe=DISTPRO_SEARCH,
+        parameters=(("gradient", name),),
+    )
+
+
+METAGRADIENT = Figure(
+    id="ours/metagradient",
+    title="The meta-gradient: finite difference against exact, WRN-40-2 -> WRN-16-2 (ours)",
+    dataset="cifar100",
+    renderer="similarity_figure",
+    asks=tuple((name, _gradient(name)) for name in ("finite-difference", "exact", "first-order")),
+    caption=(
+        "Correlation of the processes that the three ways to take the gradient find, and what the "
+        "search costs with each. Table distpro/variants says what comes of it; "
+        "docs/results.md, how far each gradient is from the one through the optimiser's step."
+    ),
+)
+
+EXHIBITS = (SEARCHES, STUDENTS, _costs(), METAGRADIENT)

@@ -1,0 +1,68 @@
+"""How far a student's outputs are from its teacher's, image by image."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from kdbench.errors import UnknownName
+
+ORDERS = ("teacher-first", "student-first")
+
+
+def softened_kl(
+    student: Tensor,
+    teacher: Tensor,
+    *,
+    temperature: float,
+    order: str = "teacher-first",
+    times_square: bool = True,
+) -> Tensor:
+    """Kullback-Leibler divergence between softened probabilities, image by image.
+
+    Args:
+        student: (B, classes) logits, with a graph.
+        teacher: (B, classes) logits of the same images; no gradient flows into them.
+        temperature: what the logits are divided by, above 0.
+        order: "teacher-first" is KL(teacher ‖ student), Hinton's and the field's;
+            "student-first" is KL(student ‖ teacher), as the paper prints it.
+        times_square: whether to multiply by the temperature squared, as Hinton does.
+
+    Returns:
+        (B,) in nats, float32 or wider; 0 where the two agree. Its mean is `kdbench.distill.kd.kd`
+        with the defaults.
+
+    Raises:
+        UnknownName: there is no such order.
+
+    Source: Gu & Tresp, ECAI 2020, section 3; Hinton et al., 2015, section 2.
+    """
+    if order not in ORDERS:
+        raise UnknownName("order", order, ORDERS, where="search, order")
+    ours, theirs = (
+        F.log_softmax(logits.to(_wide(logits)) / temperature, dim=1)
+        for logits in (student, teacher.detach())
+    )
+    first, second = (theirs, ours) if order == "teacher-first" else (ours, theirs)
+    divergence = (first.exp() * (first - second)).sum(1)
+    return divergence * temperature**2 if times_square else divergence
+
+
+def plain_cross_entropy(student: Tensor, teacher: Tensor) -> Tensor:
+    """Cross-entropy of the student's probabilities under the teacher's, none of them softened.
+
+    Args:
+        student: (B, classes) logits, with a graph.
+        teacher: (B, classes) logits of the same images; no gradient flows into them.
+
+    Returns:
+        (B,) in nats, float32 or wider; the teacher's entropy where the two agree.
+
+    Source: Gu & Tresp, ECAI 2020, section 4 (the network-pruning ablation).
+    """
+    ours = F.log_softmax(student.to(_wide(student)), dim=1)
+    theirs = teacher.detach().to(_wide(teacher)).softmax(1)
+    return -(theirs * ours).sum(1)
+
+
+def _wide(values: Tensor) -> torch.dtype:
+    return torch.promote_types(values.dtype, torch.float32)

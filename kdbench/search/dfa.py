@@ -1,0 +1,261 @@
+"""DFA's search: how much each of a teacher's layers counts, group after group."""
+
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from kdbench.data.batch import Batch
+from kdbench.distill.scheme import Scheme
+from kdbench.engine.moment import Moment
+from kdbench.errors import BadValue, UnknownName
+from kdbench.models.stages import Features, StagedNetwork
+from kdbench.search.bilevel import buffers_of, move, rates_of
+from kdbench.search.darts import Found, Loss, differenced, exact, first_order
+from kdbench.search.dfa_losses import DFALosses
+from kdbench.search.distpro import Autocast
+from kdbench.search.process import Process
+from kdbench.search.searcher import Tensors
+
+ORDERS = ("first", "second")
+GRADIENTS = ("finite-difference", "exact")
+
+
+class DFASearch:
+    """A student in training, and one β a group, which learns on held-out images meanwhile.
+
+    The groups have equal shares of the steps, shallow to deep. In the share of group i a step moves
+    β_i down the held-out loss, then student and connectors down the training loss, both with the
+    losses of group i alone (`kdbench.search.dfa_losses`); the other β stay. A scheme's row is the
+    softmax of every group's β after the step.
+
+    Args:
+        student: network to train; moved and laid out as training wants it beforehand.
+        teacher: gives the shapes of the teacher's maps and is never run.
+        lr: of the SGD of student and connectors; set `lr` to follow a schedule.
+        momentum: of that SGD.
+        nesterov: of that SGD.
+        weight_decay: of that SGD.
+        losses: "bridge", "st", "ts" or "plain".
+        order: "first" takes β's gradient at the weights as they are, "second" after a virtual
+            training step (DARTS).
+        gradient: of the second order: DARTS's "finite-difference", or the "exact" one.
+        fd_scale: see `kdbench.search.hypergradient.central_difference`.
+        gamma_ce: factor of the student's own cross-entropy, in both losses. It does not depend on
+            β but through a virtual step.
+        gamma_st: factor of "st".
+        gamma_ts: factor of "ts".
+        gamma_fd: factor of the plain loss.
+        l2: λ of R(β) = |β_i|², added to the held-out loss. In Adam it is what a
+            `beta_weight_decay` of 2 λ is.
+        beta_lr: of β's Adam, as the next two; the defaults are those of DARTS.
+        adam_betas: its two decay rates.
+        beta_weight_decay: its weight decay.
+        spread: standard deviation of the normal draw that β starts from.
+        stem: whether the stems are a group too.
+        autocast: makes the context for the real and the held-out passes. The training loss of the
+            second order stays in the weights' own precision: its gradients in β are subtracted
+            from one another, or differentiated again.
+
+    Raises:
+        UnknownName: an option has no such value.
+        BadValue: `adam_betas`; or see `kdbench.distill.aggregation.groups_of`.
+        UserError: the student cannot go on from a map.
+
+    Source: Guan et al., Differentiable Feature Aggregation Search for Knowledge Distillation,
+    ECCV 2020, section 3.
+    """
+
+    teacher_on_held = True
+
+    def __init__(
+        self,
+        student: StagedNetwork,
+        teacher: StagedNetwork,
+        *,
+        lr: float = 0.1,
+        momentum: float = 0.9,
+        nesterov: bool = True,
+        weight_decay: float = 5e-4,
+        losses: str = "bridge",
+        order: str = "first",
+        gradient: str = "finite-difference",
+        fd_scale: float = 0.01,
+        gamma_ce: float = 1.0,
+        gamma_st: float = 1.0,
+        gamma_ts: float = 1.0,
+        gamma_fd: float = 1.0,
+        l2: float = 0.0,
+        beta_lr: float = 3e-4,
+        adam_betas: Sequence[float] = (0.5, 0.999),
+        beta_weight_decay: float = 1e-3,
+        spread: float = 1e-3,
+        stem: bool = False,
+        autocast: Autocast = nullcontext,
+    ) -> None:
+        self._taken = taken(order, gradient, fd_scale)
+        if len(adam_betas) != 2 or not all(0 <= beta < 1 for beta in adam_betas):
+            raise BadValue("dfa, adam_betas", list(adam_betas), "two numbers from 0 to below 1")
+        gammas = {"ce": gamma_ce, "st": gamma_st, "ts": gamma_ts, "fd": gamma_fd}
+        place = next(student.parameters())
+        self.student, self.autocast, self.l2 = student, autocast, l2
+        self.losses = DFALosses(student, teacher, losses=losses, gammas=gammas, stem=stem).to(place)
+        self.betas = [
+            (spread * torch.randn(group.blocks)).to(place).requires_grad_()
+            for group in self.losses.groups
+        ]
+        self._weights = dict(self.losses.named_parameters())
+        self.optimiser = torch.optim.SGD(
+            self.weights, lr=lr, momentum=momentum, nesterov=nesterov, weight_decay=weight_decay
+        )
+        first, second = adam_betas
+        self.beta_optimiser = torch.optim.Adam(
+            self.betas, lr=beta_lr, betas=(first, second), weight_decay=beta_weight_decay
+        )
+        self.names = tuple(name for group in self.losses.groups for name in group.names)
+        self._process = Process(len(self.names))
+        about = {"losses": losses, "order": order, "gradient": gradient, "fd_scale": fd_scale}
+        self._about = {"search": "dfa", **about, "gammas": gammas, "l2": l2, "beta_lr": beta_lr}
+
+    @property
+    def connectors(self) -> nn.Module:
+        """What is trained beside the student: the convolutions of both paths."""
+        return self.losses.connectors
+
+    @property
+    def weights(self) -> list[Tensor]:
+        """The leaves that training fits: the student's and the connectors'."""
+        return list(self._weights.values())
+
+    @property
+    def lr(self) -> float:
+        """Learning rate of the next step of student and connectors."""
+        return float(self.optimiser.param_groups[0]["lr"])
+
+    @lr.setter
+    def lr(self, value: float) -> None:
+        self.optimiser.param_groups[0]["lr"] = value
+
+    def group_at(self, moment: Moment) -> int:
+        """Position of the group whose turn it is; groups that are out of steps get none."""
+        return moment.step * len(self.betas) // moment.steps
+
+    def step(
+        self,
+        train: Batch,
+        teacher: Features,
+        held: Batch,
+        moment: Moment,
+        *,
+        held_teacher: Features,
+    ) -> dict[str, Tensor]:
+        """One step of the search: β of the group whose turn it is, then the weights.
+
+        Args:
+            train: images of the training share.
+            teacher: the teacher's features of `train`, without a graph.
+            held: images of the held-out share.
+            moment: says whose turn it is.
+            held_teacher: the teacher's features of `held`, without a graph.
+
+        Returns:
+            Scalars without a graph, on the device: "task" (cross-entropy), "st", "ts" or "fd", all
+            weighted and of `train` with the new β, and "held_out".
+        """
+        if not self.losses.training or not self.student.training:
+            self.losses.train()
+        group = self.group_at(moment)
+        beta = self.betas[group]
+        inner = partial(self.inner, train, teacher, group)
+        outer = partial(self.outer, held, held_teacher, group)
+        gradient, held_out = self._meta_gradient(inner, outer, beta)
+        turns = [gradient if k == group else None for k in range(len(self.betas))]
+        move(self.beta_optimiser, self.betas, turns)
+        with self.autocast():
+            terms = self.losses(train, teacher, group, beta.detach(), real=True)
+        total = torch.stack(list(terms.values())).sum()
+        slopes = torch.autograd.grad(total, self.weights, allow_unused=True)
+        move(self.optimiser, self.weights, slopes)
+        self._process.push(*self._row())
+        return {**{name: term.detach() for name, term in terms.items()}, "held_out": held_out}
+
+    def inner(
+        self, batch: Batch, teacher: Features, group: int, weights: Tensors, beta: Tensor
+    ) -> Tensor:
+        """Sum of all terms as a function of weights and β, without side effects."""
+        named = dict(zip(self._weights, weights, strict=True))
+        terms = functional_call(self.losses, named, (batch, teacher, group, beta))
+        return torch.stack(list(terms.values())).sum()
+
+    def outer(
+        self, batch: Batch, teacher: Features, group: int, weights: Tensors, beta: Tensor
+    ) -> Tensor:
+        """The same of held-out images, with λ R(β)."""
+        with self.autocast():
+            found = self.inner(batch, teacher, group, weights, beta)
+        return found + self.l2 * beta.square().sum() if self.l2 else found
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that a bit-exact resume needs, as tensors and plain values.
+
+        The tensors are the living ones, as in any `state_dict`: save them before the next step.
+        """
+        weights, alphas = self._process.read()
+        return {
+            "student": self.student.state_dict(),
+            "connectors": self.connectors.state_dict(),
+            "betas": [beta.detach() for beta in self.betas],
+            "optimiser": self.optimiser.state_dict(),
+            "beta_optimiser": self.beta_optimiser.state_dict(),
+            "process_weights": weights,
+            "process_alphas": alphas,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from what `state_dict` gave, in a search built with the same arguments."""
+        for key in ("student", "connectors", "optimiser", "beta_optimiser"):
+            getattr(self, key).load_state_dict(state[key])
+        with torch.no_grad():
+            for beta, value in zip(self.betas, state["betas"], strict=True):
+                beta.copy_(value)
+        self._process.write(state["process_weights"], state["process_alphas"])
+
+    def finding(self) -> Scheme:
+        """The process so far, a row a step; its last row is what stage 2 takes."""
+        weights, alphas = self._process.read()
+        return Scheme(weights, alphas, self.names, {**self._about, "steps": len(weights)})
+
+    def blank(self) -> Scheme:
+        """Equal weights, one row."""
+        weights = torch.cat([torch.zeros(len(beta)).softmax(0) for beta in self.betas])
+        return Scheme(weights[None], torch.zeros(1, len(self.names)), self.names)
+
+    def _row(self) -> tuple[Tensor, Tensor]:
+        """Weights and alphas (n,) of all groups as they are now, copies without a graph."""
+        betas = [beta.detach() for beta in self.betas]
+        return torch.cat([beta.softmax(0) for beta in betas]), torch.cat(betas)
+
+    def _meta_gradient(self, inner: Loss, outer: Loss, beta: Tensor) -> Found:
+        weights = self.weights
+        if self._taken is None:
+            return first_order(outer, weights, beta)
+        rates = rates_of(self.optimiser)
+        return self._taken(inner, outer, weights, beta, buffers_of(self.optimiser, weights), rates)
+
+
+def taken(order: str, gradient: str, scale: float) -> Callable[..., Found] | None:
+    """How the second order is taken; None for "first".
+
+    Raises:
+        UnknownName: an option has no such value.
+    """
+    for key, value, known in (("order", order, ORDERS), ("gradient", gradient, GRADIENTS)):
+        if value not in known:
+            raise UnknownName("choice", value, known, where=f"dfa, {key}")
+    if order == "first":
+        return None
+    return exact if gradient == "exact" else partial(differenced, scale=scale)

@@ -1,0 +1,230 @@
+"""SBS: a better student is searched inside its teacher, by closing gates on what layers read."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from copy import deepcopy
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from kdbench.data.batch import Batch
+from kdbench.engine.moment import Moment
+from kdbench.errors import UnknownName
+from kdbench.models.found import structure_of
+from kdbench.models.layout import Plan
+from kdbench.models.stages import Features, StagedNetwork
+from kdbench.models.structure import Structure
+from kdbench.search.agreement import plain_cross_entropy, softened_kl
+from kdbench.search.bilevel import move
+from kdbench.search.closing import ClosingGates
+from kdbench.search.remainder import describe
+
+Autocast = Callable[[], AbstractContextManager[Any]]
+LOSSES = ("kl", "np", "kl0")
+
+
+class SBSSearch:
+    """A copy of the student in training whose gates are closed by what they cost.
+
+    Minimises mean(L) + λ₁‖w‖₂ + λ₂ Σ_j α_j |g_j|. Weights take the protocol's SGD, and λ₁ is its
+    weight decay: the gradient of half the squared norm, which is what the authors' recipe (1e-4)
+    means, though a norm is printed. Gates start at 1 and take `accelerated_step` with the same
+    gradient, without weight decay and without the schedule. All are moved on the same images.
+
+    The search is over as soon as the open gates leave a student within the budget. A step that
+    leads past it is taken in part (`ClosingGates.stop_at`); from then on no gate moves, so that the
+    finding is the first student that fits. One that never gets there is found as it is, with `met`
+    false.
+
+    Args:
+        student: network to search in, of a family in `kdbench.models.found.LAYOUTS`, with the
+            teacher's weights; it is copied and never changed.
+        teacher: not looked at; its features come with every step.
+        lr: of the weights' SGD; set `lr` to follow a schedule.
+        momentum: of that SGD.
+        nesterov: of that SGD.
+        weight_decay: of that SGD.
+        loss: L. "kl" is `softened_kl`; "np" is `plain_cross_entropy`; "kl0" is |KL - kl0| image by
+            image.
+        kl0: the divergence to keep from the teacher, in the units of `softened_kl`.
+        temperature: see `softened_kl`; order and times_square too.
+        order: as above.
+        times_square: as above.
+        budget: share of the operations (with elements of norms and ReLUs) of the network with all
+            gates open at which the search is over: 90 of DenseNet-BC(100, 12)'s 296.5 million in
+            the paper. A share, so that it holds for any size of image.
+        autocast: makes the context of the forward pass.
+        **closing: see `kdbench.search.closing.ClosingGates`.
+
+    Attributes:
+        connectors: nothing is trained beside the student.
+
+    Raises:
+        UnknownName: an option has no such value.
+        UserError: no student can be carved out of a network of this family.
+
+    Source: Gu & Tresp, Search for better students to learn distilled knowledge, ECAI 2020.
+    """
+
+    def __init__(
+        self,
+        student: StagedNetwork,
+        teacher: StagedNetwork | None = None,
+        *,
+        lr: float = 0.1,
+        momentum: float = 0.9,
+        nesterov: bool = True,
+        weight_decay: float = 1e-4,
+        loss: str = "kl",
+        kl0: float = 0.0,
+        temperature: float = 4.0,
+        order: str = "teacher-first",
+        times_square: bool = True,
+        weighted: bool = True,
+        lambda_2: float = 1e-3,
+        of_steps: int = 117300,
+        gate_lr: float = 0.01,
+        gate_momentum: str = "fixed",
+        mu: float = 0.9,
+        nonnegative: bool = True,
+        budget: float = 0.3035,
+        autocast: Autocast = nullcontext,
+    ) -> None:
+        if loss not in LOSSES:
+            raise UnknownName("loss", loss, LOSSES, where="search, loss")
+        closing: dict[str, Any] = {
+            "weighted": weighted,
+            "lambda_2": lambda_2,
+            "of_steps": of_steps,
+            "gate_lr": gate_lr,
+            "gate_momentum": gate_momentum,
+            "mu": mu,
+            "nonnegative": nonnegative,
+        }
+        softened = {"temperature": temperature, "order": order, "times_square": times_square}
+        self.student = deepcopy(student).train()
+        self.weights = list(self.student.parameters())
+        self.gates = ClosingGates(self.student, **closing)
+        self.connectors = nn.Identity()
+        self.optimiser = torch.optim.SGD(
+            self.weights, lr=lr, momentum=momentum, nesterov=nesterov, weight_decay=weight_decay
+        )
+        self._softened, self._loss, self._kl0 = softened, loss, kl0
+        self._budget, self._autocast = budget, autocast
+        self._place = {"steps": 0, "epoch": 0, "met_at": -1}
+        self._share = 1.0
+        self._largest = torch.zeros(2, dtype=self.gates.values.dtype).to(self.gates.values.device)
+        chosen = {"loss": loss, "kl0": kl0, "budget": budget}
+        self._about = {"search": "sbs", **chosen, **softened, **closing}
+
+    @property
+    def lr(self) -> float:
+        """Learning rate of the next step of the weights; the gates' own is constant."""
+        return float(self.optimiser.param_groups[0]["lr"])
+
+    @lr.setter
+    def lr(self, value: float) -> None:
+        self.optimiser.param_groups[0]["lr"] = value
+
+    @property
+    def finished(self) -> bool:
+        """Whether the open gates were seen to leave a student within the budget."""
+        return self._place["met_at"] >= 0
+
+    def step(
+        self, train: Batch, teacher: Features, held: Batch | None, moment: Moment
+    ) -> dict[str, Tensor]:
+        """One step of weights and gates.
+
+        Args:
+            train: training images.
+            teacher: the teacher's features of them, without a graph.
+            held: not looked at.
+            moment: where the search stands; its length scales the price of the gates.
+
+        Returns:
+            Scalars without a graph, on the device: "loss" (L), "kl" (mean of `softened_kl`
+            whatever L is), "price" (λ₂ Σ α |g|), "open_share" (of the gates) and "flops_share"
+            (operations left of the whole network's), the last three after the step.
+        """
+        if not self.student.training:
+            self.student.train()
+        with self._autocast():
+            logits = self.student(train.images)
+        kl, loss = self._losses(logits, teacher.logits)
+        slopes = torch.autograd.grad(loss, [*self.weights, *self.gates.leaves])
+        move(self.optimiser, self.weights, slopes[: len(self.weights)])
+        number = moment.step + 1
+        if not self.finished:
+            self.gates.move(torch.cat(slopes[len(self.weights) :]), number, moment.steps)
+            self._look(number)
+        self._place |= {"steps": number, "epoch": moment.epoch + 1}
+        return {
+            "loss": loss.detach(),
+            "kl": kl,
+            "price": self.gates.cost(moment.steps),
+            "open_share": self.gates.open_share(),
+            "flops_share": kl.new_full((), self._share),
+        }
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that a bit-exact resume needs, as tensors and plain values."""
+        return {
+            "student": self.student.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "velocity": self.gates.velocity,
+            "largest": self._largest,
+            "place": dict(self._place),
+            "share": self._share,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from what `state_dict` gave, in a search built with the same arguments."""
+        self.student.load_state_dict(state["student"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.gates.velocity.copy_(state["velocity"])
+        self._largest.copy_(state["largest"])
+        self._place, self._share = dict(state["place"]), state["share"]
+
+    def finding(self) -> Structure:
+        """The student that the open gates leave."""
+        one, mean = self._largest.tolist()
+        reached = {
+            "met": self.finished,
+            "met_at": self._place["met_at"] if self.finished else None,
+            "steps": self._place["steps"],
+            "epoch": self._place["epoch"],
+            "largest_kl": one,
+            "largest_mean_kl": mean,
+        }
+        return self._structure(self.gates.plan(), reached)
+
+    def blank(self) -> Structure:
+        """The whole network: all gates open."""
+        layout = self.gates.layout
+        return self._structure(layout.plan(layout.open()), {"met": False, "steps": 0})
+
+    def _losses(self, logits: Tensor, teacher: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean divergence without a graph, and the loss to descend with one."""
+        each = softened_kl(logits, teacher, **self._softened)
+        seen = each.detach()
+        kl = seen.mean()
+        self._largest = torch.maximum(self._largest, torch.stack([seen.max(), kl]))
+        if self._loss == "np":
+            return kl, plain_cross_entropy(logits, teacher).mean()
+        return kl, each.mean() if self._loss == "kl" else (each - self._kl0).abs().mean()
+
+    def _look(self, number: int) -> None:
+        """Count what a closed gate leaves; the search is over where that fits the budget."""
+        if not self.gates.has_closed():
+            return
+        self._share = self.gates.share(self.gates.plan())
+        if self._share <= self._budget:
+            self.gates.stop_at(self._budget)
+            self._share = self.gates.share(self.gates.plan())
+            self._place["met_at"] = number
+
+    def _structure(self, plan: Plan, reached: dict[str, Any]) -> Structure:
+        about = {**self._about, **reached, "share": self.gates.share(plan)}
+        return structure_of(self.student, plan, {**about, **describe(self.gates.layout, plan)})

@@ -1,0 +1,128 @@
+"""What the contract tests share: every declared method, built as a run builds it.
+
+A new declaration is picked up by itself. Maps are noise in the shapes of small networks, so that a
+test of a loss is about the loss; its logits come from the images by a matrix, as losses that
+differentiate in the images need it.
+"""
+
+from dataclasses import dataclass
+from inspect import signature
+from types import SimpleNamespace
+
+import torch
+from torch import randn
+
+from kdbench import assemble
+from kdbench.data.batch import Batch
+from kdbench.engine.moment import Moment
+from kdbench.engine.precision import Precision
+from kdbench.models.stages import Features
+from kdbench.plan.components import find_components
+from kdbench.plan.protocols import CRD
+
+COMPONENTS = find_components()
+METHODS = COMPONENTS.names("method")
+CLASSES, LABELS = 10, 24
+CPU = Precision("float32", False, torch.device("cpu"))
+LATE = Moment(step=90, steps=100, epoch=9, epochs=10)  # warm-ups are over
+PAIR = ("wrn-10-2", "resnet8")  # teacher and student; widths differ at every stage
+KINDS = ("pre", "post", "out")
+
+
+def entry(kind, name):
+    """A component as run specifications hold it, with the parameters of the paper's scale."""
+    found = COMPONENTS.get(kind, name, where="contract")
+    parameters = found.arguments
+    if kind != "network":
+        parameters = found.parameters(scale="paper", pair=None, overrides={}, where="contract")
+    own = {"name": name, "module": found.module, "class": found.class_name}
+    return {**own, "parameters": dict(parameters), "teacher_bn": found.teacher_bn}
+
+
+def network(name, side=16, seed=0):
+    """A network for small images."""
+    data = SimpleNamespace(image=(3, side, side), classes=range(CLASSES))
+    return assemble.make_network(entry("network", name), data, seed, CPU)
+
+
+def finding(method, student, teacher):
+    """What the search that a method needs would hand over; None where it needs none."""
+    needed = COMPONENTS.get("method", method, where="contract").search
+    if needed is None:
+        return None
+    given = entry("search", needed), student, teacher, CRD, 0, CPU
+    return assemble.make_searcher(*given).blank()
+
+
+def build(method, student, teacher, seed=0):
+    """A method's loss in train mode; the training set has `LABELS` images."""
+    given = entry("method", method)
+    scheme = finding(method, student, teacher)
+    extra = {} if scheme is None else {"scheme": scheme}
+    if "labels" in signature(assemble.find_class(given)).parameters:
+        extra["labels"] = torch.arange(LABELS) % CLASSES
+    needs = COMPONENTS.get("method", method, where="contract").needs_teacher
+    loss, _ = assemble.make_loss(given, student, teacher if needs else None, seed, CPU, **extra)
+    return loss.train()
+
+
+@dataclass
+class Scene:
+    """What a loss looks at, and the leaves that its gradients are asked for."""
+
+    student: Features
+    teacher: Features
+    batch: Batch
+    leaves: list[torch.Tensor]
+
+    def terms(self, loss):
+        """All terms of a loss, those of a first stage included."""
+        given = self.student, self.teacher, self.batch, LATE
+        found = dict(loss(*given))
+        return {**found, **loss.first_terms(*given)} if hasattr(loss, "first") else found
+
+    def slopes(self, loss, terms):
+        """Gradients of the sum of terms in the leaves and the loss's parameters; None if unused."""
+        wanted = [*self.leaves, *loss.parameters()]
+        if not terms:
+            return [None] * len(wanted)
+        total = torch.stack([term.double() for term in terms.values()]).sum()
+        return torch.autograd.grad(total, wanted, allow_unused=True, retain_graph=True)
+
+
+def scene(student, teacher, count=6, change=lambda of, x: x, seed=0):
+    """Noise of two networks' shapes for `count` images.
+
+    `change(of, x)` may replace every map, vector, matrix and the logits that follow from it; `of`
+    is "student", "teacher" or, for the images, "images".
+    """
+    torch.manual_seed(seed)
+    images = change("images", randn(count, 3, *student.image[1:])).requires_grad_()
+    sides = {"student": student, "teacher": teacher}
+    leaves = {of: [change(of, x) for x in _leaves(net, count)] for of, net in sides.items()}
+    for leaf in leaves["student"]:
+        leaf.requires_grad_()
+    seen = [_features(leaves[of], len(net.stages), images) for of, net in sides.items()]
+    for of, features in zip(sides, seen, strict=True):
+        features.logits = change(of, features.logits)
+    batch = Batch(images, torch.arange(count) % CLASSES, torch.arange(count))
+    return Scene(*seen, batch, leaves["student"])
+
+
+def _leaves(net, count):
+    """Maps of three kinds a stage, a pooled vector, and the matrix from pixels to logits."""
+    shapes = [(count, stage.channels, *stage.size) for stage in net.stages]
+    pixels = net.image[0] * net.image[1] * net.image[2]
+    found = [randn(shape) for _ in KINDS for shape in shapes]
+    return [*found, randn(count, net.pooled_width), randn(pixels, CLASSES) / pixels**0.5]
+
+
+def _features(leaves, stages, images):
+    kinds = [leaves[k * stages : (k + 1) * stages] for k in range(len(KINDS))]
+    logits = 3 * (images.flatten(1) @ leaves[-1].to(images.dtype)).tanh()
+    return Features(logits, *kinds, [[x] for x in kinds[2]], leaves[-2])
+
+
+def finite(tensors):
+    """Whether all numbers of all tensors that are there are finite."""
+    return all(bool(x.isfinite().all()) for x in tensors if x is not None)

@@ -1,0 +1,222 @@
+"""What every declared loss promises the training: what learns, what is kept, what is random."""
+
+import copy
+import gc
+import random
+import weakref
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from contract import (
+    CLASSES,
+    COMPONENTS,
+    CPU,
+    LABELS,
+    METHODS,
+    PAIR,
+    build,
+    entry,
+    finding,
+    network,
+    scene,
+)
+from safetensors.torch import load_file
+
+from kdbench.data.batch import Batch
+from kdbench.engine.moment import Moment
+from kdbench.phases import training
+from kdbench.phases.training import run_training, save_weights
+from kdbench.plan.protocols import CRD
+
+every = pytest.mark.parametrize("method", METHODS)
+RECIPE = {**CRD.as_dict(), "batch": 8, "epochs": 8, "augment": "none", "weight_decay": 0.0}
+
+
+class Caught(Exception):
+    """A training's step and all that it would save."""
+
+
+@pytest.fixture(scope="module")
+def nets():
+    """Teacher and student; no test changes them."""
+    return network(PAIR[0]), network(PAIR[1])
+
+
+@pytest.fixture
+def losses(nets):
+    """Builds a method's loss on the two networks."""
+    teacher, student = nets
+    return lambda method, seed=0: build(method, student, teacher, seed)
+
+
+def assembled(method, folder, monkeypatch):
+    """The step and the saved parts of a student's run, by the very code of the training phase."""
+    teacher, student = network(PAIR[0], side=8), network(PAIR[1], side=8)
+    save_weights(teacher.state_dict(), folder / training.LAST)
+    found = finding(method, student, teacher)
+    if found is not None:
+        found.save(folder)
+    pixels = np.random.default_rng(0).integers(0, 256, (LABELS, 8, 8, 3), dtype=np.uint8)
+    data = SimpleNamespace(
+        images=lambda split: pixels,
+        labels=lambda split: np.arange(LABELS) % CLASSES,
+        classes=range(CLASSES),
+        image=(3, 8, 8),
+    )
+    data.training_only = lambda: data
+    declared = COMPONENTS.get("method", method, where="contract")
+    upstream = {"search": None} if declared.search else {}
+    if declared.needs_teacher:
+        upstream["teacher"] = SimpleNamespace(params={"recipe": RECIPE})
+    params = {"student": entry("network", PAIR[1]), "teacher": entry("network", PAIR[0])}
+    spec = SimpleNamespace(
+        phase="student",
+        params={**params, "method": entry("method", method), "recipe": RECIPE},
+        upstream=upstream,
+        digest="0",
+        title="contract",
+    )
+    job = SimpleNamespace(
+        spec=spec,
+        seed=0,
+        recipe=training.Recipe.from_dict(RECIPE),
+        precision=CPU,
+        folder=folder / "run",
+        origin={},
+        stopper=None,
+        data=lambda: data,
+        upstream=lambda role: folder,
+        start_bar=lambda *_: lambda: None,
+    )
+
+    def stop(progress, step, *rest):
+        raise Caught(step, progress.parts)
+
+    monkeypatch.setattr(training, "fit", stop)
+    with pytest.raises(Caught) as caught:
+        run_training(job)
+    return caught.value.args
+
+
+def _held(optimiser):
+    return {id(p) for group in optimiser.param_groups for p in group["params"]}
+
+
+@every
+def test_all_that_can_learn_learns(method, tmp_path, monkeypatch):
+    """Each parameter of the loss is in one saved optimiser a stage, and two epochs move it."""
+    step, parts = assembled(method, tmp_path, monkeypatch)
+    loss = parts["loss"]
+    optimisers = [part for part in parts.values() if isinstance(part, torch.optim.Optimizer)]
+    held = set().union(*map(_held, optimisers))
+    before = copy.deepcopy(dict(loss.named_parameters()))
+    started = [p.detach().clone() for p in parts["student"].parameters()]
+    parts["student"].train()
+    images, labels = torch.randn(LABELS, 3, 8, 8), torch.arange(LABELS) % CLASSES
+    first = getattr(step, "epochs", 0)  # of a first stage
+    for epoch in [*range(first)[:1], first + 6, first + 7]:
+        for place in range(3):
+            index = torch.arange(8 * place, 8 * place + 8)
+            moment = Moment(3 * epoch + place, 3 * (first + 8), epoch, first + 8)
+            step(Batch(images[index], labels[index], index), moment)
+
+    own = getattr(loss, "optimisers", {}).values()
+    assert not any(_held(parts["optimiser"]) & _held(optimiser) for optimiser in own)
+    assert all(id(p) in held for p in loss.parameters() if p.requires_grad)
+    still = {name for name, p in loss.named_parameters() if torch.equal(p, before[name])}
+    assert all(name.endswith("conv.bias") for name in still)  # which the norm behind takes away
+    moved = zip(started, parts["student"].parameters(), strict=True)
+    assert not any(torch.equal(a, b) for a, b in moved)
+
+
+@every
+def test_a_loss_holds_neither_network(method):
+    """Once nobody else does, both are gone, with what they showed; no tensor is shared either."""
+    teacher, student = network(PAIR[0]), network(PAIR[1])
+    loss = build(method, student, teacher)
+    seen = scene(student, teacher)
+    seen.slopes(loss, seen.terms(loss))
+    places = {t.data_ptr() for net in (teacher, student) for t in net.state_dict().values()}
+    own = {t.data_ptr() for t in loss.state_dict().values()}
+    left = [weakref.ref(x) for x in (teacher, student, seen.teacher, seen.student)]
+    del teacher, student, seen
+    gc.collect()
+
+    assert not own & places
+    assert [ref() for ref in left] == [None] * 4
+
+
+def stepped(loss, seen):
+    """Terms, gradients and the state after one batch."""
+    terms = seen.terms(loss)
+    slopes = seen.slopes(loss, terms)
+    return terms, slopes, {k: v.clone() for k, v in loss.state_dict().items()}
+
+
+def assert_same_bits(found, expected):
+    """Terms, gradients and states agree to the last bit."""
+    torch.testing.assert_close(found, expected, rtol=0, atol=0, equal_nan=False)
+
+
+@every
+@pytest.mark.parametrize("form", ["torch", "safetensors"])
+def test_a_loaded_state_goes_on_with_the_same_bits(method, form, tmp_path):
+    """All that a loss has learnt and remembered is in its `state_dict`, its seed included."""
+    assert_goes_on(method, form, PAIR[0], tmp_path)
+
+
+def test_counted_margins_are_loaded_too(tmp_path):
+    """Of a teacher whose stages end without a norm, OFD counts the values."""
+    assert_goes_on("ofd", "torch", "mobilenet-v2-0.5", tmp_path)
+
+
+def assert_goes_on(method, form, teacher, tmp_path):
+    """A loss from another seed, given the state of a used one, does the next batch alike."""
+    teacher, student = network(teacher), network(PAIR[1])
+    loss, other = (build(method, student, teacher, seed) for seed in (0, 1))
+    stepped(loss, scene(student, teacher, seed=1))
+    if form == "torch":
+        torch.save(loss.state_dict(), tmp_path / "state")
+        state = torch.load(tmp_path / "state", weights_only=True)
+    else:
+        save_weights(loss.state_dict(), tmp_path / "state")
+        state = load_file(tmp_path / "state")
+    other.load_state_dict(state)
+
+    expected = stepped(loss, scene(student, teacher, seed=2))
+    assert_same_bits(stepped(other, scene(student, teacher, seed=2)), expected)
+
+
+@every
+def test_a_seed_decides_all_that_is_random(nets, losses, method):
+    """The same seed gives the same bits; another one gives other connectors and memories."""
+    teacher, student = nets
+    same = [losses(method, seed) for seed in (0, 0, 1)]
+    states = [{k: v.clone() for k, v in loss.state_dict().items()} for loss in same]
+    results = [stepped(loss, scene(student, teacher)) for loss in same]
+
+    assert_same_bits(results[1], results[0])
+    if any(True for _ in same[0].parameters()):
+        assert any(not torch.equal(v, states[2][k]) for k, v in states[0].items())
+        if not hasattr(same[0], "first"):  # terms of a first stage may have no random part
+            pairs = zip(results[0][0].values(), results[2][0].values(), strict=True)
+            assert any(not torch.equal(a, b) for a, b in pairs)
+
+
+@every
+def test_no_global_generator_is_touched(nets, losses, method):
+    """Neither building a loss nor using it draws from torch's, numpy's or Python's generator."""
+    teacher, student = nets
+    seen = scene(student, teacher)
+
+    def states():
+        words = np.random.get_state()[1].tolist()
+        return torch.get_rng_state().tolist(), words, random.getstate()
+
+    before = states()
+    loss = losses(method)
+    seen.slopes(loss, seen.terms(loss))
+
+    assert states() == before

@@ -1,0 +1,292 @@
+"""DFA's groups, its aggregation, and what the student learns from it in the second stage."""
+
+from functools import partial
+
+import pytest
+import torch
+from torch import randn, tensor
+
+from kdbench.data.batch import Batch
+from kdbench.distill.aggregation import aggregate, block_shapes, groups_of
+from kdbench.distill.dfa import DFA
+from kdbench.distill.scheme import Scheme
+from kdbench.engine.moment import Moment
+from kdbench.errors import BadValue, UnknownName
+from kdbench.models.densenet import DenseNet
+from kdbench.models.googlenet import GoogLeNet
+from kdbench.models.mobilenet_v2 import MobileNetV2
+from kdbench.models.pyramidnet import PyramidNet
+from kdbench.models.resnet import ResNet
+from kdbench.models.shufflenet_v2 import ShuffleNetV2
+from kdbench.models.vgg import VGG
+from kdbench.models.wide_resnet import WideResNet
+
+SMALL = {"classes": 5, "image": (3, 8, 8)}
+BATCH = Batch(randn(3, 3, 8, 8), tensor([0, 1, 2]), torch.arange(3))
+START = Moment(step=0, steps=10, epoch=0, epochs=2)
+NAMES = ("g1-b1", "g1-b2", "g2-b1", "g2-b2", "g3-b1", "g3-b2")
+FOUND = Scheme(
+    tensor([[0.5, 0.5, 0.5, 0.5, 0.5, 0.5], [0.25, 0.75, 0.5, 0.5, 1.0, 0.0]]),
+    torch.zeros(2, 6),
+    NAMES,
+)
+
+
+def pair(image=(3, 8, 8)):
+    """A teacher with two blocks a stage and a student of another width, with their features."""
+    teacher = WideResNet(16, 2, classes=5, image=image).eval()
+    student = WideResNet(10, 1, classes=5, image=image)
+    images = randn(3, *image)
+    with torch.no_grad():
+        theirs = teacher.read(images)
+    return student, teacher, student.read(images), theirs
+
+
+def slow_aggregate(maps, shares):
+    """One number at a time."""
+    flat = [m.flatten().tolist() for m in maps]
+    values = [
+        sum(share * one[k] for share, one in zip(shares, flat, strict=True))
+        for k in range(len(flat[0]))
+    ]
+    return tensor(values).reshape(maps[0].shape)
+
+
+def slow_dfa(loss, ours, theirs, shares):
+    """The loss of a student one block deep, written out: groups 1 to 3, numbers one at a time."""
+    total = 0.0
+    for group in (1, 2, 3):
+        target = slow_aggregate(theirs.blocks[group], shares[group - 1])
+        conv = loss.ours[group - 1]
+        seen = torch.einsum("oc,bchw->bohw", conv.weight[:, :, 0, 0], ours.blocks[group][0])
+        gap = seen + conv.bias[None, :, None, None] - target
+        total += sum(g**2 for g in gap.flatten().tolist()) / gap.numel()
+    return total
+
+
+def test_an_aggregate_is_its_slow_form(float64):
+    """Value, and the gradient in the shares: the products of each map with what comes from above.
+
+    No connector, no norm: the convex combination of the paper.
+    """
+    maps, shares, above = randn(3, 2, 4, 2, 2), randn(3, requires_grad=True), randn(2, 4, 2, 2)
+    found = aggregate(maps, shares)
+    (slope,) = torch.autograd.grad(found, shares, above)
+
+    torch.testing.assert_close(found, slow_aggregate(maps, shares.tolist()))
+    torch.testing.assert_close(slope, torch.stack([(one * above).sum() for one in maps]))
+
+
+def test_the_loss_is_its_slow_form_with_the_last_row_of_the_scheme(float64):
+    """γ times the sum over the groups, the student's last maps through 1×1 convolutions."""
+    student, teacher, ours, theirs = pair()
+    loss = DFA(student, teacher, scheme=FOUND, gamma_fd=3.0)
+    found = loss(ours, theirs, BATCH, START)
+    expected = slow_dfa(loss, ours, theirs, [(0.25, 0.75), (0.5, 0.5), (1.0, 0.0)])
+
+    assert found.keys() == {"dfa"}
+    assert found["dfa"].item() == pytest.approx(3 * expected, rel=1e-6)
+    assert all(conv.kernel_size == (1, 1) for conv in loss.ours)
+
+
+@pytest.mark.parametrize(
+    ("weights", "shares"), [("average", (0.5, 0.5)), ("last", (0.0, 1.0)), ("random", None)]
+)
+def test_the_ablations_differ_in_their_shares_alone(float64, weights, shares):
+    """Equal shares, the last map alone, or a draw; each needs no scheme."""
+    student, teacher, ours, theirs = pair()
+    loss = DFA(student, teacher, weights=weights, gamma_fd=1.0)
+    used = [tuple(two) for two in loss.shares.reshape(3, 2).tolist()]
+
+    assert shares is None or used == [shares] * 3
+    expected = slow_dfa(loss, ours, theirs, used)
+    assert loss(ours, theirs, BATCH, START)["dfa"].item() == pytest.approx(expected)
+
+
+def test_a_random_draw_goes_through_the_softmax_and_stays():
+    """Positive shares of sum 1 a group; the seed decides; nothing is drawn in a step."""
+    student, teacher, ours, theirs = pair()
+    drawn = []
+    for seed in (1, 1, 2):
+        torch.manual_seed(seed)
+        loss = DFA(student, teacher, weights="random")
+        drawn.append(loss.shares.clone())
+        loss(ours, theirs, BATCH, START)
+        assert torch.equal(loss.shares, drawn[-1])
+        assert torch.equal(loss.state_dict()["shares"], drawn[-1])
+    groups = drawn[0].reshape(3, 2)
+
+    assert torch.equal(drawn[0], drawn[1]) and not torch.equal(drawn[0], drawn[2])
+    torch.testing.assert_close(groups.sum(1), torch.ones(3))
+    assert (drawn[0] > 0).all() and len({round(v, 5) for v in drawn[0].tolist()}) == 6
+
+
+def test_the_student_s_last_blocks_learn_and_the_shares_do_not():
+    """Gradients go to the last map of every group; to nothing else, and to no stem."""
+    teacher, student = WideResNet(16, 2, **SMALL), ResNet(14, **SMALL)
+    loss = DFA(student, teacher, weights="average")
+    ours, theirs = (network.read(randn(3, 3, 8, 8)) for network in (student, teacher))
+    ours.blocks = [[m.detach().requires_grad_() for m in stage] for stage in ours.blocks]
+    theirs.blocks = [[m.detach() for m in stage] for stage in theirs.blocks]
+    loss(ours, theirs, BATCH, START)["dfa"].backward()
+    reached = [[m.grad is not None for m in stage] for stage in ours.blocks]
+
+    assert reached == [[False], [False, True], [False, True], [False, True]]
+    assert not loss.shares.requires_grad
+    assert all(parameter.grad.abs().sum() > 0 for parameter in loss.parameters())
+    assert all(parameter.grad is None for parameter in student.parameters())
+
+
+def test_connectors_on_both_sides_can_shrink_together_and_one_cannot(float64):
+    """Why the teacher's side has none by default: with both at 0 the loss is 0."""
+    student, teacher, ours, theirs = pair()
+    lost = {}
+    for connected in ("student", "both"):
+        loss = DFA(student, teacher, weights="average", connected=connected)
+        with torch.no_grad():
+            for parameter in loss.parameters():
+                parameter.zero_()
+        lost[connected] = loss(ours, theirs, BATCH, START)["dfa"].item()
+        assert len(loss.theirs) == (3 if connected == "both" else 0)
+
+    assert lost["both"] == 0 and lost["student"] > 0.1
+
+
+def test_connectors_on_both_sides_compare_what_both_say(float64):
+    """The teacher's keeps the width: (C_t, C_t, 1, 1)."""
+    student, teacher, ours, theirs = pair()
+    loss = DFA(student, teacher, weights="last", connected="both", gamma_fd=1.0)
+    gaps = [
+        loss.ours[g - 1](ours.blocks[g][-1]) - loss.theirs[g - 1](theirs.blocks[g][-1])
+        for g in (1, 2, 3)
+    ]
+
+    torch.testing.assert_close(
+        loss(ours, theirs, BATCH, START)["dfa"], sum(gap.square().mean() for gap in gaps)
+    )
+    assert [tuple(c.weight.shape) for c in loss.theirs] == [(n, n, 1, 1) for n in (32, 64, 128)]
+
+
+@pytest.mark.parametrize(
+    "student", [partial(ShuffleNetV2, 0.5, channels=(16, 32, 64)), partial(ResNet, 8)]
+)
+def test_maps_of_unequal_sizes_are_brought_together(student):
+    """A ShuffleNet's stages are half as large as a WRN's of the same index."""
+    small, teacher = student(classes=5, image=(3, 16, 16)), pair((3, 16, 16))[1]
+    images = randn(3, 3, 16, 16)
+    with torch.no_grad():
+        theirs = teacher.read(images)
+    loss = DFA(small, teacher, weights="average")
+    seen = small.read(images)
+
+    assert loss(seen, theirs, BATCH, START)["dfa"].isfinite()
+    for group, join in zip(loss.groups, loss.ours, strict=True):
+        assert join(seen.blocks[group.index][-1]).shape == theirs.blocks[group.index][0].shape
+
+
+def test_the_stem_is_a_group_where_it_is_asked_for():
+    """Named g0, first of all; by default groups count from the first stage."""
+    student, teacher, ours, theirs = pair()
+    plain, whole = (DFA(student, teacher, weights="last", stem=stem) for stem in (False, True))
+
+    assert plain.names == NAMES
+    assert whole.names == ("g0-b1", *NAMES)
+    assert whole(ours, theirs, BATCH, START)["dfa"].isfinite()
+
+
+PAPER = {
+    "wrn": (partial(WideResNet, 28, 4), partial(WideResNet, 16, 2), [4, 4, 4]),
+    "shufflenet": (partial(ShuffleNetV2, 2.0), partial(ShuffleNetV2, 0.5), [4, 8, 4]),
+    "resnet": (partial(ResNet, 56), partial(ResNet, 20), [9, 9, 9]),
+    "vgg": (partial(VGG, 13), partial(VGG, 8), [2, 2, 2, 2]),
+}
+
+
+@pytest.mark.parametrize("family", PAPER)
+def test_groups_of_whole_networks(family):
+    """As many maps as blocks, all of the stage's shape, measured on shapes alone."""
+    make_teacher, make_student, blocks = PAPER[family]
+    with torch.device("meta"):
+        teacher, student = make_teacher(), make_student()
+    groups = groups_of(student, teacher)
+
+    assert [group.blocks for group in groups] == blocks
+    assert [group.index for group in groups] == list(range(1, len(blocks) + 1))
+    for group in groups:
+        assert group.teacher == teacher.stages[group.index]
+        assert group.student == student.stages[group.index]
+
+
+def test_each_group_takes_its_own_part_of_the_shares():
+    """Also where groups have unequally many maps: the last ones are the last of each stage."""
+    teacher = ShuffleNetV2(0.5, channels=(4, 8, 16), units=(2, 1, 3), **SMALL)
+    loss = DFA(ResNet(8, **SMALL), teacher.eval(), weights="last")
+    with torch.no_grad():
+        theirs = teacher.read(BATCH.images)
+
+    assert [group.blocks for group in loss.groups] == [3, 2, 4]
+    for found, maps in zip(loss.aggregated(theirs), theirs.blocks[1:], strict=True):
+        assert torch.equal(found, maps[-1])
+
+
+def test_shapes_are_measured_without_a_trace():
+    """Statistics, weights and the generator are as before; every map has the shape it has."""
+    network = WideResNet(16, 1, **SMALL)
+    before = {k: v.clone() for k, v in network.state_dict().items()}
+    state = torch.get_rng_state()
+    shapes = block_shapes(network)
+
+    assert torch.equal(torch.get_rng_state(), state)
+    assert all(torch.equal(v, before[k]) for k, v in network.state_dict().items())
+    maps = network.read(randn(2, 3, 8, 8)).blocks
+    found = [[(s.channels, *s.size) for s in stage] for stage in shapes]
+    assert found == [[tuple(m.shape[1:]) for m in stage] for stage in maps]
+
+
+@pytest.mark.parametrize(
+    "teacher",
+    [
+        partial(DenseNet, 40, 12),
+        partial(GoogLeNet, 0.1),
+        partial(PyramidNet, 20, 12),
+        partial(MobileNetV2, 0.5),
+    ],
+    ids=["densenet", "googlenet", "pyramidnet", "mobilenet"],
+)
+def test_a_teacher_whose_blocks_differ_is_refused_in_one_line(teacher):
+    """It names the stage and two of the shapes; as a student the same network is welcome."""
+    with torch.device("meta"):
+        uneven = teacher()
+        even = WideResNet(16, 2) if len(uneven.stages) == 4 else VGG(8)
+    with pytest.raises(BadValue, match=r"teacher's stage1: found 'blocks of \(\d+, ") as caught:
+        DFA(even, uneven, weights="average")
+
+    assert "\n" not in str(caught.value)
+    with torch.device("meta"):
+        groups = DFA(uneven, even, weights="average").groups
+    assert [group.student for group in groups] == [s[-1] for s in block_shapes(uneven)[1:]]
+
+
+def test_unequal_numbers_of_stages_are_refused():
+    """Groups are matched by index, so both must have as many."""
+    with pytest.raises(BadValue, match="4 stages of the teacher and 5 of the student"):
+        DFA(VGG(8, **SMALL), ResNet(8, **SMALL), weights="average")
+
+
+def test_a_scheme_must_be_there_and_fit():
+    """Missing, or found for another teacher."""
+    student, teacher, *_ = pair()
+    with pytest.raises(BadValue, match="run the search"):
+        DFA(student, teacher)
+    other = Scheme(torch.ones(1, 3), torch.ones(1, 3), ("g1-b1", "g2-b1", "g3-b1"))
+    with pytest.raises(BadValue, match="3 pathways"):
+        DFA(student, teacher, scheme=other)
+
+
+def test_unknown_options_are_named():
+    """With the nearest that exists."""
+    student, teacher, *_ = pair()
+    with pytest.raises(UnknownName, match="did you mean 'average'"):
+        DFA(student, teacher, weights="avrage")
+    with pytest.raises(UnknownName, match="did you mean 'both'"):
+        DFA(student, teacher, weights="last", connected="boths")

@@ -1,0 +1,366 @@
+"""The papers' claims, judged by made-up records."""
+
+import re
+
+import pytest
+from conftest import TRANSFORMS
+from finished import carve, dense, evaluate, plan_of, search
+
+from kdbench.plan.claims import Claim, RowsAbove, RunsAbove, all_claims
+from kdbench.plan.graph import catalogue
+from kdbench.report.claims import NO_EXHIBIT, claims_section, judged
+from kdbench.report.evidence import UNMET
+from kdbench.report.make import make_report
+from kdbench.report.outcomes import State
+from kdbench.report.read import Records
+
+CLAIMS = {claim.id: claim for claim in all_claims()}
+EXHIBITS = {exhibit.id: exhibit for exhibit in catalogue()}
+HOLDS, FAILS, UNTESTED = State
+
+
+def outcome(plan, name):
+    """How a claim stands."""
+    return judged(CLAIMS[name], plan.graph, Records(plan.paths))
+
+
+def table(plan, exhibit, rows):
+    """Finish cells of a table, the same accuracies in every column, by row."""
+    for cell in plan.graph.cells[exhibit]:
+        if cell.row.label in rows and cell.evaluation:
+            evaluate(plan, cell.evaluation, rows[cell.row.label], reported="best")
+
+
+def around(mean):
+    """Three seeds that spread little."""
+    return [mean - 0.1, mean, mean + 0.1]
+
+
+def test_claims_are_of_exhibits_that_exist():
+    """Every claim has its own id, and all that it names is there."""
+    assert len(CLAIMS) == len(all_claims()) > 20
+    for claim in CLAIMS.values():
+        assert (claim.check is None) == (not claim.exhibits)
+        assert set(claim.exhibits) <= EXHIBITS.keys()
+        assert claim.text.endswith(".") and claim.where
+
+
+@pytest.mark.parametrize("scale", ["smoke", "paper"])
+def test_every_check_runs_without_any_record(project, scale):
+    """And finds every row, column and run that it names; nothing is decided."""
+    plan = plan_of(project, "all", scale=scale)
+
+    for claim in CLAIMS.values():
+        found = judged(claim, plan.graph, Records(plan.paths))
+        assert found.state is UNTESTED
+        assert found.evidence == (NO_EXHIBIT if claim.check is None else "no run of it is finished")
+        names = [name for pair in getattr(claim.check, "pairs", ()) for name in pair]
+        if isinstance(claim.check, RunsAbove):
+            assert set(names) <= plan.graph.drawn[claim.exhibits[0]].keys()
+
+
+@pytest.mark.parametrize(("ours", "state"), [(76.0, HOLDS), (74.0, FAILS), (75.05, UNTESTED)])
+def test_a_row_is_held_against_others_in_every_column(project, ours, state):
+    """DistPro against equal weights and the last weights, of three seeds each."""
+    plan = plan_of(project, "distpro/table1", seeds=3)
+    rows = {"DistPro": around(ours), "equally weighted": around(75.0), "use alpha_T": around(75.0)}
+    table(plan, "distpro/table1", rows)
+
+    found = outcome(plan, "distpro/advantage")
+
+    assert found.state is state
+    assert f"{12 if state is HOLDS else 0} of 12 comparisons are clearly so" in found.evidence
+
+
+def test_one_clear_failure_is_enough_and_one_missing_cell_too_few(project):
+    """The claim speaks of every pair."""
+    plan = plan_of(project, "distpro/table1", seeds=3)
+    table(plan, "distpro/table1", {"DistPro": around(76.0), "equally weighted": around(75.0)})
+    missing = outcome(plan, "distpro/advantage")
+    first = next(c for c in plan.graph.cells["distpro/table1"] if c.row.label == "use alpha_T")
+    evaluate(plan, first.evaluation, around(77.0), reported="best")
+
+    failed = outcome(plan, "distpro/advantage")
+
+    assert (missing.state, failed.state) == (UNTESTED, FAILS)
+    assert "6 without runs" in missing.evidence
+    assert "1 clearly not" in failed.evidence and "use alpha_T, WRN-40-2" in failed.evidence
+
+
+def test_at_a_scale_that_is_not_comparable_only_the_evidence_is_told(project):
+    """The same numbers decide nothing there, nor where params.yaml changes a parameter."""
+    rows = {"DistPro": around(76.0), "equally weighted": around(75.0), "use alpha_T": around(75.0)}
+    lite = plan_of(project, "distpro/table1", scale="lite", seeds=3)
+    own = plan_of(project, "distpro/table1", seeds=3, methods={"kd": {"temperature": 8.0}})
+    for plan in (lite, own):
+        table(plan, "distpro/table1", rows)
+
+        found = outcome(plan, "distpro/advantage")
+
+        assert found.state is UNTESTED
+        assert found.evidence.startswith("here: 12 of 12 comparisons are clearly so")
+
+
+@pytest.mark.parametrize(("best", "state"), [(80.0, HOLDS), (70.0, FAILS), (75.0, UNTESTED)])
+def test_dfa_is_held_against_all_other_methods_of_both_tables(project, best, state):
+    """The teacher and DFA-T apart."""
+    plan = plan_of(project, "dfa/table1", "dfa/table2", seeds=3)
+    for exhibit in ("dfa/table1", "dfa/table2"):
+        labels = [row.label for row in EXHIBITS[exhibit].rows if row.role == "student"]
+        rows = {label: around(75.0) for label in labels}
+        table(plan, exhibit, rows | {"teacher": [99.0], "DFA-T": around(99.0), "DFA": around(best)})
+
+    found = outcome(plan, "dfa/best")
+
+    assert found.state is state and "54 comparisons" in found.evidence
+
+
+def test_a_table_that_is_left_out_keeps_the_claim_open(project):
+    """A failure in the other one is a failure all the same."""
+    for best, state in ((80.0, UNTESTED), (70.0, FAILS)):
+        plan = plan_of(project, "dfa/table1", seeds=3)
+        rows = {row.label: around(75.0) for row in EXHIBITS["dfa/table1"].rows}
+        table(plan, "dfa/table1", rows | {"DFA": around(best)})
+
+        found = outcome(plan, "dfa/best")
+
+        assert found.state is state and found.evidence.endswith("leaves out dfa/table2")
+    assert outcome(plan, "dfa/transfer").evidence == "params.yaml leaves out dfa/table2"
+
+
+@pytest.mark.parametrize(("ours", "state"), [(75.1, HOLDS), (77.0, FAILS), (75.5, UNTESTED)])
+def test_near_is_within_the_margin_by_its_whole_interval(project, ours, state):
+    """DFA-T against DFA, in both directions."""
+    plan = plan_of(project, "dfa/table2", seeds=3)
+    table(plan, "dfa/table2", {"DFA": around(75.0), "DFA-T": around(ours)})
+
+    assert outcome(plan, "dfa/transfer").state is state
+
+
+@pytest.mark.parametrize(
+    ("distilled", "met", "state"),
+    [(96.0, True, HOLDS), (94.0, True, FAILS), (95.0, True, UNTESTED), (96.0, False, UNTESTED)],
+)
+def test_columns_are_compared_by_error_and_only_where_budgets_were_met(
+    project, distilled, met, state
+):
+    """Every found student distilled against from scratch; a larger student would be no twin."""
+    plan = plan_of(project, "sbs/table1", seeds=3)
+    for cell in plan.graph.cells["sbs/table1"]:
+        if cell.row.role == "student":
+            top1 = distilled if cell.column.method == "kd" else 95.0
+            evaluate(plan, cell.evaluation, around(top1))
+            carve(plan, cell.evaluation.upstream["structure"], met=met)
+
+    found = outcome(plan, "sbs/distilled-found")
+
+    assert found.state is state
+    assert (UNMET in found.evidence) == (not met)
+
+
+@pytest.mark.parametrize(("light", "state"), [(96.0, HOLDS), (94.0, FAILS), (95.0, UNTESTED)])
+def test_runs_of_a_figure_are_compared_by_error(project, light, state):
+    """The light networks against the found student, on CIFAR-100 and distilled."""
+    plan = plan_of(project, "sbs/figure3", seeds=3)
+    asked = plan.graph.drawn["sbs/figure3"]
+    evaluate(plan, asked["CIFAR-100|found|distilled"], around(95.0))
+    for name in ("shufflenet-v2-sbs", "mobilenet-v2-sbs"):
+        evaluate(plan, asked[f"CIFAR-100|{name}|distilled"], around(light))
+
+    found = outcome(plan, "sbs/light-networks")
+
+    assert found.state is state
+    assert re.search(r"CIFAR-100, \w+-v2-sbs, distilled over CIFAR-100, found", found.evidence)
+
+
+NAMES = [f"t{t}-s{s}-{k}" for t in (1, 2, 3) for s in (1, 2, 3) for k in TRANSFORMS]
+
+
+def process(low, high):
+    """Ten rows in which the weights of map 1 go to `low` and those of map 3 to `high`."""
+    steps = [i / 9 for i in range(10)]
+    pull = [(0.1 + (low - 0.1) * x, 0.1 + (high - 0.1) * x) for x in steps]
+    return [[a] * 9 + [0.1] * 9 + [b] * 9 for a, b in pull]
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "state"), [(0.05, 0.2, HOLDS), (0.2, 0.05, FAILS), (0.1, 0.11, UNTESTED)]
+)
+def test_weight_rises_where_its_centre_does(project, low, high, state):
+    """From low teacher maps to high ones."""
+    plan = plan_of(project, "distpro/figure6")
+    search(plan, plan.graph.drawn["distpro/figure6"]["search"], NAMES, process(low, high))
+
+    assert outcome(plan, "distpro/rise").state is state
+
+
+def test_the_centre_is_that_of_both_ends(project):
+    """Of a tenth of the listed steps each: from 2 to (0.1 + 0.2 + 0.6) / 0.4 maps."""
+    plan = plan_of(project, "distpro/figure6")
+    spec = plan.graph.drawn["distpro/figure6"]["search"]
+    search(plan, spec, NAMES, process(0.1, 0.2))
+
+    assert "maps: 0.25 (our lines" in outcome(plan, "distpro/rise").evidence
+
+
+@pytest.mark.parametrize(("end", "state"), [(0.005, HOLDS), (0.11, FAILS), (0.05, UNTESTED)])
+def test_weights_vanish_where_the_largest_does(project, end, state):
+    """Against the mean at the beginning."""
+    plan = plan_of(project, "distpro/first-order")
+    rows = [[0.1] * 3, [0.0, 0.0, end]]
+    names = ["t1-s1-a", "t2-s1-a", "t3-s1-a"]
+    search(plan, plan.graph.drawn["distpro/first-order"]["search"], names, rows)
+
+    assert outcome(plan, "distpro/first-order").state is state
+
+
+@pytest.mark.parametrize(
+    ("last", "state"),
+    [((0.1, 0.2, 0.3), HOLDS), ((0.3, 0.2, 0.1), FAILS), ((0.15, 0.1, 0.3), UNTESTED)],
+)
+def test_processes_are_alike_where_the_least_alike_are(project, last, state):
+    """One of six searches decides; with five, likeness is not shown yet."""
+    plan = plan_of(project, "distpro/similarity")
+    names, flat = ["t1-s1-a", "t2-s1-a", "t3-s1-a"], [0.2, 0.2, 0.2]
+    *others, one = plan.graph.drawn["distpro/similarity"].values()
+    for spec in others:
+        search(plan, spec, names, [flat, [0.1, 0.2, 0.3]])
+    five = outcome(plan, "distpro/alike")
+    search(plan, one, names, [flat, list(last)])
+
+    found = outcome(plan, "distpro/alike")
+
+    assert five.state is UNTESTED and five.evidence.endswith("not of all pairs yet")
+    assert found.state is state and "15 pairs" in found.evidence
+
+
+@pytest.mark.parametrize(
+    ("first", "state"), [((0.8, 0.7), HOLDS), ((0.8, 0.5), FAILS), ((0.8, 0.6), UNTESTED)]
+)
+def test_the_shallowest_block_takes_all_in_every_group(project, first, state):
+    """Of two blocks 0.5 is its equal share, and 0.75 half of what it can gain."""
+    plan = plan_of(project, "dfa/weights")
+    a, b = first[0], first[1] if state is not HOLDS else 0.75
+    names = ["g1-b1", "g1-b2", "g2-b1", "g2-b2", "g3-b1"]
+    row = [a, 1 - a, b, 1 - b, 1.0]
+    search(plan, plan.graph.drawn["dfa/weights"]["plain loss"], names, [row])
+
+    found = outcome(plan, "dfa/collapse")
+
+    assert found.state is state and "smallest of 2 groups" in found.evidence
+
+
+@pytest.mark.parametrize(("seconds", "state"), [(105, HOLDS), (130, FAILS), (115, UNTESTED)])
+def test_costs_are_those_of_a_training_step(project, seconds, state):
+    """DistPro's students against ReviewKD's."""
+    plan = plan_of(project, "distpro/cost", seeds=1)
+    for name, work in (("DistPro", seconds), ("ReviewKD+", 100)):
+        spec = plan.graph.drawn["distpro/cost"][name]
+        evaluate(plan, spec, [75.0])
+        plan.write(spec.upstream["run0"], cost={"seconds": float(work), "steps": 100})
+
+    found = outcome(plan, "distpro/cost")
+
+    assert found.state is state and f"{seconds / 100:.3g} (our lines" in found.evidence
+
+
+@pytest.mark.parametrize(
+    ("gone", "met", "state"),
+    [
+        ([], True, HOLDS),
+        ([(3, i, "in") for i in range(3)], True, FAILS),
+        ([(3, 0, "in")], True, UNTESTED),
+        ([], False, UNTESTED),
+    ],
+)
+def test_the_third_block_is_whole_on_both_data_sets(project, gone, met, state):
+    """12, 4 or 0 of 18 channels removed; a search short of its budget shows nothing."""
+    plan = plan_of(project, "sbs/figure5")
+    one, other = plan.graph.drawn["sbs/figure5"].values()
+    carve(plan, one)
+    alone = outcome(plan, "sbs/third-block")
+    carve(plan, other, met=met, connections=dense(gone=gone))
+
+    assert alone.state is UNTESTED
+    assert outcome(plan, "sbs/third-block").state is state
+
+
+@pytest.mark.parametrize(
+    ("epochs", "top1", "met", "state"),
+    [
+        (80, 95.0, True, HOLDS),
+        (80, 93.0, True, FAILS),
+        (20, 95.0, True, FAILS),
+        (80, 94.0, True, UNTESTED),
+        (80, 95.0, False, UNTESTED),
+    ],
+)
+def test_the_smallest_penalty_takes_longer_and_finds_better(project, epochs, top1, met, state):
+    """Against the largest: 40 epochs, accuracy 94."""
+    plan = plan_of(project, "sbs/figure6", seeds=3)
+    asked = plan.graph.drawn["sbs/figure6"]
+    carve(plan, asked["search 0.0005"], epochs=epochs, met=met)
+    carve(plan, asked["search 0.004"], epochs=40)
+    assert outcome(plan, "sbs/penalty").state is UNTESTED
+    evaluate(plan, asked["student 0.0005"], around(top1))
+    evaluate(plan, asked["student 0.004"], around(94.0))
+
+    assert outcome(plan, "sbs/penalty").state is state
+
+
+@pytest.mark.parametrize(
+    ("errors", "met", "state"),
+    [
+        ([5.0, 5.3, 5.5, 6.0, 7.0], True, HOLDS),
+        ([7.0, 6.6, 6.3, 5.8, 5.0], True, FAILS),
+        ([5.0, 6.0, 5.0, 6.0, 5.0], True, UNTESTED),
+        ([5.0, 5.3, 5.5, 6.0, 7.0], False, UNTESTED),
+        ([5.0, 5.3], True, UNTESTED),
+    ],
+)
+def test_the_error_rises_with_the_divergence(project, errors, met, state):
+    """By more than chance, among students of one size."""
+    plan = plan_of(project, "sbs/figure4", seeds=1)
+    asked = plan.graph.drawn["sbs/figure4"]
+    for value, error in zip((0.0, 0.25, 0.5, 1.0, 2.0), errors, strict=False):
+        evaluate(plan, asked[f"student {value}"], [100 - error])
+        carve(plan, asked[f"search {value}"], met=met)
+
+    assert outcome(plan, "sbs/kl0").state is state
+
+
+def test_the_report_lists_the_claims_of_its_papers_alone(project):
+    """Every one with its state and evidence, between exhibits and explanations."""
+    plan = plan_of(project, "dfa/ablation", scale="lite", seeds=3)
+    rows = {"DFA": around(76.0), "Random": around(75.0), "Average": around(75.0)}
+    table(plan, "dfa/ablation", rows | {"Last": around(75.0)})
+
+    text = make_report(plan.graph, plan.paths).read_text(encoding="utf-8")
+
+    section = text.partition("## The papers' claims\n")[2].partition("\n## ")[0]
+    assert section.count("**not testable yet**") == 4 and "**holds**" not in section
+    assert "here: 3 of 3 comparisons are clearly so" in section
+    assert "DistPro" not in section and text.index("## DFA") < text.index("## The papers' claims")
+
+
+def test_a_paper_without_claims_has_no_section(project):
+    """CRD's benchmark makes none."""
+    plan = plan_of(project, "crd/table1", scale="smoke")
+
+    assert claims_section(plan.graph, Records(plan.paths)) == ""
+    assert "papers' claims" not in make_report(plan.graph, plan.paths).read_text(encoding="utf-8")
+
+
+def test_an_unknown_row_is_a_mistake_of_the_declaration(project):
+    """It is not taken for a run that is missing."""
+    plan = plan_of(project, "distpro/table1")
+    claim = Claim(
+        id="x/y",
+        text="",
+        where="",
+        exhibits=("distpro/table1",),
+        check=RowsAbove((("DistPro", "nobody"),)),
+    )
+
+    with pytest.raises(KeyError, match="nobody"):
+        judged(claim, plan.graph, Records(plan.paths))

@@ -1,0 +1,101 @@
+"""A search's parameter against the test error of what it finds."""
+
+import pytest
+from finished import body_of, carve, evaluate, found_runs, lines_of, plan_of
+
+from kdbench.errors import BadValue
+from kdbench.report.correlation_figure import draw, said
+from kdbench.report.statistics import correlation
+from kdbench.report.sweep import Try, read_sweep
+
+FIGURE = "sbs/figure4"
+
+
+def finished(project, errors, met=True):
+    """A plan whose searches, and students of these errors, are finished, by kl0."""
+    plan = plan_of(project, FIGURE)
+    asked = plan.graph.drawn[FIGURE]
+    for name, spec in asked.items():
+        if name.startswith("search"):
+            carve(plan, spec, met=met, largest_kl=2.5)
+    for value, found in errors.items():
+        evaluate(plan, asked[f"student {value}"], [100 - e for e in found])
+    return plan
+
+
+def test_points_are_the_searchs_parameter_and_the_mean_error(project):
+    """The parameter is read from the search, not from the name."""
+    plan = finished(project, {"0.25": [5.0, 6.0], "2.0": [8.0]})
+
+    tries = read_sweep(found_runs(plan, FIGURE), "kl0")
+
+    assert [t.x for t in tries] == [0.0, 0.25, 0.5, 1.0, 2.0]
+    assert [t.error.mean if t.error else None for t in tries] == [None, 5.5, None, None, 8.0]
+    places = [
+        c.lines[0].get_xydata().tolist() for c in draw(tries, "kl0", "t", "").axes[0].containers
+    ]
+    assert places == [[[0.25, 5.5]], [[2.0, 8.0]]]
+
+
+def test_the_correlation_is_pearsons_beside_the_published_one():
+    """Of four points, by hand: 2.5 / sqrt(5 · 2.75)."""
+    tries = [Try(float(x), None, [y]) for x, y in enumerate([1.0, 2.0, 1.0, 3.0])]
+
+    text = said(tries, 0.8896)
+
+    assert "0.6742" in text and "n = 4" in text and "published: 0.8896" in text
+    assert correlation([0.0, 1.0, 2.0, 3.0], [1.0, 2.0, 1.0, 3.0]).p == pytest.approx(
+        0.3258, abs=1e-4
+    )
+
+
+@pytest.mark.parametrize(
+    ("ys", "why"), [([1.0, 2.0], "2 of at least 3 points"), ([1.0, 1.0, 1.0], "a constant value")]
+)
+def test_what_is_not_defined_is_said(ys, why):
+    """Two points, or values that do not vary, have no correlation."""
+    tries = [Try(float(x), None, [y]) for x, y in enumerate(ys)]
+
+    assert f"not defined ({why}); published: 0.9." in said(tries, 0.9)
+
+
+def test_the_body_lists_every_value(project):
+    """With what is missing, and a word on budgets that were not met."""
+    met = body_of(finished(project, {"0.25": [5.0]}), FIGURE)
+    unmet = body_of(finished(project, {}, met=False), FIGURE)
+
+    assert "| 0.25  | 5.00 (1)" in met and "not run yet" in met and "2.500" in met
+    assert "no fair point" in unmet and "no fair point" not in met
+
+
+def test_the_csv_has_a_line_a_value(project):
+    """What is not known is empty."""
+    lines = lines_of(finished(project, {"0.25": [5.0, 6.0]}), FIGURE)
+
+    assert [x["kl0"] for x in lines] == ["0.0", "0.25", "0.5", "1.0", "2.0"]
+    assert (lines[1]["test_error"], lines[1]["n"], lines[0]["test_error"]) == ("5.5", "2", "")
+
+
+def test_an_unknown_parameter_is_refused(project):
+    """The line names those that there are."""
+    plan = finished(project, {})
+
+    with pytest.raises(BadValue, match=r"found 'kl1', expected one of .*kl0"):
+        read_sweep(found_runs(plan, FIGURE), "kl1")
+
+
+def test_a_run_of_another_name_is_refused(project):
+    """Only searches and their students belong here."""
+    (run, *_) = found_runs(finished(project, {}), FIGURE).values()
+
+    with pytest.raises(BadValue, match="search <value>"):
+        read_sweep({"teacher 1": run}, "kl0")
+
+
+def test_values_are_in_their_own_order(project):
+    """Whatever the order of the runs."""
+    runs = found_runs(finished(project, {}), FIGURE)
+
+    tries = read_sweep(dict(reversed(runs.items())), "kl0")
+
+    assert [t.x for t in tries] == [0.0, 0.25, 0.5, 1.0, 2.0]

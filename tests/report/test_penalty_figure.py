@@ -1,0 +1,83 @@
+"""The strength of a penalty against epochs and error."""
+
+import pytest
+from finished import body_of, carve, evaluate, found_runs, lines_of, plan_of
+
+from kdbench.errors import DamagedData
+from kdbench.report.penalty_figure import draw
+from kdbench.report.sweep import read_sweep
+
+FIGURE = "sbs/figure6"
+
+
+def finished(project):
+    """Of four searches three are finished, the first without meeting its budget."""
+    plan = plan_of(project, FIGURE)
+    asked = plan.graph.drawn[FIGURE]
+    carve(plan, asked["search 0.0005"], met=False)
+    carve(plan, asked["search 0.001"], epochs=62.5)
+    carve(plan, asked["search 0.004"], epochs=20)
+    evaluate(plan, asked["student 0.001"], [94.0, 95.0])
+    return plan
+
+
+def tries(plan):
+    """What the figure draws."""
+    return read_sweep(found_runs(plan, FIGURE), "lambda_2")
+
+
+def test_epochs_are_counted_to_the_step_that_met_the_budget(project):
+    """Not to the end of that epoch; without it they are all there were."""
+    found = tries(finished(project))
+
+    assert [(t.x, t.search.met, t.search.epochs) for t in found] == [
+        (0.0005, False, 100.0),
+        (0.001, True, 62.5),
+        (0.004, True, 20.0),
+    ]
+
+
+def test_a_budget_that_is_not_met_is_hollow_and_named(project):
+    """In the panel of epochs."""
+    left, right = draw(tries(finished(project)), "title", "").axes
+
+    assert [x.get_xydata().tolist() for x in left.lines] == [
+        [[0.0005, 100.0]],
+        [[0.001, 62.5]],
+        [[0.004, 20.0]],
+    ]
+    assert [x.get_markerfacecolor() == "none" for x in left.lines] == [True, False, False]
+    assert [t.get_text() for t in left.texts] == ["not met within 100"]
+    assert right.containers[0].lines[0].get_xydata().tolist() == [[0.001, 5.5]]
+    assert left.get_xscale() == right.get_xscale() == "log"
+
+
+def test_body_and_csv_say_the_same(project):
+    """A line a penalty."""
+    plan = finished(project)
+    body, lines = body_of(plan, FIGURE), lines_of(plan, FIGURE)
+
+    assert "not met within 100" in body and "62.50" in body and "5.50 ± 0.71 (2)" in body
+    assert [x["lambda_2"] for x in lines] == ["0.0005", "0.001", "0.004"]
+    assert [x["budget_met"] for x in lines] == ["False", "True", "True"]
+    assert [x["epochs"] for x in lines] == ["100.0", "62.5", "20.0"]
+
+
+def test_a_student_without_its_search_is_kept(project):
+    """Its search is said to be missing."""
+    plan = plan_of(project, FIGURE)
+    evaluate(plan, plan.graph.drawn[FIGURE]["student 0.002"], [90.0])
+
+    (only,) = tries(plan)
+
+    assert (only.x, only.search, only.error.mean) == (0.002, None, 10.0)
+    assert "not run yet" in body_of(plan, FIGURE)
+
+
+def test_a_record_without_steps_is_one_line(project):
+    """The key is named."""
+    plan = plan_of(project, FIGURE)
+    carve(plan, plan.graph.drawn[FIGURE]["search 0.001"], steps=0)
+
+    with pytest.raises(DamagedData, match=r"structure\.steps"):
+        tries(plan)

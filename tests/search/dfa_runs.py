@@ -1,0 +1,121 @@
+"""Small DFA searches that several test files take steps of."""
+
+import copy
+from functools import partial
+
+import torch
+import torch.nn.functional as F
+from torch import randn
+from torch.func import functional_call
+
+from kdbench.data.batch import Batch
+from kdbench.engine.moment import Moment
+from kdbench.models.resnet import ResNet
+from kdbench.models.shufflenet_v2 import ShuffleNetV2
+from kdbench.models.wide_resnet import WideResNet
+from kdbench.search.dfa import DFASearch
+
+PAIRS = {
+    "wrn to wrn": (partial(WideResNet, 16, 2), partial(WideResNet, 10, 1)),
+    "resnet to resnet": (partial(ResNet, 20), partial(ResNet, 8)),
+    "shufflenet to shufflenet": (
+        partial(ShuffleNetV2, channels=(8, 16, 32), units=(2, 1, 1)),
+        partial(ShuffleNetV2, channels=(4, 8, 16), units=(1, 1, 1)),
+    ),
+    "wrn to shufflenet": (
+        partial(WideResNet, 16, 2),
+        partial(ShuffleNetV2, channels=(4, 8, 16), units=(1, 1, 1)),
+    ),
+}
+FAST = {"beta_lr": 0.05, "lr": 0.02, "spread": 0.5}
+METHODS = [
+    {"losses": "bridge"},
+    {"losses": "st"},
+    {"losses": "ts"},
+    {"losses": "plain"},
+    {"order": "second"},
+    {"order": "second", "gradient": "exact"},
+]
+IDS = ["-".join(map(str, options.values())) for options in METHODS]
+
+
+def start(pair="wrn to wrn", seed=0, **options):
+    """A teacher and a search that has not begun."""
+    torch.manual_seed(seed)
+    teacher, student = (make(classes=5, image=(3, 8, 8)) for make in PAIRS[pair])
+    return teacher.eval(), DFASearch(student, teacher, **{**FAST, **options})
+
+
+def look(teacher, batch):
+    """What a teacher says of a batch."""
+    with torch.no_grad():
+        return teacher.read(batch.images)
+
+
+def data(step, size=6):
+    """The training and the held-out batch of a step."""
+    torch.manual_seed(100 + step)
+    return tuple(
+        Batch(randn(size, 3, 8, 8), torch.randint(5, (size,)), torch.arange(size)) for _ in range(2)
+    )
+
+
+def take(search, teacher, step, steps=6):
+    """One step of so many; returns its losses."""
+    train, held = data(step)
+    extra = {"held_teacher": look(teacher, held)}
+    return search.step(train, look(teacher, train), held, Moment(step, steps, 0, 1), **extra)
+
+
+def run(search, teacher, last, first=0, steps=6):
+    """Take the steps from `first` to before `last`; returns the last losses."""
+    losses = {}
+    for step in range(first, last):
+        losses = take(search, teacher, step, steps)
+    return losses
+
+
+def written_out(search, batch, theirs, group, beta):
+    """The terms of a group, on the student itself: reads it once, and moves its statistics.
+
+    The rest of the student runs on a map from outside afterwards, in a copy with norms of its own.
+    """
+    student, losses = search.student, search.losses
+    at = losses.groups[group]
+    ours = student.read(batch.images)
+    shares = beta.softmax(0)
+    mixed = sum(s * m for s, m in zip(shares, theirs.blocks[at.index], strict=True))
+    terms = {"task": F.cross_entropy(ours.logits, batch.labels)}
+    if "to_teacher" in losses.connectors:
+        seen = losses.connectors["to_teacher"][group](ours.blocks[at.index][-1])
+        pairs = zip(seen.flatten(1), mixed.flatten(1), strict=True)
+        gaps = [(s / s.norm() - t / t.norm()).square().sum() for s, t in pairs]
+        terms["st"] = torch.stack(gaps).mean()
+        terms["fd"] = search.losses.gammas["fd"] * (seen - mixed).square().mean()
+    if "to_student" in losses.connectors:
+        rest = copy.deepcopy(student)  # its norms may move: nobody looks at them again
+        maps = losses.connectors["to_student"][group](mixed)
+        own = dict(student.named_parameters())
+        logits = functional_call(rest, own, (maps,), {"after": at.index})
+        terms["ts"] = F.cross_entropy(logits, batch.labels)
+    return {name: terms[name] for name in ("task", *losses.terms)}
+
+
+def everything(search):
+    """Every tensor that training could change, by name, the gradients included."""
+    found = {f"losses.{key}": value for key, value in search.losses.state_dict().items()}
+    found |= {f"losses.{key}.grad": p.grad for key, p in search.losses.named_parameters()}
+    for k, beta in enumerate(search.betas):
+        found |= {f"beta {k}": beta, f"beta {k}.grad": beta.grad}
+    for name in ("optimiser", "beta_optimiser"):
+        for key, slots in getattr(search, name).state_dict()["state"].items():
+            found |= {f"{name}.{key}.{slot}": value for slot, value in slots.items()}
+    return {k: v.detach().clone() if isinstance(v, torch.Tensor) else v for k, v in found.items()}
+
+
+def assert_same(before, after):
+    """Bit for bit, name by name."""
+    assert before.keys() == after.keys()
+    for name, value in before.items():
+        same = torch.equal(value, after[name]) if value is not None else after[name] is None
+        assert same, name
