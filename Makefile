@@ -15,10 +15,10 @@ reproduce: $(STAMP)
 	@echo "The report: $(CURDIR)/reports/$(SCALE)/README.md"
 
 test: $(STAMP) check
-	@pytest -n 2 --dist loadgroup
+	@pytest -n 2
 
 test-all: $(STAMP) check
-	@pytest -n 2 --dist loadgroup -m "not cuda"
+	@pytest -n 2 -m "not cuda"
 
 check: $(STAMP)
 	@ruff check kdbench tests benchmarks

@@ -2,6 +2,15 @@
 
 import pytest
 
+# Files whose tests share something that is long to make.
+TOGETHER = (
+    "workflow/test_snakemake_and_dvc.py",
+    "workflow/test_parity.py",
+    "resume/test_kill.py",
+    "phases/test_found_students.py",
+    "test_zoo.py",
+)
+
 
 @pytest.fixture
 def float64():
@@ -20,3 +29,19 @@ def one_thread():
 
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(1)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Deal tests out one by one, but those files each to one process, before all others.
+
+    The mark `xdist_group` would say the same, but has no effect under pytest 9.2.
+    """
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Dealer(LoadScopeScheduling):
+        def _split_scope(self, nodeid):
+            file = nodeid.partition("::")[0]
+            return file if file.endswith(TOGETHER) else nodeid
+
+    return Dealer(config, log)

@@ -134,7 +134,7 @@ def test_no_torch_where_nothing_is_trained(project, words):
         (["status", "--override", "[1]"], "--override: found '[1]', expected a JSON object"),
         (["status", "--override", '{"sedes": 1}'], "did you mean 'seeds'?"),
         (["build", "techer", "cifar100"], "did you mean 'teacher'?"),
-        (["build", "teacher", "cifar10"], "did you mean 'cifar100'?"),
+        (["build", "teacher", "cifar1000"], "did you mean 'cifar100'?"),
         (["build", "teacher", "cifar100"], "Snakefile: no such file"),
         (["data", "prepare", "cifar1000"], "did you mean 'cifar100'?"),
     ],

@@ -74,7 +74,7 @@ class MLLD(nn.Module):
     """
 
     def __init__(
-        self, student: StagedNetwork, teacher: StagedNetwork, *, weight: float = 9.0
+        self, student: StagedNetwork, teacher: StagedNetwork, *, weight: float = 0.9
     ) -> None:
         super().__init__()
         self.weight = weight

@@ -25,8 +25,6 @@ from kdbench.plan.paths import Paths
 from kdbench.plan.scales import SCALES, Scale
 from kdbench.workflow import report_digest
 
-pytestmark = pytest.mark.xdist_group("parity")
-
 REPOSITORY = Path(__file__).parents[2]
 SHIPPED = yaml.safe_load((REPOSITORY / "params.yaml").read_text(encoding="utf-8"))
 REPORT = "report"

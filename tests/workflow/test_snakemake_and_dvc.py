@@ -8,8 +8,6 @@ from pathlib import Path
 import pytest
 import yaml
 
-pytestmark = pytest.mark.xdist_group("workflow")
-
 
 def nothing_runs(project):
     """Whether both tools, asked for everything, leave every record as it is."""
