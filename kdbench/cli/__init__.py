@@ -1,6 +1,5 @@
 """The command line: parse, call one function, print. Heavy imports wait for the command."""
 
-import json
 import os
 import sys
 from pathlib import Path
@@ -11,10 +10,12 @@ import typer
 from kdbench.cli.data import app as data_app
 from kdbench.cli.export import export_command
 from kdbench.cli.method import app as method_app
+from kdbench.cli.overrides import overrides_of
 from kdbench.cli.teacher import app as teacher_app
+from kdbench.cli.tune import tune_command
 from kdbench.cli.zoo import zoo_command
 from kdbench.console import fail, say, start_bar
-from kdbench.errors import BadValue, UserError
+from kdbench.errors import UserError
 
 app = typer.Typer(
     help="Regenerate the tables and figures of papers that search how to distil knowledge. Run it "
@@ -28,6 +29,7 @@ app.add_typer(method_app, name="method")
 app.add_typer(teacher_app, name="teacher")
 app.command("zoo")(zoo_command)
 app.command("export")(export_command)
+app.command("tune")(tune_command)
 
 Scale = Annotated[
     str | None, typer.Option(help="smoke, lite or paper; by default that of params.yaml.")
@@ -45,15 +47,7 @@ Minutes = Annotated[
 def _graph(scale: str | None, override: str | None) -> Any:
     from kdbench.plan.graph import load_graph
 
-    try:
-        overrides = json.loads(override) if override else {}
-    except ValueError as error:
-        raise BadValue("--override", override, "a JSON object", str(error)) from None
-    if not isinstance(overrides, dict):
-        raise BadValue("--override", override, "a JSON object")
-    if scale:
-        overrides["scale"] = scale
-    return load_graph(Path(), overrides)
+    return load_graph(Path(), overrides_of(scale, override))
 
 
 def _options(max_minutes: float | None) -> Any:

@@ -9,6 +9,7 @@ from kdbench.data.stored import Stored
 from kdbench.evaluate import cost
 from kdbench.evaluate.classification import classify
 from kdbench.evaluate.latency import latency
+from kdbench.phases.held_out import measured_loader, remark
 from kdbench.phases.job import BEST, LAST, Job, Outcome
 from kdbench.phases.networks import trained_network
 from kdbench.plan.recipe import Recipe
@@ -37,7 +38,7 @@ def run_evaluation(job: Job) -> Outcome:
         "flops_with_elements": sum(operations),
         "latency": latency(network, data.image, job.precision, budget=budget),
     }
-    return Outcome(metrics=metrics, data_fingerprint=data.fingerprint)
+    return Outcome(metrics=metrics, notes=remark(job.spec), data_fingerprint=data.fingerprint)
 
 
 def _row(job: Job, data: Stored, role: str) -> dict[str, Any]:
@@ -61,5 +62,5 @@ def _measure(job: Job, data: Stored, spec: RunSpec, weights: Path) -> dict[str, 
     network = trained_network(job, spec, data, 0)
     assemble.load_weights(network, weights)
     recipe = Recipe.from_dict(spec.params["recipe"])
-    loader = assemble.make_loader(data, "test", recipe, 0, job.precision, purpose="test")
+    loader = measured_loader(job, spec, data, recipe)
     return classify(network, loader.in_order(500), job.precision)

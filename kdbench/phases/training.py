@@ -22,6 +22,7 @@ from kdbench.engine.precision import Precision
 from kdbench.engine.progress import Progress
 from kdbench.evaluate.classification import accuracy, predict
 from kdbench.models.stages import StagedNetwork
+from kdbench.phases.held_out import looking_loaders, remark
 from kdbench.phases.job import BEST, LAST, Job, Outcome
 from kdbench.phases.networks import trained_network
 from kdbench.phases.steps import FirstStep, TrainStep, TwoStages
@@ -70,7 +71,7 @@ def run_training(job: Job) -> Outcome:
     teacher, loss, task_weight = _distillation(job, data, student)
     trained = [student] if loss is None else [student, getattr(loss, "trained", loss)]
     optimiser = assemble.make_sgd(recipe, *trained)
-    loader = assemble.make_loader(data.training_only(), "train", recipe, job.seed, precision)
+    loader, test = looking_loaders(job, data)
     step: Any = TrainStep(
         student, teacher, loss, task_weight, optimiser, recipe, loader.steps, precision
     )
@@ -84,7 +85,6 @@ def run_training(job: Job) -> Outcome:
         parts["first"] = step.first.optimiser
     progress = Progress(job.folder, job.spec.digest, parts, job.origin)
     progress.load(precision.device)
-    test = assemble.make_loader(data, "test", recipe, job.seed, precision, purpose="test")
     look = Look(student, test, recipe, precision, before)
     done, epochs = progress.epoch * loader.steps + progress.step, before + recipe.epochs
     tick = job.start_bar(job.spec.title, epochs * loader.steps, done)
@@ -170,6 +170,7 @@ def _finish(
             "steps": steps,
             "images_per_second": images / max(progress.seconds, 1e-9),
         },
+        notes=remark(job.spec),
         origins=progress.origins,
         data_fingerprint=data.fingerprint,
     )

@@ -64,6 +64,8 @@ class AskStudents:
         found_by: the student is what this search finds in its pair's student; None for the
             network itself.
         origin: where the scheme is searched, if not on this pair and data set.
+        held_out: share of the training images that is not trained on and measured instead of the
+            test images; 0 for none.
     """
 
     dataset: str
@@ -77,6 +79,7 @@ class AskStudents:
     search_parameters: Parameters = ()
     found_by: AskSearch | None = None
     origin: AskSearch | None = None
+    held_out: float = 0.0
 
 
 Ask = AskTeacher | AskSearch | AskStudents

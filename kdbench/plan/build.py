@@ -138,6 +138,9 @@ class Builder:
         upstream = {"data": self.data(ask.dataset)}
         if needs_teacher:
             upstream["teacher"] = self.teacher(ask.dataset, ask.pair.teacher, ask.recipe)
+        if ask.held_out:
+            params["held_out"] = ask.held_out
+            told += f"-held-out-{ask.held_out:g}"
         student = networks["student"].name
         if ask.found_by:
             upstream["structure"] = self.search(ask.found_by)
@@ -215,6 +218,8 @@ class Builder:
         }
         cell = runs[0].cell if runs[0].phase == "teacher" else runs[0].cell.rpartition("_s")[0]
         params = {"runs": len(runs), **self.resolve.runtime()}
+        if "held_out" in runs[0].params:
+            params["held_out"] = runs[0].params["held_out"]
         return self._run("evaluation", runs[0].dataset, cell, params, {}, upstream)
 
     def _run(

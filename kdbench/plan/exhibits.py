@@ -137,6 +137,7 @@ class Table(Exhibit):
         published: CSV beside the papers' declarations; `exhibit` the key of this table in it.
         setting: the CSV's name of a column, with {teacher} and {student} labels.
         spread_is_variance: the paper prints variances; they are shown as their square roots.
+        held_out: see `AskStudents`; a table with it chooses parameters.
     """
 
     metric: Metric
@@ -151,6 +152,7 @@ class Table(Exhibit):
     exhibit: str = ""
     setting: str = ""
     spread_is_variance: bool = False
+    held_out: float = 0.0
 
     @cached_property
     def all_columns(self) -> tuple[Column, ...]:
@@ -174,6 +176,7 @@ class Table(Exhibit):
             search_parameters=() if row.found_by else row.search_parameters,
             found_by=self._found_by(row, dataset, pair),
             origin=self._origin(row, dataset, pair),
+            held_out=self.held_out,
         )
 
     def _found_by(self, row: Row, dataset: str, pair: Pair) -> AskSearch | None:

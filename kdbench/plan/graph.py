@@ -188,7 +188,9 @@ def _datasets(exhibit: Exhibit) -> set[str]:
 def with_plugins(exhibit: Exhibit, components: Components) -> Exhibit:
     """A table with one row more for every plug-in method; the papers have no number for it."""
     own = [components.get("method", name, where=FILE) for name in components.plugin_methods()]
-    if not isinstance(exhibit, Table) or not own or any(c.method for c in exhibit.columns):
+    if not isinstance(exhibit, Table) or not own or exhibit.held_out:
+        return exhibit
+    if any(column.method for column in exhibit.columns):
         return exhibit
     return replace(exhibit, rows=(*exhibit.rows, *(Row(m.label, m.name) for m in own)))
 
@@ -217,11 +219,7 @@ def make_graph(params: Params) -> Graph:
         where, (dataset, _, network) = f"{FILE}, teachers", key.partition("/")
         components.get("dataset", dataset, where=where)
         components.get("network", network, where=where)
-    own = own_tables(params, components)
-    exhibits = [
-        *choose(params, catalogue()),
-        *(t for t in own if _datasets(t) & {*params.datasets}),
-    ]
+    exhibits = choose(params, [*catalogue(), *own_tables(params, components)])
     graph = Graph(params, components, [with_plugins(e, components) for e in exhibits])
     if not graph.runs:
         left = f"exhibits {params.exhibits}, pairs {params.pairs}"

@@ -1,7 +1,10 @@
 """Tables of a user's own: any method and search on any pair and data set, from params.yaml."""
 
+from itertools import product
+from typing import Any
+
 from kdbench.errors import BadValue, UnknownName
-from kdbench.plan.asks import Pair
+from kdbench.plan.asks import Pair, Parameters
 from kdbench.plan.build import JOIN
 from kdbench.plan.components import Components
 from kdbench.plan.exhibits import TOP1, Origin, Row, Table
@@ -9,6 +12,10 @@ from kdbench.plan.params import FILE, OwnTable, Params
 from kdbench.plan.protocols import PROTOCOLS, SEARCH_PROTOCOLS
 
 PAPER = "own"
+SEARCH = "search."  # before a parameter of the search in a grid
+HELD_OUT = (
+    "Measured on training images that are held out: neither search nor student sees a test image."
+)
 
 
 def own_tables(params: Params, components: Components) -> list[Table]:
@@ -46,11 +53,24 @@ def _table(own: OwnTable, components: Components, where: str) -> Table:
         dataset=own.dataset,
         metric=TOP1,
         pairs=tuple(_pair(key, components, where) for key in own.pairs),
-        rows=tuple(_row(name, own, origin, components, where) for name in own.methods),
+        rows=tuple(
+            _row(name, own, origin, components, where, grid)
+            for name in own.methods
+            for grid in _grid(own)
+        ),
         recipe=PROTOCOLS[own.protocol],
         search_recipe=SEARCH_PROTOCOLS[own.protocol],
         seeds=own.seeds,
+        held_out=own.held_out,
+        notes=(HELD_OUT,) if own.held_out else (),
     )
+
+
+def _grid(own: OwnTable) -> list[tuple[tuple[str, Any], ...]]:
+    """Every combination of the grid's values, as (key, value) pairs."""
+    names = list(own.grid)
+    values = ([tuple(v) if isinstance(v, list) else v for v in own.grid[name]] for name in names)
+    return [tuple(zip(names, chosen, strict=True)) for chosen in product(*values)]
 
 
 def _pair(key: str, components: Components, where: str) -> Pair:
@@ -63,11 +83,27 @@ def _pair(key: str, components: Components, where: str) -> Pair:
 
 
 def _row(
-    name: str, own: OwnTable, origin: Origin | None, components: Components, where: str
+    name: str,
+    own: OwnTable,
+    origin: Origin | None,
+    components: Components,
+    where: str,
+    grid: Parameters,
 ) -> Row:
     parts = [components.get("method", part, where=where) for part in name.split(JOIN)]
     label = " + ".join(part.label for part in parts)
     if own.found_in:
         components.get("network", own.found_in, where=where)
     searched = origin if any(part.search for part in parts) else None
-    return Row(label, name, origin=searched, found_by=own.found_by, found_in=own.found_in)
+    told = ", ".join(f"{key} = {value}" for key, value in grid)
+    ours = tuple((k, v) for k, v in grid if not k.startswith(SEARCH))
+    theirs = tuple((k.removeprefix(SEARCH), v) for k, v in grid if k.startswith(SEARCH))
+    return Row(
+        f"{label}, {told}" if told else label,
+        name,
+        parameters=ours,
+        search_parameters=theirs,
+        origin=searched,
+        found_by=own.found_by,
+        found_in=own.found_in,
+    )

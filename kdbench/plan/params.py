@@ -48,6 +48,10 @@ class OwnTable(BaseModel):
         found_by: a search whose found network is the student; `found_in` the network that it is
             found in, by default the pair's student.
         searched_on: where the methods' schemes are searched, if not here.
+        grid: values to try of a method's parameters, or of its search's as `search.name`; a row
+            for every combination.
+        held_out: measure on this share of the training images, which is then not trained on, in
+            place of the test images: for choosing parameters.
     """
 
     model_config = ConfigDict(extra="forbid", strict=True)
@@ -62,6 +66,8 @@ class OwnTable(BaseModel):
     found_by: str = ""
     found_in: str = ""
     searched_on: Elsewhere | None = None
+    grid: dict[str, Annotated[list[Any], Field(min_length=1)]] = {}
+    held_out: float = Field(default=0.0, ge=0, le=0.9)
 
 
 class Params(BaseModel):

@@ -67,10 +67,9 @@ class Resolver:
         lists = {k: list(v) if isinstance(v, tuple) else v for k, v in own}  # asks are hashed
         both = {**overrides, **lists}
         settings = component.parameters(**place, overrides=both, where="exhibits")
-        changed = [k for k, _ in own if settings[k] != declared.get(k)]
-        return _entry(component, settings), "".join(
-            f"-{k}-{_spelled(settings[k])}" for k in changed
-        )
+        changed = sorted(k for k, _ in own if settings[k] != declared.get(k))
+        told = "".join(f"-{k}-{_spelled(settings[k])}" for k in changed)
+        return _entry(component, settings), told
 
     def recipe(
         self, recipe: Recipe, dataset: str, network: Component, epochs: int | None

@@ -27,7 +27,7 @@ def done(tmp_path_factory):
     """A project whose table of found students is finished; never changed."""
     project = TinyProject(
         tmp_path_factory.mktemp("found"),
-        exhibits=["distpro/figure6"],
+        exhibits=["own"],
         pairs=[],
         seeds=1,
         tables=[OWN],

@@ -99,7 +99,7 @@ def test_a_data_set_with_a_split_for_choices_gives_that(tmp_path, monkeypatch):
     monkeypatch.setenv("KDBENCH_DEVICE", "cpu")
     project = TinyProject(
         tmp_path,
-        exhibits=["dfa/table2"],
+        exhibits=["own"],
         datasets=["cinic10"],
         pairs=[],
         tables=[

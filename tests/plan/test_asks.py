@@ -36,6 +36,14 @@ def test_a_parameter_of_a_row_is_in_the_runs_and_their_names():
     assert own.digest != plain.digest
 
 
+def test_the_order_of_parameters_says_nothing():
+    """Same run, same name."""
+    pairs = (("temperature", 8.0), ("weight", 0.5))
+    one, other = (built(Row("a", "kd", parameters=p)) for p in (pairs, pairs[::-1]))
+
+    assert (one.digest, one.cell) == (other.digest, other.cell)
+
+
 def test_a_parameter_that_changes_nothing_makes_the_same_run():
     """Name included, or a filter of exhibits would give a record another file name."""
     plain, same = built(Row("a", "kd")), built(Row("b", "kd", parameters=(("temperature", 4.0),)))
@@ -162,7 +170,9 @@ OWN = {"id": "mine", "pairs": ["wrn-40-2:wrn-16-2"], "methods": ["kd", "dfa+kd"]
 
 def test_a_table_of_one_s_own_is_planned(planned):
     """Any method, pair and protocol; with found students, and schemes from elsewhere."""
-    graph = planned(tables=[{**OWN, "protocol": "crd", "seeds": 2}], scale="paper")
+    graph = planned(
+        exhibits=["own"], tables=[{**OWN, "protocol": "crd", "seeds": 2}], scale="paper"
+    )
     cells = graph.cells["own/mine"]
 
     assert [cell.evaluation.cell for cell in cells] == [
@@ -172,6 +182,7 @@ def test_a_table_of_one_s_own_is_planned(planned):
     runs = [run for cell in cells for run in students(cell.evaluation)]
     assert {run.params["recipe"]["name"] for run in runs} == {"crd"} and len(runs) == 4
     found = planned(
+        exhibits=["all"],
         tables=[
             {
                 **OWN,
@@ -179,7 +190,7 @@ def test_a_table_of_one_s_own_is_planned(planned):
                 "found_in": "wrn-40-2",
                 "searched_on": {"pair": "wrn-40-2:wrn-40-1"},
             }
-        ]
+        ],
     )
     for cell in found.cells["own/mine"]:
         assert cell.evaluation.upstream["structure"].cell == "wrn-40-2_wrn-40-2_sbs_kl"

@@ -1,0 +1,38 @@
+"""`kdbench tune`: parameters chosen without a look at a test image."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from kdbench.cli.overrides import overrides_of
+from kdbench.errors import UserError
+
+
+def tune_command(
+    table: Annotated[str, typer.Argument(help="A table with held_out, for instance dfa/tuning.")],
+    scale: Annotated[str | None, typer.Option(help="smoke, lite or paper.")] = None,
+    override: Annotated[
+        str | None, typer.Option(help="Replaces top-level keys of params.yaml.", metavar="JSON")
+    ] = None,
+    cores: Annotated[int | None, typer.Option(help="Jobs at a time; by default all.")] = None,
+) -> None:
+    """Run a table that measures on held-out training images, and rank its rows.
+
+    Tables of one's own in params.yaml may have `grid` and `held_out`. Every run leaves its record,
+    so the same command later only ranks again.
+
+    Example: kdbench tune dfa/tuning --scale lite
+    """
+    from kdbench.plan.graph import load_graph
+    from kdbench.plan.paths import Paths
+    from kdbench.tuning import lines, make, ranked, tuning_table
+
+    config = {**overrides_of(scale, override), "exhibits": [table]}
+    graph, paths = load_graph(Path(), config), Paths()
+    chosen = tuning_table(graph, table)
+    code = make(graph, paths, chosen, cores, config)
+    for line in lines(ranked(graph, paths, chosen)):
+        typer.echo(line)
+    if code:
+        raise UserError("some runs failed or were stopped; the same command goes on with them")

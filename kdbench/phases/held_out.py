@@ -1,0 +1,47 @@
+"""What a run is measured on: the test images, or training images that it holds out."""
+
+from kdbench import assemble
+from kdbench.assemble import Loader
+from kdbench.data import splits
+from kdbench.data.stored import Stored
+from kdbench.engine.seeds import derive
+from kdbench.phases.job import Job
+from kdbench.plan.recipe import Recipe
+from kdbench.plan.spec import RunSpec
+
+SEED = 0  # the same images for every run, so that they can be compared
+
+
+def looking_loaders(job: Job, data: Stored) -> tuple[Loader, Loader]:
+    """What a training fits, and what it is measured on after its epochs."""
+    training = (data.training_only(), "train", job.recipe, job.seed, job.precision)
+    measured = measured_loader(job, job.spec, data, job.recipe)
+    if "held_out" not in job.spec.params:
+        return assemble.make_loader(*training), measured
+    fitted, _ = _places(job.spec, data)
+    return assemble.make_loader(*training, index=fitted), measured
+
+
+def measured_loader(job: Job, spec: RunSpec, data: Stored, recipe: Recipe) -> Loader:
+    """Serves, in order and without augmentation, what a run is measured on.
+
+    Test images are out of reach where the specification holds training images out.
+    """
+    rest = (recipe, 0, job.precision)
+    if "held_out" not in spec.params:
+        return assemble.make_loader(data, "test", *rest, purpose="test")
+    _, held = _places(spec, data)
+    return assemble.make_loader(data.training_only(), "train", *rest, index=held, purpose="test")
+
+
+def remark(spec: RunSpec) -> list[str]:
+    """For the record's notes."""
+    if "held_out" not in spec.params:
+        return []
+    share = f"{spec.params['held_out']:g}"
+    return [f"measured on {share} of the training images, held out, and on no test image"]
+
+
+def _places(spec: RunSpec, data: Stored) -> tuple[splits.Index, splits.Index]:
+    seed = derive(SEED, "choosing") % 2**32
+    return splits.held_out(len(data.labels("train")), float(spec.params["held_out"]), seed)

@@ -1,0 +1,106 @@
+"""Choosing parameters on training images that are held out, as a recorded and repeatable run."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from kdbench.errors import BadValue, UnknownName, UserError
+from kdbench.plan.exhibits import Table
+from kdbench.plan.graph import Graph
+from kdbench.plan.paths import Paths
+from kdbench.plan.record import read_record
+from kdbench.plan.spec import RunSpec
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One combination of parameters and how it did.
+
+    Attributes:
+        label: the row's.
+        column: `teacher:student`.
+        values: the metric of every seed, at the last epoch: the best one would be chosen as well.
+        parameters: what params.yaml would say of the row.
+    """
+
+    label: str
+    column: str
+    values: tuple[float, ...]
+    parameters: dict[str, Any]
+
+    @property
+    def mean(self) -> float:
+        """Over the seeds."""
+        return sum(self.values) / len(self.values)
+
+
+def tuning_table(graph: Graph, name: str) -> Table:
+    """The table of that id, which must measure on held-out training images.
+
+    Raises:
+        UnknownName: no such exhibit is planned.
+        BadValue: it measures on test images.
+    """
+    tables = {table.id: table for table in graph.tables()}
+    if name not in tables:
+        raise UnknownName("table", name, [k for k, t in tables.items() if t.held_out], where="tune")
+    if not tables[name].held_out:
+        raise BadValue(f"tune, {name}", "a table of test accuracies", "one with held_out above 0")
+    return tables[name]
+
+
+def make(
+    graph: Graph, paths: Paths, table: Table, cores: int | None, config: dict[str, Any]
+) -> int:
+    """Have Snakemake make the records of a table that are missing; returns its exit code."""
+    missing = [str(paths.record(s)) for s in graph.behind(table) if not paths.record(s).is_file()]
+    if not missing:
+        return 0
+    if not (paths.root / "Snakefile").is_file():
+        raise UserError(f"{paths.root / 'Snakefile'}: no such file; run in a project folder")
+    command = [sys.executable, "-m", "snakemake", "--cores", str(cores or "all"), *missing]
+    words = [f"{key}={json.dumps(value)}" for key, value in config.items()]
+    return subprocess.call([*command, "--config", *words], cwd=paths.root)
+
+
+def ranked(graph: Graph, paths: Paths, table: Table) -> list[Choice]:
+    """The finished rows of a table by their mean over columns' seeds, best first, a column each."""
+    found = []
+    for cell in graph.cells[table.id]:
+        if cell.evaluation is None or not paths.record(cell.evaluation).is_file():
+            continue
+        runs = read_record(paths.record(cell.evaluation))["metrics"]["runs"]
+        values = tuple(table.metric.shown(run["last"][table.metric.key]) for run in runs)
+        found.append(
+            Choice(cell.row.label, cell.column.pair.key, values, _said(cell.evaluation, cell.row))
+        )
+    sign = -1 if table.metric.higher_is_better else 1
+    return sorted(found, key=lambda choice: (choice.column, sign * choice.mean))
+
+
+def lines(choices: Sequence[Choice]) -> list[str]:
+    """A line a choice, and what params.yaml would say of the best of every column."""
+    told = []
+    for column in dict.fromkeys(choice.column for choice in choices):
+        rows = [choice for choice in choices if choice.column == column]
+        told.append(f"{column}, accuracy on held-out training images in %, last epoch:")
+        for row in rows:
+            each = ", ".join(f"{value:.2f}" for value in row.values)
+            told.append(f"  {row.mean:6.2f}  {row.label}  ({each})")
+        told.append(f"  best: {json.dumps(rows[0].parameters)}")
+    return told
+
+
+def _said(evaluation: RunSpec, row: Any) -> dict[str, Any]:
+    """The row's own parameters as params.yaml writes them."""
+    student = evaluation.upstream["run0"]
+    said: dict[str, Any] = {}
+    if row.parameters:
+        said["methods"] = {student.params["method"]["name"]: dict(row.parameters)}
+    if row.search_parameters and "search" in student.upstream:
+        name = student.upstream["search"].params["search"]["name"]
+        said["searches"] = {name: dict(row.search_parameters)}
+    return said
