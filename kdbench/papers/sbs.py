@@ -87,6 +87,7 @@ TABLE1 = Table(
     recipe=SBS,
     search_recipe=SBS_SEARCH,
     seeds=3,
+    leads=True,
     tolerance=0.5,
     published="sbs.csv",
     exhibit="table1",

@@ -138,6 +138,7 @@ class Table(Exhibit):
         setting: the CSV's name of a column, with {teacher} and {student} labels.
         spread_is_variance: the paper prints variances; they are shown as their square roots.
         held_out: see `AskStudents`; a table with it chooses parameters.
+        leads: its first column has the scale's `lead_seeds`.
     """
 
     metric: Metric
@@ -153,6 +154,7 @@ class Table(Exhibit):
     setting: str = ""
     spread_is_variance: bool = False
     held_out: float = 0.0
+    leads: bool = False
 
     @cached_property
     def all_columns(self) -> tuple[Column, ...]:
@@ -170,7 +172,7 @@ class Table(Exhibit):
             method=column.method or str(row.method),
             recipe=self.recipe,
             seeds=self.seeds,
-            lead=column == self.all_columns[0],
+            lead=self.leads and column == self.all_columns[0],
             search_recipe=self.search_recipe,
             parameters=(*column.parameters, *row.parameters),
             search_parameters=() if row.found_by else row.search_parameters,

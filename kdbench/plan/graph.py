@@ -60,7 +60,7 @@ class Graph:
                     for name, ask in exhibit.asks
                 }
 
-    @property
+    @cached_property
     def scale(self) -> Scale:
         """The scale in force."""
         return self.params.settings()

@@ -22,7 +22,8 @@ class Scale:
         steps_per_epoch: an epoch ends after so many batches.
         batch: images a step.
         lr_factor: multiplies every learning rate of the recipe.
-        seeds: student runs of a cell; `lead_seeds` those of an exhibit's first pair.
+        seeds: student runs of a cell; `lead_seeds` those of the first column of tables
+            that ask for them.
         evaluate_every: epochs between two looks at the test set.
         precision: "float32" or "bf16" (autocast; a declared deviation at the paper scale).
         channels_last: memory format of images and networks.
