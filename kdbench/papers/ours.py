@@ -1,7 +1,9 @@
 """Beyond the papers: exhibits of our own, which set the three searches side by side."""
 
+from dataclasses import replace
+
 from kdbench.plan.asks import AskSearch, Pair, Parameters
-from kdbench.plan.exhibits import TOP1, Figure, Row, Table
+from kdbench.plan.exhibits import TOP1, Column, Figure, Row, Table
 from kdbench.plan.protocols import DISTPRO_SEARCH, REVIEW
 
 LEAD = Pair("wrn-40-2", "wrn-16-2")
@@ -77,15 +79,40 @@ def _costs() -> Figure:
     )
 
 
-def _gradient(name: str) -> AskSearch:
+def _spread() -> Figure:
+    searches = (("DFA", "dfa", LEAD), ("DistPro", "distpro", LEAD))
+    searches += (("SBS", "sbs_kl", Pair(GRAPH, GRAPH)),)
+    return Figure(
+        id="ours/spread",
+        title="How far searches move, and how far apart their seeds end, CIFAR-100 (ours)",
+        dataset="cifar100",
+        renderer="spread_table",
+        asks=tuple(
+            (f"{label}|{seed}", _search(search, pair, seed=seed))
+            for label, search, pair in searches
+            for seed in range(3)
+        ),
+        caption=(
+            "A search that stays where it started, or ends elsewhere with every seed, has found "
+            "nothing that a table of test accuracies could be owed to."
+        ),
+    )
+
+
+def _search(search: str, pair: Pair, parameters: Parameters = (), seed: int = 0) -> AskSearch:
     return AskSearch(
         dataset="cifar100",
-        pair=LEAD,
-        search="distpro",
+        pair=pair,
+        search=search,
         recipe=REVIEW,
         search_recipe=DISTPRO_SEARCH,
-        parameters=(("gradient", name),),
+        parameters=parameters,
+        seed=seed,
     )
+
+
+def _gradient(name: str) -> AskSearch:
+    return _search("distpro", LEAD, (("gradient", name),))
 
 
 METAGRADIENT = Figure(
@@ -101,4 +128,53 @@ METAGRADIENT = Figure(
     ),
 )
 
-EXHIBITS = (SEARCHES, STUDENTS, _costs(), METAGRADIENT)
+CONTROLS = replace(
+    SEARCHES,
+    id="ours/controls",
+    title="Each search against what it has to beat, WRN-40-2 -> WRN-16-2 on CIFAR-100 (ours)",
+    pairs=(LEAD,),
+    rows=(
+        Row("student", "none"),
+        Row("DFA's loss, random weights", "dfa_random"),
+        Row("DFA's loss, equal weights", "dfa_average"),
+        Row("DFA's loss, last map of each stage", "dfa_last"),
+        Row("DFA", "dfa"),
+        Row("DistPro's pathways, equal weights", "equal"),
+        Row("DistPro's pathways, use alpha_T", "alpha_t"),
+        Row("DistPro", "distpro"),
+    ),
+    seeds=3,
+    on_request=True,
+    notes=(
+        "One teacher and one search; the seeds are those of the student runs.",
+        "What a search adds is the gap to the rows with the same loss and weights that nobody "
+        "searched, not the gap to the student alone.",
+    ),
+)
+
+LOSSES = replace(
+    STUDENTS,
+    id="ours/losses",
+    title="SBS's four losses in a network that is no DenseNet: WRN-40-2 on CIFAR-100 (ours)",
+    columns=tuple(
+        Column(LEAD, method=method, parameters=own, label=label)
+        for label, method, own in (("from scratch", "none", ()), ("distilled", "kd", KD_SBS))
+    ),
+    pairs=(),
+    rows=tuple(
+        Row(f"found by {label}", found_by=search, found_in=GRAPH)
+        for label, search in (
+            ("NP", "sbs_np_unweighted"),
+            ("NP, weighted", "sbs_np"),
+            ("KL", "sbs_kl_unweighted"),
+            ("KL, weighted", "sbs_kl"),
+        )
+    ),
+    on_request=True,
+    notes=(
+        "Each student is carved out of WRN-40-2 down to 30 % of its FLOPs, if its search met "
+        "that; its record says so.",
+    ),
+)
+
+EXHIBITS = (SEARCHES, STUDENTS, _costs(), _spread(), METAGRADIENT, CONTROLS, LOSSES)

@@ -39,6 +39,7 @@ class AskSearch:
         recipe: the protocol of the teacher's training.
         search_recipe: the protocol of the search.
         parameters: of the search, where the exhibit differs from its declaration.
+        seed: 0, but where an exhibit shows how far apart the seeds of a search end.
     """
 
     dataset: str
@@ -47,6 +48,7 @@ class AskSearch:
     recipe: Recipe
     search_recipe: Recipe
     parameters: Parameters = ()
+    seed: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)

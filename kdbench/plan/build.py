@@ -14,7 +14,6 @@ from kdbench.plan.resolve import Resolver, plugin_code, revisions, smoke_section
 from kdbench.plan.spec import ENGINE_REVISION, RunSpec
 
 TEACHER_SEED = 0
-SEARCH_SEED = 0
 FIRST_STUDENT_SEED = 0
 JOIN = "+"  # between the names of methods whose losses are added
 P = ParamSpec("P")
@@ -106,7 +105,7 @@ class Builder:
             "recipe": self.resolve.recipe(
                 ask.search_recipe, ask.dataset, networks["student"], epochs
             ),
-            "seed": SEARCH_SEED,
+            "seed": ask.seed,
             **self.resolve.runtime(),
         }
         upstream = {
@@ -114,6 +113,7 @@ class Builder:
             "teacher": self.teacher(ask.dataset, ask.pair.teacher, ask.recipe),
         }
         found = {ask.search: component.revision, **revisions(networks)}
+        told += f"-seed{ask.seed}" if ask.seed else ""
         cell = f"{ask.pair.teacher}_{ask.pair.student}_{ask.search}{told}"
         return self._run("search", ask.dataset, cell, params, found, upstream)
 

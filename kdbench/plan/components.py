@@ -19,6 +19,7 @@ ROOT = Path(__file__).parent.parent
 PACKAGES = {"method": "distill", "network": "models", "dataset": "data", "search": "search"}
 PLUGIN_GROUP = "kdbench.components"
 TEACHER_MODES = ("eval", "batch")
+SHORT = ("smoke", "lite")  # scales for which a declaration may have values of its own
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,7 @@ class Component:
     def parameters(
         self, *, scale: str, pair: str | None, overrides: Mapping[str, Any], where: str
     ) -> dict[str, Any]:
-        """Defaults, then those of the pair, of the smoke scale, and of params.yaml.
+        """Defaults, then those of the pair, of a short scale, and of params.yaml.
 
         Raises:
             UnknownName: an override that the declaration does not know.
@@ -97,8 +98,8 @@ class Component:
         overridable = {**({"teacher_bn": "eval"} if self.takes_teacher_bn else {}), **defaults}
         known = dict(defaults)
         known.update(self.declaration.get("pairs", {}).get(pair or "", {}))
-        if scale == "smoke":
-            known.update(self.declaration.get("smoke", {}) if self.kind != "dataset" else {})
+        if scale in SHORT and self.kind != "dataset":
+            known.update(self.declaration.get(scale, {}))
         for key, value in overrides.items():
             if key not in overridable:
                 raise UnknownName("parameter", key, list(overridable), where=f"{where}.{self.name}")

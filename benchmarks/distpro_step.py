@@ -1,0 +1,195 @@
+"""DistPro's search step against the algebra of the release, in one process.
+
+    python benchmarks/distpro_step.py --threads 2 --rounds 3
+
+The release's pathways: teacher stages 0 to 3, student stages at or below, the `complex` transform:
+10 pathways. All sides have the same weights to start with and see the same batches (noise, or a
+folder of prepared data); they take turns. What the sides do:
+
+"as released"     float32, contiguous. Each of the five losses of a step (virtual step, held-out
+                  images, both points of the central difference, real step) runs the teacher, the
+                  student and all pathways with a graph; the held-out loss too, although the
+                  pathways count nothing there; each point of the difference is differentiated in
+                  the alphas; the virtual weights are written into the network and taken back.
+"kdbench"         float32, channels-last. `kdbench.search.distpro.DistProSearch.step`: the teacher
+                  runs once, the virtual and the real step share a forward pass, the held-out pass
+                  is of the student alone, the points of the difference need no graph.
+"kdbench, bf16"   the same with bfloat16 autocast for all passes but those two points.
+
+SGD is without Nesterov here, whose virtual step the release does not know. The first step's
+gradients in the alphas are compared before the clock starts.
+"""
+
+import argparse
+import copy
+from collections.abc import Callable
+from contextlib import nullcontext
+from functools import partial
+from pathlib import Path
+from statistics import median
+from time import perf_counter
+
+import torch
+from metagradient import batches, network
+from torch import Tensor
+
+from kdbench.data.batch import Batch
+from kdbench.distill.pathways import Pathways
+from kdbench.models.stages import StagedNetwork
+from kdbench.search.distpro import DistProSearch, cross_entropy
+from kdbench.search.normalise import normalisation
+
+RELEASE = {"connections": "downward", "stem": True, "transforms": ["complex"]}
+SGD = {"lr": 0.1, "momentum": 0.9, "weight_decay": 5e-4}
+
+
+class Released:
+    """One search step as the release's algebra has it; written from its description.
+
+    Attributes:
+        alphas: (n,) free parameters.
+    """
+
+    def __init__(self, student: StagedNetwork, teacher: StagedNetwork, pathways: Pathways) -> None:
+        self.student, self.teacher, self.pathways = student, teacher, pathways
+        self.alphas = torch.ones(len(pathways.names), requires_grad=True)
+        self.weights = [*student.parameters(), *pathways.parameters()]
+        self.mix = normalisation("biased-softmax")
+        self.optimiser = torch.optim.SGD(self.weights, **SGD)
+        self.outer = torch.optim.Adam([self.alphas], lr=0.05, betas=(0.5, 0.999))
+
+    def loss(self, batch: Batch, weight: float = 1.0) -> Tensor:
+        """Cross-entropy and weighted pathways, from images to a scalar."""
+        with torch.no_grad():
+            theirs = self.teacher.read(batch.images)
+        ours = self.student.read(batch.images)
+        distilled = self.mix(self.alphas) @ self.pathways.losses(ours, theirs)
+        return cross_entropy(ours.logits, batch.labels) + weight * distilled
+
+    def gradient(self, train: Batch, held: Batch) -> Tensor:
+        """Gradient in the alphas through the virtual step, by central difference."""
+        kept = [weight.detach().clone() for weight in self.weights]
+        slopes = torch.autograd.grad(self.loss(train), self.weights, allow_unused=True)
+        with torch.no_grad():
+            for weight, slope in zip(self.weights, slopes, strict=True):
+                buffer = self.optimiser.state.get(weight, {}).get("momentum_buffer")
+                step = SGD["weight_decay"] * weight + (0 if slope is None else slope)
+                step = step if buffer is None else step + SGD["momentum"] * buffer
+                weight.sub_(SGD["lr"] * step)
+        self.optimiser.zero_grad(set_to_none=True)
+        self.loss(held, weight=0.0).backward()
+        blank = torch.zeros_like
+        along = [blank(w) if w.grad is None else w.grad.clone() for w in self.weights]
+        with torch.no_grad():
+            for weight, value in zip(self.weights, kept, strict=True):
+                weight.copy_(value)
+        reach = 0.01 / torch.cat([v.flatten() for v in along]).norm()
+        ends = [self._slope_at(train, along, move) for move in (reach, -2 * reach)]
+        self._move(along, reach)
+        return -SGD["lr"] * (ends[0] - ends[1]) / (2 * reach)
+
+    def step(self, train: Batch, held: Batch) -> None:
+        """The alphas, then the weights."""
+        self.alphas.grad = self.gradient(train, held)
+        self.outer.step()
+        self.optimiser.zero_grad(set_to_none=True)
+        self.loss(train).backward()
+        self.optimiser.step()
+
+    def _slope_at(self, train: Batch, along: list[Tensor], move: Tensor) -> Tensor:
+        self._move(along, move)
+        return torch.autograd.grad(self.loss(train), [self.alphas])[0]
+
+    def _move(self, along: list[Tensor], reach: Tensor) -> None:
+        with torch.no_grad():
+            for weight, direction in zip(self.weights, along, strict=True):
+                weight.add_(reach * direction)
+
+
+def ours(student: StagedNetwork, teacher: StagedNetwork, *, low: bool) -> DistProSearch:
+    """Our search, channels-last, with the release's space."""
+    context = partial(torch.autocast, "cpu", dtype=torch.bfloat16) if low else nullcontext
+    student = student.to(memory_format=torch.channels_last)
+    search = DistProSearch(student, teacher, nesterov=False, autocast=context, **SGD, **RELEASE)
+    search.connectors.to(memory_format=torch.channels_last)
+    return search
+
+
+def stepping(search: DistProSearch, teacher: StagedNetwork, train: Batch, held: Batch) -> None:
+    """What the search phase does for a batch: the teacher looks once, then a step."""
+    train, held = (
+        b._replace(images=b.images.contiguous(memory_format=torch.channels_last))
+        for b in (train, held)
+    )
+    with torch.no_grad(), search.searched.autocast():
+        theirs = teacher.read(train.images)
+    search.step(train, theirs, held)
+
+
+def agreement(search: DistProSearch, other: Released, train: Batch, held: Batch) -> float:
+    """Relative difference of the gradients in the alphas, which are told from Adam's state."""
+    stepping(search, other.teacher, train, held)
+    other.step(train, held)
+    (one,) = (state["exp_avg"] for state in search.alpha_optimiser.state.values())
+    (two,) = (state["exp_avg"] for state in other.outer.state.values())
+    return ((one - two).norm() / two.norm()).item()
+
+
+def seconds(work: Callable[[], None]) -> float:
+    """How long it takes."""
+    begun = perf_counter()
+    work()
+    return perf_counter() - begun
+
+
+def read_arguments() -> argparse.Namespace:
+    """What the command line asks for."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--teacher", default="wrn-40-2")
+    parser.add_argument("--student", default="wrn-16-2")
+    parser.add_argument("--batch", type=int, default=128)
+    parser.add_argument("--size", type=int, default=32)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--data", type=Path, help="folder of prepared data instead of noise")
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Measure and print."""
+    asked = read_arguments()
+    torch.set_num_threads(asked.threads)
+    torch.manual_seed(0)
+    teacher, student = network(asked.teacher, asked.size), network(asked.student, asked.size)
+    teacher.train()  # as the release; untrained running statistics would make its maps explode
+    near = copy.deepcopy(teacher).to(memory_format=torch.channels_last)
+    wide = ours(copy.deepcopy(student), teacher, low=False)
+    low = ours(copy.deepcopy(student), teacher, low=True)
+    low.pathways.load_state_dict(wide.pathways.state_dict())
+    pathways = copy.deepcopy(wide.pathways).to(memory_format=torch.contiguous_format)
+    released = Released(student.train(), teacher, pathways)
+    train, held = batches(2, asked)
+    apart = agreement(wide, released, train, held)
+    stepping(low, near, train, held)
+    sides = {
+        "as released, float32": lambda: released.step(train, held),
+        "kdbench, float32": lambda: stepping(wide, near, train, held),
+        "kdbench, bf16 outside the difference": lambda: stepping(low, near, train, held),
+    }
+    spent: dict[str, list[float]] = {name: [] for name in sides}
+    for _ in range(asked.rounds):
+        for name, work in sides.items():
+            spent[name].append(seconds(work))
+    middle = {name: median(values) for name, values in spent.items()}
+    most = max(middle.values())
+    print(
+        f"{asked.teacher} -> {asked.student}, {len(released.alphas)} pathways, batch {asked.batch},"
+        f" {asked.threads} thread(s), median of {asked.rounds}, torch {torch.__version__}"
+    )
+    print(f"gradients of the first step: {apart:.1e} apart")
+    for name, value in middle.items():
+        print(f"{name:40}{value:8.2f} s a step{most / value:8.2f} times faster")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,119 @@
+"""How far a search moved from its start, and how far apart its seeds end: a table."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from statistics import fmean
+from typing import TYPE_CHECKING
+
+from kdbench.plan import exhibits
+from kdbench.plan.graph import Graph
+from kdbench.plan.spec import RunSpec
+from kdbench.report.drawing import Drawn, csv_bytes, pipe
+from kdbench.report.process import read_rows
+from kdbench.report.read import Record
+from kdbench.report.statistics import correlation
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SEED = "|"  # between a search's name and its seed in the names of the asks
+NOTE = (
+    "Searched weights are those of the end; what SBS finds is the share of channels that every "
+    "connection keeps. Moved: sum of absolute changes since the start, in percent of the start's "
+    "sum. Apart: the same between the ends of two seeds, mean over all twos. Agreement: Pearson's "
+    "correlation of two seeds' changes, mean over all twos; 1 where every seed finds the same, "
+    "0 where the seed decides."
+)
+
+
+@dataclass(frozen=True)
+class Ends:
+    """What one search with one seed started from and ended at, in the same order."""
+
+    start: list[float]
+    end: list[float]
+
+    @property
+    def changes(self) -> list[float]:
+        """End minus start."""
+        return [after - before for before, after in zip(self.start, self.end, strict=True)]
+
+    def moved(self) -> float:
+        """Sum of absolute changes in percent of the start's sum."""
+        return 100 * sum(map(abs, self.changes)) / sum(map(abs, self.start))
+
+    def apart(self, other: "Ends") -> float:
+        """Sum of absolute differences of two ends, in percent of the start's sum."""
+        between = zip(self.end, other.end, strict=True)
+        return 100 * sum(abs(a - b) for a, b in between) / sum(map(abs, self.start))
+
+
+def render(
+    figure: exhibits.Figure, graph: Graph, runs: Mapping[str, tuple[RunSpec, Record]]
+) -> Drawn:
+    """A table in Markdown and CSV, a line a search."""
+    found: dict[str, list[Ends]] = {}
+    for name, (_, record) in runs.items():
+        found.setdefault(name.partition(SEED)[0], []).append(read_ends(record))
+    table = frame(found)
+    return Drawn({"csv": csv_bytes(table)}, body(table))
+
+
+def read_ends(record: Record) -> Ends:
+    """Start and end of a searched process, or of a structure's connections.
+
+    Raises:
+        DamagedData: the record has neither.
+    """
+    if "structure" not in record.at():
+        rows = read_rows(record)
+        return Ends(list(rows.weights[0]), list(rows.weights[-1]))
+    kept = [
+        record.number("structure", "connections", reader, maker, 1)
+        / record.number("structure", "connections", reader, maker, 0)
+        for reader in sorted(record.at("structure", "connections"))
+        for maker in sorted(record.at("structure", "connections", reader))
+    ]
+    return Ends([1.0] * len(kept), kept)
+
+
+def frame(found: Mapping[str, Sequence[Ends]]) -> "pd.DataFrame":
+    """A line a search; no spread where there is one seed alone."""
+    import pandas as pd
+
+    lines = []
+    for name, ends in found.items():
+        twos = list(combinations(ends, 2))
+        alike = [correlation(one.changes, other.changes) for one, other in twos]
+        lines.append(
+            {
+                "search": name,
+                "seeds": len(ends),
+                "moved": fmean(one.moved() for one in ends),
+                "apart": fmean(one.apart(other) for one, other in twos) if twos else None,
+                "agreement": fmean(a.r for a in alike if a) if any(alike) else None,
+            }
+        )
+    return pd.DataFrame(lines, columns=["search", "seeds", "moved", "apart", "agreement"])
+
+
+def body(table: "pd.DataFrame") -> str:
+    """The same as Markdown."""
+    import pandas as pd
+
+    def shown(value: float, form: str) -> str:
+        return "" if pd.isna(value) else format(value, form)
+
+    lines = [
+        [
+            row.search,
+            str(row.seeds),
+            shown(row.moved, ".1f"),
+            shown(row.apart, ".1f"),
+            shown(row.agreement, "+.2f"),
+        ]
+        for row in table.itertuples()
+    ]
+    heads = ["search", "seeds", "moved from its start (%)", "apart between seeds (%)"]
+    return f"{pipe(lines, [*heads, 'agreement of the seeds'])}\n\n{NOTE}"

@@ -1,0 +1,67 @@
+"""How far searches move and how far apart their seeds end."""
+
+import pytest
+from finished import body_of, carve, lines_of, plan_of, search
+
+SPREAD = "ours/spread"
+NAMES = ["t1-s1-a", "t1-s2-a", "t2-s1-a", "t2-s2-a"]
+START = [0.25] * 4
+HIGH, LOW = [0.4, 0.3, 0.2, 0.1], [0.1, 0.2, 0.3, 0.4]
+
+
+def finished(project, ends):
+    """The first seeds of the first search, with those last rows."""
+    plan = plan_of(project, SPREAD)
+    for spec, end in zip(plan.graph.drawn[SPREAD].values(), ends, strict=False):
+        search(plan, spec, NAMES, [START, end])
+    return plan
+
+
+def test_the_seeds_are_runs_of_their_own(project):
+    """Three a search, and the first one is the run that other exhibits use."""
+    specs = plan_of(project, SPREAD, "ours/searches").graph.drawn[SPREAD]
+
+    assert len({spec.digest for spec in specs.values()}) == len(specs) == 9
+    assert [specs[f"DFA|{seed}"].params["seed"] for seed in range(3)] == [0, 1, 2]
+    graph = plan_of(project, "ours/searches").graph
+    assert specs["DistPro|0"].digest in graph.runs
+    assert specs["DistPro|1"].digest not in graph.runs
+
+
+def test_equal_seeds_agree_and_are_not_apart(project):
+    """Moved by 0.4 of 1 in sum; agreement 1."""
+    (line,) = lines_of(finished(project, [HIGH, HIGH, HIGH]), SPREAD)
+
+    assert (line["search"], line["seeds"]) == ("DFA", "3")
+    assert float(line["moved"]) == pytest.approx(40)
+    assert float(line["apart"]) == pytest.approx(0, abs=1e-9)
+    assert float(line["agreement"]) == pytest.approx(1)
+
+
+def test_opposite_seeds_do_not_agree(project):
+    """Two at one end, one at the other: 80 % apart in two of three twos."""
+    (line,) = lines_of(finished(project, [HIGH, HIGH, LOW]), SPREAD)
+
+    assert float(line["apart"]) == pytest.approx(2 / 3 * 80)
+    assert float(line["agreement"]) == pytest.approx((1 - 1 - 1) / 3)
+
+
+def test_one_seed_has_no_spread(project):
+    """And a search that stayed where it was has moved by 0."""
+    plan = finished(project, [START])
+
+    assert "| 0.0 " in body_of(plan, SPREAD)
+    (line,) = lines_of(plan, SPREAD)
+    assert (line["apart"], line["agreement"]) == ("", "")
+
+
+def test_a_structure_counts_by_the_channels_that_its_connections_keep(project):
+    """From all open to what the record says; two equal ones agree."""
+    plan = plan_of(project, SPREAD)
+    connections = {"a": {"b": [8, 4]}, "c": {"b": [8, 8], "d": [4, 0]}}
+    for seed in (0, 1):
+        carve(plan, plan.graph.drawn[SPREAD][f"SBS|{seed}"], connections=connections)
+
+    (line,) = lines_of(plan, SPREAD)
+    assert float(line["moved"]) == pytest.approx(100 * 1.5 / 3)
+    assert float(line["agreement"]) == pytest.approx(1)
