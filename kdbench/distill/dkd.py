@@ -5,6 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from kdbench.data.batch import Batch
+from kdbench.distill.warmup import warmup
 from kdbench.distill.wide import in_float32
 from kdbench.engine.moment import Moment
 from kdbench.models.stages import Features, StagedNetwork
@@ -55,22 +56,6 @@ def others(logits: Tensor, labels: Tensor) -> Tensor:
     return F.log_softmax(logits.gather(1, kept), dim=1)
 
 
-def ramp(moment: Moment, epochs: int, of: int) -> float:
-    """Share of the full weight: 1 / `epochs` in the first epoch, 1 from epoch `epochs` on.
-
-    Args:
-        moment: where the training stands.
-        epochs: length of the published warm-up, counted from 1.
-        of: length of the published training; a shorter training warms up in proportion.
-
-    >>> ramp(Moment(step=500, steps=24000, epoch=4, epochs=240), epochs=20, of=240)
-    0.25
-    """
-    if epochs == 0:
-        return 1.0
-    return min(1.0, (moment.epoch + 1) * of / (epochs * moment.epochs))
-
-
 class DKD(nn.Module):
     """Weighs `tckd` and `nckd` of the logits.
 
@@ -80,8 +65,8 @@ class DKD(nn.Module):
         alpha: factor of `tckd`.
         beta: factor of `nckd`.
         temperature: of both.
-        warmup_epochs: see `ramp`; 0 switches it off.
-        warmup_of: see `ramp`.
+        warmup_epochs: see `kdbench.distill.warmup`; 0 switches it off.
+        warmup_of: see `kdbench.distill.warmup`.
 
     Source: Zhao et al., Decoupled Knowledge Distillation, CVPR 2022, and its code.
     """
@@ -106,7 +91,7 @@ class DKD(nn.Module):
     ) -> dict[str, Tensor]:
         """Two terms, {"tckd": scalar, "nckd": scalar}."""
         given = student.logits, teacher.logits, batch.labels, self.temperature
-        scale = ramp(moment, self.warmup_epochs, self.warmup_of)
+        scale = warmup(moment, self.warmup_epochs, self.warmup_of, first=1)
         return {
             "tckd": scale * self.alpha * tckd(*given),
             "nckd": scale * self.beta * nckd(*given),

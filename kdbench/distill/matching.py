@@ -39,3 +39,10 @@ def averaged(maps: Tensor, size: tuple[int, int]) -> Tensor:
     if maps.shape[2] % size[0] == 0 and maps.shape[3] % size[1] == 0:
         return F.avg_pool2d(maps, (maps.shape[2] // size[0], maps.shape[3] // size[1]))
     return F.adaptive_avg_pool2d(maps, size)
+
+
+def resized(maps: Tensor, size: tuple[int, int]) -> Tensor:
+    """(B, C, H, W) maps averaged down, or interpolated up, to a size."""
+    if maps.shape[2] >= size[0] and maps.shape[3] >= size[1]:
+        return averaged(maps, size)
+    return F.interpolate(maps, size, mode="nearest")

@@ -3,11 +3,10 @@
 from math import pi
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from kdbench.data.batch import Batch
-from kdbench.distill.matching import averaged, stage_pairs
+from kdbench.distill.matching import resized, stage_pairs
 from kdbench.distill.wide import in_float32
 from kdbench.engine.moment import Moment
 from kdbench.models.stages import Features, StagedNetwork
@@ -122,13 +121,6 @@ class OFD(nn.Module):
         found = self.losses(student, teacher)
         share = 0.5 ** torch.arange(len(found) - 1, -1, -1, device=found.device)
         return {"ofd": self.weight * (share * found).sum()}
-
-
-def resized(maps: Tensor, size: tuple[int, int]) -> Tensor:
-    """(B, C, H, W) maps averaged down, or interpolated up, to a size."""
-    if maps.shape[2] >= size[0] and maps.shape[3] >= size[1]:
-        return averaged(maps, size)
-    return F.interpolate(maps, size, mode="nearest")
 
 
 def _connector(inputs: int, outputs: int) -> nn.Sequential:

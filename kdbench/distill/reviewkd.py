@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from kdbench.data.batch import Batch
 from kdbench.distill.hcl import hcl
+from kdbench.distill.warmup import warmup
 from kdbench.engine.moment import Moment
 from kdbench.models.stages import Features, StagedNetwork
 
@@ -60,22 +61,6 @@ class ABF(nn.Module):
         return self.leave(fused), fused
 
 
-def warmup(moment: Moment, epochs: int, of: int) -> float:
-    """Share of the full weight: a staircase in epochs, 0 during the first and 1 from `epochs` on.
-
-    Args:
-        moment: where the training stands.
-        epochs: length of the published warm-up.
-        of: length of the published training; a shorter training warms up in proportion.
-
-    >>> warmup(Moment(step=500, steps=24000, epoch=5, epochs=240), epochs=20, of=240)
-    0.25
-    """
-    if epochs == 0:
-        return 1.0
-    return min(1.0, moment.epoch * of / (epochs * moment.epochs))
-
-
 class ReviewKD(nn.Module):
     """HCL between reviewed student stages and teacher stages, from the pooled vector up to stage 1.
 
@@ -87,8 +72,8 @@ class ReviewKD(nn.Module):
         student: gives the widths of the student's stages.
         teacher: gives the widths of the teacher's stages.
         weight: factor of the summed HCL.
-        warmup_epochs: see `warmup`; 0 switches it off.
-        warmup_of: see `warmup`.
+        warmup_epochs: see `kdbench.distill.warmup`; 0 switches it off.
+        warmup_of: see `kdbench.distill.warmup`.
 
     Source: Chen et al., Distilling Knowledge via Knowledge Review, CVPR 2021, and its code for
     CIFAR-100.
@@ -131,5 +116,5 @@ class ReviewKD(nn.Module):
         self, student: Features, teacher: Features, batch: Batch, moment: Moment
     ) -> dict[str, Tensor]:
         """One term, {"reviewkd": scalar}: exactly 0 during the first epoch of a warm-up."""
-        scale = self.weight * warmup(moment, self.warmup_epochs, self.warmup_of)
+        scale = self.weight * warmup(moment, self.warmup_epochs, self.warmup_of, first=0)
         return {"reviewkd": scale * self.losses(student, teacher).sum()}

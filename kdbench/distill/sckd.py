@@ -8,8 +8,7 @@ from torch import Tensor, nn
 from kdbench.data.batch import Batch
 from kdbench.distill.hcl import hcl
 from kdbench.distill.kd import kd
-from kdbench.distill.matching import stage_pairs
-from kdbench.distill.ofd import resized
+from kdbench.distill.matching import resized, stage_pairs
 from kdbench.engine.moment import Moment
 from kdbench.models.stages import Features, StagedNetwork
 

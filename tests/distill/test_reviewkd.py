@@ -7,7 +7,8 @@ from torch import nn, randn
 
 from kdbench.data.batch import Batch
 from kdbench.distill.hcl import hcl
-from kdbench.distill.reviewkd import ABF, ReviewKD, warmup
+from kdbench.distill.reviewkd import ABF, ReviewKD
+from kdbench.distill.warmup import warmup
 from kdbench.engine.moment import Moment
 from kdbench.models.resnet import ResNet
 from kdbench.models.shufflenet_v1 import ShuffleNetV1
@@ -76,14 +77,14 @@ def test_the_warm_up_is_a_staircase_in_epochs():
     for epoch in range(240):
         for step in (100 * epoch, 100 * epoch + 99):
             moment = Moment(step=step, steps=24000, epoch=epoch, epochs=240)
-            assert warmup(moment, 20, 240) == min(1, epoch / 20)
+            assert warmup(moment, 20, 240, first=0) == min(1, epoch / 20)
 
 
 def test_a_shorter_training_warms_up_in_proportion():
     """Of 24 epochs, the first two climb; without warm-up nothing does."""
     moments = [Moment(step=e, steps=24, epoch=e, epochs=24) for e in range(24)]
-    assert [warmup(m, 20, 240) for m in moments[:4]] == [0, 0.5, 1, 1]
-    assert warmup(moments[0], 0, 240) == 1
+    assert [warmup(m, 20, 240, first=0) for m in moments[:4]] == [0, 0.5, 1, 1]
+    assert warmup(moments[0], 0, 240, first=0) == 1
 
 
 PAIRS = {
