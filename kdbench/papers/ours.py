@@ -80,8 +80,8 @@ def _costs() -> Figure:
 
 
 def _spread() -> Figure:
-    searches = (("DFA", "dfa", LEAD), ("DistPro", "distpro", LEAD))
-    searches += (("SBS", "sbs_kl", Pair(GRAPH, GRAPH)),)
+    whole = Pair(GRAPH, GRAPH)
+    searches = (("DFA", "dfa", LEAD), ("DistPro", "distpro", LEAD), ("SBS", "sbs_kl", whole))
     return Figure(
         id="ours/spread",
         title="How far searches move, and how far apart their seeds end, CIFAR-100 (ours)",

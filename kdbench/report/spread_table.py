@@ -1,7 +1,7 @@
 """How far a search moved from its start, and how far apart its seeds end: a table."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from itertools import combinations
 from statistics import fmean
 from typing import TYPE_CHECKING
@@ -56,8 +56,8 @@ def render(
     found: dict[str, list[Ends]] = {}
     for name, (_, record) in runs.items():
         found.setdefault(name.partition(SEED)[0], []).append(read_ends(record))
-    table = frame(found)
-    return Drawn({"csv": csv_bytes(table)}, body(table))
+    lines = [spread(name, ends) for name, ends in found.items()]
+    return Drawn({"csv": csv_bytes(frame(lines))}, body(lines))
 
 
 def read_ends(record: Record) -> Ends:
@@ -78,42 +78,53 @@ def read_ends(record: Record) -> Ends:
     return Ends([1.0] * len(kept), kept)
 
 
-def frame(found: Mapping[str, Sequence[Ends]]) -> "pd.DataFrame":
-    """A line a search; no spread where there is one seed alone."""
+@dataclass(frozen=True)
+class Spread:
+    """One search over its seeds; no spread where there is one seed alone."""
+
+    search: str
+    seeds: int
+    moved: float
+    apart: float | None
+    agreement: float | None
+
+
+def spread(name: str, ends: Sequence[Ends]) -> Spread:
+    """Means over the seeds, or over all twos of them."""
+    twos = list(combinations(ends, 2))
+    alike = [correlation(one.changes, other.changes) for one, other in twos]
+    there = [found.r for found in alike if found]
+    return Spread(
+        search=name,
+        seeds=len(ends),
+        moved=fmean(one.moved() for one in ends),
+        apart=fmean(one.apart(other) for one, other in twos) if twos else None,
+        agreement=fmean(there) if there else None,
+    )
+
+
+def frame(lines: Sequence[Spread]) -> "pd.DataFrame":
+    """A line a search."""
     import pandas as pd
 
-    lines = []
-    for name, ends in found.items():
-        twos = list(combinations(ends, 2))
-        alike = [correlation(one.changes, other.changes) for one, other in twos]
-        lines.append(
-            {
-                "search": name,
-                "seeds": len(ends),
-                "moved": fmean(one.moved() for one in ends),
-                "apart": fmean(one.apart(other) for one, other in twos) if twos else None,
-                "agreement": fmean(a.r for a in alike if a) if any(alike) else None,
-            }
-        )
-    return pd.DataFrame(lines, columns=["search", "seeds", "moved", "apart", "agreement"])
+    return pd.DataFrame([asdict(line) for line in lines], columns=[f.name for f in fields(Spread)])
 
 
-def body(table: "pd.DataFrame") -> str:
+def body(lines: Sequence[Spread]) -> str:
     """The same as Markdown."""
-    import pandas as pd
 
-    def shown(value: float, form: str) -> str:
-        return "" if pd.isna(value) else format(value, form)
+    def shown(value: float | None, form: str) -> str:
+        return "" if value is None else format(value, form)
 
-    lines = [
+    cells = [
         [
-            row.search,
-            str(row.seeds),
-            shown(row.moved, ".1f"),
-            shown(row.apart, ".1f"),
-            shown(row.agreement, "+.2f"),
+            line.search,
+            str(line.seeds),
+            shown(line.moved, ".1f"),
+            shown(line.apart, ".1f"),
+            shown(line.agreement, "+.2f"),
         ]
-        for row in table.itertuples()
+        for line in lines
     ]
     heads = ["search", "seeds", "moved from its start (%)", "apart between seeds (%)"]
-    return f"{pipe(lines, [*heads, 'agreement of the seeds'])}\n\n{NOTE}"
+    return f"{pipe(cells, [*heads, 'agreement of the seeds'])}\n\n{NOTE}"
