@@ -27,7 +27,7 @@ def contrast(scores: Tensor, images: int) -> Tensor:
     Returns:
         Scalar, averaged over the batch, summed over positive and negatives.
 
-    Source: Tian et al., ICLR 2020, eq. 18 of its code's numbering.
+    Source: Tian et al., ICLR 2020, section 3.2; ε and the mean over images as in its release.
     """
     noise = (scores.shape[1] - 1) / images
     positive, negative = scores[:, :1], scores[:, 1:]
