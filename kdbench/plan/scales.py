@@ -57,18 +57,18 @@ SMOKE = Scale(
     stand_in=True,
     # After 20 steps the running statistics of deep teachers are so far off that their maps
     # explode and no search moves; 60 steps at a fifth of the rate give teachers worth asking.
-    teacher_epochs=12,
+    teacher_epochs=15,
     lr_factor=0.2,
     student_epochs=4,
     search_epochs=4,
-    steps_per_epoch=5,  # 20 steps a student: every phase of a schedule is met
+    steps_per_epoch=4,  # 16 steps a student: every phase of a schedule is met
     batch=32,
     seeds=1,
     lead_seeds=3,
     evaluate_every=2,
     cell_jobs=True,
     notice=(
-        "Scale smoke: scikit-learn's digits stand in for the data set and a run has some 20 steps. "
+        "Scale smoke: scikit-learn's digits stand in for the data set and a run has some 16 steps. "
         "This shows that everything works. The numbers say nothing about the methods and are NOT "
         "comparable with the published ones beside them."
     ),
