@@ -9,12 +9,15 @@ folder of prepared data); they take turns. What the sides do:
 "as released"     float32, contiguous. Each of the five losses of a step (virtual step, held-out
                   images, both points of the central difference, real step) runs the teacher, the
                   student and all pathways with a graph; the held-out loss too, although the
-                  pathways count nothing there; each point of the difference is differentiated in
-                  the alphas; the virtual weights are written into the network and taken back.
-"kdbench"         float32, channels-last. `kdbench.search.distpro.DistProSearch.step`: the teacher
-                  runs once, the virtual and the real step share a forward pass, the held-out pass
-                  is of the student alone, the points of the difference need no graph.
-"kdbench, bf16"   the same with bfloat16 autocast for all passes but those two points.
+                  pathways count nothing there; the virtual weights are written into the network
+                  and taken back. Both points of the difference are differentiated: in the alphas
+                  alone, which is what the release's code asks for, or, where it says "whole", in
+                  all weights, as a backward pass that is not told what it is for.
+"kdbench"         channels-last. `kdbench.search.distpro.DistProSearch.step`: the teacher runs once,
+                  the virtual and the real step share a forward pass and the pathways' backward
+                  pass, the held-out pass is of the student alone, the points of the difference
+                  need no graph. Or, where it says "exact", the derivative instead of a difference.
+"bf16"            bfloat16 autocast for all passes but those of the difference or derivative.
 
 SGD is without Nesterov here, whose virtual step the release does not know. The first step's
 gradients in the alphas are compared before the clock starts.
@@ -36,10 +39,12 @@ from torch import Tensor
 from kdbench.data.batch import Batch
 from kdbench.distill.pathways import Pathways
 from kdbench.models.stages import StagedNetwork
-from kdbench.search.distpro import DistProSearch, cross_entropy
+from kdbench.search.distpro import DistProSearch
 from kdbench.search.normalise import normalisation
+from kdbench.search.pathway_weights import cross_entropy
 
 RELEASE = {"connections": "downward", "stem": True, "transforms": ["complex"]}
+GRADIENTS = ("finite-difference", "exact")
 SGD = {"lr": 0.1, "momentum": 0.9, "weight_decay": 5e-4}
 
 
@@ -48,9 +53,11 @@ class Released:
 
     Attributes:
         alphas: (n,) free parameters.
+        whole: whether the points of the difference are differentiated in all weights.
     """
 
     def __init__(self, student: StagedNetwork, teacher: StagedNetwork, pathways: Pathways) -> None:
+        self.whole = False
         self.student, self.teacher, self.pathways = student, teacher, pathways
         self.alphas = torch.ones(len(pathways.names), requires_grad=True)
         self.weights = [*student.parameters(), *pathways.parameters()]
@@ -88,8 +95,9 @@ class Released:
         self._move(along, reach)
         return -SGD["lr"] * (ends[0] - ends[1]) / (2 * reach)
 
-    def step(self, train: Batch, held: Batch) -> None:
+    def step(self, train: Batch, held: Batch, *, whole: bool = False) -> None:
         """The alphas, then the weights."""
+        self.whole = whole
         self.alphas.grad = self.gradient(train, held)
         self.outer.step()
         self.optimiser.zero_grad(set_to_none=True)
@@ -98,7 +106,8 @@ class Released:
 
     def _slope_at(self, train: Batch, along: list[Tensor], move: Tensor) -> Tensor:
         self._move(along, move)
-        return torch.autograd.grad(self.loss(train), [self.alphas])[0]
+        of = [self.alphas, *(self.weights if self.whole else ())]
+        return torch.autograd.grad(self.loss(train), of, allow_unused=True)[0]
 
     def _move(self, along: list[Tensor], reach: Tensor) -> None:
         with torch.no_grad():
@@ -106,11 +115,15 @@ class Released:
                 weight.add_(reach * direction)
 
 
-def ours(student: StagedNetwork, teacher: StagedNetwork, *, low: bool) -> DistProSearch:
+def ours(
+    student: StagedNetwork, teacher: StagedNetwork, *, low: bool, gradient: str
+) -> DistProSearch:
     """Our search, channels-last, with the release's space."""
+    student = copy.deepcopy(student)
     context = partial(torch.autocast, "cpu", dtype=torch.bfloat16) if low else nullcontext
     student = student.to(memory_format=torch.channels_last)
-    search = DistProSearch(student, teacher, nesterov=False, autocast=context, **SGD, **RELEASE)
+    options = {"autocast": context, "gradient": gradient, **SGD, **RELEASE}
+    search = DistProSearch(student, teacher, nesterov=False, **options)
     search.connectors.to(memory_format=torch.channels_last)
     return search
 
@@ -163,32 +176,37 @@ def main() -> None:
     teacher, student = network(asked.teacher, asked.size), network(asked.student, asked.size)
     teacher.train()  # as the release; untrained running statistics would make its maps explode
     near = copy.deepcopy(teacher).to(memory_format=torch.channels_last)
-    wide = ours(copy.deepcopy(student), teacher, low=False)
-    low = ours(copy.deepcopy(student), teacher, low=True)
-    low.pathways.load_state_dict(wide.pathways.state_dict())
-    pathways = copy.deepcopy(wide.pathways).to(memory_format=torch.contiguous_format)
+    kinds = [(low, gradient) for gradient in GRADIENTS for low in (False, True)]
+    searches = [ours(student, teacher, low=low, gradient=gradient) for low, gradient in kinds]
+    for search in searches:
+        search.pathways.load_state_dict(searches[0].pathways.state_dict())
+    pathways = copy.deepcopy(searches[0].pathways).to(memory_format=torch.contiguous_format)
     released = Released(student.train(), teacher, pathways)
     train, held = batches(2, asked)
-    apart = agreement(wide, released, train, held)
-    stepping(low, near, train, held)
-    sides = {
+    apart = agreement(searches[0], released, train, held)
+    sides: dict[str, Callable[[], None]] = {
         "as released, float32": lambda: released.step(train, held),
-        "kdbench, float32": lambda: stepping(wide, near, train, held),
-        "kdbench, bf16 outside the difference": lambda: stepping(low, near, train, held),
+        "as released, whole, float32": lambda: released.step(train, held, whole=True),
     }
+    for (low, gradient), search in zip(kinds, searches, strict=True):
+        name = f"kdbench, {'bf16' if low else 'float32'}, {gradient}"
+        sides[name] = partial(stepping, search, near, train, held)
+    for work in sides.values():
+        work()
     spent: dict[str, list[float]] = {name: [] for name in sides}
     for _ in range(asked.rounds):
         for name, work in sides.items():
             spent[name].append(seconds(work))
     middle = {name: median(values) for name, values in spent.items()}
-    most = max(middle.values())
     print(
         f"{asked.teacher} -> {asked.student}, {len(released.alphas)} pathways, batch {asked.batch},"
         f" {asked.threads} thread(s), median of {asked.rounds}, torch {torch.__version__}"
     )
     print(f"gradients of the first step: {apart:.1e} apart")
+    print(f"{'':36}{'s a step':>8}{'times faster than either release':>34}")
     for name, value in middle.items():
-        print(f"{name:40}{value:8.2f} s a step{most / value:8.2f} times faster")
+        gains = [f"{middle[side] / value:8.2f}" for side in list(sides)[:2]]
+        print(f"{name:36}{value:8.2f}{''.join(gains)}")
 
 
 if __name__ == "__main__":

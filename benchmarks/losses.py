@@ -22,7 +22,6 @@ from torch.profiler import ProfilerActivity, profile
 
 from kdbench.assemble import Teacher, find_class, make_sgd
 from kdbench.data.batch import Batch
-from kdbench.distill.scheme import Scheme
 from kdbench.engine.moment import Moment
 from kdbench.engine.precision import Precision
 from kdbench.models.stages import Features, StagedNetwork
@@ -49,9 +48,9 @@ def loss_of(method: Component, student: StagedNetwork, teacher: StagedNetwork, p
     if "labels" in signature(cls).parameters:
         given["labels"] = torch.arange(IMAGES) * 100 // IMAGES
     if method.search is not None:
-        pathways = find_class({"module": "kdbench.distill.pathways", "class": "Pathways"})
-        names = pathways(student, teacher).names
-        given["scheme"] = Scheme(torch.rand(40, len(names)), torch.ones(40, len(names)), names)
+        searched = find_components().get("search", method.search, where="benchmark")
+        search = find_class({"module": searched.module, "class": searched.class_name})
+        given["scheme"] = search(student, teacher).blank()
     return cls(student, teacher, **given)
 
 

@@ -33,7 +33,8 @@ from kdbench.models.stages import StagedNetwork
 from kdbench.plan.components import find_components
 from kdbench.search import hypergradient
 from kdbench.search.bilevel import buffers_of, exact_or_difference, rates_of
-from kdbench.search.distpro import DistProSearch, Seen
+from kdbench.search.distpro import DistProSearch
+from kdbench.search.pathway_weights import Seen
 from kdbench.search.hypergradient import Probe, central_difference, directional, unrolled
 
 

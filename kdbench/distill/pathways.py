@@ -149,11 +149,19 @@ class Pathways(nn.Module):
         Returns:
             (n,), or (len(active),) in the order of `active`, which must not be empty.
         """
+        which = range(len(self.pathways)) if active is None else active
+        maps = [student.pre[self.pathways[index][1]] for index in which]
+        return self.distances(maps, teacher, which)
+
+    def distances(
+        self, maps: Sequence[Tensor], teacher: Features, active: Sequence[int] | None = None
+    ) -> Tensor:
+        """The same from the student's maps (B, C, H, W), one for each pathway."""
         found = []
-        for index in range(len(self.pathways)) if active is None else active:
-            theirs, ours, _ = self.pathways[index]
-            seen = self.transforms[index](student.pre[ours])
-            found.append(hcl(seen, teacher.pre[theirs]))
+        which = range(len(self.pathways)) if active is None else active
+        for index, seen in zip(which, maps, strict=True):
+            theirs, _, _ = self.pathways[index]
+            found.append(hcl(self.transforms[index](seen), teacher.pre[theirs]))
         return torch.stack(found)
 
     def at(self, moment: Moment) -> tuple[list[int], Tensor]:

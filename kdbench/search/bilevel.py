@@ -6,12 +6,11 @@ One step, in the order of the paper:
 2. the gradient of the held-out loss after it, in the alphas;
 3. a step of the alphas' optimiser;
 4. the real training step with the new alphas. The training loss is linear in the mixed weights, so
-   this step uses the forward pass of the virtual one: only the backward pass differs.
+   this step uses the forward pass of the virtual one: only the gradient differs.
 
 Source: Deng et al., DistPro, ECCV 2022, section 3.3 (Algorithm 1).
 """
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -19,7 +18,7 @@ from torch import Tensor
 from torch.optim import SGD, Optimizer
 
 from kdbench.search.hypergradient import Probe, Rates, through_mix, virtual_step
-from kdbench.search.searcher import Data, Searcher, Tensors
+from kdbench.search.searcher import Data, Searcher, Slopes, Tensors, Terms
 
 
 class Outcome(NamedTuple):
@@ -54,7 +53,7 @@ def buffers_of(optimiser: SGD, weights: Tensors) -> list[Tensor | None]:
 
 def exact_or_difference(
     searcher: Searcher[Data],
-    terms: tuple[Tensor, Tensor],
+    terms: Terms,
     optimiser: SGD,
     train: Data,
     held: Data,
@@ -66,7 +65,7 @@ def exact_or_difference(
 
     Args:
         searcher: see `Searcher`.
-        terms: what `searcher.terms(train)` gave; its graph is kept.
+        terms: what `searcher.terms(train)` gave.
         optimiser: of `searcher.weights`.
         train: data of the virtual step.
         held: data of the held-out loss.
@@ -75,22 +74,16 @@ def exact_or_difference(
     Returns:
         The gradient (n,) and the held-out loss, without graphs.
     """
-    task, losses = terms
     rates = rates_of(optimiser)
     weights, hidden = searcher.weights[: searcher.visible], searcher.weights[searcher.visible :]
     mixed = searcher.mix(searcher.alphas)
-    inner = task + mixed.detach() @ losses
-    slopes = torch.autograd.grad(inner, weights, retain_graph=True, allow_unused=True)
+    slopes = terms.slopes(mixed.detach())[: searcher.visible]
     with torch.no_grad():
         moved = virtual_step(weights, slopes, buffers_of(optimiser, weights), rates)
     moved = [weight.requires_grad_() for weight in moved]
     held_out = searcher.outer([*moved, *hidden], held)
     along = torch.autograd.grad(held_out, moved, allow_unused=True)
-    rise = probe(
-        lambda values: searcher.losses(values, train),
-        [*weights, *hidden],
-        [*along, *(None for _ in hidden)],
-    )
+    rise = searcher.rises(terms, along, train, probe)
     gradient = through_mix(mixed, searcher.alphas, -rates.reach * rise)
     return gradient, held_out.detach()
 
@@ -112,7 +105,7 @@ def first_order(searcher: Searcher[Data], losses: Tensor) -> Tensor:
     return through_mix(searcher.mix(searcher.alphas), searcher.alphas, losses.detach())
 
 
-def move(optimiser: Optimizer, weights: Tensors, slopes: Sequence[Tensor | None]) -> None:
+def move(optimiser: Optimizer, weights: Tensors, slopes: Slopes) -> None:
     """One step of an optimiser with given gradients; leaves no `.grad` behind."""
     for weight, slope in zip(weights, slopes, strict=True):
         weight.grad = slope
@@ -138,16 +131,15 @@ def alternate(
         held: data of the held-out loss, which training never sees.
         probe: see `exact_or_difference`; None for `first_order`.
     """
-    task, losses = searcher.terms(train)
+    terms = searcher.terms(train)
     held_out = None
     if probe is None:
-        gradient = first_order(searcher, losses)
+        gradient = first_order(searcher, terms.losses)
     else:
-        parts = (searcher, (task, losses), optimiser, train, held, probe)
+        parts = (searcher, terms, optimiser, train, held, probe)
         gradient, held_out = exact_or_difference(*parts)
     move(outer_optimiser, [searcher.alphas], [gradient])
     mixed = searcher.mix(searcher.alphas).detach()
-    slopes = torch.autograd.grad(task + mixed @ losses, searcher.weights, allow_unused=True)
-    move(optimiser, searcher.weights, slopes)
+    move(optimiser, searcher.weights, terms.slopes(mixed))
     alphas = searcher.alphas.detach().clone()
-    return Outcome(task.detach(), losses.detach(), held_out, mixed, alphas)
+    return Outcome(terms.task.detach(), terms.losses.detach(), held_out, mixed, alphas)

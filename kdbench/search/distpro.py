@@ -3,12 +3,10 @@
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.func import functional_call
 
 from kdbench.data.batch import Batch
 from kdbench.distill.pathways import Pathways
@@ -17,101 +15,13 @@ from kdbench.distill.transforms import TRANSFORMS
 from kdbench.engine.moment import Moment
 from kdbench.errors import UnknownName
 from kdbench.models.stages import Features, StagedNetwork
-from kdbench.models.statistics import frozen_statistics
 from kdbench.search.bilevel import alternate
 from kdbench.search.hypergradient import Probe, central_difference, directional
-from kdbench.search.normalise import normalisation
+from kdbench.search.pathway_weights import PathwayWeights, Seen
 from kdbench.search.process import Process
-from kdbench.search.searcher import Tensors
 
 GRADIENTS = ("finite-difference", "exact", "first-order")
 Autocast = Callable[[], AbstractContextManager[Any]]
-
-
-class Seen(NamedTuple):
-    """A batch, and what the teacher says about it where that is needed."""
-
-    batch: Batch
-    teacher: Features | None = None
-
-
-class _Losses(nn.Module):
-    """Makes `Pathways.losses` what a functional call reaches."""
-
-    def __init__(self, pathways: Pathways) -> None:
-        super().__init__()
-        self.pathways = pathways
-
-    def forward(self, student: Features, teacher: Features) -> Tensor:
-        return self.pathways.losses(student, teacher)
-
-
-def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
-    """Cross-entropy in nats, float32 or wider, averaged over the batch."""
-    return F.cross_entropy(logits.to(torch.promote_types(logits.dtype, torch.float32)), labels)
-
-
-class PathwayWeights:
-    """What DistPro searches: one weight a pathway (a `Searcher`).
-
-    The weights to fit are the student's, then the transforms'; only the student's are visible to
-    the held-out loss, which is the cross-entropy alone. Every pass but `terms` leaves the running
-    statistics of the batch norms as they are; all passes normalise with the batch's own.
-
-    Args:
-        student: in train mode.
-        pathways: the losses and their transforms.
-        normalise: see `kdbench.search.normalise`.
-        autocast: makes the context for all passes but `losses`, which stays in the weights' own
-            precision.
-
-    Source: Deng et al., DistPro, ECCV 2022, section 3.3.
-    """
-
-    def __init__(
-        self, student: StagedNetwork, pathways: Pathways, normalise: str, autocast: Autocast
-    ) -> None:
-        self.student, self.pathways = student, pathways
-        self.mix = normalisation(normalise)
-        self.autocast = autocast
-        self._losses = _Losses(pathways)
-        self._names = [name for name, _ in student.named_parameters()]
-        self._hidden = [name for name, _ in self._losses.named_parameters()]
-        self.weights = [*student.parameters(), *self._losses.parameters()]
-        self.visible = len(self._names)
-        start = torch.ones(len(pathways.names), device=self.weights[0].device)
-        self.alphas = start.to(self.weights[0].dtype).requires_grad_()
-
-    def terms(self, data: Seen) -> tuple[Tensor, Tensor]:
-        """Cross-entropy and pathway losses (n,) of the real forward pass."""
-        with self.autocast():
-            features = self.student.read(data.batch.images)
-            losses = self.pathways.losses(features, data.teacher)
-        return cross_entropy(features.logits, data.batch.labels), losses
-
-    def losses(self, weights: Tensors, data: Seen) -> Tensor:
-        """Pathway losses (n,) with other weights."""
-        return self._terms(weights, data)[1]
-
-    def inner(self, weights: Tensors, alphas: Tensor, data: Seen) -> Tensor:
-        """Cross-entropy and weighted pathway losses with other weights and alphas."""
-        logits, losses = self._terms(weights, data)
-        return cross_entropy(logits, data.batch.labels) + self.mix(alphas) @ losses
-
-    def outer(self, weights: Tensors, data: Seen) -> Tensor:
-        """Cross-entropy with other weights, of which only the student's are read."""
-        named = dict(zip(self._names, weights[: self.visible], strict=True))
-        with self.autocast(), frozen_statistics(self.student):
-            logits = functional_call(self.student, named, (data.batch.images,))
-        return cross_entropy(logits, data.batch.labels)
-
-    def _terms(self, weights: Tensors, data: Seen) -> tuple[Tensor, Tensor]:
-        ours = dict(zip(self._names, weights[: self.visible], strict=True))
-        theirs = dict(zip(self._hidden, weights[self.visible :], strict=True))
-        with frozen_statistics(self.student, self.pathways):
-            features = functional_call(self.student, ours, (data.batch.images,), {"read": True})
-            losses = functional_call(self._losses, theirs, (features, data.teacher))
-        return features.logits, losses
 
 
 class DistProSearch:

@@ -113,20 +113,37 @@ def directional(losses: Losses, weights: Tensors, along: Directions) -> Tensor:
     Returns:
         (n,) d losses(weights + s along) / d s at s = 0.
     """
+    (slope,) = exact_change(lambda moved: (losses(moved),), weights, along)
+    return slope
+
+
+def exact_change(
+    function: Callable[[Tensors], tuple[Tensor, ...]], weights: Tensors, along: Directions
+) -> tuple[Tensor, ...]:
+    """Exact derivative of any tensors along a direction, in one forward-mode pass.
+
+    Args:
+        function: tensors as a function of the weights, without side effects.
+        weights: see `directional`.
+        along: see `directional`.
+
+    Returns:
+        d function(weights + s along) / d s at s = 0, of the same shapes.
+    """
     wake_forward_mode()
     places = [i for i, direction in enumerate(along) if direction is not None]
 
-    def moving(*values: Tensor) -> Tensor:
+    def moving(*values: Tensor) -> tuple[Tensor, ...]:
         moved = [weight.detach() for weight in weights]
         for place, value in zip(places, values, strict=True):
             moved[place] = value
-        return losses(moved)
+        return function(moved)
 
     where = tuple(weights[i].detach() for i in places)
     tangents = tuple(direction for direction in along if direction is not None)
     with torch.no_grad(), without_autocast(weights):
-        _, slope = torch.func.jvp(moving, where, tangents)
-    return slope
+        _, slopes = torch.func.jvp(moving, where, tangents)
+    return tuple(slopes)
 
 
 def central_difference(

@@ -11,7 +11,24 @@ from kdbench.engine.moment import Moment
 from kdbench.models.stages import Features
 
 Tensors = Sequence[Tensor]
+Slopes = Sequence[Tensor | None]
 Data = TypeVar("Data", contravariant=True)
+
+
+class Terms(Protocol):
+    """What the forward pass of a real step saw, and how the loss slopes there.
+
+    Attributes:
+        task: task loss, scalar.
+        losses: (n,) losses before mixing.
+    """
+
+    task: Tensor
+    losses: Tensor
+
+    def slopes(self, mixed: Tensor) -> Slopes:
+        """Gradient of task + mixed · losses in every weight; may be asked for more than once."""
+        ...
 
 
 class Searcher(Protocol[Data]):
@@ -21,7 +38,7 @@ class Searcher(Protocol[Data]):
 
         inner(weights, alphas) = task(weights) + mix(alphas) · losses(weights)
 
-    `inner`, `outer`, `losses` and `mix` are pure in weights and alphas: a virtual step is an
+    `inner`, `outer`, `rises` and `mix` are pure in weights and alphas: a virtual step is an
     argument, so nothing is copied, written or restored. Only `terms` is the forward pass of a
     real step, which may also update what a network remembers (running statistics).
 
@@ -40,12 +57,19 @@ class Searcher(Protocol[Data]):
         """Factors (n,) of the losses, a differentiable function of the alphas (n,)."""
         ...
 
-    def terms(self, data: Data) -> tuple[Tensor, Tensor]:
-        """Task loss, scalar, and losses (n,) at the real weights, with a graph."""
+    def terms(self, data: Data) -> Terms:
+        """The forward pass at the real weights."""
         ...
 
-    def losses(self, weights: Tensors, data: Data) -> Tensor:
-        """The losses (n,) as a function of the weights, in full precision."""
+    def rises(self, terms: Any, along: Slopes, data: Data, probe: Any) -> Tensor:
+        """Derivatives (n,) of the losses along a direction of the visible weights.
+
+        Args:
+            terms: what `terms(data)` gave at the same weights.
+            along: a tensor a visible weight; None for one that stays where it is.
+            data: of the losses.
+            probe: see `kdbench.search.hypergradient.Probe`.
+        """
         ...
 
     def inner(self, weights: Tensors, alphas: Tensor, data: Data) -> Tensor:

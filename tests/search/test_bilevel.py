@@ -9,6 +9,18 @@ from kdbench.search.hypergradient import Rates, central_difference, directional,
 from kdbench.search.normalise import biased_softmax
 
 
+class PullTerms:
+    """Task and losses with their graph (`Terms`)."""
+
+    def __init__(self, task, losses, weights):
+        self.task, self.losses, self._weights = task, losses, weights
+
+    def slopes(self, mixed):
+        """Through the graph, which stays."""
+        total = self.task + mixed @ self.losses
+        return torch.autograd.grad(total, self._weights, retain_graph=True)
+
+
 class Pulls:
     """A point pulled to several places, each as strongly as its alpha says (a `Searcher`).
 
@@ -23,7 +35,12 @@ class Pulls:
 
     def terms(self, data):
         """Half the squared distances."""
-        return self.weights[0].square().sum() / 2, self.losses(self.weights, data)
+        task = self.weights[0].square().sum() / 2
+        return PullTerms(task, self.losses(self.weights, data), self.weights)
+
+    def rises(self, terms, along, data, probe):
+        """As the probe takes it."""
+        return probe(lambda values: self.losses(values, data), self.weights, along)
 
     def losses(self, weights, data):
         """Half the squared distance to every place."""
