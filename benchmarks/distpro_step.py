@@ -41,7 +41,7 @@ from kdbench.distill.pathways import Pathways
 from kdbench.models.stages import StagedNetwork
 from kdbench.search.distpro import DistProSearch
 from kdbench.search.normalise import normalisation
-from kdbench.search.pathway_weights import cross_entropy
+from kdbench.search.task import cross_entropy
 
 RELEASE = {"connections": "downward", "stem": True, "transforms": ["complex"]}
 GRADIENTS = ("finite-difference", "exact")

@@ -34,8 +34,8 @@ from kdbench.plan.components import find_components
 from kdbench.search import hypergradient
 from kdbench.search.bilevel import buffers_of, exact_or_difference, rates_of
 from kdbench.search.distpro import DistProSearch
-from kdbench.search.pathway_weights import Seen
 from kdbench.search.hypergradient import Probe, central_difference, directional, unrolled
+from kdbench.search.pathway_weights import Seen
 
 
 def read_arguments() -> argparse.Namespace:

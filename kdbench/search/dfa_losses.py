@@ -14,7 +14,7 @@ from kdbench.distill.wide import in_float32
 from kdbench.errors import UnknownName
 from kdbench.models.stages import Features, StagedNetwork
 from kdbench.models.statistics import frozen_statistics
-from kdbench.search.distpro import cross_entropy
+from kdbench.search.task import cross_entropy
 
 LOSSES = {"bridge": ("st", "ts"), "st": ("st",), "ts": ("ts",), "plain": ("fd",)}
 

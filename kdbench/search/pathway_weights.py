@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import functional_call
 
@@ -17,6 +16,7 @@ from kdbench.models.statistics import frozen_statistics
 from kdbench.search.hypergradient import Probe, directional, exact_change
 from kdbench.search.normalise import normalisation
 from kdbench.search.searcher import Slopes, Tensors
+from kdbench.search.task import cross_entropy
 
 Autocast = Callable[[], AbstractContextManager[Any]]
 
@@ -80,11 +80,6 @@ class _Losses(nn.Module):
 
     def forward(self, student: Features, teacher: Features) -> Tensor:
         return self.pathways.losses(student, teacher)
-
-
-def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
-    """Cross-entropy in nats, float32 or wider, averaged over the batch."""
-    return F.cross_entropy(logits.to(torch.promote_types(logits.dtype, torch.float32)), labels)
 
 
 class PathwayWeights:
