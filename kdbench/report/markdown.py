@@ -68,6 +68,9 @@ def judged(result: Result) -> str:
 
 def _main_table(graph: Graph, cells: Sequence[Result]) -> str:
     lines: list[list[str]] = []
+    if not any(result.published for result in cells):  # a table of our own
+        lines = [[f"**{label}**", *map(_ours, row)] for label, row in _rows(graph, cells)]
+        return _pipe(lines, ["", *_heads(graph, cells)])
     for label, row in _rows(graph, cells):
         lines.append(
             [f"**{label}**", "ours", *(f"**{_ours(r)}**" if r.ours else _ours(r) for r in row)]
@@ -108,7 +111,7 @@ def _legend(graph: Graph, table: Table) -> str:
     text = (
         f"{table.metric.label.capitalize()} in {table.metric.unit}, {better} is better; "
         f"mean {PLUS_MINUS} sample standard deviation (number of runs) at the {epoch}, "
-        f"which is what the authors report."
+        f"which is what {'the protocol reports' if not table.published else 'the authors report'}."
     )
     if not comparable(graph):
         return text

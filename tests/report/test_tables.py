@@ -227,3 +227,15 @@ def test_a_bar_in_a_label_does_not_break_the_table(project):
     plan.graph.cells[plan.table.id] = [replace(c, row=replace(c.row, label="|a|")) for c in cells]
 
     assert r"**\|a\|**" in markdown_of(plan)
+
+
+def test_a_table_of_our_own_has_no_lines_of_published_numbers(project):
+    """A row a method, and nothing said of authors."""
+    plan = project(exhibits=["ours/controls"])
+    plan.evaluate("DFA", [70.0, 71.0, 73.0])
+    text = markdown_of(plan)
+
+    (line,) = (x for x in text.splitlines() if x.startswith("| **DFA** "))
+    assert [c.strip() for c in line.split("|")[1:-1]] == ["**DFA**", "71.33 ± 1.53 (3)"]
+    assert "published" not in text.partition("*Made with")[0]
+    assert "which is what the protocol reports" in text
