@@ -1,6 +1,6 @@
 """Time and memory of every distillation loss, and what its whole training step costs.
 
-    python benchmarks/losses.py --pair resnet32x4:resnet8x4 --batch 64 --rounds 5
+    python benchmarks/losses.py --pair resnet32x4:resnet8x4 --batch 64 --rounds 3
 
 All methods run in one process, turn by turn, on noise. "loss" is forward and backward of the loss
 alone, from the networks' maps to their gradients; its memory is the peak of what is allocated
@@ -11,6 +11,7 @@ what it takes beyond the same step without teacher and loss.
 
 import argparse
 from collections.abc import Callable
+from dataclasses import replace
 from inspect import signature
 from statistics import median
 from time import perf_counter
@@ -30,6 +31,7 @@ from kdbench.plan.components import Component, find_components
 from kdbench.plan.protocols import CRD
 
 MIDDLE = Moment(step=5000, steps=10000, epoch=120, epochs=240)
+STILL = replace(CRD, lr=1e-9)  # all methods step the same student: it must stay sane
 IMAGES = 50_000  # of the training set, for the methods that remember all of it
 
 
@@ -86,10 +88,10 @@ def stepping(loss: Any, student: StagedNetwork, teacher: Teacher | None) -> Any:
     trained: list[nn.Module] = [student] + (
         [] if loss is None else [getattr(loss, "trained", loss)]
     )
-    optimiser = make_sgd(CRD, *trained)
+    optimiser = make_sgd(STILL, *trained)
     if hasattr(loss, "first") and loss.first.trains_trunk:
         return FirstStep(student, teacher, loss, optimiser, precision)
-    return TrainStep(student, teacher, loss, 1.0, optimiser, CRD, 782, precision)
+    return TrainStep(student, teacher, loss, 1.0, optimiser, STILL, 782, precision)
 
 
 def milliseconds(work: Callable[[], Any], device: torch.device) -> float:
@@ -125,13 +127,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--pair", default="resnet32x4:resnet8x4", help="teacher:student")
     parser.add_argument("--batch", type=int, default=64)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
+    torch.set_flush_denormal(True)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     teacher, student = (network(name).to(device) for name in options.pair.split(":"))
-    looking = Teacher(teacher, "eval")
+    looking = Teacher(teacher.train(), "batch")  # untrained statistics: its maps would explode
     labels = torch.randint(100, (options.batch,), device=device)
     index = torch.arange(options.batch, device=device)
     batch = Batch(torch.randn(options.batch, 3, 32, 32, device=device), labels, index)
