@@ -16,6 +16,7 @@ from kdbench.distill.aggregation import block_shapes
 from kdbench.distill.together import Together
 from kdbench.engine.moment import Moment
 from kdbench.engine.precision import Precision
+from kdbench.engine.seeds import seeded
 from kdbench.errors import UserError
 from kdbench.models.found import build_found
 from kdbench.models.stages import Features, Stage, StagedNetwork
@@ -111,8 +112,8 @@ class _Trials:
             student = build_found(self._found(spec, "structure"), classes, image)
         network = self._network(spec, "teacher") if "teacher" in spec.params else None
         loss = self._loss(spec, student, network)
-        ours = _noise(student, batch)
-        theirs = None if network is None else _noise(network, batch)
+        ours = _noise("student", student, batch)
+        theirs = None if network is None else _noise("teacher", network, batch)
         terms = dict(loss(ours, theirs, batch, MIDDLE))
         if hasattr(loss, "first"):
             looking = ours if loss.first.trains_trunk else None
@@ -167,8 +168,16 @@ class _Trials:
         return Batch(images, torch.arange(IMAGES) % classes, torch.arange(IMAGES))
 
 
-def _noise(network: StagedNetwork, batch: Batch) -> Features:
-    """Features of a network's shapes; the logits depend on the images, as real ones do."""
+def _noise(role: str, network: StagedNetwork, batch: Batch) -> Features:
+    """Features of a network's shapes, the same whenever this is asked.
+
+    The logits depend on the images, as real ones do.
+    """
+    with seeded(0, "noise", role):
+        return _features(network, batch)
+
+
+def _features(network: StagedNetwork, batch: Batch) -> Features:
     maps = [[_drawn(stage) for stage in network.stages] for _ in range(3)]
     blocks = [[_drawn(shape) for shape in shapes] for shapes in block_shapes(network)]
     classes = network.classifier.out_features

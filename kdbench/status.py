@@ -42,6 +42,7 @@ def describe(graph: Graph, paths: Paths) -> Iterator[str]:
             found = ", ".join(f"{n} {name}" for name, n in sorted(states.items()))
             yield f"  {phase:20} {found}"
         older += states[OLDER]
+    yield from _unused_teachers(graph)
     if older:
         places = paths.stage(graph.params.scale, "<phase>", "<data set>")[0]
         yield f"  {older} done by older code stay; to do them again, delete their records: {places}"
@@ -51,6 +52,20 @@ def list_runs(graph: Graph, paths: Paths) -> Iterator[str]:
     """One line a run."""
     for spec in ordered(graph.runs):
         yield f"{spec.digest}  {spec.phase:10}  {state(spec, paths):20}  {spec.dataset} {spec.cell}"
+
+
+def _unused_teachers(graph: Graph) -> Iterator[str]:
+    """One line for every imported teacher that no run of the plan has."""
+    used = {
+        f"{spec.dataset}/{spec.params['network']['name']}"
+        for spec in graph.runs.values()
+        if spec.phase == "teacher" and "checkpoint" in spec.params
+    }
+    for key in graph.params.teachers:
+        if key not in used:
+            stand_in = graph.scale.stand_in
+            why = "its stand-in's teachers are trained" if stand_in else "no run has that teacher"
+            yield f"  teachers, {key}: not used at scale {graph.params.scale}: {why}"
 
 
 def _made_by(spec: RunSpec, paths: Paths) -> str:

@@ -6,6 +6,8 @@ import pytest
 
 from kdbench.errors import DamagedData
 from kdbench.plan.fingerprint import run_fingerprint
+from kdbench.plan.graph import make_graph
+from kdbench.plan.params import Params
 from kdbench.plan.paths import Paths
 from kdbench.plan.record import write_json
 from kdbench.status import describe, list_runs, state
@@ -36,6 +38,20 @@ def test_a_figure_that_is_filtered_out_is_said_to_be(graph, tmp_path):
     assert not any("0 of    0" in line for line in lines)
     assert any("distpro/figure6" in line and "left out" in line for line in lines)
     assert not any("older code" in line for line in lines)
+
+
+def test_an_imported_teacher_that_no_run_has_is_named(tmp_path):
+    """And at a scale of stand-ins none has; one that is used is not named."""
+    known = {"cifar100/wrn-40-2": "0" * 64, "cifar100/vgg13": "1" * 64}
+
+    def said(scale):
+        graph = make_graph(Params(scale=scale, exhibits=["distpro/table1"], teachers=known))
+        return [x.strip() for x in describe(graph, Paths(tmp_path)) if "not used" in x]
+
+    assert said("lite") == [
+        "teachers, cifar100/vgg13: not used at scale lite: no run has that teacher"
+    ]
+    assert len(said("smoke")) == 2 and "stand-in" in said("smoke")[0]
 
 
 def test_older_records_come_with_the_way_to_do_them_again(graph, tmp_path):
