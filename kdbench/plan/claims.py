@@ -100,6 +100,19 @@ class StepsCost:
 
 
 @dataclass(frozen=True)
+class LossesSaved:
+    """Share of the losses' cost that one row of a cost table saves of another's.
+
+    What a loss costs is the time of a step beyond that of `base`, which has both networks too.
+    """
+
+    row: str
+    whole: str
+    base: str
+    lines: Lines
+
+
+@dataclass(frozen=True)
 class BlockDropped:
     """Share removed of what the layers of one dense block read, the largest of a figure."""
 
@@ -142,6 +155,7 @@ Check = (
     | WeightsRise
     | ShallowTakesAll
     | StepsCost
+    | LossesSaved
     | BlockDropped
     | SmallestBest
     | ErrorRises

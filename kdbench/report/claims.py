@@ -151,13 +151,25 @@ def _shallow(check: claims.ShallowTakesAll, found: Evidence) -> Outcome:
     return beyond(min(shares), check.lines, f"{what}, smallest of {len(shares)} groups")
 
 
+def _steps(found: Evidence, *names: str) -> list[float]:
+    """Seconds of a step of those rows that have finished."""
+    costs = [read_cost(n, *found.runs[n], found.records).step for n in names if n in found.runs]
+    return [step for step in costs if step]
+
+
+def _saved(check: claims.LossesSaved, found: Evidence) -> Outcome:
+    steps = _steps(found, check.row, check.whole, check.base)
+    if len(steps) < 3:
+        return NO_RUN
+    part, whole = (step - steps[2] for step in steps[:2])
+    if whole <= 0:
+        said = f"a step of {check.whole} takes no longer than one of {check.base}"
+        return Outcome(State.UNTESTED, said)
+    return beyond(1 - part / whole, check.lines, "share of the losses' time that is saved")
+
+
 def _steps_cost(check: claims.StepsCost, found: Evidence) -> Outcome:
-    costs = [
-        read_cost(name, *found.runs[name], found.records).step
-        for name in (check.row, check.other)
-        if name in found.runs
-    ]
-    steps = [step for step in costs if step]
+    steps = _steps(found, check.row, check.other)
     if len(steps) < 2:
         return NO_RUN
     return beyond(steps[0] / steps[1], check.lines, f"time of a step, {check.row} / {check.other}")
@@ -204,6 +216,7 @@ MEASURED: Mapping[type, Callable[[Any, Evidence], Outcome]] = {
     claims.WeightsRise: _rise,
     claims.ShallowTakesAll: _shallow,
     claims.StepsCost: _steps_cost,
+    claims.LossesSaved: _saved,
     claims.BlockDropped: _block,
     claims.SmallestBest: _smallest,
     claims.ErrorRises: _rises,

@@ -3,14 +3,12 @@
 from math import exp
 
 import pytest
+from finished import TRANSFORMS
 
 from kdbench.plan.graph import make_graph
 from kdbench.plan.params import Params
 from kdbench.plan.paths import Paths
 from kdbench.plan.record import write_json
-
-TRANSFORMS = ("2conv", "3conv", "complex")
-
 
 FIRST = {"exhibits": ["distpro/table1", "distpro/figure6"], "datasets": ["cifar100"]}
 

@@ -8,6 +8,7 @@ from unittest.mock import patch
 from kdbench.report.read import Records
 from kdbench.report.render import render
 
+TRANSFORMS = ("2conv", "3conv", "complex")
 ALL = ["cifar10", "cifar100", "cinic10"]
 
 
