@@ -1,7 +1,7 @@
 """One run: do what its specification says, write its record last. Also without Snakemake."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,10 +10,11 @@ import torch
 from kdbench.engine import disk, environment
 from kdbench.engine.artifacts import LOCK, locked, seal, sweep
 from kdbench.engine.devices import choose_device
+from kdbench.engine.memory import forget_peak, peak_memory
 from kdbench.engine.precision import prepare_process
 from kdbench.engine.progress import CHECKPOINT
 from kdbench.engine.stopping import Stopper
-from kdbench.errors import Diverged
+from kdbench.errors import Diverged, TryAgain, UserError
 from kdbench.heavy import bring_back
 from kdbench.phases.data import run_data
 from kdbench.phases.evaluation import run_evaluation
@@ -51,6 +52,13 @@ class Options:
     say: Callable[[str], None] = print
     start_bar: Callable[[str, int, int], Callable[[], None]] = lambda *_: lambda: None
 
+    def stopper(self) -> Stopper:
+        """What stops the work, from now on."""
+        seconds = None if self.max_minutes is None else 60 * self.max_minutes
+        stopper = Stopper(seconds, self.checkpoint_seconds)
+        stopper.catch_sigterm()
+        return stopper
+
 
 def run(spec: RunSpec, paths: Paths, options: Options) -> None:
     """Make one run's record, and whatever it needs first; a finished run costs nothing.
@@ -59,11 +67,44 @@ def run(spec: RunSpec, paths: Paths, options: Options) -> None:
         TryAgain: stopped before the end, with a checkpoint on disk.
         UserError: something the user can mend.
     """
-    stopper = Stopper(
-        None if options.max_minutes is None else 60 * options.max_minutes,
-        options.checkpoint_seconds,
-    )
-    stopper.catch_sigterm()
+    _make(spec, paths, options, options.stopper())
+
+
+def run_all(specs: Iterable[RunSpec], paths: Paths, options: Options) -> int:
+    """Make the records of all these runs, one after the other in this process.
+
+    A run that fails is said in one line, and those go on that do not need it.
+
+    Args:
+        specs: what a run needs comes before it.
+        paths: of the project.
+        options: of all runs together.
+
+    Returns:
+        How many failed, or could not be tried.
+
+    Raises:
+        TryAgain: stopped before the end, with a checkpoint on disk.
+    """
+    stopper, failed = options.stopper(), set[str]()
+    for spec in specs:
+        lost = [u.title for u in spec.upstream.values() if u.digest in failed]
+        if paths.record(spec).is_file():
+            _tidy(spec, paths)
+            continue
+        try:
+            if lost:
+                raise UserError(f"it needs {lost[0]}")
+            _make(spec, paths, options, stopper)
+        except TryAgain:
+            raise
+        except UserError as error:
+            failed.add(spec.digest)
+            options.say(f"{spec.title}: failed: {str(error).removeprefix(f'{spec.title}: ')}")
+    return len(failed)
+
+
+def _make(spec: RunSpec, paths: Paths, options: Options, stopper: Stopper) -> None:
     if paths.record(spec).is_file():
         _tidy(spec, paths)
         options.say(f"{spec.title}: already done ({paths.record(spec)})")
@@ -125,6 +166,7 @@ def execute(spec: RunSpec, paths: Paths, options: Options, stopper: Stopper) -> 
             "started": environment.now(),
         }
         job = Job(spec, paths, precision, stopper, options.start_bar, origin)
+        forget_peak(device)
         begun = time.perf_counter()
         outcome = _phase(job)
         outcome.cost.setdefault("seconds", time.perf_counter() - begun)
@@ -133,7 +175,7 @@ def execute(spec: RunSpec, paths: Paths, options: Options, stopper: Stopper) -> 
             _compare(spec, paths, manifest, options)
         else:
             provenance = _provenance(job, outcome)
-            outcome.cost["peak_memory_bytes"] = environment.peak_memory(device)
+            outcome.cost["peak_memory_bytes"] = peak_memory(device)
             write_json(record, _record(spec, outcome, provenance, manifest))
         (folder / CHECKPOINT).unlink(missing_ok=True)
     options.say(f"{spec.title}: done")

@@ -1,5 +1,6 @@
 """The command line: help that can be pasted, errors of one line, runs without Snakemake."""
 
+import json
 import os
 import shlex
 import subprocess
@@ -195,6 +196,41 @@ def test_a_run_without_snakemake_does_first_what_it_needs(project):
     assert "3 of    5 runs" in status.stdout
     (record,) = (project / "results/smoke/records/student/cifar100").glob("*.json")
     assert '"halves"' in record.read_text()
+
+
+def test_all_runs_are_done_in_one_process_one_after_the_other(project):
+    """In an order in which everything is there that is needed; again, there is nothing to do."""
+    first = kdbench(project, "run", "--all")
+    again = kdbench(project, "run", "--all")
+
+    assert first.returncode == 0, first.stderr
+    done = [line.split()[0] for line in first.stdout.splitlines() if line.endswith(": done")]
+    assert sorted(done) == sorted(["data", "teacher", "evaluation", "student", "evaluation"])
+    assert done.index("teacher") > done.index("data")
+    assert again.returncode == 0 and again.stdout == ""
+    assert "5 of    5 runs" in kdbench(project, "status").stdout
+
+
+def test_of_all_runs_those_go_on_that_do_not_need_one_that_fails(project):
+    """One line each, and an exit code."""
+    override = json.dumps({"methods": {"halves": {"weight": 1e38}}})
+    found = kdbench(project, "run", "--all", "--override", override)
+
+    assert found.returncode == 2
+    assert found.stderr.strip() == "kdbench: 2 of 5 runs failed; see the lines above"
+    failed = [line for line in found.stdout.splitlines() if ": failed: " in line]
+    assert len(failed) == 2 and "expected a finite number" in failed[0]
+    assert "it needs student cifar100 resnet56_resnet20_halves" in failed[1]
+    assert "evaluation cifar100 resnet56: done" in found.stdout
+
+
+@pytest.mark.parametrize("words", [[], ["resnet56", "--all"]])
+def test_run_wants_one_name_or_all(project, words):
+    """Not neither, not both."""
+    found = kdbench(project, "run", *words)
+
+    assert found.returncode == 2 and len(found.stderr.strip().splitlines()) == 1
+    assert "expected the name of a run, or --all" in found.stderr
 
 
 def test_progress_is_plain_lines_without_a_terminal(capsys, monkeypatch):

@@ -15,7 +15,7 @@ from kdbench.cli.teacher import app as teacher_app
 from kdbench.cli.tune import tune_command
 from kdbench.cli.zoo import zoo_command
 from kdbench.console import fail, say, start_bar
-from kdbench.errors import UserError
+from kdbench.errors import BadValue, UserError
 
 app = typer.Typer(
     help="Regenerate the tables and figures of papers that search how to distil knowledge. Run it "
@@ -59,21 +59,35 @@ def _options(max_minutes: float | None) -> Any:
 
 @app.command()
 def run(
-    name: Annotated[str, typer.Argument(help="A run's digest (or its beginning), or its cell.")],
+    name: Annotated[
+        str, typer.Argument(help="A run's digest (or its beginning), or its cell.")
+    ] = "",
+    everything: Annotated[
+        bool, typer.Option("--all", help="Every planned run, one after the other.")
+    ] = False,
     scale: Scale = None,
     override: Override = None,
     max_minutes: Minutes = None,
 ) -> None:
-    """Do one run and what it needs, also without Snakemake; continues from a checkpoint.
+    """Do one run and what it needs, or all, without Snakemake; continues from a checkpoint.
 
-    Example: kdbench run wrn-40-2_wrn-16-2_kd_s0 --scale smoke
+    Examples: kdbench run wrn-40-2_wrn-16-2_kd_s0 --scale smoke;
+    kdbench run --all --scale paper --max-minutes 60
     """
     from kdbench.plan.paths import Paths
 
-    spec = _graph(scale, override).run(name)  # before torch is loaded: a wrong name is said at once
+    if bool(name) == everything:
+        found = f"{name!r} and --all" if everything else "neither"
+        raise BadValue("kdbench run", found, "the name of a run, or --all")
+    graph = _graph(scale, override)
+    specs = list(graph.runs.values()) if everything else [graph.run(name)]
     from kdbench.run import run as do
+    from kdbench.run import run_all  # after a wrong name was said: this loads torch
 
-    do(spec, Paths(), _options(max_minutes))
+    if not everything:
+        do(specs[0], Paths(), _options(max_minutes))
+    elif failed := run_all(specs, Paths(), _options(max_minutes)):
+        raise UserError(f"{failed} of {len(specs)} runs failed; see the lines above")
 
 
 @app.command()
@@ -90,14 +104,10 @@ def restore(
     from kdbench.plan.paths import Paths
 
     spec = _graph(scale, override).run(name)
-    from kdbench.engine.stopping import Stopper
     from kdbench.run import provide
 
     options = _options(max_minutes)
-    seconds = None if max_minutes is None else 60 * max_minutes
-    stopper = Stopper(seconds, options.checkpoint_seconds)
-    stopper.catch_sigterm()
-    provide(spec, Paths(), options, stopper)
+    provide(spec, Paths(), options, options.stopper())
 
 
 @app.command()

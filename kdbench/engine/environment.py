@@ -40,16 +40,6 @@ def now() -> str:
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def peak_memory(device: torch.device) -> int:
-    """Largest memory of the process (CPU: resident; GPU: allocated by torch), in bytes."""
-    if device.type == "cuda":
-        return int(torch.cuda.max_memory_allocated(device))
-    import resource
-
-    unit = 1 if platform.system() == "Darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-
-
 def _versions() -> dict[str, str]:
     found = {}
     for package in PACKAGES:
