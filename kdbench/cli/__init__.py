@@ -69,10 +69,9 @@ def run(
     override: Override = None,
     max_minutes: Minutes = None,
 ) -> None:
-    """Do one run and what it needs, or all, without Snakemake; continues from a checkpoint.
+    """Do one run and what it needs, or --all, without Snakemake; continues from a checkpoint.
 
-    Examples: kdbench run wrn-40-2_wrn-16-2_kd_s0 --scale smoke;
-    kdbench run --all --scale paper --max-minutes 60
+    Example: kdbench run wrn-40-2_wrn-16-2_kd_s0 --scale smoke
     """
     from kdbench.plan.paths import Paths
 
