@@ -22,7 +22,8 @@ class Choice:
     Attributes:
         label: the row's.
         column: `teacher:student`.
-        values: the metric of every seed, at the last epoch: the best one would be chosen as well.
+        values: the metric of every seed, at the last epoch: the best one would be chosen as well;
+            empty where a run is missing or failed.
         parameters: what params.yaml would say of the row.
     """
 
@@ -55,30 +56,40 @@ def tuning_table(graph: Graph, name: str) -> Table:
 def make(
     graph: Graph, paths: Paths, table: Table, cores: int | None, config: dict[str, Any]
 ) -> int:
-    """Have Snakemake make the records of a table that are missing; returns its exit code."""
+    """Have Snakemake make the records of a table that are missing; returns its exit code.
+
+    A combination that diverges is an answer too: the others go on.
+    """
     missing = [str(paths.record(s)) for s in graph.behind(table) if not paths.record(s).is_file()]
     if not missing:
         return 0
     if not (paths.root / "Snakefile").is_file():
         raise UserError(f"{paths.root / 'Snakefile'}: no such file; run in a project folder")
-    command = [sys.executable, "-m", "snakemake", "--cores", str(cores or "all"), *missing]
+    command = [sys.executable, "-m", "snakemake", "--keep-going", "--cores", str(cores or "all")]
+    command += missing
     words = [f"{key}={json.dumps(value)}" for key, value in config.items()]
     return subprocess.call([*command, "--config", *words], cwd=paths.root)
 
 
 def ranked(graph: Graph, paths: Paths, table: Table) -> list[Choice]:
-    """The finished rows of a table by their mean over columns' seeds, best first, a column each."""
+    """The rows of a table, column by column, best first by their mean; unfinished ones last."""
     found = []
     for cell in graph.cells[table.id]:
-        if cell.evaluation is None or not paths.record(cell.evaluation).is_file():
+        if cell.evaluation is None:
             continue
-        runs = read_record(paths.record(cell.evaluation))["metrics"]["runs"]
-        values = tuple(table.metric.shown(run["last"][table.metric.key]) for run in runs)
+        values: tuple[float, ...] = ()
+        if paths.record(cell.evaluation).is_file():
+            runs = read_record(paths.record(cell.evaluation))["metrics"]["runs"]
+            values = tuple(table.metric.shown(run["last"][table.metric.key]) for run in runs)
         found.append(
             Choice(cell.row.label, cell.column.pair.key, values, _said(cell.evaluation, cell.row))
         )
     sign = -1 if table.metric.higher_is_better else 1
-    return sorted(found, key=lambda choice: (choice.column, sign * choice.mean))
+
+    def place(choice: Choice) -> tuple[str, bool, float]:
+        return choice.column, not choice.values, sign * choice.mean if choice.values else 0.0
+
+    return sorted(found, key=place)
 
 
 def lines(choices: Sequence[Choice]) -> list[str]:
@@ -88,9 +99,13 @@ def lines(choices: Sequence[Choice]) -> list[str]:
         rows = [choice for choice in choices if choice.column == column]
         told.append(f"{column}, accuracy on held-out training images in %, last epoch:")
         for row in rows:
+            if not row.values:
+                told.append(f"     ?    {row.label}  (not finished; its log says why)")
+                continue
             each = ", ".join(f"{value:.2f}" for value in row.values)
             told.append(f"  {row.mean:6.2f}  {row.label}  ({each})")
-        told.append(f"  best: {json.dumps(rows[0].parameters)}")
+        if rows[0].values:
+            told.append(f"  best: {json.dumps(rows[0].parameters)}")
     return told
 
 

@@ -12,7 +12,7 @@ from kdbench.data import dataset
 from kdbench.data.resident import Resident
 from kdbench.errors import BadValue, UnknownName
 from kdbench.plan.graph import load_graph
-from kdbench.tuning import tuning_table
+from kdbench.tuning import lines, ranked, tuning_table
 
 OWN = {
     "id": "mine",
@@ -114,6 +114,18 @@ def test_the_command_ranks_the_rows(done, monkeypatch):
     said = json.loads(best.removeprefix("  best: "))
     ties = accuracy[CELLS[0]] == accuracy[CELLS[1]]
     assert ties or said == {"methods": {"kd": {"weight": weight, "temperature": 2.0}}}
+
+
+def test_a_combination_without_a_record_comes_last(done):
+    """As one that diverged has none; it is said, and cannot be the best."""
+    wider = {**OWN, "grid": {"weight": [0.1, 0.5, 0.9], "temperature": [2.0]}}
+    graph = load_graph(done.root, {"tables": [wider]})
+    choices = ranked(graph, done.paths, tuning_table(graph, "own/mine"))
+
+    assert [bool(choice.values) for choice in choices] == [True, True, False]
+    *_, unfinished, best = lines(choices)
+    assert unfinished.endswith("weight = 0.1, temperature = 2.0  (not finished; its log says why)")
+    assert best.startswith("  best: ") and "0.1" not in best
 
 
 def test_tables_of_test_accuracies_choose_nothing(done):
