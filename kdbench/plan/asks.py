@@ -85,3 +85,4 @@ class AskStudents:
 
 
 Ask = AskTeacher | AskSearch | AskStudents
+JOIN = "+"  # between the names of methods whose losses are added

@@ -6,7 +6,7 @@ from functools import cached_property, wraps
 from typing import Any, Concatenate, ParamSpec
 
 from kdbench.errors import BadValue
-from kdbench.plan.asks import Ask, AskSearch, AskStudents, AskTeacher
+from kdbench.plan.asks import JOIN, Ask, AskSearch, AskStudents, AskTeacher
 from kdbench.plan.components import Component, Components
 from kdbench.plan.params import Params
 from kdbench.plan.recipe import Recipe
@@ -15,7 +15,6 @@ from kdbench.plan.spec import ENGINE_REVISION, RunSpec
 
 TEACHER_SEED = 0
 FIRST_STUDENT_SEED = 0
-JOIN = "+"  # between the names of methods whose losses are added
 P = ParamSpec("P")
 Request = Callable[Concatenate["Builder", P], RunSpec]
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
-from kdbench.plan.asks import Ask, AskSearch, AskStudents, AskTeacher, Pair, Parameters
+from kdbench.plan.asks import JOIN, Ask, AskSearch, AskStudents, AskTeacher, Pair, Parameters
 from kdbench.plan.recipe import Recipe
 
 
@@ -29,6 +29,7 @@ class Metric:
         return 100.0 - recorded if self.complement else recorded
 
 
+TEACHER = "teacher"  # as the network that a student is found in: the column's own
 TOP1 = Metric("top1", "top-1 accuracy", "%")
 TEST_ERROR = Metric(
     "top1", "test error", "%", higher_is_better=False, complement=True, printed="test_error"
@@ -65,7 +66,7 @@ class Row:
         parameters: of the method, where this row differs from the declaration.
         search_parameters: of its search, or of `found_by`.
         found_by: the search whose found network is the student, in place of the pair's.
-        found_in: the network that it is found in; by default the pair's student.
+        found_in: the network that it is found in, or "teacher"; by default the pair's student.
         origin: where the scheme is searched.
     """
 
@@ -78,6 +79,11 @@ class Row:
     found_by: str = ""
     found_in: str = ""
     origin: Origin | None = None
+
+    @property
+    def methods(self) -> list[str]:
+        """The row's methods, whose losses are added; none where `method` is None."""
+        return self.method.split(JOIN) if self.method else []
 
 
 @dataclass(frozen=True)
@@ -184,7 +190,7 @@ class Table(Exhibit):
     def _found_by(self, row: Row, dataset: str, pair: Pair) -> AskSearch | None:
         if not row.found_by or self.search_recipe is None:
             return None
-        whole = row.found_in or pair.student
+        whole = pair.teacher if row.found_in == TEACHER else row.found_in or pair.student
         return AskSearch(
             dataset=dataset,
             pair=Pair(whole, whole),

@@ -190,7 +190,8 @@ def with_plugins(exhibit: Exhibit, components: Components) -> Exhibit:
     own = [components.get("method", name, where=FILE) for name in components.plugin_methods()]
     if not isinstance(exhibit, Table) or not own or exhibit.held_out:
         return exhibit
-    if any(column.method for column in exhibit.columns):
+    about_one_thing = any(row.found_by or row.search_parameters for row in exhibit.rows)
+    if about_one_thing or any(column.method for column in exhibit.columns):
         return exhibit
     return replace(exhibit, rows=(*exhibit.rows, *(Row(m.label, m.name) for m in own)))
 

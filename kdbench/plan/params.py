@@ -20,17 +20,18 @@ EXPECTED = {
     "list_type": "a list, in square brackets",
     "dict_type": "a mapping, in curly brackets",
     "model_type": "a mapping, in curly brackets",
-    "string_pattern_mismatch": "64 hex digits of a SHA-256, or the id of a table (a-z, 0-9, -)",
 }
+PATTERNS = {"teachers": "64 hex digits of a SHA-256", "tables": "a table's id of a-z, 0-9 and -"}
 
 
 class Elsewhere(BaseModel):
-    """Another data set or pair to search on; empty means the cell's own."""
+    """Another data set, pair or protocol to search with; empty means the table's own."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
     dataset: str = ""
     pair: str = ""
+    protocol: str = ""
 
 
 class OwnTable(BaseModel):
@@ -46,7 +47,7 @@ class OwnTable(BaseModel):
             belongs to it.
         seeds: student runs of a cell.
         found_by: a search whose found network is the student; `found_in` the network that it is
-            found in, by default the pair's student.
+            found in, or "teacher"; by default the pair's student.
         searched_on: where the methods' schemes are searched, if not here.
         grid: values to try of a method's parameters, or of its search's as `search.name`; a row
             for every combination.
@@ -163,6 +164,8 @@ def _one_line(name: str, error: ValidationError) -> UserError:
     if first["type"] == "literal_error" and isinstance(found, str):
         known = first["ctx"]["expected"].replace("'", "").replace(" or ", ", ").split(", ")
         return UnknownName("value", found, known, where=where)
+    if first["type"] == "string_pattern_mismatch":
+        return BadValue(where, found, PATTERNS[str(first["loc"][0])])
     return BadValue(where, found, EXPECTED.get(first["type"]) or _plainly(first))
 
 

@@ -101,6 +101,8 @@ SBS_SEARCH = replace(SBS, name="sbs search")
 LIGHT_LR = {"review": 0.02, "distpro search": 0.02, "crd": 0.01, "crd search": 0.01}
 LIGHT_FAMILIES = frozenset({"shufflenet_v1", "shufflenet_v2", "mobilenet_v2"})
 
+# The data set whose channel constants a protocol has.
+CONSTANTS_OF = {"crd": "cifar100", "review": "cifar100", "dfa cinic": "cinic10"}
 PROTOCOLS = {recipe.name: recipe for recipe in (REVIEW, CRD, DFA_CIFAR, DFA_CINIC, SBS)}
 # Searches under the protocol of a table of one's own: a sixth of the training's length.
 SEARCH_PROTOCOLS = {

@@ -10,11 +10,12 @@ PAPERS = Path(__file__).parent.parent / "papers"
 
 @dataclass(frozen=True)
 class Published:
-    """One printed number, its spread, and how we know it."""
+    """One printed number, its spread, how we know it, and whether it may be compared with ours."""
 
     value: float
     spread: float | None
     source: str
+    comparable: bool = True
 
 
 @cache
@@ -23,7 +24,10 @@ def published_numbers(csv_name: str) -> dict[tuple[str, str, str, str], Publishe
     with (PAPERS / csv_name).open(newline="", encoding="utf-8") as file:
         return {
             (row["exhibit"], row["setting"], row["method"], row["metric"]): Published(
-                float(row["value"]), float(row["spread"]) if row["spread"] else None, row["source"]
+                float(row["value"]),
+                float(row["spread"]) if row["spread"] else None,
+                row["source"],
+                row.get("comparable") != "no",
             )
             for row in csv.DictReader(file)
         }

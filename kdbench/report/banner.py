@@ -2,9 +2,9 @@
 
 from dataclasses import fields
 
-from kdbench.plan.exhibits import Row
 from kdbench.plan.graph import Graph
 from kdbench.plan.scales import SCALES, Scale
+from kdbench.plan.spec import RunSpec
 
 # Settings that leave the protocol as published: how exactly and how often it is run.
 HARMLESS = frozenset(
@@ -27,14 +27,23 @@ def banner(graph: Graph) -> str:
     return " ".join(sentences)
 
 
-def comparable(graph: Graph, row: Row | None = None) -> bool:
-    """Whether verdicts apply: the protocol, and the row's method, are as published."""
+def comparable(graph: Graph, evaluation: RunSpec | None = None) -> bool:
+    """Whether verdicts apply: the protocol, and all that a cell's runs use, are as published."""
     if graph.scale.notice or changed_settings(graph.scale):
         return False
-    if row is None or row.method is None:
-        return True
-    search = graph.components.get("method", row.method, where="exhibits").search
-    return not graph.params.methods.get(row.method) and not graph.params.searches.get(search or "")
+    runs = evaluation.with_upstream() if evaluation else ()
+    return not any(_overridden(graph, spec) for spec in runs)
+
+
+def _overridden(graph: Graph, spec: RunSpec) -> bool:
+    """Whether params.yaml overrides a parameter of what a run uses."""
+    if spec.phase == "search":
+        return bool(graph.params.searches.get(spec.params["search"]["name"]))
+    if spec.phase != "student":
+        return False
+    method = spec.params["method"]
+    names = [part["name"] for part in method.get("parts", [method])]
+    return any(graph.params.methods.get(name) for name in names)
 
 
 def changed_settings(scale: Scale) -> list[str]:

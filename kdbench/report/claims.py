@@ -189,7 +189,7 @@ def _block(check: claims.BlockDropped, found: Evidence) -> Outcome:
 
 
 def _smallest(check: claims.SmallestBest, found: Evidence) -> Outcome:
-    return smallest_best(read_sweep(found.runs, check.x))
+    return _whole(found, smallest_best(read_sweep(found.runs, check.x)))
 
 
 def _rises(check: claims.ErrorRises, found: Evidence) -> Outcome:
@@ -200,7 +200,15 @@ def _rises(check: claims.ErrorRises, found: Evidence) -> Outcome:
     outcome = error_rises(correlation([x for x, _ in points], [y for _, y in points]), check.p)
     if any(t.search and not t.search.met for t in tries):
         return Outcome(State.UNTESTED, f"{outcome.evidence}; {UNMET}")
-    return outcome
+    return _whole(found, outcome)
+
+
+def _whole(found: Evidence, outcome: Outcome) -> Outcome:
+    """The outcome, undecided where a run of the figure is missing."""
+    missing = len(found.graph.drawn[found.exhibit.id]) - len(found.runs)
+    if not missing or outcome == NO_RUN:
+        return outcome
+    return Outcome(State.UNTESTED, f"{outcome.evidence}; {missing} runs of the figure are missing")
 
 
 COMPARED: Mapping[type, Callable[[Any, Evidence], list[Comparison]]] = {

@@ -39,8 +39,14 @@ class Evidence:
         ]
 
     def row_against_all(self, row: str, apart: Iterable[str]) -> list[Comparison]:
-        """One row of a table against all other students' rows."""
-        students = [one.label for one in self._table().rows if one.role == "student"]
+        """One row of a table against all other students' rows but those of plug-ins."""
+        get = self.graph.components.get
+        students = [
+            one.label
+            for one in self._table().rows
+            if one.role == "student"
+            and not any(get("method", m, where="").plugin for m in one.methods)
+        ]
         return self.rows((row, other) for other in students if other not in (row, *apart))
 
     def columns(self, pairs: Iterable[tuple[str, str]]) -> list[Comparison]:
@@ -96,13 +102,11 @@ class Evidence:
         return {(cell.row.label, cell.column): cell.evaluation for cell in cells}
 
     def _unfair(self, *specs: RunSpec | None) -> str:
-        """Found networks of unequal budgets are not compared."""
-        for spec in specs:
-            search = spec.upstream.get("structure") if spec else None
-            record = self.records.get(search) if search else None
-            if record and record.at("structure", "met") is not True:
-                return UNMET
-        return ""
+        """Found networks of unequal budgets are not compared; one network with itself is."""
+        searches = [spec.upstream.get("structure") if spec else None for spec in specs]
+        if len({search.digest if search else None for search in searches}) == 1:
+            return ""
+        return UNMET if any(self.records.missed_budget(spec) for spec in specs) else ""
 
     def _table(self) -> Table:
         assert isinstance(self.exhibit, Table), f"{self.exhibit.id} is no table"

@@ -20,6 +20,8 @@ READING = "‡"
 PLUS_MINUS = "\N{PLUS-MINUS SIGN}"
 MINUS = "\N{MINUS SIGN}"
 ORDINARY_SOURCE = "paper"
+MISSED = "\N{PILCROW SIGN}"
+LARGER = f"{MISSED} Larger than it should be: the search ended before its budget was met."
 
 
 def table_markdown(graph: Graph, table: Table, cells: Sequence[Result], records: Records) -> str:
@@ -90,28 +92,34 @@ def _verdicts(graph: Graph, cells: Sequence[Result]) -> str:
 
 
 def _last_table(graph: Graph, table: Table, cells: Sequence[Result]) -> str:
-    if table.recipe.reported == "last" or not any(result.last for result in cells):
+    if _epoch(table) == "last" or not any(result.last for result in cells):
         return ""
     lines = [
         [label, *(number(result.last, result.state) for result in row)]
         for label, row in _rows(graph, cells)
         if any(result.last for result in row)
     ]
-    title = "The same runs at their last epoch, where nothing is chosen by looking at the test set:"
+    title = "The same runs at their last epoch, which no look at the test set chooses:"
     return f"{title}\n\n{_pipe(lines, ['', *_heads(graph, cells)])}"
 
 
 def _ours(result: Result) -> str:
-    return number(result.ours, result.state)
+    return number(result.ours, result.state) + (f" {MISSED}" if result.missed else "")
+
+
+def _epoch(table: Table) -> str:
+    """The epoch that is shown: where parameters are chosen, never the best one."""
+    return "last" if table.held_out else table.recipe.reported
 
 
 def _legend(graph: Graph, table: Table) -> str:
     better = "higher" if table.metric.higher_is_better else "lower"
-    epoch = {"best": "best epoch on the test set", "last": "last epoch"}[table.recipe.reported]
+    epoch = {"best": "best epoch on the test set", "last": "last epoch"}[_epoch(table)]
+    who = "the authors report" if table.published else "the protocol reports"
+    why = "on training images that are held out" if table.held_out else f"which is what {who}"
     text = (
         f"{table.metric.label.capitalize()} in {table.metric.unit}, {better} is better; "
-        f"mean {PLUS_MINUS} sample standard deviation (number of runs) at the {epoch}, "
-        f"which is what {'the protocol reports' if not table.published else 'the authors report'}."
+        f"mean {PLUS_MINUS} sample standard deviation (number of runs) at the {epoch}, {why}."
     )
     if not comparable(graph):
         return text
@@ -146,7 +154,8 @@ def _notes(graph: Graph, cells: Sequence[Result]) -> list[str]:
     readings = _readings(graph, cells)
     texts = {label: text.removeprefix("our reading: ") for label, text in readings.items()}
     ours = [f"{READING} {label}, our reading: {text}." for label, text in texts.items()]
-    return [*ours, *_trust(graph, cells)]
+    larger = [LARGER] if any(result.missed for result in cells) else []
+    return [*ours, *larger, *_trust(graph, cells)]
 
 
 def _trust(graph: Graph, cells: Sequence[Result]) -> list[str]:

@@ -97,6 +97,12 @@ class Records:
         found = ((spec, self.get(spec)) for spec in specs.values())
         return [(spec, record) for spec, record in found if record is not None]
 
+    def missed_budget(self, evaluation: RunSpec | None) -> bool:
+        """Whether the measured network was found by a search that ended over its budget."""
+        search = evaluation.upstream.get("structure") if evaluation else None
+        record = self.get(search) if search else None
+        return record is not None and record.at("structure", "met") is not True
+
     def state(self, cell: Cell) -> State:
         """Whether a cell of a table has its number, and why not."""
         if cell.row.role == "pending":

@@ -28,6 +28,7 @@ class Result:
         published: the printed number, its spread a standard deviation; None where not known.
         verdict: None unless there are both numbers.
         record: path of the evaluation's record; empty where none is planned.
+        missed: the student is larger than it should be: its search ended over its budget.
     """
 
     cell: Cell
@@ -37,6 +38,7 @@ class Result:
     published: Published | None
     verdict: Verdict | None
     record: str
+    missed: bool = False
 
     @property
     def gap(self) -> float | None:
@@ -100,13 +102,16 @@ def _result(graph: Graph, table: Table, cell: Cell, records: Records) -> Result:
     record = records.get(cell.evaluation)
     if record is None:
         return Result(cell, state, None, None, printed, None, path)
-    ours = values(record, table.recipe.reported, table.metric)
+    # Where parameters are chosen, the best epoch would be chosen as well.
+    epoch = "last" if table.held_out else table.recipe.reported
+    ours = values(record, epoch, table.metric)
     last = summarise(values(record, "last", table.metric))
+    missed = records.missed_budget(cell.evaluation)
     verdict = None
     if printed is not None:
-        may = comparable(graph, cell.row)
+        may = printed.comparable and comparable(graph, cell.evaluation) and not missed
         verdict = judge(printed.value, ours, table.tolerance) if may else Verdict.NOT_COMPARABLE
-    return Result(cell, state, summarise(ours), last, printed, verdict, path)
+    return Result(cell, state, summarise(ours), last, printed, verdict, path, missed)
 
 
 def values(record: Record, epoch: str, metric: Metric) -> list[float]:
@@ -136,6 +141,10 @@ def reported(record: Record, metric: Metric) -> list[float]:
 def _line(graph: Graph, table: Table, result: Result) -> dict[str, Any]:
     column = result.cell.column
     teacher, student = labels(graph, column.pair)
+    evaluation = result.cell.evaluation
+    if evaluation and "structure" in evaluation.upstream:
+        found_in = evaluation.upstream["structure"].params["student"]["name"]
+        student = f"found in {graph.components.get('network', found_in, where='exhibits').label}"
     ours, printed = result.ours, result.published
     return {
         "exhibit": table.id,
@@ -148,7 +157,7 @@ def _line(graph: Graph, table: Table, result: Result) -> dict[str, Any]:
         "ours_mean": ours.mean if ours else None,
         "ours_std": ours.std if ours else None,
         "n": ours.n if ours else None,
-        "epoch": table.recipe.reported,
+        "epoch": "last" if table.held_out else table.recipe.reported,
         "ours_last_mean": result.last.mean if result.last else None,
         "published": printed.value if printed else None,
         "published_spread": printed.spread if printed else None,

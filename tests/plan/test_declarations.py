@@ -21,6 +21,7 @@ KEYS = {
         "defaults",
         "pairs",
         "smoke",
+        "lite",
         "teacher_bn",
         "search",
         "needs_teacher",
@@ -29,7 +30,7 @@ KEYS = {
         "choices",
         "ranges",
     },
-    "search": {"defaults", "pairs", "smoke", "teacher_bn", "fidelity", "choices", "ranges"}
+    "search": {"defaults", "pairs", "smoke", "lite", "teacher_bn", "fidelity", "choices", "ranges"}
     | {"start"},
     "network": {"pattern", "examples", "arguments", "names", "from_stage", "image"},
     "dataset": {"classes", "image", "mean", "std", "splits", "licence", "source", "archive"}
@@ -94,9 +95,12 @@ def test_defaults_are_what_the_class_takes(kind, path):
 
 @each("method", "search")
 def test_overrides_are_of_declared_parameters(kind, path):
-    """Of a pair, or of scale smoke; with values of the same kind."""
+    """Of a pair, or of a short scale; with values of the same kind."""
     declared = component(kind, path).declaration
-    for override in [*declared.get("pairs", {}).values(), declared.get("smoke", {})]:
+    for override in [
+        *declared.get("pairs", {}).values(),
+        *(declared.get(s, {}) for s in ("smoke", "lite")),
+    ]:
         for key, value in override.items():
             assert type(value) is type(declared["defaults"][key]), key
     assert declared.get("teacher_bn", "eval") in ("eval", "batch")

@@ -6,6 +6,7 @@ from dataclasses import replace
 from math import isclose, sqrt
 
 import pytest
+from finished import carve, evaluate, plan_of
 
 from kdbench.errors import UserError
 from kdbench.plan.published import Published, published_numbers
@@ -239,3 +240,67 @@ def test_a_table_of_our_own_has_no_lines_of_published_numbers(project):
     assert [c.strip() for c in line.split("|")[1:-1]] == ["**DFA**", "71.33 ± 1.53 (3)"]
     assert "published" not in text.partition("*Made with")[0]
     assert "which is what the protocol reports" in text
+
+
+def sbs_cells(plan):
+    """The cells of SBS's Table 1 by row, of its first column."""
+    cells = tables.results(plan.graph, plan.table, Records(plan.paths))
+    return {r.cell.row.label: r for r in cells if r.cell.column == plan.table.all_columns[0]}
+
+
+@pytest.mark.parametrize(
+    ("params", "met", "verdict"),
+    [
+        ({}, True, Verdict.REPRODUCED),
+        ({}, False, Verdict.NOT_COMPARABLE),
+        ({"searches": {"sbs_kl": {"budget": 0.6}}}, True, Verdict.NOT_COMPARABLE),
+        ({"searches": {"sbs_np": {"budget": 0.6}}}, True, Verdict.REPRODUCED),
+    ],
+)
+def test_a_found_student_of_another_size_gets_no_verdict(project, params, met, verdict):
+    """By a search that missed its budget, or with another parameter; it is marked."""
+    plan = plan_of(project, "sbs/table1", seeds=3, **params)
+    cell = sbs_cells(plan)["found by KL, weighted"].cell
+    evaluate(plan, cell.evaluation, [94.48, 94.49, 94.50], reported="last")
+    carve(plan, cell.evaluation.upstream["structure"], met=met)
+
+    found = sbs_cells(plan)["found by KL, weighted"]
+    text = markdown_of(plan)
+
+    assert found.verdict is verdict
+    assert ("94.49" not in text) and ("5.51 ± 0.01 (3) ¶" in text) == (not met)
+    assert ("¶ Larger than it should be" in text) == (not met)
+
+
+def test_published_numbers_that_are_not_comparable_get_no_verdict(project):
+    """As the CSV says of DFA's first author's numbers on CINIC-10."""
+    plan = plan_of(project, "dfa/table2", seeds=3)
+    for cell in plan.graph.cells["dfa/table2"]:
+        evaluate(plan, cell.evaluation, [85.0, 85.1, 85.2], reported="best")
+    found = tables.results(plan.graph, plan.table, Records(plan.paths))
+
+    printed = [r for r in found if r.published]
+    assert printed and {r.verdict for r in printed} <= {Verdict.NOT_COMPARABLE}
+
+
+def test_a_table_that_chooses_shows_the_last_epoch_of_held_out_images(project):
+    """Neither the best epoch nor the test set is spoken of."""
+    plan = plan_of(project, "dfa/tuning")
+    cell = plan.graph.cells["dfa/tuning"][0]
+    runs = [{"seed": 0, "last": {"top1": 60.0}, "best": {"top1": 70.0, "epoch": 2}}]
+    plan.write(cell.evaluation, {"reported": "best", "runs": runs})
+    text = markdown_of(plan)
+
+    assert "at the last epoch, on training images that are held out." in text
+    assert "60.00 (1)" in text and "70.00" not in text
+    assert "test set" not in text.partition("- ")[0]
+
+
+def test_a_found_student_is_told_by_the_network_it_is_found_in(project):
+    """Over its column and in the CSV, not by the pair's own student."""
+    plan = plan_of(project, "ours/students")
+    cells = tables.results(plan.graph, plan.table, Records(plan.paths))
+    told = tables.frame(plan.graph, plan.table, cells)
+
+    assert set(told["student"]) == {"found in WRN-40-2"}
+    assert "WRN-40-2<br>→ found in WRN-40-2" in markdown_of(plan)
