@@ -44,8 +44,9 @@ ROWS = (
 )
 RECONSTRUCTED = (
     "The paper's table is not at hand: rows and columns are our reconstruction.",
-    "The weights of the three losses, the length of the search and the optimiser of the "
-    "aggregation weights are not published; ours are in kdbench/search/dfa.toml.",
+    "The weights of the losses, the length of the search and the optimiser of the aggregation "
+    "weights are not published; ours are in kdbench/search/dfa.toml, kdbench/distill/dfa.toml and "
+    "kdbench/plan/protocols.py, and docs/results.md says which of them were tuned.",
     "One teacher and one search a pair; the seeds are those of the student runs.",
 )
 
@@ -145,8 +146,9 @@ TUNING = replace(
     exhibit="",
     on_request=True,
     notes=(
-        "Measured on training images that are held out: neither search nor student sees a test "
-        "image. The teacher is the one that the other exhibits use.",
+        "Measured on training images that are held out: neither search nor student sees them, or "
+        "any test image. The teacher is trained on them; it is taken at its last epoch, because "
+        "its best one is chosen on test images.",
     ),
 )
 

@@ -5,7 +5,7 @@ from kdbench.assemble import Loader
 from kdbench.data import splits
 from kdbench.data.stored import Stored
 from kdbench.engine.seeds import derive
-from kdbench.phases.job import Job
+from kdbench.phases.job import BEST, LAST, Job
 from kdbench.plan.recipe import Recipe
 from kdbench.plan.spec import RunSpec
 
@@ -18,8 +18,7 @@ def looking_loaders(job: Job, data: Stored) -> tuple[Loader, Loader]:
     measured = measured_loader(job, job.spec, data, job.recipe)
     if "held_out" not in job.spec.params:
         return assemble.make_loader(*training), measured
-    fitted, _ = _places(job.spec, data)
-    return assemble.make_loader(*training, index=fitted), measured
+    return assemble.make_loader(*training, index=fitted(job.spec, data)), measured
 
 
 def measured_loader(job: Job, spec: RunSpec, data: Stored, recipe: Recipe) -> Loader:
@@ -30,7 +29,7 @@ def measured_loader(job: Job, spec: RunSpec, data: Stored, recipe: Recipe) -> Lo
     rest = (recipe, 0, job.precision)
     if "held_out" not in spec.params:
         return assemble.make_loader(data, "test", *rest, purpose="test")
-    _, held = _places(spec, data)
+    _, held = places(spec, data)
     return assemble.make_loader(data.training_only(), "train", *rest, index=held, purpose="test")
 
 
@@ -42,6 +41,22 @@ def remark(spec: RunSpec) -> list[str]:
     return [f"measured on {share} of the training images, held out, and on no test image"]
 
 
-def _places(spec: RunSpec, data: Stored) -> tuple[splits.Index, splits.Index]:
+def fitted(spec: RunSpec, data: Stored) -> splits.Index | None:
+    """Positions of the training images that a run may see; None for all of them."""
+    return places(spec, data)[0] if "held_out" in spec.params else None
+
+
+def teacher_weights(spec: RunSpec) -> str:
+    """Which weights of its teacher a run takes: those that the teacher's protocol reports.
+
+    The best epoch is the best on the test set, at which a run that chooses parameters must not
+    even look by way of its teacher: such a run takes the last.
+    """
+    reported = spec.upstream["teacher"].params["recipe"]["reported"]
+    return BEST if reported == "best" and "held_out" not in spec.params else LAST
+
+
+def places(spec: RunSpec, data: Stored) -> tuple[splits.Index, splits.Index]:
+    """Positions of the training images to fit and of those to measure on, disjoint."""
     seed = derive(SEED, "choosing") % 2**32
     return splits.held_out(len(data.labels("train")), float(spec.params["held_out"]), seed)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from torch import Tensor
 
 from kdbench import assemble
@@ -17,7 +18,8 @@ from kdbench.engine.progress import Progress
 from kdbench.engine.schedules import rate_at
 from kdbench.engine.seeds import derive
 from kdbench.models.stages import Features
-from kdbench.phases.job import BEST, LAST, Job, Outcome
+from kdbench.phases.held_out import fitted, teacher_weights
+from kdbench.phases.job import Job, Outcome
 from kdbench.plan.recipe import Recipe
 from kdbench.plan.record import thinned
 
@@ -74,8 +76,7 @@ def run_search(job: Job) -> Outcome:
 def _make(job: Job, data: Stored) -> tuple[Any, Teacher]:
     """The searcher on its student, fresh or with the teacher's weights, and the teacher."""
     params, recipe, precision = job.spec.params, job.recipe, job.precision
-    reported = job.spec.upstream["teacher"].params["recipe"]["reported"]
-    weights = job.upstream("teacher") / (BEST if reported == "best" else LAST)
+    weights = job.upstream("teacher") / teacher_weights(job.spec)
     network = assemble.make_network(params["teacher"], data, job.seed, precision)
     assemble.load_weights(network, weights)
     student = assemble.make_network(params["student"], data, job.seed, precision).train()
@@ -90,18 +91,22 @@ def _make(job: Job, data: Stored) -> tuple[Any, Teacher]:
 def _loaders(job: Job, data: Stored) -> tuple[Loader, Loader | None]:
     """Batches of the training share and of the images held out.
 
-    A data set that has a split for choices gives that, and all its training images are trained on.
+    A data set that has a split for choices gives that, and all its training images are trained on;
+    all but those that the run's students are measured on, if they are.
     """
     rest = (job.recipe, job.seed, job.precision)
     arguments = (data, "train", *rest)
     share = float(job.spec.params["search"]["parameters"]["held_out"])
+    seen = fitted(job.spec, data)
     if not share:
-        return assemble.make_loader(*arguments), None
+        return assemble.make_loader(*arguments, index=seen), None
     if VALID in data.splits:
         held = assemble.make_loader(data, VALID, *rest, purpose="held")
-        return assemble.make_loader(*arguments), held
+        return assemble.make_loader(*arguments, index=seen), held
     seed = derive(job.seed, "held-out") % 2**32
-    fit_index, held_index = splits.held_out(len(data.labels("train")), share, seed)
+    if seen is None:
+        seen = np.arange(len(data.labels("train")))
+    fit_index, held_index = (seen[part] for part in splits.held_out(len(seen), share, seed))
     loader = assemble.make_loader(*arguments, index=fit_index)
     return loader, assemble.make_loader(*arguments, index=held_index, purpose="held")
 

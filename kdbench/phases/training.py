@@ -22,7 +22,7 @@ from kdbench.engine.precision import Precision
 from kdbench.engine.progress import Progress
 from kdbench.evaluate.classification import accuracy, predict
 from kdbench.models.stages import StagedNetwork
-from kdbench.phases.held_out import looking_loaders, remark
+from kdbench.phases.held_out import looking_loaders, remark, teacher_weights
 from kdbench.phases.job import BEST, LAST, Job, Outcome
 from kdbench.phases.networks import trained_network
 from kdbench.phases.steps import FirstStep, TrainStep, TwoStages
@@ -114,9 +114,7 @@ def _distillation(
     teacher = network = None
     if "teacher" in job.spec.upstream:
         network = assemble.make_network(job.spec.params["teacher"], data, job.seed, job.precision)
-        reported = job.spec.upstream["teacher"].params["recipe"]["reported"]
-        weights = BEST if reported == "best" else LAST
-        assemble.load_weights(network, job.upstream("teacher") / weights)
+        assemble.load_weights(network, job.upstream("teacher") / teacher_weights(job.spec))
         teacher = Teacher(network, method["teacher_bn"])
     parts = assemble.parts_of(method)
     made = [

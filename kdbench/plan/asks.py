@@ -40,6 +40,8 @@ class AskSearch:
         search_recipe: the protocol of the search.
         parameters: of the search, where the exhibit differs from its declaration.
         seed: 0, but where an exhibit shows how far apart the seeds of a search end.
+        held_out: share of the training images that it must not see, because its students are
+            measured on them; see `AskStudents`.
     """
 
     dataset: str
@@ -49,6 +51,7 @@ class AskSearch:
     search_recipe: Recipe
     parameters: Parameters = ()
     seed: int = 0
+    held_out: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)

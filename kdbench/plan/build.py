@@ -32,6 +32,11 @@ def remembered(build: Request[P]) -> Request[P]:
     return ask
 
 
+def _held(ask: AskSearch | AskStudents) -> str:
+    """What the name of a run says of training images that it holds out."""
+    return f"-held-out-{ask.held_out:g}" if ask.held_out else ""
+
+
 @dataclass
 class Builder:
     """Builds and remembers the runs of one plan; equal requests give the same object."""
@@ -113,6 +118,9 @@ class Builder:
         }
         found = {ask.search: component.revision, **revisions(networks)}
         told += f"-seed{ask.seed}" if ask.seed else ""
+        if ask.held_out:
+            params["held_out"] = ask.held_out
+            told += _held(ask)
         cell = f"{ask.pair.teacher}_{ask.pair.student}_{ask.search}{told}"
         return self._run("search", ask.dataset, cell, params, found, upstream)
 
@@ -139,12 +147,12 @@ class Builder:
             upstream["teacher"] = self.teacher(ask.dataset, ask.pair.teacher, ask.recipe)
         if ask.held_out:
             params["held_out"] = ask.held_out
-            told += f"-held-out-{ask.held_out:g}"
+            told += _held(ask)
         student = networks["student"].name
         if ask.found_by:
-            upstream["structure"] = self.search(ask.found_by)
+            upstream["structure"] = self.search(replace(ask.found_by, held_out=ask.held_out))
             params["student"]["found_by"] = ask.found_by.search
-            student = upstream["structure"].cell.removeprefix(f"{student}_")
+            student = upstream["structure"].cell.removeprefix(f"{student}_").replace(_held(ask), "")
         for role, part in self._searching(parts):
             upstream[role], place = self._scheme(ask, part)
             told += "" if place in told else place
@@ -196,16 +204,18 @@ class Builder:
             recipe=ask.recipe,
             search_recipe=ask.search_recipe,
             parameters=ask.search_parameters,
+            held_out=ask.held_out,
         )
         if ask.origin is None:
             found = self.search(own)
-            return found, found.cell.partition(f"_{own.search}")[2]
-        there = replace(ask.origin, search=own.search)
+            return found, found.cell.partition(f"_{own.search}")[2].replace(_held(ask), "")
+        share = ask.held_out if ask.origin.dataset == ask.dataset else 0.0
+        there = replace(ask.origin, search=own.search, held_out=share)
         found = self.search(there)
         place = "" if there.dataset == ask.dataset else f"-{there.dataset}"
         if there.pair != ask.pair:
             place += f"-{there.pair.teacher}-{there.pair.student}"
-        told = found.cell.partition(f"_{own.search}")[2]
+        told = found.cell.partition(f"_{own.search}")[2].replace(_held(ask), "")
         return found, told + (f"-from{place}" if place else "")
 
     def _evaluation(self, *runs: RunSpec) -> RunSpec:

@@ -15,7 +15,8 @@ from kdbench.plan.recipe import Recipe
 PAPER = "own"
 SEARCH = "search."  # before a parameter of the search in a grid
 HELD_OUT = (
-    "Measured on training images that are held out: neither search nor student sees a test image."
+    "Measured on training images that are held out: neither search nor student sees them, or any "
+    "test image. The teacher is trained on them, and taken at its last epoch."
 )
 
 

@@ -4,13 +4,16 @@ import json
 
 import numpy as np
 import pytest
-from tiny_project import TinyProject
+from tiny_project import SCALE, TinyProject
 from typer.testing import CliRunner
 
+from kdbench import assemble
 from kdbench.cli import app
 from kdbench.data import dataset
+from kdbench.data.dataset import Prepared
 from kdbench.data.resident import Resident
 from kdbench.errors import BadValue, UnknownName
+from kdbench.phases.held_out import places
 from kdbench.plan.graph import load_graph
 from kdbench.tuning import lines, ranked, tuning_table
 
@@ -80,6 +83,39 @@ def test_what_is_measured_was_not_trained_on(done):
     assert len(looked) == round(0.25 * len(labels))
     assert not fit & looked
     assert max(fit | looked) < len(labels)
+
+
+def test_a_search_does_not_see_what_its_students_are_measured_on(tmp_path, monkeypatch):
+    """Nor does anything see the teacher's best epoch, which test images choose."""
+    monkeypatch.setenv("KDBENCH_DEVICE", "cpu")
+    own = {**OWN, "methods": ["dfa"], "grid": {}}
+    longer = {"smoke": {**SCALE, "teacher_epochs": 1, "steps_per_epoch": 30}}
+    project = TinyProject(
+        tmp_path, exhibits=["own"], pairs=[], seeds=1, tables=[own], scales=longer
+    )
+    project.run("teacher/resnet56")
+    seen, serve, read, load = set(), Resident.batch, set(), assemble.load_weights
+
+    def spy(loader, epoch, step):
+        batch = serve(loader, epoch, step)
+        seen.update(batch.index.tolist())
+        return batch
+
+    def note(network, file):
+        read.add((file.parent.parent.parent.name, file.name))
+        load(network, file)
+
+    monkeypatch.setattr(Resident, "batch", spy)
+    monkeypatch.setattr(assemble, "load_weights", note)
+    search = "search/resnet56_resnet20_dfa-held-out-0.25"
+    project.run(search)
+    data = Prepared.open(project.folder("data/cifar100") / "prepared")
+    fit, held = places(project.spec(search), data)
+
+    assert seen and not seen & {*held.tolist()}
+    assert len(seen) > 0.9 * len(fit)
+    project.run("evaluation/resnet56_resnet20_dfa-held-out-0.25")
+    assert {file for phase, file in read if phase == "teacher"} == {"last.safetensors"}
 
 
 def test_test_images_change_nothing(done, tmp_path, monkeypatch):
