@@ -3,6 +3,8 @@
 from collections.abc import Collection
 from difflib import get_close_matches
 
+MOST_NAMED = 40  # names in one line
+
 
 class UserError(Exception):
     """A mistake the user can mend; the command line shows it as one line, without a traceback."""
@@ -15,8 +17,15 @@ class UnknownName(UserError):
 
     def __init__(self, kind: str, name: str, known: Collection[str], *, where: str) -> None:
         near = get_close_matches(name, sorted(known), n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(sorted(known))}"
+        hint = f"did you mean {near[0]!r}?" if near else f"known: {_some(known)}"
         super().__init__(f"{where}: no {kind} is called {name!r}; {hint}")
+
+
+def _some(names: Collection[str]) -> str:
+    """Names in order, the first of very many."""
+    listed = sorted(names)
+    more = len(listed) - MOST_NAMED
+    return ", ".join(listed[:MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 class BadValue(UserError):

@@ -80,11 +80,16 @@ def export_network(
         The files, the description last.
 
     Raises:
-        UserError: ONNX without the packages that it needs; nothing was written then.
+        UserError: ONNX without the packages that it needs, or a folder that cannot be made;
+            nothing was written then.
     """
     if onnx:
         check_onnx()
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as problem:
+        why = str(problem.strerror)
+        raise BadValue("export, out", str(folder), "a folder that can be made", why) from None
     files = [folder / WEIGHTS]
     save_weights(network.state_dict(), folder / WEIGHTS)
     if onnx:
@@ -95,7 +100,7 @@ def export_network(
     return [*files, folder / TEXT]
 
 
-def load(folder: Path, plugins: Sequence[str] = ()) -> tuple[StagedNetwork, About]:
+def load(folder: str | Path, plugins: Sequence[str] = ()) -> tuple[StagedNetwork, About]:
     """Rebuild an exported network, in eval mode, on the CPU.
 
     Args:
@@ -106,7 +111,7 @@ def load(folder: Path, plugins: Sequence[str] = ()) -> tuple[StagedNetwork, Abou
         DamagedData: a file is missing, unreadable, of another format or of another network.
         UnknownName: no network is called so.
     """
-    advice = "export the run again"
+    advice, folder = "export the run again", Path(folder)
     file = folder / TEXT
     try:
         fields = json.loads(file.read_text(encoding="utf-8"))
@@ -235,7 +240,7 @@ def _about(
         image=list(data.image),
         mean=list(recipe.mean or data.mean),
         std=list(recipe.std or data.std),
-        top1=record["metrics"][chosen]["top1"],
+        top1=None if "held_out" in spec.params else record["metrics"][chosen]["top1"],
         structure=structure,
         provenance={
             "run": {key: record["spec"][key] for key in ("scale", "phase", "dataset", "cell")},

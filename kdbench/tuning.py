@@ -13,6 +13,7 @@ from kdbench.plan.graph import Graph
 from kdbench.plan.paths import Paths
 from kdbench.plan.record import read_record
 from kdbench.plan.spec import RunSpec
+from kdbench.workflow import with_own_programs
 
 
 @dataclass(frozen=True)
@@ -46,8 +47,11 @@ def tuning_table(graph: Graph, name: str) -> Table:
         BadValue: it measures on test images.
     """
     tables = {table.id: table for table in graph.tables()}
+    known = [key for key, table in tables.items() if table.held_out]
+    if name not in tables and known:
+        raise UnknownName("table", name, known, where="tune")
     if name not in tables:
-        raise UnknownName("table", name, [k for k, t in tables.items() if t.held_out], where="tune")
+        raise BadValue("tune", name, "a table with held_out above 0", "as dfa/tuning")
     if not tables[name].held_out:
         raise BadValue(f"tune, {name}", "a table of test accuracies", "one with held_out above 0")
     return tables[name]
@@ -68,7 +72,7 @@ def make(
     command = [sys.executable, "-m", "snakemake", "--keep-going", "--cores", str(cores or "all")]
     command += missing
     words = [f"{key}={json.dumps(value)}" for key, value in config.items()]
-    return subprocess.call([*command, "--config", *words], cwd=paths.root)
+    return subprocess.call([*command, "--config", *words], cwd=paths.root, env=with_own_programs())
 
 
 def ranked(graph: Graph, paths: Paths, table: Table) -> list[Choice]:
@@ -115,7 +119,8 @@ def _said(evaluation: RunSpec, row: Any) -> dict[str, Any]:
     said: dict[str, Any] = {}
     if row.parameters:
         said["methods"] = {student.params["method"]["name"]: dict(row.parameters)}
-    if row.search_parameters and "search" in student.upstream:
-        name = student.upstream["search"].params["search"]["name"]
+    searches = [student.upstream[r] for r in ("structure", "search") if r in student.upstream]
+    if row.search_parameters and searches:
+        name = searches[0].params["search"]["name"]
         said["searches"] = {name: dict(row.search_parameters)}
     return said

@@ -147,6 +147,12 @@ def write_report(graph: Graph, paths: Paths) -> Path:
     return readme
 
 
+def with_own_programs() -> dict[str, str]:
+    """The environment, in which jobs find `kdbench` also where nobody activated it."""
+    folder = str(Path(sys.executable).parent)
+    return {**os.environ, "PATH": os.pathsep.join([folder, os.environ.get("PATH", "")])}
+
+
 def build_stage(graph: Graph, paths: Paths, phase: str, dataset: str, cores: int | None) -> int:
     """Have Snakemake make the records of one phase and data set; returns its exit code.
 
@@ -176,7 +182,8 @@ def build_stage(graph: Graph, paths: Paths, phase: str, dataset: str, cores: int
     command = [sys.executable, "-m", "snakemake", "--cores", str(cores or "all"), *missing]
     changed = _overrides(graph, paths)
     config = [f"{key}={json.dumps(value)}" for key, value in changed.items()]
-    return subprocess.call([*command, *(["--config", *config] if config else [])])
+    words = ["--config", *config] if config else []
+    return subprocess.call([*command, *words], env=with_own_programs())
 
 
 def _keep_tracked(graph: Graph, paths: Paths, phase: str, dataset: str) -> None:

@@ -204,3 +204,14 @@ def test_onnx_is_written(tmp_path):
     onnx.checker.check_model(model)
     names = [[value.name for value in part] for part in (model.graph.input, model.graph.output)]
     assert names == [["images"], ["logits"]]
+
+
+def test_a_folder_that_cannot_be_made_is_said_in_one_line(tmp_path):
+    """And its name may be a text when it is read."""
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(BadValue, match="a folder that can be made"):
+        export_network(WideResNet(10, 2, classes=5, image=IMAGE), WRN, tmp_path / "file" / "out")
+    export_network(WideResNet(10, 2, classes=5, image=IMAGE), WRN, tmp_path / "out")
+    network, about = load(str(tmp_path / "out"))
+
+    assert about == load(tmp_path / "out")[1] and not network.training

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from kdbench.cli.overrides import overrides_of
 from kdbench.console import say
 
 
@@ -13,6 +14,9 @@ def export_command(
     out: Annotated[Path, typer.Option(help="Folder for the files.")],
     scale: Annotated[
         str | None, typer.Option(help="smoke, lite or paper; by default that of params.yaml.")
+    ] = None,
+    override: Annotated[
+        str | None, typer.Option(help="Replaces top-level keys of params.yaml.", metavar="JSON")
     ] = None,
     weights: Annotated[
         str | None, typer.Option(help="best or last; by default what the protocol reports.")
@@ -30,7 +34,7 @@ def export_command(
     from kdbench.plan.graph import load_graph
     from kdbench.plan.paths import Paths
 
-    spec = load_graph(Path(), {"scale": scale} if scale else {}).run(name)
+    spec = load_graph(Path(), overrides_of(scale, override)).run(name)
     from kdbench.export import export_run  # torch: a wrong name is said before
 
     for file in export_run(spec, Paths(), out, weights=weights, onnx=onnx):

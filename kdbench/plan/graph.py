@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from kdbench.errors import BadValue, UnknownName, UserError
-from kdbench.plan.asks import Ask, AskStudents, AskTeacher, Pair
+from kdbench.plan.asks import JOIN, Ask, AskStudents, AskTeacher, Pair
 from kdbench.plan.build import Builder
 from kdbench.plan.components import Components, find_components
 from kdbench.plan.exhibits import Column, Exhibit, Figure, Row, Table, asks_of
@@ -111,11 +111,16 @@ class Graph:
             raise UnknownName("run", digest, known, where=where)
         if len(found) > 1 or not digest:
             shared = Counter(full.values())
-            some = [full[key] if shared[full[key]] == 1 else key for key in found]
+            some = [full[k] if shared[full[k]] == 1 else self._told(k) for k in found]
             listed = ", ".join(some[:MOST_NAMED]) + (" ..." if len(some) > MOST_NAMED else "")
             meant = f"{where}: {digest!r} matches {len(some)} runs: {listed}"
-            raise UserError(f"{meant}; give more of the name")
+            raise UserError(f"{meant}; give more of the name, or a digest")
         return self.runs[found[0]]
+
+    def _told(self, digest: str) -> str:
+        """A digest, and the protocol that tells it from runs of the same name."""
+        protocol = self.runs[digest].params.get("recipe", {}).get("name")
+        return f"{digest} ({protocol})" if protocol else digest
 
     def tables(self) -> list[Table]:
         """The tables among the exhibits."""
@@ -163,7 +168,8 @@ def choose(params: Params, exhibits: list[Exhibit]) -> list[Exhibit]:
     for wanted in params.exhibits:
         if wanted not in ids | papers | {"all"}:
             raise UnknownName("exhibit", wanted, ids | papers | {"all"}, where=f"{FILE}, exhibits")
-    pairs = {c.pair.key for e in exhibits if isinstance(e, Table) for c in e.all_columns}
+    asks = [ask for exhibit in exhibits for ask in asks_of(exhibit)]
+    pairs = {ask.pair.key for ask in asks if not isinstance(ask, AskTeacher)}
     for key in params.pairs:
         if key not in pairs:
             raise UnknownName("pair", key, pairs, where=f"{FILE}, pairs")
@@ -210,7 +216,8 @@ def make_graph(params: Params) -> Graph:
             advice = "it takes other data sets' places at scale smoke by itself"
             raise BadValue(where, name, "a data set, not a stand-in", advice)
     for name in params.methods_only:
-        components.get("method", name, where=f"{FILE}, methods_only")
+        for part in name.split(JOIN):
+            components.get("method", part, where=f"{FILE}, methods_only")
     for kind, asked in (("method", params.methods), ("search", params.searches)):
         where = f"{FILE}, {'methods' if kind == 'method' else 'searches'}"
         for name, overrides in asked.items():  # also of those that no exhibit asks for today

@@ -90,3 +90,24 @@ def test_so_has_the_data_set_that_a_scheme_is_searched_on():
     assert not search.params["recipe"]["mean"]
     teacher = search.upstream["teacher"].params["recipe"]
     assert teacher["augment"] == "reflect4-flip" and not teacher["mean"]
+
+
+def test_joined_methods_can_be_kept_by_their_name():
+    """And a part that does not exist is named."""
+    table = {**OWN, "methods": ["kd", "dfa+kd"]}
+    kept = Params(scale="paper", exhibits=["own"], tables=[table], methods_only=["dfa+kd"])
+    cells = make_graph(kept).cells["own/mine"]
+
+    assert [bool(cell.evaluation) for cell in cells] == [False, True]
+    with pytest.raises(UserError, match="'kd'"):
+        make_graph(Params(exhibits=["own"], tables=[table], methods_only=["dfa+kdd"]))
+
+
+def test_a_pair_that_only_figures_have_can_be_kept():
+    """SBS's manual students stand in no table."""
+    kept = Params(
+        scale="paper", datasets=ALL, exhibits=["sbs"], pairs=["densenet-bc-100-12:vgg-sbs"]
+    )
+    cells = {s.cell for s in make_graph(kept).runs.values() if s.phase == "student"}
+
+    assert cells and all("vgg-sbs" in cell for cell in cells)
