@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from kdbench import programs
 from kdbench.errors import BadValue, UnknownName, UserError
 from kdbench.plan.exhibits import Table
 from kdbench.plan.graph import Graph
 from kdbench.plan.paths import Paths
 from kdbench.plan.record import read_record
 from kdbench.plan.spec import RunSpec
-from kdbench.workflow import with_own_programs
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,9 @@ def make(
     command = [sys.executable, "-m", "snakemake", "--keep-going", "--cores", str(cores or "all")]
     command += missing
     words = [f"{key}={json.dumps(value)}" for key, value in config.items()]
-    return subprocess.call([*command, "--config", *words], cwd=paths.root, env=with_own_programs())
+    return subprocess.call(
+        [*command, "--config", *words], cwd=paths.root, env=programs.environment()
+    )
 
 
 def ranked(graph: Graph, paths: Paths, table: Table) -> list[Choice]:

@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from kdbench import programs
 from kdbench.console import fail, say
 from kdbench.errors import UnknownName, UserError
 from kdbench.heavy import bring_back
@@ -147,12 +148,6 @@ def write_report(graph: Graph, paths: Paths) -> Path:
     return readme
 
 
-def with_own_programs() -> dict[str, str]:
-    """The environment, in which jobs find `kdbench` also where nobody activated it."""
-    folder = str(Path(sys.executable).parent)
-    return {**os.environ, "PATH": os.pathsep.join([folder, os.environ.get("PATH", "")])}
-
-
 def build_stage(graph: Graph, paths: Paths, phase: str, dataset: str, cores: int | None) -> int:
     """Have Snakemake make the records of one phase and data set; returns its exit code.
 
@@ -183,7 +178,7 @@ def build_stage(graph: Graph, paths: Paths, phase: str, dataset: str, cores: int
     changed = _overrides(graph, paths)
     config = [f"{key}={json.dumps(value)}" for key, value in changed.items()]
     words = ["--config", *config] if config else []
-    return subprocess.call([*command, *words], env=with_own_programs())
+    return subprocess.call([*command, *words], env=programs.environment())
 
 
 def _keep_tracked(graph: Graph, paths: Paths, phase: str, dataset: str) -> None:

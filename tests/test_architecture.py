@@ -18,7 +18,7 @@ FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 def ranks():
     """Rank by part of the package, from the line of the document that draws the arrows."""
     text = (REPOSITORY / "docs/architecture.md").read_text(encoding="utf-8")
-    (line,) = [line for line in text.splitlines() if line.startswith("    errors <- ")]
+    (line,) = [line for line in text.splitlines() if line.startswith("    errors, programs <- ")]
     groups = [group.split(",") for group in line.split("<-")]
     return {name.strip(): rank for rank, group in enumerate(groups) for name in group}
 

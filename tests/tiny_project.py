@@ -102,7 +102,7 @@ class TinyProject:
 
 def without_times(record):
     """A record but for what differs between two equal runs: clocks and memory."""
-    cost = {k: v for k, v in record["cost"].items() if k == "steps"}
+    cost = {k: v for k, v in record["cost"].items() if k in ("steps", "macs")}
     clocks = ("started", "finished")
     provenance = {k: v for k, v in record["provenance"].items() if k not in clocks}
     dropped = set(record["cost"]) - set(cost)

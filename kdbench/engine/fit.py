@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from torch import Tensor
 
 from kdbench.engine.moment import Moment
+from kdbench.engine.multiply_adds import MultiplyAdds
 from kdbench.engine.progress import Progress
 from kdbench.engine.stopping import Stopper
 from kdbench.errors import Diverged, TryAgain
@@ -54,12 +55,24 @@ def fit(
         for batch in loader.epoch(progress.epoch, start=progress.step):
             done = progress.epoch * loader.steps + progress.step
             moment = Moment(done, epochs * loader.steps, progress.epoch, epochs)
-            progress.add(step(batch, moment))
+            progress.add(_done(step, batch, moment, progress, loader.steps))
             progress.step += 1
             tick()
             begun = _pause(progress, stopper, begun)
         yield _close_epoch(progress, loader.steps, begun)
         _pause(progress, stopper, time.perf_counter())
+
+
+def _done(
+    step: Step, batch: Any, moment: Moment, progress: Progress, steps: int
+) -> Mapping[str, Tensor]:
+    """Do a step; the first one of an epoch is counted for all of them."""
+    if progress.step:
+        return step(batch, moment)
+    with MultiplyAdds() as counted:
+        terms = step(batch, moment)
+    progress.macs += counted.macs * steps
+    return terms
 
 
 def _close_epoch(progress: Progress, steps: int, begun: float) -> dict[str, float]:

@@ -13,7 +13,7 @@ from torch import Tensor
 from kdbench.errors import DamagedData
 
 CHECKPOINT = "checkpoint.pt"
-VALUES = ("epoch", "step", "sums", "curves", "best", "seconds", "origins")
+VALUES = ("epoch", "step", "sums", "curves", "best", "seconds", "macs", "origins")
 
 
 class Stateful(Protocol):
@@ -40,6 +40,7 @@ class Progress:
         curves: values by name, one an epoch (or a look at the test set).
         best: the best look at the test set so far: its metrics, and the network's weights.
         seconds: time spent, summed over resumptions.
+        macs: multiply-adds of the training's steps so far, those of the current epoch's included.
         origins: where the processes that trained came from (commit, code, versions, device), each
             kind once, with the time when the first of it started.
     """
@@ -61,6 +62,7 @@ class Progress:
         self.curves: dict[str, list[float]] = {}
         self.best: dict[str, Any] = {}
         self.seconds = 0.0
+        self.macs = 0
         self.origin = dict(origin or {})
         self.origins: list[dict[str, Any]] = [self.origin]
 

@@ -120,6 +120,7 @@ def _finish(job: Job, progress: Progress, finding: Any, loader: Loader, data: St
         cost={
             "seconds": progress.seconds,
             "steps": steps,
+            "macs": progress.macs,
             "images_per_second": images / max(progress.seconds, 1e-9),
         },
         extra=finding.summary(),

@@ -166,6 +166,7 @@ def _finish(
         cost={
             "seconds": progress.seconds,
             "steps": steps,
+            "macs": progress.macs,
             "images_per_second": images / max(progress.seconds, 1e-9),
         },
         notes=remark(job.spec),

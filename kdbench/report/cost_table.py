@@ -19,11 +19,13 @@ if TYPE_CHECKING:
     import pandas as pd
 
 LOOKS_UPSTREAM = True  # students and searches stand behind the evaluations
-HOUR, GIB = 3600.0, 2.0**30
+HOUR, GIB, TERA = 3600.0, 2.0**30, 1e12
 NOTE = (
-    "Hours are those of one student's training and of the searches that it needs, without its "
-    "teacher's training; a gain is over the row {baseline}. Times are of the device named below; "
-    "CPU times taken on a machine that other work shares are not comparable with one another."
+    "Hours, multiply-adds and memory are those of one student's training and of the searches that "
+    "it needs, without its teacher's training; multiply-adds are counted in the first step of "
+    "every epoch, backward passes included; a gain is over the row {baseline}. Times are of the "
+    "device named below; CPU times taken on a machine that other work shares are not comparable "
+    "with one another."
 )
 
 
@@ -37,7 +39,8 @@ class Cost:
         step: of training.
         training: of one student.
         search: of all searches that a student needs; 0 without any.
-        memory: largest peak of the trainings, in bytes.
+        memory: largest peak of trainings and searches, in bytes.
+        macs: multiply-adds of one student's training and of the searches that it needs.
     """
 
     name: str
@@ -47,6 +50,7 @@ class Cost:
     training: float | None
     search: float | None
     memory: float | None
+    macs: float | None
 
     @property
     def total(self) -> float | None:
@@ -104,24 +108,29 @@ def read_cost(name: str, spec: RunSpec, record: Record, records: Records) -> Cos
     seconds = [found.number("cost", "seconds") for _, found in done]
     epochs = [float(run.params["recipe"]["epochs"]) for run, _ in done]
     steps = [found.number("cost", "steps") for _, found in done]
+    searched = [found for run in searches.values() if (found := records.get(run))]
+    everything = [*(found for _, found in done), *searched]
     memory = [
         found.number("cost", "peak_memory_bytes")
-        for _, found in done
+        for found in everything
         if "peak_memory_bytes" in found.at("cost")
     ]
-    searched = [found for run in searches.values() if (found := records.get(run))]
+    counted = all("macs" in found.at("cost") for found in everything)
+    whole = bool(done) and len(searched) == len(searches)
     return Cost(
         name,
         summarise(reported(record, TOP1)),
         epoch=fmean(s / e for s, e in zip(seconds, epochs, strict=True)) if done else None,
         step=sum(seconds) / sum(steps) if sum(steps) else None,
         training=fmean(seconds) if done else None,
-        search=(
-            sum(found.number("cost", "seconds") for found in searched)
-            if len(searched) == len(searches)
+        search=sum(f.number("cost", "seconds") for f in searched) if whole else None,
+        memory=max(memory, default=None),
+        macs=(
+            fmean(f.number("cost", "macs") for _, f in done)
+            + sum(f.number("cost", "macs") for f in searched)
+            if whole and counted
             else None
         ),
-        memory=max(memory, default=None),
     )
 
 
@@ -138,13 +147,14 @@ def body(costs: Sequence[Cost], baseline: Cost | None, name: str) -> str:
             _shown(cost.search, ".0f"),
             _shown(cost.total, ".3f"),
             _shown(cost.per_hour(baseline), "+.2f"),
+            _shown(None if cost.macs is None else cost.macs / TERA, ".3g"),
             _shown(None if cost.memory is None else cost.memory / GIB, ".2f"),
         ]
         for cost in costs
     ]
     heads = ["method", "top-1 (%)", "gain (points)", "training (s/epoch)", "step (ms)"]
     heads += [f"step / {name}'s", "search (s)", "search and training (h)"]
-    heads += ["points gained per hour", "peak memory (GiB)"]
+    heads += ["points gained per hour", "multiply-adds (10^12)", "peak memory (GiB)"]
     return f"{pipe(lines, heads)}\n\n{NOTE.format(baseline=name)}"
 
 
@@ -166,6 +176,7 @@ def frame(costs: Sequence[Cost], baseline: Cost | None) -> "pd.DataFrame":
                 "search_seconds": cost.search,
                 "total_hours": cost.total,
                 "points_per_hour": cost.per_hour(baseline),
+                "macs": cost.macs,
                 "peak_memory_bytes": cost.memory,
             }
             for cost in costs

@@ -269,7 +269,9 @@ def test_a_name_that_several_runs_have_lists_some_of_them(paper):
     """An unknown one gets the nearest name; a listed name finds its run, and none stands twice."""
     first = Counter(digest[0] for digest in paper.runs).most_common(1)[0][0]
     for name in (first, ""):
-        with pytest.raises(UserError, match=r" runs: .* \.\.\.; give more of the name, or a digest$") as caught:
+        with pytest.raises(
+            UserError, match=r" runs: .* \.\.\.; give more of the name, or a digest$"
+        ) as caught:
             paper.run(name)
         number = sum(digest.startswith(name) for digest in paper.runs)
         assert f"{name!r} matches {number} runs: " in str(caught.value)

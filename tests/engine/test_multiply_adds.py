@@ -1,0 +1,71 @@
+"""Multiply-adds of real passes, against sums by hand."""
+
+import pytest
+import torch
+from torch import nn
+
+from kdbench.engine.multiply_adds import MultiplyAdds
+from kdbench.evaluate.cost import multiply_adds
+from kdbench.models.resnet import ResNet
+from kdbench.search.hypergradient import wake_forward_mode
+
+IMAGE = (3, 8, 8)
+
+
+def macs_of(network, images):
+    """What a forward pass takes, and what forward and backward take."""
+    with MultiplyAdds() as forward:
+        loss = network(images).sum()
+    with MultiplyAdds() as backward:
+        loss.backward()
+    return forward.macs, backward.macs
+
+
+def test_a_convolution_and_its_backward_pass():
+    """Backward is one product for the weights, and one for the images where those want it."""
+    layer = nn.Conv2d(3, 5, 3, padding=1, bias=False)
+    once = 2 * 8 * 8 * 5 * 3 * 9
+
+    assert macs_of(layer, torch.randn(2, *IMAGE)) == (once, once)
+    assert macs_of(layer, torch.randn(2, *IMAGE, requires_grad=True)) == (once, 2 * once)
+
+
+def test_a_forward_pass_is_what_the_zoo_counts():
+    """Of a whole network, a batch of three."""
+    network = ResNet(20, classes=10, image=IMAGE)
+    forward, backward = macs_of(network, torch.randn(3, *IMAGE))
+
+    assert forward == 3 * multiply_adds(network, IMAGE)
+    assert 1.8 * forward < backward < 2 * forward  # no gradient in the images
+
+
+def test_counting_changes_no_bit():
+    """Values and gradients under the counter are those without it."""
+    torch.manual_seed(0)
+    network, images = ResNet(8, classes=10, image=IMAGE), torch.randn(4, *IMAGE)
+
+    def gradients():
+        network.zero_grad()
+        network(images).logsumexp(1).sum().backward()
+        return [p.grad.clone() for p in network.parameters()]
+
+    plain = gradients()
+    with MultiplyAdds():
+        counted = gradients()
+    assert all(torch.equal(a, b) for a, b in zip(plain, counted, strict=True))
+
+
+@pytest.mark.parametrize("mode", ["forward mode", "autocast"])
+def test_it_counts_under_transforms(mode):
+    """A derivative along a direction takes more products; bfloat16 takes as many."""
+    wake_forward_mode()
+    layer, images = nn.Linear(6, 4, bias=False), torch.randn(5, 6)
+    weight = layer.weight.detach()
+    with MultiplyAdds() as counted:
+        if mode == "forward mode":
+            torch.func.jvp(lambda w: images @ w.T, (weight,), (torch.ones_like(weight),))
+        else:
+            with torch.autocast("cpu", dtype=torch.bfloat16):
+                layer(images)
+    once = 5 * 6 * 4
+    assert counted.macs in ((2 * once, 3 * once) if mode == "forward mode" else (once,))
