@@ -27,6 +27,22 @@ def finished(project, *, searches=True):
     return plan
 
 
+def test_multiply_adds_and_memory_are_those_of_the_searches_too(project):
+    """Added up, and the largest; where one record lacks its count, there is no sum."""
+    plan = finished(project)
+    spec = plan.graph.drawn[FIGURE][TOGETHER]
+    runs = [r for r in spec.with_upstream() if r.phase in ("student", "search")]
+    for run in runs:
+        factor = 1 + run.params["seed"] if run.phase == "student" else 2
+        cost = {"macs": 10**12 * factor, "peak_memory_bytes": 2**30 * 3 * factor}
+        plan.write(run, cost={"seconds": 10.0, "steps": 10, **cost})
+
+    assert number(plan, TOGETHER, "macs") == 1.5e12 + 2 * 2e12
+    assert number(plan, TOGETHER, "peak_memory_bytes") == 6 * 2**30
+    plan.write(runs[0], cost={"seconds": 10.0, "steps": 10})
+    assert lines(plan)[TOGETHER]["macs"] == ""
+
+
 def lines(plan):
     """The CSV by method."""
     return {line["method"]: line for line in lines_of(plan, FIGURE)}
