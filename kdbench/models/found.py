@@ -98,7 +98,9 @@ def transplant(network: StagedNetwork, found: StagedNetwork) -> None:
     """Give a found network the weights of the gated one that it comes from, gates folded in.
 
     Its outputs are then those of the gated network whose gates are closed wherever the plan keeps
-    no channel, in ResNets without the constants that a last norm adds to a branch of nothing.
+    no channel. Constants go with the branches that give them: those that a ResNet's last norm adds
+    to a branch of nothing, and those of a DenseNet's layer whose second norm has open gates while
+    it reads nothing.
 
     Args:
         network: of the search, with its gates; not changed.
