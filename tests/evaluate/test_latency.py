@@ -186,7 +186,7 @@ def test_evaluations_tell_both_counts_and_the_latency(monkeypatch, scale, budget
     spec = SimpleNamespace(params={"recipe": {"reported": "best"}})
     data = SimpleNamespace(image=(3, 8, 8), fingerprint="f")
     job = SimpleNamespace(
-        spec=SimpleNamespace(upstream={"data": None, "run0": spec}, scale=scale),
+        spec=SimpleNamespace(params={}, upstream={"data": None, "run0": spec}, scale=scale),
         data=lambda: data,
         precision=FLOAT32,
     )
