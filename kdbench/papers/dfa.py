@@ -130,15 +130,21 @@ TUNING = replace(
     pairs=(Pair("wrn-40-2", "wrn-16-2"),),
     recipe=REVIEW,
     search_recipe=DISTPRO_SEARCH,
-    rows=tuple(
-        Row(
-            f"gamma_fd = {fd:g}, beta_lr = {lr:g}",
-            "dfa",
-            parameters=(("gamma_fd", fd),),
-            search_parameters=(("beta_lr", lr),),
-        )
-        for fd in (0.1, 1.0, 10.0)
-        for lr in (3e-4, 5e-2)
+    rows=(
+        Row("as declared", "dfa"),
+        *(
+            Row(f"gamma_fd = {value:g}", "dfa", parameters=(("gamma_fd", value),))
+            for value in (0.1, 0.3, 3.0)
+        ),
+        *(
+            Row(f"{name} = {value:g}", "dfa", search_parameters=((name, value),))
+            for name, values in (
+                ("beta_lr", (3e-4,)),
+                ("gamma_st", (0.1, 10.0)),
+                ("gamma_ts", (0.1, 10.0)),
+            )
+            for value in values
+        ),
     ),
     seeds=1,
     held_out=0.1,
@@ -149,6 +155,7 @@ TUNING = replace(
         "Measured on training images that are held out: neither search nor student sees them, or "
         "any test image. The teacher is trained on them; it is taken at its last epoch, because "
         "its best one is chosen on test images.",
+        "One value is changed at a time. The length of the search is not tuned: DARTS's 50 epochs.",
     ),
 )
 
