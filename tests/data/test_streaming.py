@@ -18,7 +18,7 @@ from kdbench.data import decoding, encoded, streaming
 from kdbench.data.decoding import decode, transforms
 from kdbench.data.resident import Resident, draws
 from kdbench.data.shards import Sharded, write
-from kdbench.data.streaming import Streaming, default_workers
+from kdbench.data.streaming import Streaming
 from kdbench.errors import BadValue, DamagedData, UnknownName, UserError
 
 pytestmark = pytest.mark.filterwarnings("ignore:This DataLoader will create")
@@ -272,29 +272,6 @@ def test_images_of_another_shape_are_refused(images, image):
         loader(images, image=image)
 
 
-@pytest.mark.parametrize("position", range(COUNT))
-def test_decoding_agrees_with_pillow(position):
-    """To the bit, for grey, CMYK, palettes and whatever else is in a file called .JPEG."""
-    found = decode(ROWS[position][1], "here")
-
-    assert found.dtype == torch.uint8
-    assert torch.equal(found, pixels(position))
-
-
-def test_what_torchvision_does_not_decode_pillow_does(monkeypatch):
-    """Sixteen bits a value, a refusal, or a torchvision that has no decoder any more."""
-    deep = io.BytesIO()
-    Image.fromarray(np.full((5, 6), 30000, np.uint16)).save(deep, "PNG")
-    assert decode(deep.getvalue(), "here").dtype == torch.uint8
-
-    def refuse(*_, **__):
-        raise RuntimeError("unsupported")
-
-    for other in (refuse, None):
-        monkeypatch.setattr(decoding, "_torchvision", lambda other=other: other)
-        assert all(torch.equal(decode(ROWS[i][1], "here"), pixels(i)) for i in range(COUNT))
-
-
 @pytest.mark.parametrize("data", [b"", b"x" * 50, ROWS[0][1][:200]])
 def test_a_damaged_image_is_one_line(data, layouts):
     """It names the place and says what to do."""
@@ -407,26 +384,6 @@ def test_what_workers_get_can_travel(images):
     job = served._job(2, 1)
 
     assert torch.equal(there.batch(job), served._decoder.batch(job))
-
-
-@pytest.mark.parametrize(
-    ("wanted", "cores", "found"), [("", 1, 0), ("", 4, 3), ("", 64, 8), ("0", 4, 0), ("12", 4, 12)]
-)
-def test_workers_are_as_many_as_the_cores_allow(monkeypatch, wanted, cores, found):
-    """One core is left to the training; the environment has the last word."""
-    monkeypatch.setenv("KDBENCH_WORKERS", wanted)
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(cores)), raising=False)
-
-    assert default_workers() == found
-
-
-@pytest.mark.parametrize("wanted", ["two", "-1", "1.5"])
-def test_a_wrong_number_of_workers_is_one_line(images, monkeypatch, layouts, wanted):
-    """Before anything is decoded."""
-    monkeypatch.setenv("KDBENCH_WORKERS", wanted)
-    with pytest.raises(BadValue) as caught:
-        loader(images, workers=None)
-    layouts.one_line(caught, "KDBENCH_WORKERS", wanted)
 
 
 @pytest.mark.cuda

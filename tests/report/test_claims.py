@@ -266,43 +266,6 @@ def test_the_shallowest_block_takes_all_in_every_group(project, first, state):
     assert found.state is state and "smallest of 2 groups" in found.evidence
 
 
-@pytest.mark.parametrize(("seconds", "state"), [(105, HOLDS), (130, FAILS), (115, UNTESTED)])
-def test_costs_are_those_of_a_training_step(project, seconds, state):
-    """DistPro's students against ReviewKD's."""
-    plan = plan_of(project, "distpro/cost", seeds=1)
-    for name, work in (("DistPro", seconds), ("ReviewKD+", 100)):
-        spec = plan.graph.drawn["distpro/cost"][name]
-        evaluate(plan, spec, [75.0])
-        plan.write(spec.upstream["run0"], cost={"seconds": float(work), "steps": 100})
-
-    found = outcome(plan, "distpro/cost")
-
-    assert found.state is state and f"{seconds / 100:.3g} (our lines" in found.evidence
-
-
-@pytest.mark.parametrize(
-    ("dropped", "whole", "state", "said"),
-    [
-        (140, 200, HOLDS, "saved: 0.6 "),
-        (180, 200, FAILS, "saved: 0.2 "),
-        (160, 200, UNTESTED, "saved: 0.4 "),
-        (90, 90, UNTESTED, "takes no longer"),
-    ],
-)
-def test_what_dropping_saves_is_of_the_losses_alone(project, dropped, whole, state, said):
-    """Both less a step of KD, which takes 100 here."""
-    plan = plan_of(project, "distpro/cost", seeds=1)
-    times = {"DistPro": dropped, "no pathway dropped": whole, "KD (added by us)": 100}
-    for name, work in times.items():
-        spec = plan.graph.drawn["distpro/cost"][name]
-        evaluate(plan, spec, [75.0])
-        plan.write(spec.upstream["run0"], cost={"seconds": float(work), "steps": 100})
-
-    found = outcome(plan, "distpro/dropping")
-
-    assert found.state is state and said in found.evidence
-
-
 @pytest.mark.parametrize(
     ("gone", "met", "state"),
     [

@@ -1,0 +1,60 @@
+"""One image at a time, and how many processes decode."""
+
+import io
+import os
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from test_streaming import COUNT, ROWS, images, loader, pixels
+
+from kdbench.data import decoding
+from kdbench.data.decoding import decode
+from kdbench.data.streaming import default_workers
+from kdbench.errors import BadValue
+
+__all__ = ["images"]  # a fixture
+
+
+@pytest.mark.parametrize("position", range(COUNT))
+def test_decoding_agrees_with_pillow(position):
+    """To the bit, for grey, CMYK, palettes and whatever else is in a file called .JPEG."""
+    found = decode(ROWS[position][1], "here")
+
+    assert found.dtype == torch.uint8
+    assert torch.equal(found, pixels(position))
+
+
+def test_what_torchvision_does_not_decode_pillow_does(monkeypatch):
+    """Sixteen bits a value, a refusal, or a torchvision that has no decoder any more."""
+    deep = io.BytesIO()
+    Image.fromarray(np.full((5, 6), 30000, np.uint16)).save(deep, "PNG")
+    assert decode(deep.getvalue(), "here").dtype == torch.uint8
+
+    def refuse(*_, **__):
+        raise RuntimeError("unsupported")
+
+    for other in (refuse, None):
+        monkeypatch.setattr(decoding, "_torchvision", lambda other=other: other)
+        assert all(torch.equal(decode(ROWS[i][1], "here"), pixels(i)) for i in range(COUNT))
+
+
+@pytest.mark.parametrize(
+    ("wanted", "cores", "found"), [("", 1, 0), ("", 4, 3), ("", 64, 8), ("0", 4, 0), ("12", 4, 12)]
+)
+def test_workers_are_as_many_as_the_cores_allow(monkeypatch, wanted, cores, found):
+    """One core is left to the training; the environment has the last word."""
+    monkeypatch.setenv("KDBENCH_WORKERS", wanted)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(cores)), raising=False)
+
+    assert default_workers() == found
+
+
+@pytest.mark.parametrize("wanted", ["two", "-1", "1.5"])
+def test_a_wrong_number_of_workers_is_one_line(images, monkeypatch, layouts, wanted):
+    """Before anything is decoded."""
+    monkeypatch.setenv("KDBENCH_WORKERS", wanted)
+    with pytest.raises(BadValue) as caught:
+        loader(images, workers=None)
+    layouts.one_line(caught, "KDBENCH_WORKERS", wanted)
