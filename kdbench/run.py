@@ -169,7 +169,8 @@ def execute(spec: RunSpec, paths: Paths, options: Options, stopper: Stopper) -> 
         forget_peak(device)
         begun = time.perf_counter()
         outcome = _phase(job)
-        outcome.cost.setdefault("seconds", time.perf_counter() - begun)
+        for key in ("seconds", "wall_seconds"):
+            outcome.cost.setdefault(key, time.perf_counter() - begun)
         manifest = seal(folder)
         if rebuilding:
             _compare(spec, paths, manifest, options)

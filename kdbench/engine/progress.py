@@ -1,6 +1,7 @@
 """All that a training changes is one object: saved whole, resumed to the bit."""
 
 import os
+import time
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,7 +14,7 @@ from torch import Tensor
 from kdbench.errors import DamagedData
 
 CHECKPOINT = "checkpoint.pt"
-VALUES = ("epoch", "step", "sums", "curves", "best", "seconds", "macs", "origins")
+VALUES = ("epoch", "step", "sums", "curves", "best", "seconds", "wall", "macs", "origins")
 
 
 class Stateful(Protocol):
@@ -39,7 +40,8 @@ class Progress:
         sums: sums of the loss terms over the current epoch, on the device.
         curves: values by name, one an epoch (or a look at the test set).
         best: the best look at the test set so far: its metrics, and the network's weights.
-        seconds: time spent, summed over resumptions.
+        seconds: time spent in training steps, summed over resumptions.
+        wall: time since this object was made, summed over resumptions, at the last `clock`.
         macs: multiply-adds of the training's steps so far, those of the current epoch's included.
         origins: where the processes that trained came from (commit, code, versions, device), each
             kind once, with the time when the first of it started.
@@ -62,6 +64,8 @@ class Progress:
         self.curves: dict[str, list[float]] = {}
         self.best: dict[str, Any] = {}
         self.seconds = 0.0
+        self.wall = 0.0
+        self._clocked = time.perf_counter()
         self.macs = 0
         self.origin = dict(origin or {})
         self.origins: list[dict[str, Any]] = [self.origin]
@@ -77,8 +81,16 @@ class Progress:
             value = value.detach().float()
             self.sums[name] = self.sums[name] + value if name in self.sums else value
 
+    def clock(self) -> float:
+        """Add the time that passed since the last call to `wall`, and return that."""
+        now = time.perf_counter()
+        self.wall += now - self._clocked
+        self._clocked = now
+        return self.wall
+
     def save(self) -> None:
         """Write the checkpoint under a temporary name, then rename: it is whole or absent."""
+        self.clock()
         content = {
             "identity": self.identity,
             "parts": {name: part.state_dict() for name, part in self.parts.items()},

@@ -119,6 +119,7 @@ def _finish(job: Job, progress: Progress, finding: Any, loader: Loader, data: St
         curves={name: thinned(values) for name, values in progress.curves.items()},
         cost={
             "seconds": progress.seconds,
+            "wall_seconds": progress.clock(),
             "steps": steps,
             "macs": progress.macs,
             "images_per_second": images / max(progress.seconds, 1e-9),

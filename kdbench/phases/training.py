@@ -165,6 +165,7 @@ def _finish(
         curves=curves,
         cost={
             "seconds": progress.seconds,
+            "wall_seconds": progress.clock(),
             "steps": steps,
             "macs": progress.macs,
             "images_per_second": images / max(progress.seconds, 1e-9),

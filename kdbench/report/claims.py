@@ -8,7 +8,7 @@ from kdbench.plan import claims
 from kdbench.plan.claims import Claim, all_claims
 from kdbench.plan.graph import Graph
 from kdbench.report.banner import changed_parameters, comparable
-from kdbench.report.cost_table import read_cost
+from kdbench.report.cost import read_cost
 from kdbench.report.drawing import pipe
 from kdbench.report.dropped import read_blocks
 from kdbench.report.evidence import UNMET, Evidence

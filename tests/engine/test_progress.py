@@ -58,6 +58,22 @@ def test_everything_comes_back(tmp_path):
     assert torch.equal(old[0]["momentum_buffer"], new[0]["momentum_buffer"])
 
 
+def test_the_clock_goes_on_where_the_checkpoint_left_it(tmp_path, monkeypatch):
+    """Time between two processes is nobody's; a second look counts nothing twice."""
+    now = [100.0]
+    monkeypatch.setattr("kdbench.engine.progress.time.perf_counter", lambda: now[0])
+    first = Progress(tmp_path, "run1", {})
+    now[0] = 107.0
+    first.save()
+    now[0] = 1000.0
+    second = Progress(tmp_path, "run1", {})
+    now[0] = 1002.0
+    second.load(torch.device("cpu"))
+    now[0] = 1003.0
+
+    assert (second.clock(), second.clock()) == (10.0, 10.0)
+
+
 def test_without_a_checkpoint_nothing_is_loaded(tmp_path):
     """A fresh start; and after `forget` again."""
     assert not make(tmp_path / "none").load(CPU)

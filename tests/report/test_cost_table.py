@@ -3,7 +3,7 @@
 import pytest
 from finished import evaluate, found_runs, lines_of, plan_of, rendered
 
-from kdbench.report.cost_table import read_cost
+from kdbench.report.cost import read_cost
 from kdbench.report.read import Records
 
 FIGURE = "ours/cost"
@@ -41,6 +41,24 @@ def test_multiply_adds_and_memory_are_those_of_the_searches_too(project):
     assert number(plan, TOGETHER, "peak_memory_bytes") == 6 * 2**30
     plan.write(runs[0], cost={"seconds": 10.0, "steps": 10})
     assert lines(plan)[TOGETHER]["macs"] == ""
+
+
+def test_wall_time_and_the_teachers_share_stand_beside_the_device_work(project):
+    """Wall time of training and all searches; a teacher that students and searches share once."""
+    plan = finished(project)
+    runs = list(plan.graph.drawn[FIGURE][TOGETHER].with_upstream())
+    for run in runs:
+        if run.phase in ("student", "search"):
+            wall = 3600.0 * (3 if run.phase == "search" else 1 + run.params["seed"])
+            plan.write(run, cost={"seconds": 10.0, "steps": 10, "wall_seconds": wall})
+    (teacher,) = [run for run in runs if run.phase == "teacher"]
+    plan.write(teacher, cost={"seconds": 7200.0, "steps": 10, "macs": 10**15})
+
+    assert number(plan, TOGETHER, "wall_hours") == pytest.approx(1.5 + 2 * 3)
+    assert number(plan, TOGETHER, "teacher_hours") == 2.0
+    assert number(plan, TOGETHER, "teacher_macs") == 10**15
+    assert number(plan, "student", "teacher_hours") == 0.0
+    assert lines(plan)["student"]["wall_hours"] == ""
 
 
 def lines(plan):
