@@ -140,6 +140,10 @@ METAGRADIENT = Figure(
     ),
 )
 
+WEIGHTS = ("random weights", "equal weights", "last map of each stage")
+CONTROL_METHODS = ("dfa_random", "dfa_average", "dfa_last")
+ALPHA_T = "use alpha_T"
+
 CONTROLS = replace(
     SEARCHES,
     id="ours/controls",
@@ -147,16 +151,21 @@ CONTROLS = replace(
     pairs=(LEAD,),
     rows=(
         Row("student", "none"),
-        Row("DFA's loss, random weights", "dfa_random"),
-        Row("DFA's loss, equal weights", "dfa_average"),
-        Row("DFA's loss, last map of each stage", "dfa_last"),
+        *(
+            Row(f"DFA's loss, {weights}", method)
+            for weights, method in zip(WEIGHTS, CONTROL_METHODS, strict=True)
+        ),
         Row("DFA", "dfa"),
         Row("DistPro's pathways, equal weights", "equal"),
-        Row("DistPro's pathways, use alpha_T", "alpha_t"),
+        Row(f"DistPro's pathways, {ALPHA_T}", "alpha_t"),
         Row("DistPro", "distpro"),
     ),
     seeds=3,
     on_request=True,
+    contests=(
+        *(("DFA", f"DFA's loss, {weights}") for weights in WEIGHTS),
+        *(("DistPro", f"DistPro's pathways, {weights}") for weights in ("equal weights", ALPHA_T)),
+    ),
     notes=(
         "One teacher and one search; the seeds are those of the student runs.",
         "What a search adds is the gap to the rows with the same loss and weights that nobody "
@@ -182,6 +191,9 @@ LOSSES = replace(
         )
     ),
     on_request=True,
+    contests=tuple(
+        ("found by KL, weighted", f"found by {label}") for label in ("NP", "NP, weighted", "KL")
+    ),
     notes=(
         "Each student is carved out of WRN-40-2 down to 30 % of its FLOPs, if its search met "
         "that; its record says so.",

@@ -145,6 +145,8 @@ class Table(Exhibit):
         spread_is_variance: the paper prints variances; they are shown as their square roots.
         held_out: see `AskStudents`; a table with it chooses parameters.
         leads: its first column has the scale's `lead_seeds`.
+        contests: labels of two rows each, the first of which is thought to be the better one; the
+            report says in which columns the runs show it.
     """
 
     metric: Metric
@@ -161,6 +163,7 @@ class Table(Exhibit):
     spread_is_variance: bool = False
     held_out: float = 0.0
     leads: bool = False
+    contests: tuple[tuple[str, str], ...] = ()
 
     @cached_property
     def all_columns(self) -> tuple[Column, ...]:

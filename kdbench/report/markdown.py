@@ -9,6 +9,7 @@ from tabulate import tabulate
 from kdbench.plan.exhibits import Table
 from kdbench.plan.graph import Graph
 from kdbench.report.banner import comparable
+from kdbench.report.contests import contests_markdown
 from kdbench.report.provenance import footer, remarks
 from kdbench.report.read import Records, State
 from kdbench.report.statistics import Summary
@@ -35,6 +36,7 @@ def table_markdown(graph: Graph, table: Table, cells: Sequence[Result], records:
         _main_table(graph, kept),
         _verdicts(graph, kept),
         _last_table(graph, table, kept),
+        contests_markdown(graph, table, kept, records),
         _bullets([*table.notes, *_notes(graph, kept), *_left_out(graph, cells), *remarks(runs)]),
         footer(runs, "table"),
     ]
