@@ -46,6 +46,7 @@ from kdbench.search.task import cross_entropy
 RELEASE = {"connections": "downward", "stem": True, "transforms": ["complex"]}
 GRADIENTS = ("finite-difference", "exact")
 SGD = {"lr": 0.1, "momentum": 0.9, "weight_decay": 5e-4}
+DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 class Released:
@@ -59,7 +60,7 @@ class Released:
     def __init__(self, student: StagedNetwork, teacher: StagedNetwork, pathways: Pathways) -> None:
         self.whole = False
         self.student, self.teacher, self.pathways = student, teacher, pathways
-        self.alphas = torch.ones(len(pathways.names), requires_grad=True)
+        self.alphas = torch.ones(len(pathways.names), device=DEVICE, requires_grad=True)
         self.weights = [*student.parameters(), *pathways.parameters()]
         self.mix = normalisation("biased-softmax")
         self.optimiser = torch.optim.SGD(self.weights, **SGD)
@@ -120,11 +121,11 @@ def ours(
 ) -> DistProSearch:
     """Our search, channels-last, with the release's space."""
     student = copy.deepcopy(student)
-    context = partial(torch.autocast, "cpu", dtype=torch.bfloat16) if low else nullcontext
+    context = partial(torch.autocast, DEVICE.type, dtype=torch.bfloat16) if low else nullcontext
     student = student.to(memory_format=torch.channels_last)
     options = {"autocast": context, "gradient": gradient, **SGD, **RELEASE}
     search = DistProSearch(student, teacher, nesterov=False, **options)
-    search.connectors.to(memory_format=torch.channels_last)
+    search.connectors.to(DEVICE, memory_format=torch.channels_last)
     return search
 
 
@@ -149,10 +150,17 @@ def agreement(search: DistProSearch, other: Released, train: Batch, held: Batch)
 
 
 def seconds(work: Callable[[], None]) -> float:
-    """How long it takes."""
+    """How long it takes, the device's queue emptied before and after."""
+    _wait()
     begun = perf_counter()
     work()
+    _wait()
     return perf_counter() - begun
+
+
+def _wait() -> None:
+    if DEVICE.type == "cuda":
+        torch.cuda.synchronize()
 
 
 def read_arguments() -> argparse.Namespace:
@@ -173,7 +181,8 @@ def main() -> None:
     asked = read_arguments()
     torch.set_num_threads(asked.threads)
     torch.manual_seed(0)
-    teacher, student = network(asked.teacher, asked.size), network(asked.student, asked.size)
+    pair = [network(name, asked.size).to(DEVICE) for name in (asked.teacher, asked.student)]
+    teacher, student = pair
     teacher.train()  # as the release; untrained running statistics would make its maps explode
     near = copy.deepcopy(teacher).to(memory_format=torch.channels_last)
     kinds = [(low, gradient) for gradient in GRADIENTS for low in (False, True)]
@@ -182,7 +191,7 @@ def main() -> None:
         search.pathways.load_state_dict(searches[0].pathways.state_dict())
     pathways = copy.deepcopy(searches[0].pathways).to(memory_format=torch.contiguous_format)
     released = Released(student.train(), teacher, pathways)
-    train, held = batches(2, asked)
+    train, held = (Batch(*(part.to(DEVICE) for part in batch)) for batch in batches(2, asked))
     apart = agreement(searches[0], released, train, held)
     sides: dict[str, Callable[[], None]] = {
         "as released, float32": lambda: released.step(train, held),
@@ -200,13 +209,13 @@ def main() -> None:
     middle = {name: median(values) for name, values in spent.items()}
     print(
         f"{asked.teacher} -> {asked.student}, {len(released.alphas)} pathways, batch {asked.batch},"
-        f" {asked.threads} thread(s), median of {asked.rounds}, torch {torch.__version__}"
+        f" {DEVICE}, {asked.threads} thread(s), median of {asked.rounds}, torch {torch.__version__}"
     )
     print(f"gradients of the first step: {apart:.1e} apart")
-    print(f"{'':36}{'s a step':>8}{'times faster than either release':>34}")
+    print(f"{'':36}{'ms a step':>10}{'times faster than either release':>34}")
     for name, value in middle.items():
         gains = [f"{middle[side] / value:8.2f}" for side in list(sides)[:2]]
-        print(f"{name:36}{value:8.2f}{''.join(gains)}")
+        print(f"{name:36}{1000 * value:10.1f}{''.join(gains)}")
 
 
 if __name__ == "__main__":

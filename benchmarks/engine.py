@@ -29,6 +29,7 @@ from kdbench import assemble
 from kdbench.assemble import find_class
 from kdbench.data.augment import Augment
 from kdbench.data.resident import Resident
+from kdbench.engine.devices import choose_device
 from kdbench.engine.fit import fit
 from kdbench.engine.precision import Precision, prepare_process
 from kdbench.engine.progress import Progress
@@ -110,8 +111,8 @@ def measure(network: str, size: int, asked: argparse.Namespace, folder: Path) ->
     """One line of the table."""
     recipe = Recipe(**{**REVIEW.as_dict(), "batch": asked.batch, "epochs": 10**6})
     settings = {"threads": asked.threads, "precision": "float32", "channels_last": False}
-    precision = prepare_process(settings, torch.device("cpu"))
-    ours, bare = make_network(network, size), make_network(network, size)
+    precision = prepare_process(settings, choose_device())
+    ours, bare = (make_network(network, size).to(precision.device) for _ in range(2))
     steps = steps_in(asked.seconds, bare, asked.batch, size)
     loader = make_loader(recipe, size, steps, precision)
     loops = [bare_loop(bare, recipe, loader), our_loop(ours, recipe, loader, precision, folder)]
@@ -121,9 +122,7 @@ def measure(network: str, size: int, asked: argparse.Namespace, folder: Path) ->
     turns = cycle([(0, 1), (1, 0)])
     for order, _ in zip(turns, range(asked.rounds), strict=False):
         for side in order:
-            began = perf_counter()
-            loops[side]()
-            times[side].append(perf_counter() - began)
+            times[side].append(seconds_of(loops[side], precision.device))
     ratios = [ours / bare for bare, ours in zip(*times, strict=True)]
     first, _, third = quantiles(ratios, n=4)
     per_step = [1000 * median(side) / steps for side in times]
@@ -136,14 +135,22 @@ def measure(network: str, size: int, asked: argparse.Namespace, folder: Path) ->
 
 def steps_in(seconds: float, network: StagedNetwork, batch: int, size: int) -> int:
     """How many steps take about so long, at least two."""
-    images = torch.randn(batch, 3, size, size)
-    times = []
-    for _ in range(3):
-        began = perf_counter()
-        network(images).sum().backward()
-        times.append(perf_counter() - began)
+    device = next(network.parameters()).device
+    images = torch.randn(batch, 3, size, size, device=device)
+    work: Loop = lambda: network(images).sum().backward()  # noqa: E731
+    times = [seconds_of(work, device) for _ in range(3)]
     network.zero_grad()
     return max(2, round(seconds / min(times)))
+
+
+def seconds_of(work: Loop, device: torch.device) -> float:
+    """How long it takes, the device's queue emptied before and after."""
+    wait = torch.cuda.synchronize if device.type == "cuda" else (lambda: None)
+    wait()
+    began = perf_counter()
+    work()
+    wait()
+    return perf_counter() - began
 
 
 def main() -> None:

@@ -115,7 +115,7 @@ def test_a_search_and_a_method_with_other_pathways_are_told_apart(project):
 def test_the_command_ends_with_one_line_and_an_exit_code(project):
     """The problems are lines of their own before it."""
     done = subprocess.run(
-        [sys.executable, "-m", "kdbench.cli", "check"],
+        [sys.executable, "-m", "kdbench", "check"],
         cwd=project.root,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         capture_output=True,

@@ -67,7 +67,7 @@ def project(tmp_path):
 def kdbench(folder, *words):
     """Run the command in a process of its own."""
     return subprocess.run(
-        [sys.executable, "-m", "kdbench.cli", *words],
+        [sys.executable, "-m", "kdbench", *words],
         cwd=folder,
         env={**os.environ, "KDBENCH_DEVICE": "cpu"},
         capture_output=True,

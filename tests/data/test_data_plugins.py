@@ -76,7 +76,7 @@ def command(project, *words):
     import sys
 
     done = subprocess.run(
-        [sys.executable, "-m", "kdbench.cli", *words],
+        [sys.executable, "-m", "kdbench", *words],
         cwd=project.root,
         capture_output=True,
         text=True,

@@ -85,7 +85,7 @@ def take(project, file, top1, **more):
 def command(project, *words):
     """`kdbench teacher import` in a process of its own."""
     return subprocess.run(
-        [sys.executable, "-m", "kdbench.cli", "teacher", "import", *map(str, words)],
+        [sys.executable, "-m", "kdbench", "teacher", "import", *map(str, words)],
         cwd=project.root,
         env={**os.environ, "KDBENCH_DEVICE": "cpu", "OMP_NUM_THREADS": "1"},
         capture_output=True,

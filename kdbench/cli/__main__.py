@@ -1,5 +1,0 @@
-"""`python -m kdbench.cli`."""
-
-from kdbench.cli import main
-
-main()
