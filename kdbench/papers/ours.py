@@ -161,6 +161,7 @@ CONTROLS = replace(
         Row("DistPro", "distpro"),
     ),
     seeds=3,
+    least_seeds=3,
     on_request=True,
     contests=(
         *(("DFA", f"DFA's loss, {weights}") for weights in WEIGHTS),

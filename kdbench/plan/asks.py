@@ -63,6 +63,7 @@ class AskStudents:
         recipe: the protocol of students and teacher.
         seeds: how many, where the scale leaves that to the exhibit.
         lead: whether the scale's `lead_seeds` apply.
+        least: how many at every scale, unless params.yaml says a number.
         search_recipe: the protocol of the searches that the methods need.
         parameters: of the (first) method, where the exhibit differs from its declaration.
         search_parameters: of its search.
@@ -79,6 +80,7 @@ class AskStudents:
     recipe: Recipe
     seeds: int
     lead: bool = False
+    least: int = 1
     search_recipe: Recipe | None = None
     parameters: Parameters = ()
     search_parameters: Parameters = ()

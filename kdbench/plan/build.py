@@ -164,7 +164,7 @@ class Builder:
             yield self._run("student", ask.dataset, cell, seeded, found, upstream)
 
     def _seeds(self, ask: AskStudents) -> range:
-        count = self.resolve.seeds(ask.seeds, ask.lead)
+        count = self.resolve.seeds(ask.seeds, lead=ask.lead, least=ask.least)
         return range(FIRST_STUDENT_SEED, FIRST_STUDENT_SEED + count)
 
     def _methods(self, ask: AskStudents, parts: list[Component]) -> tuple[dict[str, Any], str]:

@@ -145,6 +145,7 @@ class Table(Exhibit):
         spread_is_variance: the paper prints variances; they are shown as their square roots.
         held_out: see `AskStudents`; a table with it chooses parameters.
         leads: its first column has the scale's `lead_seeds`.
+        least_seeds: student runs of a cell at every scale, where fewer would decide nothing.
         contests: labels of two rows each, the first of which is thought to be the better one; the
             report says in which columns the runs show it.
     """
@@ -163,6 +164,7 @@ class Table(Exhibit):
     spread_is_variance: bool = False
     held_out: float = 0.0
     leads: bool = False
+    least_seeds: int = 1
     contests: tuple[tuple[str, str], ...] = ()
 
     @cached_property
@@ -182,6 +184,7 @@ class Table(Exhibit):
             recipe=self.recipe,
             seeds=self.seeds,
             lead=self.leads and column == self.all_columns[0],
+            least=self.least_seeds,
             search_recipe=self.search_recipe,
             parameters=(*column.parameters, *row.parameters),
             search_parameters=() if row.found_by else row.search_parameters,

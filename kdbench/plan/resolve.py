@@ -98,13 +98,13 @@ class Resolver:
             "threads": self.scale.threads,
         }
 
-    def seeds(self, asked: int, lead: bool) -> int:
+    def seeds(self, asked: int, *, lead: bool = False, least: int = 1) -> int:
         """Student runs of a cell: params.yaml's, the scale's, or the exhibit's own number."""
         if self.params.seeds is not None:
             return self.params.seeds
         if self.scale.lead_seeds is not None and lead:
-            return self.scale.lead_seeds
-        return self.scale.seeds or asked
+            return max(least, self.scale.lead_seeds)
+        return max(least, self.scale.seeds or asked)
 
 
 def revisions(networks: Mapping[str, Component]) -> dict[str, Any]:

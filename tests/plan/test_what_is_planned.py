@@ -52,6 +52,17 @@ def test_smoke_has_three_seeds_for_the_first_pair_and_one_elsewhere(planned):
     assert set(seeds.values()) == {1, 3}
 
 
+@pytest.mark.parametrize(("asked", "expected"), [(None, 3), (2, 2)])
+def test_where_one_seed_decides_nothing_there_are_more(planned, asked, expected):
+    """Also where the scale has one for a cell; what params.yaml says counts all the same."""
+    graph = planned(scale="lite", exhibits=["ours/controls", "ours/losses"], seeds=asked)
+    read = [cell.evaluation.upstream for cell in graph.cells["ours/controls"]]
+
+    assert {sum(name.startswith("run") for name in one) for one in read} == {expected}
+    seeds = Counter(spec.cell.rpartition("_s")[0] for spec in of(graph, "student"))
+    assert set(seeds.values()) == {asked or 1, expected}
+
+
 @pytest.mark.parametrize("scale", ["smoke", "lite", "paper"])
 def test_every_scale_shows_every_exhibit(planned, scale):
     """Same tables, same rows, same pairs; only pending rows have no run."""
