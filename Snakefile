@@ -22,6 +22,10 @@ localrules:
     reproduce_all,
 
 
+onerror:
+    plan.report_anyway()
+
+
 rule reproduce_all:
     """Every table and figure of the scale in force."""
     default_target: True

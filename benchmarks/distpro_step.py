@@ -38,6 +38,7 @@ from torch import Tensor
 
 from kdbench.data.batch import Batch
 from kdbench.distill.pathways import Pathways
+from kdbench.engine.precision import prepare_process
 from kdbench.models.stages import StagedNetwork
 from kdbench.search.distpro import DistProSearch
 from kdbench.search.normalise import normalisation
@@ -179,7 +180,8 @@ def read_arguments() -> argparse.Namespace:
 def main() -> None:
     """Measure and print."""
     asked = read_arguments()
-    torch.set_num_threads(asked.threads)
+    settings = {"threads": asked.threads, "precision": "float32", "channels_last": False}
+    prepare_process(settings, DEVICE)  # real float32 on a GPU too
     torch.manual_seed(0)
     pair = [network(name, asked.size).to(DEVICE) for name in (asked.teacher, asked.student)]
     teacher, student = pair

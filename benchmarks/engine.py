@@ -158,6 +158,7 @@ def main() -> None:
     asked = read_arguments()
     print(
         f"torch {torch.__version__}, Python {platform.python_version()}, {platform.machine()}, "
+        f"{choose_device()}, "
         f"{asked.threads} thread(s), float32, batch {asked.batch}, SGD, crop and flip\n"
     )
     print("| network | images | bare, ms a step | kdbench, ms a step | overhead | quartiles | n |")

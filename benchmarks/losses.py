@@ -24,7 +24,7 @@ from torch.profiler import ProfilerActivity, profile
 from kdbench.assemble import Teacher, find_class, make_sgd
 from kdbench.data.batch import Batch
 from kdbench.engine.moment import Moment
-from kdbench.engine.precision import Precision
+from kdbench.engine.precision import Precision, prepare_process
 from kdbench.models.stages import Features, StagedNetwork
 from kdbench.phases.steps import FirstStep, TrainStep
 from kdbench.plan.components import Component, find_components
@@ -130,9 +130,10 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
-    torch.set_num_threads(options.threads)
+    settings = {"threads": options.threads, "precision": "float32", "channels_last": False}
     torch.set_flush_denormal(True)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    prepare_process(settings, device)  # real float32 on a GPU too
     teacher, student = (network(name).to(device) for name in options.pair.split(":"))
     looking = Teacher(teacher.train(), "batch")  # untrained statistics: its maps would explode
     labels = torch.randint(100, (options.batch,), device=device)

@@ -43,14 +43,20 @@ benchmarks() {
 
 # More and more seeds of the same list, each until the time is up: exit code 75 says that it is.
 paper() {
-    local end=$((SECONDS + $1 * 60)) project=$2 code=0
-    mkdir -p "$project/results/$scale"
+    local end=$((SECONDS + $1 * 60)) project=$2 shards=${3:-} code=0
+    [ -z "$shards" ] || shards=$(cd "$shards" && pwd)
+    mkdir -p "$project/results/$scale/records" "$project/results/$scale/artifacts"
     cp "$here/params.yaml" "$project"
     cd "$project"
     for archive in records.tar kept.tar.00; do
-        [ -f $archive ] && cat ${archive%.00}* | tar x -C results && rm ${archive%.00}*
+        if [ -f $archive ]; then
+            cat ${archive%.00}* | tar x -C results
+            rm ${archive%.00}*
+        fi
     done
-    [ -d data/cifar100 ] || [ -z "${3:-}" ] || python3 -m kdbench data prepare cifar100 --source "$3"
+    if [ -n "$shards" ] && [ ! -d data/cifar100 ]; then
+        python3 -m kdbench data prepare cifar100 --source "$shards"
+    fi
     for seeds in 1 2 3 4 5; do
         for methods in '"none", "kd", "reviewkd"' '"distpro"' '"equal", "alpha_t"'; do
             local left=$(((end - SECONDS) / 60))
@@ -58,11 +64,13 @@ paper() {
             python3 -m kdbench run --all --scale "$scale" --max-minutes $left --override \
                 "{\"exhibits\": [\"distpro/table1\"], \"pairs\": [\"$pair\"], \"seeds\": $seeds,
                   \"methods_only\": [$methods]}" 2>&1 | tee -a "$out/paper.log" || code=$?
-            [ $code -ne 75 ] || break 2
+            [ $code -ne 75 ] || break 2 # the time is up, which is no failure
         done
     done
+    [ $code -ne 75 ] || code=0
     tar c -C results "$scale/records" >"$out/records.tar"
     tar c -C results --exclude=data "$scale/artifacts" | split -b 15M -d - "$out/kept.tar."
+    return $code
 }
 
 shift 2

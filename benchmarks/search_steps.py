@@ -23,7 +23,7 @@ from metagradient import network
 from kdbench.assemble import Teacher, make_searcher
 from kdbench.data.batch import Batch
 from kdbench.engine.moment import Moment
-from kdbench.engine.precision import Precision
+from kdbench.engine.precision import Precision, prepare_process
 from kdbench.phases.search import SearchStep
 from kdbench.plan.components import find_components
 from kdbench.plan.protocols import REVIEW
@@ -179,7 +179,8 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--only", choices=list(SEARCHES), nargs="+", default=list(SEARCHES))
     asked = parser.parse_args()
-    torch.set_num_threads(asked.threads)
+    settings = {"threads": asked.threads, "precision": "float32", "channels_last": True}
+    prepare_process(settings, PRECISION.device)  # real float32 on a GPU too
     torch.manual_seed(0)
     print(f"{PRECISION.device}, {asked.threads} thread(s), float32, torch {torch.__version__}")
     for title in asked.only:

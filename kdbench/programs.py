@@ -4,8 +4,11 @@ import os
 import sys
 from pathlib import Path
 
+PART = "KDBENCH_PART"  # set where Snakemake is called for a part of the plan
+
 
 def environment() -> dict[str, str]:
     """This process's environment, in which its own programs are found without being activated."""
     folder = str(Path(sys.executable).parent)
-    return {**os.environ, "PATH": os.pathsep.join([folder, os.environ.get("PATH", "")])}
+    path = os.pathsep.join([folder, os.environ.get("PATH", "")])
+    return {**os.environ, "PATH": path, PART: "1"}

@@ -178,6 +178,7 @@ def execute(spec: RunSpec, paths: Paths, options: Options, stopper: Stopper) -> 
             provenance = _provenance(job, outcome)
             outcome.cost["peak_memory_bytes"] = peak_memory(device)
             write_json(record, _record(spec, outcome, provenance, manifest))
+            paths.diverged(spec).unlink(missing_ok=True)
         (folder / CHECKPOINT).unlink(missing_ok=True)
     options.say(f"{spec.title}: done")
 
@@ -203,6 +204,9 @@ def _phase(job: Job) -> Outcome:
         imported = "checkpoint" in job.spec.params
         return (run_imported if imported else PHASES[job.spec.phase])(job)
     except Diverged as error:
+        content = {"schema": SCHEMA, "title": job.spec.title, "said": str(error)}
+        content |= {"digest": job.spec.digest, "provenance": job.origin}
+        write_json(job.paths.diverged(job.spec), content)  # an outcome too: reports say it
         raise Diverged(f"{job.spec.title}: {error}") from error
 
 

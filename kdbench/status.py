@@ -15,13 +15,15 @@ OLDER = "done, by older code"
 
 
 def state(spec: RunSpec, paths: Paths) -> str:
-    """One of: done, done (by older code), begun, to do.
+    """One of: done, done (by older code), diverged, begun, to do.
 
     Raises:
         DamagedData: the record is damaged, or another run's.
     """
     if paths.record(spec).is_file():
         return "done" if _made_by(spec, paths) == run_fingerprint(spec) else OLDER
+    if paths.diverged(spec).is_file():
+        return "diverged"
     return "begun" if (paths.artifacts(spec) / "checkpoint.pt").is_file() else "to do"
 
 

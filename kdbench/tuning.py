@@ -26,12 +26,14 @@ class Choice:
         values: the metric of every seed, at the last epoch: the best one would be chosen as well;
             empty where a run is missing or failed.
         parameters: what params.yaml would say of the row.
+        diverged: whether a run of it did.
     """
 
     label: str
     column: str
     values: tuple[float, ...]
     parameters: dict[str, Any]
+    diverged: bool = False
 
     @property
     def mean(self) -> float:
@@ -87,9 +89,10 @@ def ranked(graph: Graph, paths: Paths, table: Table) -> list[Choice]:
         if paths.record(cell.evaluation).is_file():
             runs = read_record(paths.record(cell.evaluation))["metrics"]["runs"]
             values = tuple(table.metric.shown(run["last"][table.metric.key]) for run in runs)
-        found.append(
-            Choice(cell.row.label, cell.column.pair.key, values, _said(cell.evaluation, cell.row))
-        )
+        missing = [r for r in cell.evaluation.with_upstream() if not paths.record(r).is_file()]
+        diverged = any(paths.diverged(run).is_file() for run in missing)
+        said = _said(cell.evaluation, cell.row)
+        found.append(Choice(cell.row.label, cell.column.pair.key, values, said, diverged))
     sign = -1 if table.metric.higher_is_better else 1
 
     def place(choice: Choice) -> tuple[str, bool, float]:
@@ -106,7 +109,8 @@ def lines(choices: Sequence[Choice]) -> list[str]:
         told.append(f"{column}, accuracy on held-out training images in %, last epoch:")
         for row in rows:
             if not row.values:
-                told.append(f"     ?    {row.label}  (not finished; its log says why)")
+                why = "diverged" if row.diverged else "not finished; its log says why"
+                told.append(f"     ?    {row.label}  ({why})")
                 continue
             each = ", ".join(f"{value:.2f}" for value in row.values)
             told.append(f"  {row.mean:6.2f}  {row.label}  ({each})")

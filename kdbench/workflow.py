@@ -93,6 +93,12 @@ class Workflow:
         runs = self.graph.runs.values()
         return [str(self.paths.record(r)) for r in runs if not self._within(r)]
 
+    def report_anyway(self) -> None:
+        """Some runs failed: the report says so, of those that belong to a whole call."""
+        if not os.environ.get(programs.PART):
+            readme = write_report(self.graph, self.paths)
+            say(f"The report of what is there: {readme}")
+
     def threads(self, wildcards: Any) -> int:
         """CPU threads of one run."""
         return int(self.graph.runs[wildcards.digest].params.get("threads", 1))

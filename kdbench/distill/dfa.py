@@ -67,7 +67,7 @@ class DFA(nn.Module):
         *,
         scheme: Scheme | None = None,
         weights: str = "searched",
-        gamma_fd: float = 1.0,
+        gamma_fd: float = 0.3,
         connected: str = "student",
         stem: bool = False,
     ) -> None:

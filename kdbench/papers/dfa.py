@@ -155,7 +155,7 @@ TUNING = replace(
         "Measured on training images that are held out: neither search nor student sees them, or "
         "any test image. The teacher is trained on them; it is taken at its last epoch, because "
         "its best one is chosen on test images.",
-        "One value is changed at a time. The length of the search is not tuned: DARTS's 50 epochs.",
+        "One value is changed at a time. The length of the search is not tuned.",
     ),
 )
 

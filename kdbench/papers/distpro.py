@@ -59,8 +59,6 @@ TABLE1 = Table(
     spread_is_variance=True,
     notes=(
         "One teacher and one search a pair; the seeds are those of the student runs.",
-        "Teachers are used at the epoch that was best on the test set, as the authors' code does; "
-        "the searches themselves see training images only.",
         "The paper prints variances of five runs; they are shown as their square roots beside our "
         "sample standard deviations.",
         "The three transforms of the 27 pathways are the three attention blocks of the authors' "

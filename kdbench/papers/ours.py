@@ -160,7 +160,7 @@ CONTROLS = replace(
         Row(f"DistPro's pathways, {ALPHA_T}", "alpha_t"),
         Row("DistPro", "distpro"),
     ),
-    seeds=3,
+    seeds=5,
     least_seeds=3,
     on_request=True,
     contests=(

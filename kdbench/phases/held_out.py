@@ -47,13 +47,8 @@ def fitted(spec: RunSpec, data: Stored) -> splits.Index | None:
 
 
 def teacher_weights(spec: RunSpec) -> str:
-    """Which weights of its teacher a run takes: those that the teacher's protocol reports.
-
-    The best epoch is the best on the test set, at which a run that chooses parameters must not
-    even look by way of its teacher: such a run takes the last.
-    """
-    reported = spec.upstream["teacher"].params["recipe"]["reported"]
-    return BEST if reported == "best" and "held_out" not in spec.params else LAST
+    """The file of its teacher's weights that a run takes; see `RunSpec.teacher_epoch`."""
+    return BEST if spec.teacher_epoch == "best" else LAST
 
 
 def places(spec: RunSpec, data: Stored) -> tuple[splits.Index, splits.Index]:

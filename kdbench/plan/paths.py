@@ -7,6 +7,7 @@ from kdbench.plan.spec import RunSpec
 
 RECORD = "results/{scale}/records/{phase}/{dataset}/{cell}.{digest}.json"
 ARTIFACTS = "results/{scale}/artifacts/{phase}/{dataset}/{cell}.{digest}"
+DIVERGED = "results/{scale}/diverged/{phase}/{dataset}/{cell}.{digest}.json"
 MANIFEST = "artifacts.json"
 REPORT_RECORD = "results/{scale}/records/report/{dataset}.{digest}.json"
 REPORT = "reports/{scale}"
@@ -31,6 +32,10 @@ class Paths:
     def record(self, spec: RunSpec) -> Path:
         """The small JSON that says what a finished run found."""
         return self.root / _fill(RECORD, spec)
+
+    def diverged(self, spec: RunSpec) -> Path:
+        """Says of a run without a record that its loss was not finite, and where that was."""
+        return self.root / _fill(DIVERGED, spec)
 
     def artifacts(self, spec: RunSpec) -> Path:
         """The folder of the run's heavy files and of its checkpoint."""

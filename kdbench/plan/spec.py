@@ -78,6 +78,18 @@ class RunSpec:
         return f"{self.cell}.{self.digest}"
 
     @property
+    def teacher_epoch(self) -> str:
+        """At which epoch a run takes its teacher: "best", on the test set, or "last"; "" for none.
+
+        That which the teacher's protocol reports. But a run that chooses parameters must not even
+        look at the test set by way of its teacher: it takes the last.
+        """
+        if "teacher" not in self.upstream:
+            return ""
+        reported = self.upstream["teacher"].params["recipe"]["reported"]
+        return "best" if reported == "best" and "held_out" not in self.params else "last"
+
+    @property
     def title(self) -> str:
         """For logs and progress bars."""
         return f"{self.phase} {self.dataset} {self.cell}"

@@ -82,6 +82,8 @@ def read_cost(name: str, spec: RunSpec, record: Record, records: Records) -> Cos
     steps = [found.number("cost", "steps") for _, found in done]
     trained = [found for _, found in done]
     searched, taught = _found(searches, records), _found(teachers, records)
+    if any("checkpoint" in run.params for run in teachers):
+        taught = None  # imported: nobody knows what its training took
     return Cost(
         name,
         summarise(reported(record, TOP1)),

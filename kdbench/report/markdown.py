@@ -13,7 +13,7 @@ from kdbench.report.contests import contests_markdown
 from kdbench.report.provenance import footer, remarks
 from kdbench.report.read import Records, State
 from kdbench.report.statistics import Summary
-from kdbench.report.tables import Result, head
+from kdbench.report.tables import Result, epoch_of, head
 from kdbench.report.verdict import Verdict
 
 MARK = "†"
@@ -22,6 +22,10 @@ PLUS_MINUS = "\N{PLUS-MINUS SIGN}"
 MINUS = "\N{MINUS SIGN}"
 ORDINARY_SOURCE = "paper"
 MISSED = "\N{PILCROW SIGN}"
+AT_BEST = (
+    "Teachers are used at the epoch that was best on the test set, as the field's code does; "
+    "the searches themselves see training images only."
+)
 LARGER = f"{MISSED} Larger than it should be: the search ended before its budget was met."
 
 
@@ -30,14 +34,23 @@ def table_markdown(graph: Graph, table: Table, cells: Sequence[Result], records:
     kept = _kept(cells)
     if not kept:
         return f"*{State.LEFT_OUT.value} by params.yaml*\n".capitalize()
-    runs = records.behind(c.evaluation for c in graph.cells[table.id] if c.evaluation)
+    planned = [c.evaluation for c in graph.cells[table.id] if c.evaluation]
+    runs = records.behind(planned)
     parts = [
         _legend(graph, table),
         _main_table(graph, kept),
         _verdicts(graph, kept),
         _last_table(graph, table, kept),
         contests_markdown(graph, table, kept, records),
-        _bullets([*table.notes, *_notes(graph, kept), *_left_out(graph, cells), *remarks(runs)]),
+        _bullets(
+            [
+                *table.notes,
+                *_notes(graph, kept),
+                *_left_out(graph, cells),
+                *(f"Diverged: {said}." for said in records.diverged(planned)),
+                *remarks(runs),
+            ]
+        ),
         footer(runs, "table"),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -94,7 +107,7 @@ def _verdicts(graph: Graph, cells: Sequence[Result]) -> str:
 
 
 def _last_table(graph: Graph, table: Table, cells: Sequence[Result]) -> str:
-    if _epoch(table) == "last" or not any(result.last for result in cells):
+    if epoch_of(table) == "last" or not any(result.last for result in cells):
         return ""
     lines = [
         [label, *(number(result.last, result.state) for result in row)]
@@ -109,14 +122,9 @@ def _ours(result: Result) -> str:
     return number(result.ours, result.state) + (f" {MISSED}" if result.missed else "")
 
 
-def _epoch(table: Table) -> str:
-    """The epoch that is shown: where parameters are chosen, never the best one."""
-    return "last" if table.held_out else table.recipe.reported
-
-
 def _legend(graph: Graph, table: Table) -> str:
     better = "higher" if table.metric.higher_is_better else "lower"
-    epoch = {"best": "best epoch on the test set", "last": "last epoch"}[_epoch(table)]
+    epoch = {"best": "best epoch on the test set", "last": "last epoch"}[epoch_of(table)]
     who = "the authors report" if table.published else "the protocol reports"
     why = "on training images that are held out" if table.held_out else f"which is what {who}"
     text = (
@@ -157,7 +165,13 @@ def _notes(graph: Graph, cells: Sequence[Result]) -> list[str]:
     texts = {label: text.removeprefix("our reading: ") for label, text in readings.items()}
     ours = [f"{READING} {label}, our reading: {text}." for label, text in texts.items()]
     larger = [LARGER] if any(result.missed for result in cells) else []
-    return [*ours, *larger, *_trust(graph, cells)]
+    return [*ours, *larger, *_teachers(cells), *_trust(graph, cells)]
+
+
+def _teachers(cells: Sequence[Result]) -> list[str]:
+    """Where their epoch is chosen on test images, readers must know."""
+    runs = [spec for r in cells if r.cell.evaluation for spec in r.cell.evaluation.with_upstream()]
+    return [AT_BEST] if any(spec.teacher_epoch == "best" for spec in runs) else []
 
 
 def _trust(graph: Graph, cells: Sequence[Result]) -> list[str]:

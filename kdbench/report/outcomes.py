@@ -50,26 +50,30 @@ class Comparison:
         """Whether both sides have values."""
         return bool(self.first and self.second)
 
-    def lead(self) -> tuple[float, float | None]:
-        """By how much a is better, and half the 95 % interval of that."""
-        gap, half = welch(self.first, self.second)
+    def lead(self, tries: int = 1) -> tuple[float, float | None]:
+        """By how much a is better, and half the 95 % interval of that; see `welch`."""
+        gap, half = welch(self.first, self.second, tries)
         return (gap if self.higher else -gap), half
 
-    def state(self) -> State:
-        """Clearly so, clearly not, or within the seeds' spread."""
-        lead, half = self.lead()
+    def state(self, tries: int = 1) -> State:
+        """Clearly so, clearly not, or within the seeds' spread; `tries` as in `welch`."""
+        lead, half = self.lead(tries)
         if self.unfair or half is None or abs(lead) <= half:
             return State.UNTESTED
         return State.HOLDS if lead > 0 else State.FAILS
 
 
 def every_better(comparisons: Sequence[Comparison]) -> Outcome:
-    """Whether all comparisons come out; one clear failure is enough to say no."""
+    """Whether all comparisons come out; one clear failure is enough to say no.
+
+    That all are so at once is no easier for being many. That one of many fails is: it counts where
+    it stands out among so many tries.
+    """
     there = [one for one in comparisons if one.there]
     if not there:
         return NO_RUN
-    states = [one.state() for one in there]
-    clear, against = states.count(State.HOLDS), states.count(State.FAILS)
+    clear = sum(one.state() is State.HOLDS for one in there)
+    against = sum(one.state(tries=len(there)) is State.FAILS for one in there)
     missing = len(comparisons) - len(there)
     worst = min(there, key=lambda one: one.lead()[0])
     told = f"{clear} of {len(comparisons)} comparisons are clearly so, {against} clearly not"
@@ -84,12 +88,16 @@ def every_better(comparisons: Sequence[Comparison]) -> Outcome:
 
 
 def every_near(comparisons: Sequence[Comparison], within: float) -> Outcome:
-    """Whether the 95 % interval of every difference lies within ±`within`; wholly outside: no."""
+    """Whether the 95 % interval of every difference lies within ±`within`; wholly outside: no.
+
+    For what is outside see `every_better`.
+    """
     there = [one for one in comparisons if one.there]
     if not there:
         return NO_RUN
     leads = [one.lead() for one in there]
-    far = [abs(gap) - half > within for gap, half in leads if half is not None]
+    wide = [one.lead(tries=len(there)) for one in there]
+    far = [abs(gap) - half > within for gap, half in wide if half is not None]
     near = [half is not None and abs(gap) + half <= within for gap, half in leads]
     worst = max(there, key=lambda one: abs(one.lead()[0]))
     told = (
@@ -150,5 +158,5 @@ def _side(up: bool) -> str:
 
 
 def _shown(lead: float, half: float | None) -> str:
-    spread = "one run alone" if half is None else f"±{half:.2f}"
+    spread = "no spread known" if half is None else f"±{half:.2f}"
     return f"{lead:+.2f} ({spread})"

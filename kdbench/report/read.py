@@ -21,6 +21,7 @@ class State(Enum):
 
     DONE = "done"
     NOT_RUN = "not run yet"
+    DIVERGED = "diverged"
     NOT_BUILT = "not built yet"
     LEFT_OUT = "left out"
 
@@ -109,7 +110,20 @@ class Records:
             return State.NOT_BUILT
         if cell.evaluation is None:
             return State.LEFT_OUT
-        return State.NOT_RUN if self.get(cell.evaluation) is None else State.DONE
+        if self.get(cell.evaluation) is not None:
+            return State.DONE
+        return State.DIVERGED if self.diverged([cell.evaluation]) else State.NOT_RUN
+
+    def diverged(self, targets: Iterable[RunSpec]) -> list[str]:
+        """What those say that diverged, among the targets and all that they depend on.
+
+        Raises:
+            DamagedData: such a file is damaged.
+        """
+        specs = {s.digest: s for target in targets for s in target.with_upstream()}
+        files = [self.paths.diverged(s) for s in specs.values() if self.get(s) is None]
+        found = [Record(path, read_record(path)) for path in files if path.is_file()]
+        return [f"{record.at('title')}: {record.at('said')}" for record in found]
 
     def relative(self, spec: RunSpec) -> str:
         """Path of a run's record inside the project folder."""

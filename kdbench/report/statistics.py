@@ -49,15 +49,19 @@ def summarise(values: Sequence[float]) -> Summary:
     return Summary(n, fmean(values), spread, student_t95(n - 1) * spread / sqrt(n))
 
 
-def student_t95(degrees: float) -> float:
+def student_t95(degrees: float, tries: int = 1) -> float:
     """97.5 % quantile of Student's t: a two-sided 95 % interval reaches so many errors far.
 
-    >>> round(student_t95(4), 3)
-    2.776
+    Args:
+        degrees: of freedom.
+        tries: how many intervals shall all hold at 95 %: each is made wider (Bonferroni).
+
+    >>> round(student_t95(4), 3), round(student_t95(4, tries=5), 3)
+    (2.776, 4.604)
     """
     from scipy.special import stdtrit
 
-    return float(stdtrit(degrees, 0.975))
+    return float(stdtrit(degrees, 1 - 0.025 / tries))
 
 
 def correlation(xs: Sequence[float], ys: Sequence[float]) -> Correlation | None:
@@ -76,10 +80,13 @@ def correlation(xs: Sequence[float], ys: Sequence[float]) -> Correlation | None:
     return Correlation(float(found.statistic), float(found.pvalue), len(xs))
 
 
-def welch(first: Sequence[float], second: Sequence[float]) -> tuple[float, float | None]:
+def welch(
+    first: Sequence[float], second: Sequence[float], tries: int = 1
+) -> tuple[float, float | None]:
     """The difference of two means, first minus second, and half its 95 % interval (Welch's).
 
-    The half is None where either has a single value: such a pair decides nothing.
+    The half is None where either has a single value, or neither varies: such a pair decides
+    nothing. For `tries` see `student_t95`.
 
     >>> gap, half = welch([71.0, 72.0, 73.0], [70.0, 71.0, 72.0])
     >>> gap, round(half, 3)
@@ -91,6 +98,6 @@ def welch(first: Sequence[float], second: Sequence[float]) -> tuple[float, float
     parts = [(stdev(values) ** 2 / len(values), len(values) - 1) for values in (first, second)]
     variance = sum(part for part, _ in parts)
     if not variance:
-        return gap, 0.0
+        return gap, None
     degrees = variance**2 / sum(part**2 / n for part, n in parts)
-    return gap, student_t95(degrees) * sqrt(variance)
+    return gap, student_t95(degrees, tries) * sqrt(variance)

@@ -102,9 +102,7 @@ def _result(graph: Graph, table: Table, cell: Cell, records: Records) -> Result:
     record = records.get(cell.evaluation)
     if record is None:
         return Result(cell, state, None, None, printed, None, path)
-    # Where parameters are chosen, the best epoch would be chosen as well.
-    epoch = "last" if table.held_out else table.recipe.reported
-    ours = values(record, epoch, table.metric)
+    ours = values(record, epoch_of(table), table.metric)
     last = summarise(values(record, "last", table.metric))
     missed = records.missed_budget(cell.evaluation)
     verdict = None
@@ -112,6 +110,11 @@ def _result(graph: Graph, table: Table, cell: Cell, records: Records) -> Result:
         may = printed.comparable and comparable(graph, cell.evaluation) and not missed
         verdict = judge(printed.value, ours, table.tolerance) if may else Verdict.NOT_COMPARABLE
     return Result(cell, state, summarise(ours), last, printed, verdict, path, missed)
+
+
+def epoch_of(table: Table) -> str:
+    """The epoch that is shown: where parameters are chosen, never the best, chosen as well."""
+    return "last" if table.held_out else table.recipe.reported
 
 
 def values(record: Record, epoch: str, metric: Metric) -> list[float]:
@@ -157,7 +160,7 @@ def _line(graph: Graph, table: Table, result: Result) -> dict[str, Any]:
         "ours_mean": ours.mean if ours else None,
         "ours_std": ours.std if ours else None,
         "n": ours.n if ours else None,
-        "epoch": "last" if table.held_out else table.recipe.reported,
+        "epoch": epoch_of(table),
         "ours_last_mean": result.last.mean if result.last else None,
         "published": printed.value if printed else None,
         "published_spread": printed.spread if printed else None,

@@ -88,7 +88,7 @@ class DFASearch:
         gamma_ce: float = 1.0,
         gamma_st: float = 1.0,
         gamma_ts: float = 1.0,
-        gamma_fd: float = 1.0,
+        gamma_fd: float = 0.3,
         l2: float = 0.0,
         beta_lr: float = 3e-4,
         adam_betas: Sequence[float] = (0.5, 0.999),

@@ -6,10 +6,13 @@ import subprocess
 import time
 
 import pytest
+import torch
 from tiny_project import STUDENT, TEACHER, TinyProject
 
 from kdbench.console import fail
 from kdbench.errors import DamagedData, Diverged, UserError
+from kdbench.report.read import Records
+from kdbench.status import state
 
 
 def test_a_training_that_diverges_is_one_line(finished, capsys):
@@ -23,6 +26,27 @@ def test_a_training_that_diverges_is_one_line(finished, capsys):
     assert capsys.readouterr().err.count("\n") == 1
     assert not finished.record_file(name).exists()
     assert list(finished.folder(name).iterdir()) == []
+
+
+def test_a_divergence_is_told_until_a_run_succeeds(finished):
+    """By the status and by the report, whose cell would otherwise only be empty."""
+    finished.undo(STUDENT)
+    spec = finished.spec(STUDENT)
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(Diverged):
+        patch.setattr("kdbench.phases.steps.TrainStep.__call__", not_a_number)
+        finished.run(STUDENT)
+
+    assert state(spec, finished.paths) == "diverged"
+    (said,) = Records(finished.paths).diverged([spec])
+    assert said.startswith(f"{spec.title}: epoch 0: the loss term 'task' is nan")
+    finished.run(STUDENT)
+    assert state(spec, finished.paths) == "done"
+    assert not finished.paths.diverged(spec).exists()
+
+
+def not_a_number(*_):
+    """A step whose loss is none."""
+    return {"task": torch.tensor(float("nan"))}
 
 
 @pytest.mark.parametrize("damage", ["changed", "missing", "manifest"])

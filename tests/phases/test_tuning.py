@@ -15,6 +15,7 @@ from kdbench.data.resident import Resident
 from kdbench.errors import BadValue, UnknownName
 from kdbench.phases.held_out import places
 from kdbench.plan.graph import load_graph
+from kdbench.plan.record import write_json
 from kdbench.tuning import lines, ranked, tuning_table
 
 OWN = {
@@ -162,6 +163,20 @@ def test_a_combination_without_a_record_comes_last(done):
     *_, unfinished, best = lines(choices)
     assert unfinished.endswith("weight = 0.1, temperature = 2.0  (not finished; its log says why)")
     assert best.startswith("  best: ") and "0.1" not in best
+
+
+def test_a_combination_that_diverged_says_so(done):
+    """It is an answer, and there will be no other."""
+    wider = {**OWN, "grid": {"weight": [0.1, 0.5], "temperature": [2.0]}}
+    graph = load_graph(done.root, {"tables": [wider]})
+    (cell,) = [c for c in graph.cells["own/mine"] if "0.1" in c.row.label]
+    file = done.paths.diverged(cell.evaluation.upstream["run0"])
+    write_json(file, {"schema": 1, "title": "one", "said": "epoch 0"})
+
+    told = lines(ranked(graph, done.paths, tuning_table(graph, "own/mine")))
+
+    file.unlink()
+    assert told[-2].endswith("weight = 0.1, temperature = 2.0  (diverged)")
 
 
 def test_tables_of_test_accuracies_choose_nothing(done):

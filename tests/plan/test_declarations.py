@@ -37,6 +37,7 @@ KEYS = {
     | {"smoke", "role", "images", "fingerprint", "how", "class_names", "tolerance", "formats"}
     | {"folders", "files", "keys", "archives", "each", "known"},
 }
+DFA = ("search", "method")
 COMMON = {"class", "module", "label", "citation", "revision"}
 
 
@@ -57,6 +58,21 @@ def component(kind, path):
 def test_each_kind_is_there():
     """The glob above found something of everything."""
     assert {kind for kind, _ in DECLARED} == set(PACKAGES)
+
+
+@each("search")
+def test_every_search_says_where_our_reading_begins(kind, path):
+    """No paper leaves nothing open."""
+    assert component(kind, path).declaration["fidelity"].startswith("our ")
+
+
+def test_a_plain_loss_weighs_in_the_search_what_it_weighs_after_it():
+    """A search with the loss of stage 2 is one with that loss, as heavy."""
+    search, method = (find_components().get(k, "dfa_plain", where="test") for k in DFA)
+
+    assert search.declaration["defaults"]["losses"] == "plain"
+    weights = [one.declaration["defaults"]["gamma_fd"] for one in (search, method)]
+    assert weights[0] == weights[1]
 
 
 @each(*PACKAGES)

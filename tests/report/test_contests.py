@@ -29,10 +29,19 @@ def line(body):
 @pytest.mark.parametrize(
     ("dfa", "last", "said"),
     [
-        ([71.0, 72.0, 73.0], [70.0, 71.0, 72.0], "+1.00 (±2.27), not decided by these seeds."),
+        ([71.0, 72.0, 73.0], [70.0, 71.0, 72.0], "+1.00 (±2.27), not decided by these runs."),
         ([81.0, 82.0, 83.0], [70.0, 71.0, 72.0], "+11.00 (±2.27), better, by more than chance."),
         ([61.0, 62.0, 63.0], [70.0, 71.0, 72.0], "-9.00 (±2.27), worse, by more than chance."),
-        ([71.0], [70.0, 71.0, 72.0], "+0.00, not decided: one run alone has no spread."),
+        (
+            [71.0, 71.0],
+            [70.0, 70.0],
+            "+1.00, not decided: without a spread of both there is no saying.",
+        ),
+        (
+            [71.0],
+            [70.0, 71.0, 72.0],
+            "+0.00, not decided: without a spread of both there is no saying.",
+        ),
     ],
 )
 def test_a_difference_counts_where_its_interval_leaves_0_out(project, dfa, last, said):

@@ -61,6 +61,21 @@ def test_wall_time_and_the_teachers_share_stand_beside_the_device_work(project):
     assert lines(plan)["student"]["wall_hours"] == ""
 
 
+def test_what_an_imported_teacher_cost_is_not_known(project):
+    """Its record holds the seconds of its test, which are no training."""
+    digest = "a" * 64
+    plan = plan_of(project, FIGURE, seeds=2, teachers={"cifar100/wrn-40-2": digest})
+    spec = plan.graph.drawn[FIGURE]["KD"]
+    evaluate(plan, spec, [73.0, 74.0])
+    for run in spec.with_upstream():
+        if run.phase in ("teacher", "student"):
+            plan.write(run, cost={"seconds": 10.0, "steps": 10, "macs": 10})
+
+    found = lines(plan)["KD"]
+
+    assert found["macs"] == "10.0" and found["teacher_hours"] == found["teacher_macs"] == ""
+
+
 def lines(plan):
     """The CSV by method."""
     return {line["method"]: line for line in lines_of(plan, FIGURE)}

@@ -25,10 +25,23 @@ def test_the_difference_of_means_has_welchs_interval():
     assert half == pytest.approx(3.219 * (5 / 3) ** 0.5, abs=2e-3)
 
 
-def test_single_runs_have_no_interval_and_equal_seeds_one_of_no_width():
-    """The first decides nothing, the second decides by any difference."""
+def test_single_runs_have_no_interval_and_equal_runs_neither():
+    """Students that stay at chance are equal: they decide nothing."""
     assert welch([2.0], [1.0, 1.5]) == (0.75, None)
-    assert welch([2.0, 2.0], [1.0, 1.0]) == (1.0, 0.0)
+    assert welch([2.0, 2.0], [1.0, 1.0]) == (1.0, None)
+
+
+def test_one_failure_among_many_must_stand_out_among_so_many():
+    """Welch's interval at 95 % is 2.27 wide, that of one of 20 at 99.75 % 5.52 (t = 6.758)."""
+    worse = Comparison("a over b", [7.0, 8.0, 9.0], [10.0, 11.0, 12.0])
+    equal = Comparison("a over c", [7.0, 8.0, 9.0], [7.0, 8.0, 9.0])
+
+    assert worse.lead()[1] == pytest.approx(2.267, abs=1e-3)
+    assert worse.lead(tries=20)[1] == pytest.approx(6.758 * (2 / 3) ** 0.5, abs=2e-3)
+    assert every_better([worse]).state is FAILS
+    assert every_better([worse, *[equal] * 19]).state is UNTESTED
+    assert every_near([worse], 0.5).state is FAILS
+    assert every_near([worse, *[equal] * 19], 0.5).state is UNTESTED
 
 
 @pytest.mark.parametrize(
@@ -63,7 +76,7 @@ def test_the_smallest_lead_is_the_evidence():
 
     told = every_better([clear, close]).evidence
 
-    assert "smallest lead: a over c, +0.50 (one run alone)" in told
+    assert "smallest lead: a over c, +0.50 (no spread known)" in told
     assert "1 of 2 comparisons are clearly so, 0 clearly not, 1 undecided" in told
 
 

@@ -10,6 +10,7 @@ from finished import carve, evaluate, plan_of
 
 from kdbench.errors import UserError
 from kdbench.plan.published import Published, published_numbers
+from kdbench.plan.record import write_json
 from kdbench.report import tables
 from kdbench.report.markdown import number, table_markdown
 from kdbench.report.read import Records, State
@@ -66,6 +67,21 @@ def test_the_reported_epoch_is_the_best_and_the_last_stands_below(project):
 
     assert (result.ours.mean, result.last.mean) == (71.0, 61.0)
     assert "71.00" in above and "61.00" not in above and "61.00" in below
+
+
+def test_a_cell_whose_run_diverged_says_so(project):
+    """And the note which run it was, until there is a number."""
+    plan = project(scale="smoke")
+    evaluation = plan.cell("KD (added by us)").evaluation
+    file = plan.paths.diverged(evaluation.upstream["run1"])
+    write_json(file, {"schema": 1, "title": "student x", "said": "epoch 0: the loss is nan"})
+
+    markdown = markdown_of(plan)
+
+    assert line_of(markdown, "KD (added by us)", "ours")[:2] == ["diverged", "not run yet"]
+    assert markdown.count("- Diverged: student x: epoch 0: the loss is nan.") == 1
+    plan.evaluate("KD (added by us)", [70.0, 71.0, 73.0])
+    assert line_of(markdown_of(plan), "KD (added by us)", "ours")[0] == "**71.33 ± 1.53 (3)**"
 
 
 def test_a_printed_variance_becomes_a_standard_deviation(project):

@@ -211,6 +211,21 @@ def test_a_config_override_reaches_the_jobs(built):
     assert (built.root / "params.yaml").read_text() == params
 
 
+def test_a_run_that_diverges_costs_the_others_nothing(built):
+    """The call fails, and the report is written all the same and says which run it was."""
+    scales = yaml.safe_load((built.root / "params.yaml").read_text())["scales"]
+    scales["lite"]["student_epochs"] = 3
+    built.edit(methods={"kd": {"weight": 1e9, "task_weight": 1e9}}, scales=scales)
+
+    said = built("snakemake", "--cores", "2", "reproduce_all", check=False)
+
+    assert "Exiting because a job execution failed" in said
+    assert "The report of what is there: reports/lite/README.md" in said
+    page = (built.root / "reports/lite/README.md").read_text()
+    assert "Diverged: student cifar100 resnet56_resnet20_kd_s0: epoch " in page
+    assert page.count("| diverged") == 1
+
+
 def test_a_wrong_parameter_is_one_line_and_nothing_runs(built):
     """Where, what was found, what to try; by either tool."""
     before = built.records()
