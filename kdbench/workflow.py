@@ -16,7 +16,7 @@ from kdbench.errors import UnknownName, UserError
 from kdbench.heavy import bring_back
 from kdbench.plan.fingerprint import code_fingerprint
 from kdbench.plan.graph import Graph, load_graph
-from kdbench.plan.params import FILE, load_params
+from kdbench.plan.params import FILE, changed_keys, load_params
 from kdbench.plan.paths import MANIFEST, Paths
 from kdbench.plan.record import SCHEMA, write_json
 from kdbench.plan.spec import PHASES, RunSpec, digest_of
@@ -181,7 +181,7 @@ def build_stage(graph: Graph, paths: Paths, phase: str, dataset: str, cores: int
         print(f"{phase} {dataset}: {len(targets)} up to date", flush=True)
         return 0
     command = [sys.executable, "-m", "snakemake", "--cores", str(cores or "all"), *missing]
-    changed = _overrides(graph, paths)
+    changed = changed_keys(graph.params, paths.root / FILE)
     config = [f"{key}={json.dumps(value)}" for key, value in changed.items()]
     words = ["--config", *config] if config else []
     return subprocess.call([*command, *words], env=programs.environment())
@@ -198,9 +198,3 @@ def _keep_tracked(graph: Graph, paths: Paths, phase: str, dataset: str) -> None:
             f"{phase} {dataset}: the heavy files of {left} finished runs are neither here nor to "
             "be had from DVC; the new dvc.lock will not list them, older commits of it do"
         )
-
-
-def _overrides(graph: Graph, paths: Paths) -> dict[str, Any]:
-    written = load_params(paths.root / FILE).model_dump()
-    asked = graph.params.model_dump()
-    return {key: value for key, value in asked.items() if value != written[key]}

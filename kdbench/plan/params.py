@@ -145,6 +145,12 @@ def load_params(path: Path, overrides: Mapping[str, Any] | None = None) -> Param
     return params
 
 
+def changed_keys(params: Params, file: Path) -> dict[str, Any]:
+    """Top-level keys that are not as in params.yaml, with their values; all defaults without it."""
+    written = (load_params(file) if file.is_file() else Params()).model_dump()
+    return {key: value for key, value in params.model_dump().items() if value != written[key]}
+
+
 def _scaled(name: str, overrides: Mapping[str, Any]) -> Scale:
     try:
         return SCALE.validate_python({**asdict(SCALES[name]), **overrides})

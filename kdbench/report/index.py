@@ -1,11 +1,14 @@
 """The report's first page: every exhibit of a scale, what stands behind it, what is missing."""
 
+import json
+import shlex
 from collections.abc import Sequence
 
 from tabulate import tabulate
 
 from kdbench.plan.exhibits import Exhibit
 from kdbench.plan.graph import Graph
+from kdbench.plan.params import FILE, changed_keys
 from kdbench.plan.spec import PHASES
 from kdbench.report.banner import banner, comparable, quoted
 from kdbench.report.claims import claims_section
@@ -18,18 +21,19 @@ HOW_TO_READ = """\
 never measured here. † marks a published number that we do not have from the paper itself.
 - ‡ marks a method whose source is not public or leaves much open: a note says how we read it.
 - **not run yet**: the plan has the run, its record is not there. **not built yet**: kdbench has \
-no such method. **left out**: params.yaml does not ask for it. **not known**: no published number \
-was available to us.
+no such method. **diverged**: a loss was not finite, a note says when. **left out**: params.yaml \
+does not ask for it. **not known**: no published number was available to us.
 - A number in brackets after a mean is the number of runs; a single run has no spread.
 - Every number comes from a record, a small JSON file; the CSV beside a table names it.
 """
 
 CLAIMS = """\
 A claim holds where every comparison in it is clearly so, the 95 % interval of the difference \
-(Welch's, over seeds) apart from 0; it does not where one is clearly not so; otherwise it is not \
-testable yet. What a paper says without a number is held against lines that we drew, printed with \
-the evidence. At a scale whose notice says that numbers are not comparable nothing is decided, and \
-the evidence is what was found here.
+(Welch's, over seeds) apart from 0; it does not where one is clearly not so, by an interval that \
+is wider the more comparisons there are (Bonferroni); otherwise it is not testable yet. What a \
+paper says without a number is held against lines that we drew, printed with the evidence. At a \
+scale whose notice says that numbers are not comparable nothing is decided, and the evidence is \
+what was found here.
 """
 
 
@@ -99,7 +103,10 @@ def _missing(graph: Graph, records: Records) -> str:
     if not missing:
         return f"Every planned run is finished.\n\n{not_built}".rstrip() + "\n"
     verb = "run is" if missing == 1 else "runs are"
+    changed = changed_keys(graph.params, records.paths.root / FILE)
+    words = [f"{key}={json.dumps(value)}" for key, value in changed.items() if key != "scale"]
     command = f"snakemake --cores all reproduce_all --config scale={graph.scale.name}"
+    command = " ".join([command, *(shlex.quote(word) for word in words)])
     return (
         f"{missing} of {len(graph.runs)} {verb} missing. "
         f"This makes them, and this report again:\n\n"

@@ -1,6 +1,7 @@
 """The report of a scale as a folder of files."""
 
 import re
+import shlex
 import subprocess
 import sys
 
@@ -97,6 +98,18 @@ def test_the_index_counts_runs_and_says_how_to_make_the_rest(project):
     assert re.search(rf"\| \*\*all\*\* +\| +2 \| +{planned} \| +1\.0 h \|", text)
     assert f"{planned - 2} of {planned} runs are missing" in text
     assert "snakemake --cores all reproduce_all --config scale=smoke" in text
+
+
+def test_the_command_for_the_rest_asks_for_what_this_report_was_asked(project):
+    """Keys that params.yaml does not say, quoted for a shell."""
+    plan = project(scale="lite", exhibits=["ours/controls"])
+    (plan.paths.root / "params.yaml").write_text("scale: smoke\nseeds: 2\n")
+    text = make_report(plan.graph, plan.paths).read_text(encoding="utf-8")
+
+    (command,) = [line for line in text.splitlines() if line.startswith("snakemake")]
+    words = shlex.split(command)
+    assert words[:6] == ["snakemake", "--cores", "all", "reproduce_all", "--config", "scale=lite"]
+    assert 'exhibits=["ours/controls"]' in words and "seeds=null" in words
 
 
 def test_stale_files_go_and_foreign_files_stay(project):
