@@ -29,9 +29,11 @@ from kdbench.engine.moment import Moment
 from kdbench.phases import training
 from kdbench.phases.training import run_training, save_weights
 from kdbench.plan.protocols import CRD
+from kdbench.plan.spec import RunSpec
 
 every = pytest.mark.parametrize("method", METHODS)
 RECIPE = {**CRD.as_dict(), "batch": 8, "epochs": 8, "augment": "none", "weight_decay": 0.0}
+PLACE = {"scale": "smoke", "dataset": "cifar100", "cell": "contract", "revisions": {}}
 
 
 class Caught(Exception):
@@ -67,16 +69,16 @@ def assembled(method, folder, monkeypatch):
     )
     data.training_only = lambda: data
     declared = COMPONENTS.get("method", method, where="contract")
-    upstream = {"search": None} if declared.search else {}
+    search = RunSpec(**PLACE, phase="search", params={})
+    upstream = {"search": search} if declared.search else {}
     if declared.needs_teacher:
-        upstream["teacher"] = SimpleNamespace(params={"recipe": RECIPE})
+        upstream["teacher"] = RunSpec(**PLACE, phase="teacher", params={"recipe": RECIPE})
     params = {"student": entry("network", PAIR[1]), "teacher": entry("network", PAIR[0])}
-    spec = SimpleNamespace(
+    spec = RunSpec(
+        **PLACE,
         phase="student",
         params={**params, "method": entry("method", method), "recipe": RECIPE},
         upstream=upstream,
-        digest="0",
-        title="contract",
     )
     job = SimpleNamespace(
         spec=spec,

@@ -337,7 +337,7 @@ def test_pairs_that_cannot_be_grouped_are_refused_before_any_step():
 
 @pytest.mark.parametrize("path", DECLARED, ids=[path.stem for path in DECLARED])
 def test_a_declaration_fits_the_class(path):
-    """Built from its own defaults; the declarations differ in their losses alone."""
+    """Built from its own defaults; the declarations differ in their losses and their weight."""
     declared = tomllib.loads(path.read_text(encoding="utf-8"))
     defaults = {k: v for k, v in declared["defaults"].items() if k != "held_out"}
     teacher, _ = start()
@@ -350,4 +350,5 @@ def test_a_declaration_fits_the_class(path):
     assert all(value.isfinite() for value in losses.values())
     assert defaults.pop("losses") == names[path.stem]
     first = tomllib.loads(DECLARED[0].read_text(encoding="utf-8"))["defaults"]
-    assert {**first, "losses": ""} == {**declared["defaults"], "losses": ""}
+    rest = {"losses": "", "gamma_fd": 0.0}
+    assert {**first, **rest} == {**declared["defaults"], **rest}
