@@ -45,7 +45,8 @@ def _contests(
         done = [by_place[label, column] for label in labels if (label, column) in by_place]
         if len(done) < 2 or not all(cell.ours for cell in done):
             continue
-        where = f" ({head(graph, column)})" if len(table.all_columns) > 1 else ""
+        place = head(graph, column).replace("<br>", " ")
+        where = f" ({place})" if len(table.all_columns) > 1 else ""
         yield Comparison(
             f"{labels[0]} against {labels[1]}{where}",
             _values(table, done[0], records),
