@@ -22,8 +22,7 @@ BROKEN = (
     lzma.LZMAError,
     struct.error,
     EOFError,
-    RuntimeError,  # an encrypted member of a zip
-    NotImplementedError,  # a compression that zipfile does not know
+    RuntimeError,  # a zip's member is encrypted, or compressed in a way that zipfile does not know
     UnicodeDecodeError,
 )
 LARGEST = 8 << 30  # bytes that one archive may unpack to

@@ -5,6 +5,7 @@ is that module's. What closed gates leave is said by a `Plan`: which inputs and 
 with weights keeps. Operations are counted from the plan alone, without building anything.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, NamedTuple
@@ -85,7 +86,7 @@ class Plan:
         self.cuts.append(Cut(path, reads, writes, reads if source is None else source, area))
 
 
-class Layout:
+class Layout(ABC):
     """The readers of one network; a family says which, and how closed gates spread.
 
     Args:
@@ -108,19 +109,19 @@ class Layout:
             if isinstance(module, nn.Conv2d | nn.Linear)
         }
 
+    @abstractmethod
     def find_sources(self) -> Sources:
         """See `sources`."""
-        raise NotImplementedError
 
+    @abstractmethod
     def plan(self, strengths: Strengths) -> Plan:
         """What is left when gates are this far open.
 
         A reader that must not vanish, lest nothing reaches the classifier, keeps its widest gate
         (the first of several) though all are closed.
         """
-        raise NotImplementedError
 
-    def initialise_head(self, classifier: nn.Linear) -> None:
+    def initialise_head(self, classifier: nn.Linear) -> None:  # noqa: B027 most draw nothing
         """Draw what the family draws in its own way after `init_fan_out`."""
 
     @property

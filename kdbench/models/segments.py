@@ -1,5 +1,6 @@
 """The three ways in which a stage of a convolutional network ends."""
 
+from abc import ABC, abstractmethod
 from typing import NamedTuple
 
 from torch import Tensor, nn
@@ -24,7 +25,7 @@ class StageMaps(NamedTuple):
     blocks: list[Tensor]
 
 
-class Segment(nn.Module):
+class Segment(nn.Module, ABC):
     """A stage: blocks in a row and an ending. Subclasses say which.
 
     Args:
@@ -38,9 +39,9 @@ class Segment(nn.Module):
         self.entry = nn.Identity() if entry is None else entry
         self.blocks = nn.ModuleList(blocks)
 
+    @abstractmethod
     def forward(self, x: Tensor, keep: bool = False) -> StageMaps:
         """Run the stage on the previous stage's `post`, keeping the blocks' outputs if asked."""
-        raise NotImplementedError
 
     def activate(self, pre: Tensor) -> Tensor:
         """What stands between the stage's `pre` and its `post`."""

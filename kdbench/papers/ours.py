@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from kdbench.papers.distpro import TEN
 from kdbench.plan.asks import AskSearch, Pair, Parameters
 from kdbench.plan.exhibits import TEACHER, TOP1, Column, Figure, Row, Table
 from kdbench.plan.protocols import DISTPRO_SEARCH, REVIEW
@@ -143,8 +144,6 @@ METAGRADIENT = Figure(
 WEIGHTS = ("random weights", "equal weights", "last map of each stage")
 CONTROL_METHODS = ("dfa_random", "dfa_average", "dfa_last")
 ALPHA_T = "use alpha_T"
-# The pathways of the release: a stage's map or a deeper one of the student, the stem included.
-TEN: Parameters = (("connections", "downward"), ("stem", True), ("transforms", ("complex",)))
 
 CONTROLS = replace(
     SEARCHES,
