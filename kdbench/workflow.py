@@ -14,6 +14,7 @@ from kdbench import programs
 from kdbench.console import fail, say
 from kdbench.errors import UnknownName, UserError
 from kdbench.heavy import bring_back
+from kdbench.plan.batches import Batches
 from kdbench.plan.fingerprint import code_fingerprint
 from kdbench.plan.graph import Graph, load_graph
 from kdbench.plan.params import FILE, changed_keys, load_params
@@ -42,6 +43,7 @@ class Workflow:
         self.overrides = {k: v for k, v in given.items() if k not in written or v != written[k]}
         self.graph: Graph = load_graph(root, self.overrides)
         self.scale = self.graph.params.scale
+        self.batches = Batches(self.graph, self.paths)
         self.readme = str(self.paths.report(self.scale) / README)
         self.report_record = str(report_record(self.graph, self.paths))
 
@@ -62,23 +64,24 @@ class Workflow:
         return int(self.scale != "smoke" and any(Path("/dev").glob("nvidia[0-9]*")))
 
     def upstream(self, wildcards: Any) -> list[str]:
-        """Inputs of one run: records, or artifacts that must be restored for it first."""
+        """Inputs of one job: records, or artifacts that must be restored for it first."""
         spec = self.graph.runs[wildcards.digest]
         if self._done(spec):
             return [str(self.paths.record(u)) for u in spec.upstream.values()]
-        return list(dict.fromkeys(self._inputs(spec)))
+        made = self.batches.of(spec)
+        return list(dict.fromkeys(name for one in made for name in self._inputs(one)))
+
+    def cells(self, wildcards: Any) -> str:
+        """What an evaluation's job makes: digests for `kdbench run`."""
+        return " ".join(s.digest for s in self.batches.of(self.graph.runs[wildcards.digest]))
 
     def _inputs(self, spec: RunSpec) -> Iterator[str]:
         """What must be there before a job: what its own students need, if it makes them too."""
         for upstream in spec.upstream.values():
-            if self._within(upstream) and not self._done(upstream):
+            if self.batches.within(upstream) and not self._done(upstream):
                 yield from self._inputs(upstream)
             else:
                 yield str(self._wanted(upstream))
-
-    def _within(self, spec: RunSpec) -> bool:
-        """Whether a run is made by the job of its cell's evaluation."""
-        return self.graph.scale.cell_jobs and spec.phase == "student"
 
     def _done(self, spec: RunSpec) -> bool:
         return self.paths.record(spec).is_file()
@@ -89,9 +92,9 @@ class Workflow:
         return self.paths.manifest(spec) if finished and absent else self.paths.record(spec)
 
     def records(self) -> list[str]:
-        """Records that jobs of their own make, of all runs."""
+        """Records that jobs are asked for, of all runs."""
         runs = self.graph.runs.values()
-        return [str(self.paths.record(r)) for r in runs if not self._within(r)]
+        return [str(self.paths.record(r)) for r in runs if self.batches.asked(r)]
 
     def report_anyway(self) -> None:
         """Some runs failed: the report says so, of those that belong to a whole call."""
@@ -168,7 +171,9 @@ def build_stage(graph: Graph, paths: Paths, phase: str, dataset: str, cores: int
         raise UnknownName("dataset", dataset, known, where=f"kdbench build {phase}")
     if not (paths.root / "Snakefile").is_file():
         raise UserError(f"{paths.root / 'Snakefile'}: no such file; run in a project folder")
-    targets = [str(paths.record(spec)) for spec in graph.stage(phase, dataset)]
+    planned, batches = graph.stage(phase, dataset), Batches(graph, paths)
+    asked = [s for s in planned if batches.asked(s) or phase == "student"]
+    targets = [str(paths.record(spec)) for spec in asked]
     if phase == REPORT:
         targets = [str(report_record(graph, paths)), str(paths.report(graph.params.scale) / README)]
     missing = [target for target in targets if not Path(target).is_file()]

@@ -1,9 +1,14 @@
 rule evaluation:
-    """Measure every seed of a cell on the test set, in one process."""
+    """Measure every seed of a cell on the test set, in one process.
+
+    Where runs take seconds the job makes several cells, each with its students: see plan.cells.
+    """
     input:
         lambda w: ancient(plan.upstream(w)),
     output:
         "results/{scale}/records/evaluation/{dataset}/{cell}.{digest}.json",
+    params:
+        cells=plan.cells,
     log:
         "results/{scale}/logs/evaluation/{dataset}/{cell}.{digest}.log",
     benchmark:
@@ -14,4 +19,4 @@ rule evaluation:
         runtime=60,
         mem_mb=4000,
     shell:
-        "kdbench run {wildcards.digest} {plan.options} > {log} 2>&1"
+        "kdbench run {params.cells} {plan.options} > {log} 2>&1"

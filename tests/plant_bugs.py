@@ -1,4 +1,4 @@
-"""Plant bugs in the methods, one at a time, in a copy of the package; count those the tests catch.
+"""Plant bugs, one at a time, in a copy of the package; count those that the tests catch.
 
     python tests/plant_bugs.py            # all, some minutes
     python tests/plant_bugs.py 3 7        # these only
@@ -136,6 +136,45 @@ BUGS = [
     Bug("ReviewKD: as many levels as the student has", "distill/reviewkd.py",
         "self.levels = min(len(ours), len(theirs))", "self.levels = len(ours)",
         f"{ODD_PAIRS} -k reviewkd"),
+    Bug("contests: every interval as if it were the only one", "report/contests.py",
+        "_told(one, len(found))", "_told(one, 1)", "tests/report/test_contests.py"),
+    Bug("contests: lower is better", "report/contests.py",
+        "higher=table.metric.higher_is_better", "higher=False", "tests/report/test_contests.py"),
+    Bug("contests: at stand-in scales too", "report/contests.py", "if graph.scale.stand_in:",
+        "if False:", "tests/report"),
+    Bug("contests: a student over its budget may win", "report/contests.py",
+        'unfair=LARGER if any(cell.missed for cell in done) else ""', 'unfair=""',
+        "tests/report/test_contests.py"),
+    Bug("claims: a failure among many counts like one alone", "report/outcomes.py",
+        "one.state(tries=len(there)) is State.FAILS", "one.state() is State.FAILS",
+        "tests/report/test_outcomes.py"),
+    Bug("claims: nearness too", "report/outcomes.py", "one.lead(tries=len(there))", "one.lead()",
+        "tests/report/test_outcomes.py"),
+    Bug("runs that do not vary decide", "report/statistics.py", "return gap, None\n    degrees",
+        "return gap, 0.0\n    degrees", "tests/report/test_outcomes.py"),
+    Bug("Bonferroni one-sided", "report/statistics.py", "1 - 0.025 / tries", "1 - 0.05 / tries",
+        "tests/report/test_outcomes.py"),
+    Bug("cost: an imported teacher costs nothing", "report/cost.py",
+        "taught = None  # imported", "taught = []  # imported", "tests/report/test_cost_table.py"),
+    Bug("cost: half of the searches pass for all", "report/cost.py",
+        "return found if len(found) == len(runs) else None", "return found",
+        "tests/report/test_cost_table.py"),
+    Bug("cost: wall time of all students for one", "report/cost.py",
+        "training / len(trained) + search", "training + search",
+        "tests/report/test_cost_table.py"),
+    Bug("cost: the wall clock begins anew in a continued run", "engine/progress.py",
+        '"seconds", "wall", "macs"', '"seconds", "macs"', "tests/engine tests/resume"),
+    Bug("a tuning run's teacher chosen on test images", "plan/spec.py",
+        ' and "held_out" not in self.params', "", "tests/phases/test_tuning.py"),
+    Bug("least_seeds forgotten", "plan/build.py", ", least=ask.least", "", "tests/plan"),
+    Bug("params.yaml's seeds are no longer the last word", "plan/resolve.py",
+        "return self.params.seeds\n", "return max(least, self.params.seeds)\n", "tests/plan"),
+    Bug("a note of divergence outlives the success", "run.py",
+        "paths.diverged(spec).unlink(missing_ok=True)", "pass", "tests/phases/test_failures.py"),
+    Bug("a report from within a DVC stage", "workflow.py", "if not os.environ.get(programs.PART):",
+        "if True:", "tests/workflow"),
+    Bug("the report's command forgets what was overridden", "report/index.py",
+        'if key != "scale"]', "if False]", "tests/report tests/workflow"),
 ]  # fmt: skip
 
 
@@ -164,7 +203,7 @@ def copied(folder: Path) -> None:
     """Copy package and tests, and what the tests read beside them."""
     for name in ("kdbench", "tests"):
         shutil.copytree(ROOT / name, folder / name, dirs_exist_ok=True)
-    for name in ("pyproject.toml", "params.yaml", "docs"):
+    for name in ("pyproject.toml", "params.yaml", "docs", "Snakefile", "rules", "profiles"):
         place = ROOT / name
         (shutil.copytree if place.is_dir() else shutil.copy)(place, folder / name)
 

@@ -224,6 +224,19 @@ def test_of_all_runs_those_go_on_that_do_not_need_one_that_fails(project):
     assert "evaluation cifar100 resnet56: done" in found.stdout
 
 
+def test_several_runs_may_be_named_and_one_that_fails_costs_the_others_nothing(project):
+    """Whatever the order; a wrong name is said before anything runs."""
+    names = ["evaluation/resnet56_resnet20_halves", "evaluation/resnet56"]
+    wrong = kdbench(project, "run", *names, "resnet57")
+    override = json.dumps({"methods": {"halves": {"weight": 1e38}}})
+    found = kdbench(project, "run", *names, "--override", override)
+
+    assert wrong.returncode == 2 and "resnet57" in wrong.stderr and not wrong.stdout
+    assert found.returncode == 2
+    assert found.stderr.strip() == "kdbench: 1 of 2 runs failed; see the lines above"
+    assert "evaluation cifar100 resnet56: done" in found.stdout
+
+
 @pytest.mark.parametrize("words", [[], ["resnet56", "--all"]])
 def test_run_wants_one_name_or_all(project, words):
     """Not neither, not both."""

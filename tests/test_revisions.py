@@ -2,7 +2,7 @@
 
 `golden/revisions.json` holds a few numbers of every method, network family and search, and of the
 engine (loader, schedule, optimiser, evaluation). After a change that is meant, raise `revision` in
-the component's declaration (`ENGINE_REVISION` in kdbench/plan/spec.py for the engine) and run
+the component's declaration (in kdbench/plan/spec.py for the engine and found students) and run
 `make golden`, which is `python tests/golden/make.py`. New components need that as well.
 """
 
@@ -38,8 +38,7 @@ def test_numbers_change_with_the_revision_only(key):
         pytest.fail(f"{said}: run make golden")
     wrong = differences(golden["numbers"], numbers(entry, golden["parameters"]))
     if wrong:
-        what = "`ENGINE_REVISION`" if key == "engine" else "`revision`"
-        advice = f"raise {what} in {entry.file} and run make golden"
+        advice = f"raise `{entry.raised}` in {entry.file} and run make golden"
         listed = "".join(f"\n  {line}" for line in wrong[:5])
         pytest.fail(f"the arithmetic of {name} changed: {advice}{listed}", pytrace=False)
 

@@ -59,9 +59,10 @@ def _options(max_minutes: float | None) -> Any:
 
 @app.command()
 def run(
-    name: Annotated[
-        str, typer.Argument(help="A run's digest (or its beginning), or its cell.")
-    ] = "",
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[NAME]...", help="Digests (or their beginnings), or cells."),
+    ] = None,
     everything: Annotated[
         bool, typer.Option("--all", help="Every planned run, one after the other.")
     ] = False,
@@ -69,21 +70,21 @@ def run(
     override: Override = None,
     max_minutes: Minutes = None,
 ) -> None:
-    """Do one run and what it needs, or --all, without Snakemake; continues from a checkpoint.
+    """Do runs and what they need, or --all, without Snakemake; continues from a checkpoint.
 
     Example: kdbench run wrn-40-2_wrn-16-2_kd_s0 --scale smoke
     """
     from kdbench.plan.paths import Paths
 
-    if bool(name) == everything:
-        found = f"{name!r} and --all" if everything else "neither"
+    if bool(names) == everything:
+        found = f"{' '.join(names or ())!r} and --all" if everything else "neither"
         raise BadValue("kdbench run", found, "the name of a run, or --all")
     graph = _graph(scale, override)
-    specs = list(graph.runs.values()) if everything else [graph.run(name)]
+    specs = [graph.run(name) for name in names or ()] or list(graph.runs.values())
     from kdbench.run import run as do
     from kdbench.run import run_all  # after a wrong name was said: this loads torch
 
-    if not everything:
+    if len(specs) == 1:
         do(specs[0], Paths(), _options(max_minutes))
     elif failed := run_all(specs, Paths(), _options(max_minutes)):
         raise UserError(f"{failed} of {len(specs)} runs failed; see the lines above")

@@ -35,8 +35,13 @@ class Pick(nn.Module):
         self.register_buffer("index", index, persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) -> (B, len(index), H, W)."""
-        return x.index_select(1, self.index)
+        """(B, C, H, W) -> (B, len(index), H, W), in the memory format of x."""
+        if not x.is_contiguous(memory_format=torch.channels_last):
+            return x.index_select(1, self.index)
+        # Pixel by pixel: along axis 1 it would be ten times slower, and come out in NCHW.
+        pixels = x.permute(0, 2, 3, 1)
+        picked = pixels.flatten(0, 2).index_select(1, self.index)
+        return picked.unflatten(0, pixels.shape[:3]).permute(0, 3, 1, 2)
 
 
 class PickedNorm(nn.BatchNorm2d):

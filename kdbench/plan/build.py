@@ -11,7 +11,7 @@ from kdbench.plan.components import Component, Components
 from kdbench.plan.params import Params
 from kdbench.plan.recipe import Recipe
 from kdbench.plan.resolve import Resolver, plugin_code, revisions, smoke_section
-from kdbench.plan.spec import ENGINE_REVISION, RunSpec
+from kdbench.plan.spec import CARVING_REVISION, ENGINE_REVISION, RunSpec
 
 TEACHER_SEED = 0
 FIRST_STUDENT_SEED = 0
@@ -158,6 +158,8 @@ class Builder:
             told += "" if place in told else place
         prefix = f"{ask.pair.teacher}_" if needs_teacher else ""
         found = {**{part.name: part.revision for part in parts}, **revisions(networks)}
+        if ask.found_by:
+            found["carving"] = CARVING_REVISION
         for seed in self._seeds(ask):
             cell = f"{prefix}{student}_{ask.method}{told}_s{seed}"
             seeded = {**params, "seed": seed}

@@ -28,8 +28,8 @@ class Scale:
         precision: "float32" or "bf16" (autocast; a declared deviation at the paper scale).
         channels_last: memory format of images and networks.
         threads: CPU threads of a job. Bits depend on it, so it belongs to a run's identity.
-        cell_jobs: whether Snakemake runs a cell, its students and their evaluation, as one job:
-            where a run takes seconds, starting Python costs more than the run.
+        cells_per_job: so many cells, students and their evaluation, Snakemake makes as one job:
+            where a run takes seconds, starting Python costs more than the run. None: a job a run.
         notice: the banner over every exhibit of this scale; empty where verdicts apply.
     """
 
@@ -48,7 +48,7 @@ class Scale:
     precision: Literal["float32", "bf16"] = "float32"
     channels_last: Switch = False
     threads: Count = 1
-    cell_jobs: Switch = False
+    cells_per_job: Count | None = None
     notice: str = ""
 
 
@@ -66,7 +66,7 @@ SMOKE = Scale(
     seeds=1,
     lead_seeds=3,
     evaluate_every=2,
-    cell_jobs=True,
+    cells_per_job=4,
     notice=(
         "Scale smoke: scikit-learn's digits stand in for the data set and a run has some 16 steps. "
         "This shows that everything works. The numbers say nothing about the methods and are NOT "

@@ -13,6 +13,10 @@ PHASES = ("data", "teacher", "search", "student", "evaluation")
 # or the evaluation changes; a rise makes every run a new one.
 ENGINE_REVISION = 1
 
+# The same for how a found student takes the channels that it reads; found students alone have it
+# in their digests. 2: the memory format is kept, which rounds otherwise.
+CARVING_REVISION = 2
+
 ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 

@@ -8,7 +8,7 @@ from kdbench.plan.spec import RunSpec
 
 # Settings that leave the protocol as published: how exactly and how often it is run.
 HARMLESS = frozenset(
-    {"name", "notice", "precision", "channels_last", "threads", "cell_jobs"}
+    {"name", "notice", "precision", "channels_last", "threads", "cells_per_job"}
 ) | frozenset({"seeds", "lead_seeds"})
 
 

@@ -26,7 +26,7 @@ def main():
         if old and old["revision"] == entry.revision:
             wrong = differences(old["numbers"], numbers(entry, old["parameters"]))
             if wrong:
-                refused.append(f"{key}: {wrong[0]}; raise `revision` in {entry.file}")
+                refused.append(f"{key}: {wrong[0]}; raise `{entry.raised}` in {entry.file}")
                 after[key] = old
                 continue
         parameters = defaults(entry)

@@ -23,6 +23,8 @@ from kdbench.distill.scheme import Scheme
 from kdbench.engine.moment import Moment
 from kdbench.engine.precision import Precision
 from kdbench.evaluate.classification import classify
+from kdbench.models.densenet import DenseNet
+from kdbench.models.found import build_found, layout_of, structure_of
 from kdbench.models.resnet import ResNet
 from kdbench.models.stages import Features
 from kdbench.models.structure import Structure
@@ -30,7 +32,7 @@ from kdbench.models.wide_resnet import WideResNet
 from kdbench.phases.steps import TrainStep
 from kdbench.plan.components import PACKAGES, find_components
 from kdbench.plan.protocols import REVIEW
-from kdbench.plan.spec import ENGINE_REVISION
+from kdbench.plan.spec import CARVING_REVISION, ENGINE_REVISION
 
 FILE = Path(__file__).parent / "revisions.json"
 CLASSES, IMAGES = 5, 6
@@ -44,8 +46,17 @@ def stored():
 
 
 def components():
-    """Every method, network family and search of the package by `kind/name`, and the engine."""
-    found = {"engine": SimpleNamespace(revision=ENGINE_REVISION, file="kdbench/plan/spec.py")}
+    """Every method, network family and search by `kind/name`, the engine, and found students."""
+    rest = {"engine": ENGINE_REVISION, "carving": CARVING_REVISION}
+    found = {
+        key: SimpleNamespace(
+            kind=key,
+            revision=revision,
+            raised=f"{key.upper()}_REVISION",
+            file="kdbench/plan/spec.py",
+        )
+        for key, revision in rest.items()
+    }
     declarations = find_components().declarations
     for kind in ("method", "network", "search"):
         for name, (path, declaration) in declarations[kind].items():
@@ -53,7 +64,11 @@ def components():
             component = find_components().get(kind, asked, where="golden numbers")
             file = f"kdbench/{PACKAGES[kind]}/{path.name}"
             found[f"{kind}/{name}"] = SimpleNamespace(
-                kind=kind, revision=component.revision, component=component, file=file
+                kind=kind,
+                revision=component.revision,
+                raised="revision",
+                component=component,
+                file=file,
             )
     return found
 
@@ -72,7 +87,7 @@ def numbers(entry, parameters):
     with float64(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         if not hasattr(entry, "component"):
-            found = engine()
+            found = {"engine": engine, "carving": carving}[entry.kind]()
         else:
             component = entry.component
             cls = find_class({"module": component.module, "class": component.class_name})
@@ -124,17 +139,31 @@ def method(cls, parameters, component):
 
 def network(cls, parameters, component):
     """Initialisation, logits, every stage's map, and the gradient, in both modes."""
-    built = cls(**parameters, classes=CLASSES, image=(3, 16, 16))
+    return seen(cls(**parameters, classes=CLASSES, image=(3, 16, 16)))
+
+
+def carving():
+    """The same of what is left of a dense network without some channels."""
+    whole = DenseNet(22, 4, classes=CLASSES, image=(3, 16, 16))
+    layout = layout_of(whole)
+    open_gates = {name: (torch.rand(n) < 0.6).numpy() for name, n in layout.widths.items()}
+    structure = structure_of(whole, layout.plan(open_gates), {})
+    built = build_found(structure, CLASSES, (3, 16, 16))
+    return seen(built.to(memory_format=torch.channels_last))
+
+
+def seen(built):
+    """What a network gives of the images, and the gradient."""
     found = {"initialisation": size(built.parameters())}
     batch = images(16)
     for mode in ("train", "eval"):
-        seen = built.train(mode == "train").read(batch.images)
-        found |= {f"{mode}, logit {k}": value for k, value in enumerate(seen.logits[0])}
+        read = built.train(mode == "train").read(batch.images)
+        found |= {f"{mode}, logit {k}": value for k, value in enumerate(read.logits[0])}
         for key in ("pre", "post", "out"):
-            maps = getattr(seen, key)
+            maps = getattr(read, key)
             found |= {f"{mode}, {key} {i}": size([m]) for i, m in enumerate(maps)}
         slopes = torch.autograd.grad(
-            F.cross_entropy(seen.logits, batch.labels), list(built.parameters())
+            F.cross_entropy(read.logits, batch.labels), list(built.parameters())
         )
         found[f"{mode}, gradient"] = size(slopes)
     return found

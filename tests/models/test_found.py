@@ -124,6 +124,22 @@ def test_a_found_network_is_a_staged_network(name, gates):
     assert found.stages[-1].channels == found.pooled_width
 
 
+@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
+def test_scattered_channels_keep_the_memory_format(memory_format):
+    """Values and gradients are those of plain indexing, in the format of what arrives."""
+    index = torch.tensor([4, 0, 2])
+    x = randn(2, 5, 3, 4).contiguous(memory_format=memory_format).requires_grad_()
+    slope = randn(2, 3, 3, 4)
+
+    picked = Pick(index)(x)
+
+    assert torch.equal(picked, x[:, index])
+    assert picked.is_contiguous(memory_format=memory_format)
+    (found,) = torch.autograd.grad(picked, x, slope)
+    (expected,) = torch.autograd.grad(x[:, index], x, slope)
+    assert torch.equal(found, expected)
+
+
 def test_a_slice_stands_where_neighbours_are_read():
     """An index only for scattered channels, nothing where all are read."""
     x = randn(2, 6, 3, 3)

@@ -1,4 +1,4 @@
-"""At scales whose runs take seconds, a cell's students are made by the job of their evaluation."""
+"""At scales whose runs take seconds, one job makes several cells, each with its students."""
 
 import shutil
 from pathlib import Path
@@ -20,6 +20,27 @@ def workflow(tmp_path):
         return Workflow({"scale": scale, "exhibits": ["distpro/table1"]}, tmp_path)
 
     return ask
+
+
+def touch(path):
+    """A record in the place of a real one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("{}")
+
+
+def evaluations(plan):
+    """All of a plan."""
+    return [spec for spec in plan.graph.runs.values() if spec.phase == "evaluation"]
+
+
+def jobs(plan):
+    """Cells by job: the digests that every job of an evaluation makes."""
+    asked = {Path(name).stem.rpartition(".")[2] for name in plan.records()}
+    return [
+        plan.cells(SimpleNamespace(digest=spec.digest)).split()
+        for spec in evaluations(plan)
+        if spec.digest in asked
+    ]
 
 
 def evaluation(plan):
@@ -54,10 +75,67 @@ def test_a_finished_student_is_an_input_again(workflow):
     """Its artifacts may have to be brought back."""
     plan = workflow("smoke")
     spec = evaluation(plan)
-    student = plan.paths.record(spec.upstream["run0"])
-    student.parent.mkdir(parents=True)
-    student.write_text("{}")
+    touch(plan.paths.record(spec.upstream["run0"]))
     inputs = plan.upstream(SimpleNamespace(digest=spec.digest))
 
     assert str(plan.paths.manifest(spec.upstream["run0"])) in inputs
     assert any("/teacher/" in name for name in inputs)  # of the seeds that are not done
+
+
+def test_every_cell_belongs_to_one_job(workflow):
+    """Which makes at most four, of one teacher, and the one that it is asked for last."""
+    plan = workflow("smoke")
+    made = jobs(plan)
+
+    assert sorted(d for job in made for d in job) == sorted(s.digest for s in evaluations(plan))
+    assert 1 < max(map(len, made)) <= 4
+    assert len(made) < len(evaluations(plan)) / 2
+    for job in made:
+        runs = [plan.graph.runs[digest] for digest in job]
+        inputs = [{u.digest for u in run.with_upstream() if u.phase == "teacher"} for run in runs]
+        assert all(teachers == inputs[0] for teachers in inputs)
+        assert str(plan.paths.record(runs[-1])) in plan.records()
+        assert len({run.dataset for run in runs}) == 1
+
+
+def test_a_job_waits_for_the_searches_of_all_its_cells(workflow):
+    """Not only for those of the cell that it is asked for."""
+    plan = workflow("smoke")
+    (job,) = [job for job in jobs(plan) if evaluation(plan).digest in job]
+    inputs = plan.upstream(SimpleNamespace(digest=job[-1]))
+    cells = [plan.graph.runs[digest] for digest in job]
+    searches = [u for cell in cells for u in cell.with_upstream() if u.phase == "search"]
+
+    assert len(job) > 1
+    assert searches
+    assert all(str(plan.paths.record(search)) in inputs for search in searches)
+
+
+def test_at_other_scales_a_job_makes_one_run(workflow):
+    """And every evaluation has one."""
+    plan = workflow("lite")
+
+    assert jobs(plan) == [[spec.digest] for spec in evaluations(plan)]
+
+
+def test_finished_cells_are_not_made_again(workflow):
+    """Jobs are made of what is missing."""
+    plan = workflow("smoke")
+    done = jobs(plan)[0][0]
+    touch(plan.paths.record(plan.graph.runs[done]))
+    again = workflow("smoke")
+
+    assert done not in {d for job in jobs(again) if len(job) > 1 for d in job}
+    assert [done] in jobs(again)  # asked for, and there
+
+
+@pytest.mark.parametrize("phase", ["student", "evaluation"])
+def test_a_cell_that_was_begun_has_a_job_of_its_own(workflow, phase):
+    """What made it fail must not keep the others from being made."""
+    plan = workflow("smoke")
+    begun = plan.graph.runs[next(job for job in jobs(plan) if len(job) > 1)[0]]
+    run = begun if phase == "evaluation" else begun.upstream["run0"]
+    plan.paths.artifacts(run).mkdir(parents=True)
+
+    assert [begun.digest] in jobs(workflow("smoke"))
+    assert [begun.digest] not in jobs(plan)  # as it was when the call began

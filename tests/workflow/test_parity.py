@@ -237,7 +237,7 @@ def setting_of(scale, setting):
         "evaluate_every": "teacher",
         "channels_last": "teacher",
         "threads": "teacher",
-        "cell_jobs": None,
+        "cells_per_job": None,
         "precision": "teacher",
     }
     if setting in ("name", "notice"):

@@ -226,6 +226,31 @@ def test_a_run_that_diverges_costs_the_others_nothing(built):
     assert page.count("| diverged") == 1
 
 
+def test_one_job_makes_several_cells_and_a_failure_costs_the_others_nothing(built):
+    """At scale smoke; a cell that failed is then tried by itself."""
+    built.edit(scale="smoke", methods={"kd": {"weight": 1e9, "task_weight": 1e9}})
+    scales = yaml.safe_load((built.root / "params.yaml").read_text())["scales"]
+    scales["smoke"]["student_epochs"] = 3
+    built.edit(scales=scales, methods_only=["none", "kd", "reviewkd", "equal"])
+    folder = built.root / "results/smoke/records/evaluation/cifar100"
+
+    said = built("snakemake", "--cores", "2", "reproduce_all", check=False)
+    assert "Exiting because a job execution failed" in said
+    assert said.count("localrule evaluation:") == 2  # the student's, and those of the teacher
+    built("snakemake", "--cores", "2", "reproduce_all", check=False)
+
+    cells = {path.name.partition(".")[0] for path in folder.glob("*.json")}
+    finished = {
+        "resnet56",
+        "resnet20_none",
+        "resnet56_resnet20_reviewkd",
+        "resnet56_resnet20_equal",
+    }
+    assert cells == finished
+    page = (built.root / "reports/smoke/README.md").read_text()
+    assert "Diverged: student cifar100 resnet56_resnet20_kd_s0: epoch " in page
+
+
 def test_a_wrong_parameter_is_one_line_and_nothing_runs(built):
     """Where, what was found, what to try; by either tool."""
     before = built.records()

@@ -1,0 +1,69 @@
+"""Which cells one job makes: where a run takes seconds, starting Python costs more than the run."""
+
+from collections.abc import Iterator
+from itertools import groupby
+
+from kdbench.plan.graph import Graph
+from kdbench.plan.paths import Paths
+from kdbench.plan.spec import RunSpec
+
+SHARED = ("data", "teacher")  # what cells of one job have in common
+
+
+class Batches:
+    """The jobs of a plan's evaluations, as the records say when this is made.
+
+    At scales with `cells_per_job` an evaluation's job makes the students of its cell too, and so
+    it does for other cells of the same data set and teacher. It is asked for the record of the
+    last; the others are made on the way. A cell that was begun before, because it failed or was
+    stopped, has a job of its own: what made it fail must not keep others from being made.
+
+    Args:
+        graph: the plan.
+        paths: of the project.
+    """
+
+    def __init__(self, graph: Graph, paths: Paths) -> None:
+        self._paths = paths
+        self._size = graph.scale.cells_per_job or 0
+        self._by_last = {batch[-1].digest: batch for batch in self._made(graph)}
+        self._on_the_way = {s.digest for batch in self._by_last.values() for s in batch[:-1]}
+
+    def of(self, spec: RunSpec) -> list[RunSpec]:
+        """What the job makes that is asked for this run's record: this run is the last."""
+        return self._by_last.get(spec.digest, [spec])
+
+    def within(self, spec: RunSpec) -> bool:
+        """Whether a run is a student that the job of its evaluation makes."""
+        return bool(self._size) and spec.phase == "student"
+
+    def asked(self, spec: RunSpec) -> bool:
+        """Whether a job is asked for this run's record, which is not made on another's way."""
+        return not self.within(spec) and spec.digest not in self._on_the_way
+
+    def _made(self, graph: Graph) -> Iterator[list[RunSpec]]:
+        if not self._size:
+            return
+        cells = [r for r in graph.runs.values() if r.phase == "evaluation" and not self._done(r)]
+        fresh = sorted((cell for cell in cells if not self._begun(cell)), key=_order)
+        for _, group in groupby(fresh, key=_shared):
+            found = list(group)
+            for start in range(0, len(found), self._size):
+                yield found[start : start + self._size]
+
+    def _done(self, spec: RunSpec) -> bool:
+        return self._paths.record(spec).is_file()
+
+    def _begun(self, cell: RunSpec) -> bool:
+        runs = [cell, *(run for run in cell.upstream.values() if self.within(run))]
+        return any(self._paths.artifacts(r).is_dir() for r in runs if not self._done(r))
+
+
+def _shared(cell: RunSpec) -> tuple[str, list[str]]:
+    return cell.dataset, sorted(r.digest for r in cell.with_upstream() if r.phase in SHARED)
+
+
+def _order(cell: RunSpec) -> tuple[tuple[str, list[str]], list[str], str]:
+    """Cells of the same searches stand together, so that a job waits for few."""
+    searches = sorted(r.digest for r in cell.with_upstream() if r.phase == "search")
+    return _shared(cell), searches, cell.digest
