@@ -1,6 +1,7 @@
 """One run: do what its specification says, write its record last. Also without Snakemake."""
 
 import time
+import traceback
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -101,6 +102,10 @@ def run_all(specs: Iterable[RunSpec], paths: Paths, options: Options) -> int:
         except UserError as error:
             failed.add(spec.digest)
             options.say(f"{spec.title}: failed: {str(error).removeprefix(f'{spec.title}: ')}")
+        except Exception as error:  # a mistake in one method must not take the others with it
+            failed.add(spec.digest)
+            traceback.print_exc()
+            options.say(f"{spec.title}: failed: {type(error).__name__}: {error}")
     return len(failed)
 
 

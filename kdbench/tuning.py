@@ -9,6 +9,7 @@ from typing import Any
 
 from kdbench import programs
 from kdbench.errors import BadValue, UnknownName, UserError
+from kdbench.plan.batches import Batches
 from kdbench.plan.exhibits import Table
 from kdbench.plan.graph import Graph
 from kdbench.plan.paths import Paths
@@ -66,7 +67,9 @@ def make(
 
     A combination that diverges is an answer too: the others go on.
     """
-    missing = [str(paths.record(s)) for s in graph.behind(table) if not paths.record(s).is_file()]
+    batches = Batches(graph, paths)
+    asked = [paths.record(spec) for spec in graph.behind(table) if batches.asked(spec)]
+    missing = [str(record) for record in asked if not record.is_file()]
     if not missing:
         return 0
     if not (paths.root / "Snakefile").is_file():

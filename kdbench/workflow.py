@@ -8,8 +8,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from kdbench import programs
 from kdbench.console import fail, say
 from kdbench.errors import UnknownName, UserError
@@ -17,7 +15,7 @@ from kdbench.heavy import bring_back
 from kdbench.plan.batches import Batches
 from kdbench.plan.fingerprint import code_fingerprint
 from kdbench.plan.graph import Graph, load_graph
-from kdbench.plan.params import FILE, changed_keys, load_params
+from kdbench.plan.params import FILE, changed_keys, load_params, parse_yaml
 from kdbench.plan.paths import MANIFEST, Paths
 from kdbench.plan.record import SCHEMA, write_json
 from kdbench.plan.spec import PHASES, RunSpec, digest_of
@@ -96,6 +94,11 @@ class Workflow:
         runs = self.graph.runs.values()
         return [str(self.paths.record(r)) for r in runs if self.batches.asked(r)]
 
+    @property
+    def evaluation_minutes(self) -> int:
+        """How long an evaluation's job may take; where it trains too, as long as a training."""
+        return 1440 if self.graph.scale.cells_per_job else 60
+
     def report_anyway(self) -> None:
         """Some runs failed: the report says so, of those that belong to a whole call."""
         if not os.environ.get(programs.PART):
@@ -113,7 +116,7 @@ def typed(value: Any) -> Any:
         return {key: typed(entry) for key, entry in value.items()}
     if isinstance(value, list):
         return [typed(entry) for entry in value]
-    return yaml.safe_load(value) if isinstance(value, str) else value
+    return parse_yaml(value) if isinstance(value, str) else value
 
 
 def plan_or_exit(config: Mapping[str, Any]) -> Workflow:

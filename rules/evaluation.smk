@@ -16,7 +16,7 @@ rule evaluation:
     threads: plan.threads
     resources:
         gpu=plan.gpus,
-        runtime=60,
+        runtime=plan.evaluation_minutes,
         mem_mb=4000,
     shell:
         "kdbench run {params.cells} {plan.options} > {log} 2>&1"

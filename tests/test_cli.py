@@ -237,6 +237,17 @@ def test_several_runs_may_be_named_and_one_that_fails_costs_the_others_nothing(p
     assert "evaluation cifar100 resnet56: done" in found.stdout
 
 
+def test_a_mistake_in_one_method_does_not_take_the_others_with_it(project):
+    """Its traceback is shown, and the call fails."""
+    (project / "own/halves.py").write_text(CODE.replace("teacher.logits)", "teacher.nothing)"))
+    found = kdbench(project, "run", "evaluation/resnet56_resnet20_halves", "evaluation/resnet56")
+
+    assert found.returncode == 2
+    assert "Traceback" in found.stderr and "AttributeError" in found.stderr
+    assert "evaluation cifar100 resnet56_resnet20_halves: failed: AttributeError" in found.stdout
+    assert "evaluation cifar100 resnet56: done" in found.stdout
+
+
 @pytest.mark.parametrize("words", [[], ["resnet56", "--all"]])
 def test_run_wants_one_name_or_all(project, words):
     """Not neither, not both."""

@@ -51,7 +51,10 @@ def data_verify(
 
     folder, components = Paths().data, _components()
     known, code = components.names("dataset"), 0
-    for name in names or prepared_below(folder):
+    chosen = names or list(prepared_below(folder))
+    if not chosen:
+        say(f"{folder}: no data set is prepared; kdbench data list says how to get them")
+    for name in chosen:
         declared = (
             components.get("dataset", name, where="data").described
             if name in known or names

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from kdbench.console import download_lines, say
-from kdbench.errors import BadValue, UnknownName
+from kdbench.errors import BadValue, UnknownName, UserError
 
 app = typer.Typer(help="Use teachers that were trained elsewhere.", no_args_is_help=True)
 
@@ -51,6 +51,8 @@ def teacher_import(
         raise UnknownName("set of constants", constants, [*CONSTANTS, "data"], where="--constants")
     if claim is not None and not 0 < claim <= 100:
         raise BadValue("--claim", claim, "an accuracy in percent, above 0 and at most 100")
+    if not file.is_file():
+        raise UserError(f"teacher import: {file}: no such file; give what the authors' code saved")
     plugins = load_params(Path(FILE)).plugins if Path(FILE).is_file() else []
     components = find_components(plugins)
     component = components.get("network", network, where="--network")

@@ -7,16 +7,19 @@ from kdbench.plan.graph import Graph
 from kdbench.plan.paths import Paths
 from kdbench.plan.spec import RunSpec
 
-SHARED = ("data", "teacher")  # what cells of one job have in common
+SHARED = ("data", "teacher", "search")  # what cells of one job have in common
 
 
 class Batches:
     """The jobs of a plan's evaluations, as the records say when this is made.
 
     At scales with `cells_per_job` an evaluation's job makes the students of its cell too, and so
-    it does for other cells of the same data set and teacher. It is asked for the record of the
-    last; the others are made on the way. A cell that was begun before, because it failed or was
-    stopped, has a job of its own: what made it fail must not keep others from being made.
+    it does for other cells of the same data set, teacher and searches. It is asked for the record
+    of the last; the others are made on the way. A cell that was begun before, because it failed or
+    was stopped, has a job of its own: what made it fail must not keep others from being made.
+
+    Cells are dealt out before those that are done or begun are left out: a job that reads the plan
+    anew, as those of a cluster do, finds itself the same while others come to their end.
 
     Args:
         graph: the plan.
@@ -44,12 +47,14 @@ class Batches:
     def _made(self, graph: Graph) -> Iterator[list[RunSpec]]:
         if not self._size:
             return
-        cells = [r for r in graph.runs.values() if r.phase == "evaluation" and not self._done(r)]
-        fresh = sorted((cell for cell in cells if not self._begun(cell)), key=_order)
-        for _, group in groupby(fresh, key=_shared):
+        cells = [run for run in graph.runs.values() if run.phase == "evaluation"]
+        for _, group in groupby(sorted(cells, key=_order), key=_shared):
             found = list(group)
             for start in range(0, len(found), self._size):
-                yield found[start : start + self._size]
+                dealt = found[start : start + self._size]
+                fresh = [c for c in dealt if not self._done(c) and not self._begun(c)]
+                if fresh:
+                    yield fresh
 
     def _done(self, spec: RunSpec) -> bool:
         return self._paths.record(spec).is_file()
@@ -63,7 +68,5 @@ def _shared(cell: RunSpec) -> tuple[str, list[str]]:
     return cell.dataset, sorted(r.digest for r in cell.with_upstream() if r.phase in SHARED)
 
 
-def _order(cell: RunSpec) -> tuple[tuple[str, list[str]], list[str], str]:
-    """Cells of the same searches stand together, so that a job waits for few."""
-    searches = sorted(r.digest for r in cell.with_upstream() if r.phase == "search")
-    return _shared(cell), searches, cell.digest
+def _order(cell: RunSpec) -> tuple[tuple[str, list[str]], str]:
+    return _shared(cell), cell.digest

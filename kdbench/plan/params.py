@@ -1,5 +1,6 @@
 """params.yaml, typed: overrides of what the exhibits and declarations say, never copies."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -131,7 +132,7 @@ def load_params(path: Path, overrides: Mapping[str, Any] | None = None) -> Param
     if not path.is_file():
         raise UserError(f"{path}: no such file; run kdbench in a project folder (with params.yaml)")
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        content = parse_yaml(path.read_text(encoding="utf-8")) or {}
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise BadValue(str(path), str(error).replace("\n", " "), "a valid YAML file") from None
     if not isinstance(content, dict):
@@ -143,6 +144,20 @@ def load_params(path: Path, overrides: Mapping[str, Any] | None = None) -> Param
         raise _one_line(FILE, error) from None
     params.settings()
     return params
+
+
+class Loader(yaml.SafeLoader):
+    """Reads 1e9 as a number, as YAML 1.2 and DVC do; PyYAML follows YAML 1.1, where it is text."""
+
+
+Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+$"), [*"-+0123456789"]
+)
+
+
+def parse_yaml(text: str) -> Any:
+    """Plain values of a YAML text."""
+    return Loader(text).get_single_data()
 
 
 def changed_keys(params: Params, file: Path) -> dict[str, Any]:

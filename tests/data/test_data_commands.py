@@ -123,8 +123,9 @@ def test_verify_of_some(kdbench, several):
 
 
 def test_verify_of_nothing(kdbench):
-    """An empty project has nothing that is damaged."""
-    assert kdbench("data", "verify") == (0, "", "")
+    """An empty project has nothing that is damaged, and is told so."""
+    said = "data: no data set is prepared; kdbench data list says how to get them\n"
+    assert kdbench("data", "verify") == (0, said, "")
 
 
 def test_verify_compares_with_the_pinned_fingerprint(kdbench, tmp_path):

@@ -152,6 +152,15 @@ def test_a_claim_that_is_not_met_keeps_nothing(project, checkpoint):
     assert not (project.root / "data/teachers").exists()
 
 
+def test_a_misspelt_file_is_said_before_any_data_set_is_fetched(project):
+    """One line, and nothing else is done."""
+    done = command(project, "nothing.pth", "--network", NETWORK, "--dataset", "cinic10")
+
+    assert done.returncode == 2 and not done.stdout
+    assert done.stderr.strip().startswith("kdbench: teacher import: nothing.pth: no such file")
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
 def test_a_checkpoint_that_is_not_here_is_one_line(project):
     """The run says which command brings it."""
     project.edit(teachers={KEY: "0" * 64})

@@ -1,13 +1,14 @@
 """Parameters are chosen on training images that are held out."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 from tiny_project import SCALE, TinyProject
 from typer.testing import CliRunner
 
-from kdbench import assemble
+from kdbench import assemble, tuning
 from kdbench.cli import app
 from kdbench.data import dataset
 from kdbench.data.dataset import Prepared
@@ -15,6 +16,7 @@ from kdbench.data.resident import Resident
 from kdbench.errors import BadValue, UnknownName
 from kdbench.phases.held_out import places
 from kdbench.plan.graph import load_graph
+from kdbench.plan.paths import Paths
 from kdbench.plan.record import write_json
 from kdbench.tuning import lines, ranked, tuning_table
 
@@ -177,6 +179,19 @@ def test_a_combination_that_diverged_says_so(done):
 
     file.unlink()
     assert told[-2].endswith("weight = 0.1, temperature = 2.0  (diverged)")
+
+
+def test_a_job_is_asked_for_once(tmp_path, monkeypatch):
+    """At scale smoke one job makes several rows, and their students."""
+    graph = load_graph(Path(), {"scale": "smoke", "tables": [OWN], "exhibits": ["own"]})
+    (tmp_path / "Snakefile").touch()
+    called = []
+    monkeypatch.setattr(tuning.subprocess, "call", lambda words, **_: called.append(words) or 0)
+
+    tuning.make(graph, Paths(tmp_path), tuning_table(graph, "own/mine"), 1, {})
+
+    (record,) = [Path(word) for word in called[0] if word.endswith(".json")]
+    assert record.parts[-3] == "evaluation"
 
 
 def test_tables_of_test_accuracies_choose_nothing(done):

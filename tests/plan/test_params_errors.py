@@ -84,6 +84,15 @@ def test_a_mistake_is_one_line_that_names_the_key(tmp_path, content):
     assert all(part in line for part in MISTAKES[content]), line
 
 
+@pytest.mark.parametrize("text", ["1e9", "1E+9", "1.e9", "+1e9", "1000000000.0"])
+def test_a_number_may_have_an_exponent_and_no_point(tmp_path, text):
+    """As in YAML 1.2, in TOML, and for DVC."""
+    (tmp_path / "params.yaml").write_text(f"methods: {{kd: {{weight: {text}}}}}")
+    found = load_graph(tmp_path).params.methods["kd"]["weight"]
+
+    assert found == 1e9 and isinstance(found, float)
+
+
 def test_an_override_is_checked_even_if_nothing_uses_it(tmp_path):
     """A misspelt parameter of a method that is filtered out is a mistake as well."""
     line = refused(tmp_path, "methods_only: [none]\nmethods: {kd: {temprature: 8}}")
