@@ -7,8 +7,6 @@ rule evaluation:
         lambda w: ancient(plan.upstream(w)),
     output:
         "results/{scale}/records/evaluation/{dataset}/{cell}.{digest}.json",
-    params:
-        cells=plan.cells,
     log:
         "results/{scale}/logs/evaluation/{dataset}/{cell}.{digest}.log",
     benchmark:
@@ -18,5 +16,7 @@ rule evaluation:
         gpu=plan.gpus,
         runtime=plan.evaluation_minutes,
         mem_mb=4000,
+    params:
+        cells=plan.cells,
     shell:
         "kdbench run {params.cells} {plan.options} > {log} 2>&1"
