@@ -135,3 +135,17 @@ def test_upstream_runs_come_first_and_once(paper):
         assert digest == spec.digest
         assert {u.digest for u in spec.upstream.values()} <= seen
         seen.add(digest)
+
+
+def test_found_students_alone_have_the_revision_of_carving(planned):
+    """A change of how they read their channels makes them new, and nobody else."""
+    students = [
+        spec
+        for spec in planned(exhibits=["sbs/table1", "distpro/table1"], pairs=[]).runs.values()
+        if spec.phase == "student"
+    ]
+    found = {"found_by" in spec.params["student"] for spec in students}
+
+    assert found == {True, False}
+    for spec in students:
+        assert ("carving" in spec.revisions) == ("found_by" in spec.params["student"])

@@ -112,6 +112,19 @@ def test_cells_of_one_job_wait_for_the_same_searches(workflow):
     assert searching  # so that the rule was tried
 
 
+def test_a_job_waits_for_what_every_cell_of_it_needs(workflow):
+    """A finished student of any of them may have to be brought back."""
+    plan = workflow("smoke")
+    job = max(jobs(plan), key=len)
+    student = plan.graph.runs[job[0]].upstream["run0"]
+    touch(plan.paths.record(student))
+    again = workflow("smoke")
+
+    assert job in jobs(again)
+    inputs = again.upstream(SimpleNamespace(digest=job[-1]))
+    assert str(plan.paths.manifest(student)) in inputs
+
+
 def test_others_that_were_begun_change_no_job(workflow):
     """A job on a cluster reads the plan anew while others run, and is the same job."""
     plan = workflow("smoke")
