@@ -186,10 +186,8 @@ BUGS = [
         'found["carving"] = CARVING_REVISION', "pass", "tests/plan"),
     Bug("a note of divergence outlives the success", "run.py",
         "paths.diverged(spec).unlink(missing_ok=True)", "pass", "tests/phases/test_failures.py"),
-    Bug("a report from within a DVC stage", "workflow.py", "if not os.environ.get(programs.PART):",
-        "if True:", "tests/workflow"),
     Bug("the report's command forgets what was overridden", "report/index.py",
-        'if key != "scale"]', "if False]", "tests/report tests/workflow"),
+        'if key != "scale"]', "if False]", "tests/report"),
 ]  # fmt: skip
 
 

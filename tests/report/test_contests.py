@@ -2,6 +2,7 @@
 
 import pytest
 from finished import carve, evaluate, plan_of, rendered
+from scipy.special import stdtrit
 
 from kdbench.plan.exhibits import Table
 from kdbench.plan.graph import catalogue
@@ -64,6 +65,9 @@ def test_a_student_over_its_budget_wins_nothing(project):
     found = [x for x in rendered(plan, LOSSES).body.splitlines() if "against found by" in x]
 
     assert len(found) == 6  # three contests in two columns
+    # Of two values 0.5 apart on either side; six intervals that hold together (Bonferroni).
+    half = stdtrit(2, 1 - 0.025 / 6) * (2 * 0.125 / 2) ** 0.5
+    assert all(f"(±{half:.2f})" in x for x in found)
     assert all(("larger than its budget" in x) == ("by NP (" in x) for x in found)
     assert all("more than chance" in x for x in found if "by KL (" in x)
 
