@@ -5,7 +5,7 @@ no time stamps. The plan is pure Python and is asked here; each job is one shell
 person could type as well.
 """
 
-from kdbench.workflow import plan_or_exit
+from kdbench.workflow.snakemake import plan_or_exit
 
 plan = plan_or_exit(config)
 

@@ -36,7 +36,7 @@ import torch
 from metagradient import batches, network
 from torch import Tensor
 
-from kdbench.data.batch import Batch
+from kdbench.data.loaders.batch import Batch
 from kdbench.distill.pathways import Pathways
 from kdbench.engine.precision import prepare_process
 from kdbench.models.stages import StagedNetwork

@@ -25,20 +25,20 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from kdbench import assemble
-from kdbench.assemble import find_class
-from kdbench.data.augment import Augment
-from kdbench.data.resident import Resident
+from kdbench.data.loaders.augment import Augment
+from kdbench.data.loaders.in_memory import Resident
 from kdbench.engine.devices import choose_device
 from kdbench.engine.fit import fit
 from kdbench.engine.precision import Precision, prepare_process
-from kdbench.engine.progress import Progress
 from kdbench.engine.stopping import Stopper
+from kdbench.engine.train_state import Progress
+from kdbench.exhibits.protocols import REVIEW
+from kdbench.exhibits.recipe import Recipe
 from kdbench.models.stages import StagedNetwork
-from kdbench.phases.steps import TrainStep
 from kdbench.plan.components import find_components
-from kdbench.plan.protocols import REVIEW
-from kdbench.plan.recipe import Recipe
+from kdbench.runs import assemble
+from kdbench.runs.assemble import find_class
+from kdbench.runs.steps import TrainStep
 
 CLASSES = 100
 Loop = Callable[[], None]

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from kdbench.engine.precision import Precision, prepare_process
 from kdbench.evaluate.cost import multiply_adds
-from kdbench.models.found import (
+from kdbench.models.pruning.build import (
     LAYOUTS,
     build_found,
     gated,
@@ -32,9 +32,9 @@ from kdbench.models.found import (
     structure_of,
     transplant,
 )
-from kdbench.models.gates import Gates, gated_modules
+from kdbench.models.pruning.gates import Gates, gated_modules
+from kdbench.models.pruning.structure import Structure
 from kdbench.models.stages import StagedNetwork
-from kdbench.models.structure import Structure
 
 NETWORKS = ("densenet-bc-100-12", "densenet-40-12", "wrn-40-2", "resnet110", "vgg13")
 IMAGE, CLASSES = (3, 32, 32), 100

@@ -4,7 +4,7 @@
 
 All methods run in one process, turn by turn, on noise. "loss" is forward and backward of the loss
 alone, from the networks' maps to their gradients; its memory is the peak of what is allocated
-meanwhile. "step" is a whole training step by `kdbench.phases.steps.TrainStep` (the teacher's look,
+meanwhile. "step" is a whole training step by `kdbench.runs.steps.TrainStep` (the teacher's look,
 both passes of the student, the loss, the optimiser; of AB the first stage's), and "over plain" is
 what it takes beyond the same step without teacher and loss.
 """
@@ -21,14 +21,14 @@ import torch
 from torch import Tensor, nn
 from torch.profiler import ProfilerActivity, profile
 
-from kdbench.assemble import Teacher, find_class, make_sgd
-from kdbench.data.batch import Batch
-from kdbench.engine.moment import Moment
+from kdbench.data.loaders.batch import Batch
+from kdbench.engine.position import Moment
 from kdbench.engine.precision import Precision, prepare_process
+from kdbench.exhibits.protocols import CRD
 from kdbench.models.stages import Features, StagedNetwork
-from kdbench.phases.steps import FirstStep, TrainStep
 from kdbench.plan.components import Component, find_components
-from kdbench.plan.protocols import CRD
+from kdbench.runs.assemble import Teacher, find_class, make_sgd
+from kdbench.runs.steps import FirstStep, TrainStep
 
 MIDDLE = Moment(step=5000, steps=10000, epoch=120, epochs=240)
 STILL = replace(CRD, lr=1e-9)  # all methods step the same student: it must stay sane

@@ -26,11 +26,11 @@ from time import perf_counter
 import torch
 from torch import Tensor
 
-from kdbench.assemble import find_class
-from kdbench.data.batch import Batch
-from kdbench.data.dataset import Prepared
+from kdbench.data.loaders.batch import Batch
+from kdbench.data.stored.arrays import Prepared
 from kdbench.models.stages import StagedNetwork
 from kdbench.plan.components import find_components
+from kdbench.runs.assemble import find_class
 from kdbench.search import hypergradient
 from kdbench.search.bilevel import buffers_of, exact_or_difference, rates_of
 from kdbench.search.distpro import DistProSearch

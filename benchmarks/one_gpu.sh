@@ -29,7 +29,7 @@ tests() {
     python3 -m pytest -q -p no:cacheprovider tests/test_cuda.py 2>&1 | tee "$out/tests.log"
     # All other parts on the default device, which is the GPU here.
     KDBENCH_DEVICE=cuda python3 -m pytest -q -n 8 -p no:cacheprovider \
-        tests/engine tests/phases tests/resume tests/search tests/distill tests/models \
+        tests/engine tests/runs tests/resume tests/search tests/distill tests/models \
         2>&1 | tee "$out/parts.log"
 }
 

@@ -13,9 +13,10 @@ from dataclasses import replace
 from pathlib import Path
 from statistics import median
 
+from kdbench.exhibits.tables import Table
+from kdbench.papers import catalogue
 from kdbench.plan.components import find_components
-from kdbench.plan.exhibits import Table
-from kdbench.plan.graph import Graph, catalogue, load_graph, make_graph
+from kdbench.plan.graph import Graph, load_graph, make_graph
 from kdbench.plan.params import Params
 
 AIM = 0.2  # seconds

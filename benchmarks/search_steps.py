@@ -20,13 +20,13 @@ import torch
 from losses import loss_of, stepping
 from metagradient import network
 
-from kdbench.assemble import Teacher, make_searcher
-from kdbench.data.batch import Batch
-from kdbench.engine.moment import Moment
+from kdbench.data.loaders.batch import Batch
+from kdbench.engine.position import Moment
 from kdbench.engine.precision import Precision, prepare_process
-from kdbench.phases.search import SearchStep
+from kdbench.exhibits.protocols import REVIEW
 from kdbench.plan.components import find_components
-from kdbench.plan.protocols import REVIEW
+from kdbench.runs.assemble import Teacher, make_searcher
+from kdbench.runs.search import SearchStep
 
 MIDDLE = Moment(step=5000, steps=10000, epoch=120, epochs=240)
 PRECISION = Precision("float32", True, torch.device("cuda" if torch.cuda.is_available() else "cpu"))

@@ -2,13 +2,15 @@
 
 import pytest
 
+pytest_plugins = ("plan_fixtures", "run_fixtures")
+
 # Files whose tests share something that is long to make.
 TOGETHER = (
     "workflow/test_snakemake_and_dvc.py",
     "workflow/test_parity.py",
     "resume/test_kill.py",
-    "phases/test_found_students.py",
-    "test_zoo.py",
+    "runs/test_pruned_students.py",
+    "cli/test_networks_page.py",
 )
 
 

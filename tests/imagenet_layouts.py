@@ -58,7 +58,7 @@ def declaration(data, folder=None, **changes):
         known |= {"size": len(raw), "checksum": f"md5:{hashlib.md5(raw).hexdigest()}"}
     return {
         "name": "imagenet",
-        "module": "kdbench.data.imagenet",
+        "module": "kdbench.data.sets.imagenet",
         "classes": len(CLASSES),
         "class_names": list(NUMBERED),
         "image": [3, 24, 24],

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from tiny_project import TinyProject
 
-from kdbench.check import check
 from kdbench.plan.graph import load_graph
+from kdbench.runs.check import check
 
 PAGE = Path(__file__).parents[1] / "docs/extending.md"
 

@@ -2,7 +2,7 @@
 
 `golden/revisions.json` holds a few numbers of every method, network family and search, and of the
 engine (loader, schedule, optimiser, evaluation). After a change that is meant, raise `revision` in
-the component's declaration (in kdbench/plan/spec.py for the engine and found students) and run
+the component's declaration (in kdbench/store/spec.py for the engine and found students) and run
 `make golden`, which is `python tests/golden/make.py`. New components need that as well.
 """
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import yaml
 
 from kdbench.plan.graph import load_graph
-from kdbench.plan.paths import Paths
+from kdbench.store.paths import Paths
 
 TEACHER = "teacher/resnet56"
 SEARCH = "search/resnet56_resnet20_distpro"
@@ -57,7 +57,7 @@ class TinyProject:
 
     def run(self, name, **options):
         """Do a run and what it needs in this process; returns all that was said."""
-        from kdbench.run import Options, run
+        from kdbench.runs.execute import Options, run
 
         said = []
         run(self.spec(name), self.paths, Options(**{"say": said.append, **options}))

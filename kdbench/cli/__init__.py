@@ -51,7 +51,7 @@ def _graph(scale: str | None, override: str | None) -> Any:
 
 
 def _options(max_minutes: float | None) -> Any:
-    from kdbench.run import Options
+    from kdbench.runs.execute import Options
 
     seconds = float(os.environ.get("KDBENCH_CHECKPOINT_SECONDS", "60"))
     return Options(max_minutes, seconds, say, start_bar)
@@ -74,15 +74,15 @@ def run(
 
     Example: kdbench run wrn-40-2_wrn-16-2_kd_s0 --scale smoke
     """
-    from kdbench.plan.paths import Paths
+    from kdbench.store.paths import Paths
 
     if bool(names) == everything:
         found = f"{' '.join(names or ())!r} and --all" if everything else "neither"
         raise BadValue("kdbench run", found, "the name of a run, or --all")
     graph = _graph(scale, override)
     specs = [graph.run(name) for name in names or ()] or list(graph.runs.values())
-    from kdbench.run import run as do
-    from kdbench.run import run_all  # after a wrong name was said: this loads torch
+    from kdbench.runs.execute import run as do
+    from kdbench.runs.execute import run_all  # after a wrong name was said: this loads torch
 
     if len(specs) == 1:
         do(specs[0], Paths(), _options(max_minutes))
@@ -101,10 +101,10 @@ def restore(
 
     Example: kdbench restore wrn-40-2 --scale lite
     """
-    from kdbench.plan.paths import Paths
+    from kdbench.store.paths import Paths
 
     spec = _graph(scale, override).run(name)
-    from kdbench.run import provide
+    from kdbench.runs.execute import provide
 
     options = _options(max_minutes)
     provide(spec, Paths(), options, options.stopper())
@@ -124,8 +124,8 @@ def build(
 
     Example: kdbench build teacher cifar100
     """
-    from kdbench.plan.paths import Paths
-    from kdbench.workflow import build_stage
+    from kdbench.store.paths import Paths
+    from kdbench.workflow.snakemake import build_stage
 
     raise typer.Exit(build_stage(_graph(scale, override), Paths(), phase, dataset, cores))
 
@@ -140,8 +140,8 @@ def status(
 
     Example: kdbench status --scale lite --runs
     """
-    from kdbench.plan.paths import Paths
-    from kdbench.status import describe, list_runs
+    from kdbench.store.paths import Paths
+    from kdbench.workflow.status import describe, list_runs
 
     graph = _graph(scale, override)
     for line in list_runs(graph, Paths()) if runs else describe(graph, Paths()):
@@ -155,7 +155,7 @@ def check_command(scale: Scale = None, override: Override = None) -> None:
     Example: kdbench check --scale paper --override '{"exhibits": ["crd"]}'
     """
     graph = _graph(scale, override)
-    from kdbench.check import check
+    from kdbench.runs.check import check
 
     problems = check(graph, say)
     if problems:
@@ -170,8 +170,8 @@ def report(scale: Scale = None, override: Override = None) -> None:
 
     Example: kdbench report --scale lite
     """
-    from kdbench.plan.paths import Paths
-    from kdbench.workflow import write_report
+    from kdbench.store.paths import Paths
+    from kdbench.workflow.snakemake import write_report
 
     say(str(write_report(_graph(scale, override), Paths())))
 

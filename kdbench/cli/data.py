@@ -27,8 +27,8 @@ def data_prepare(
 
     Example: kdbench data prepare cifar100 --source ~/Downloads/cifar-100-python.tar.gz
     """
-    from kdbench.data.sources import provide
-    from kdbench.plan.paths import Paths
+    from kdbench.data.ingest.prepare import provide
+    from kdbench.store.paths import Paths
 
     declared = _components().get("dataset", name, where="data").described
     data = provide(Paths().data, declared, source, progress=download_lines(name))
@@ -46,8 +46,8 @@ def data_verify(
 
     Example: kdbench data verify cifar10 cifar100
     """
-    from kdbench.data.listing import check, prepared_below
-    from kdbench.plan.paths import Paths
+    from kdbench.data.ingest.catalogue import check, prepared_below
+    from kdbench.store.paths import Paths
 
     folder, components = Paths().data, _components()
     known, code = components.names("dataset"), 0
@@ -78,9 +78,9 @@ def data_list(
 
     Example: kdbench data list
     """
-    from kdbench.data.listing import as_markdown, as_table, describe, stand_ins_below
-    from kdbench.plan.paths import Paths
+    from kdbench.data.ingest.catalogue import as_markdown, as_table, describe, stand_ins_below
     from kdbench.plan.scales import SCALES
+    from kdbench.store.paths import Paths
 
     paths, components = Paths(), _components()
     found = [

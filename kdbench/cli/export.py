@@ -27,15 +27,15 @@ def export_command(
 ) -> None:
     """Write a finished teacher or student as weights, description and, on request, ONNX.
 
-    `kdbench.export.load(folder)` gives the network back in Python.
+    `kdbench.runs.export.load(folder)` gives the network back in Python.
 
     Example: kdbench export teacher/wrn-40-2 --out wrn-40-2 --scale lite
     """
     from kdbench.plan.graph import load_graph
-    from kdbench.plan.paths import Paths
+    from kdbench.store.paths import Paths
 
     spec = load_graph(Path(), overrides_of(scale, override)).run(name)
-    from kdbench.export import export_run  # torch: a wrong name is said before
+    from kdbench.runs.export import export_run  # torch: a wrong name is said before
 
     for file in export_run(spec, Paths(), out, weights=weights, onnx=onnx):
         say(str(file))

@@ -24,7 +24,7 @@ def method_new(
 
     Example: kdbench method new my_loss
     """
-    from kdbench.skeleton import write_skeleton
+    from kdbench.cli.template import write_skeleton
 
     for file in write_skeleton(name, folder):
         say(str(file))

@@ -42,10 +42,10 @@ def teacher_import(
 
     Example: kdbench teacher import wrn_40_2.pth --network wrn-40-2 --claim 75.61 --constants crd
     """
+    from kdbench.exhibits.protocols import CONSTANTS
     from kdbench.plan.components import find_components
     from kdbench.plan.params import FILE, load_params
-    from kdbench.plan.paths import Paths
-    from kdbench.plan.protocols import CONSTANTS
+    from kdbench.store.paths import Paths
 
     if constants not in (*CONSTANTS, "data"):
         raise UnknownName("set of constants", constants, [*CONSTANTS, "data"], where="--constants")
@@ -57,9 +57,9 @@ def teacher_import(
     components = find_components(plugins)
     component = components.get("network", network, where="--network")
     declared = components.get("dataset", dataset, where="--dataset").described
-    from kdbench.data.sources import provide
+    from kdbench.data.ingest.prepare import provide
     from kdbench.models.checkpoints import ForeignKeys
-    from kdbench.phases.imported import Claim, check_precision, import_teacher
+    from kdbench.runs.imported import Claim, check_precision, import_teacher
 
     paths = Paths()
     data = provide(paths.data, declared, progress=download_lines(dataset))

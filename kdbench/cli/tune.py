@@ -25,8 +25,8 @@ def tune_command(
     Example: kdbench tune dfa/tuning --scale lite
     """
     from kdbench.plan.graph import load_graph
-    from kdbench.plan.paths import Paths
-    from kdbench.tuning import lines, make, ranked, tuning_table
+    from kdbench.store.paths import Paths
+    from kdbench.workflow.tune import lines, make, ranked, tuning_table
 
     config = {**overrides_of(scale, override), "exhibits": [table]}
     graph, paths = load_graph(Path(), config), Paths()

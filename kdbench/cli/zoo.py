@@ -16,6 +16,6 @@ def zoo_command(
 
     Example: kdbench zoo --check
     """
-    from kdbench.zoo import check_zoo, write_zoo
+    from kdbench.cli.networks_page import check_zoo, write_zoo
 
     say(f"{check_zoo()}: as it should be" if check else str(write_zoo()))

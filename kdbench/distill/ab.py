@@ -3,12 +3,12 @@
 import torch
 from torch import Tensor, nn
 
-from kdbench.data.batch import Batch
+from kdbench.data.loaders.batch import Batch
+from kdbench.distill.full_precision import in_float32
 from kdbench.distill.loss import FirstStage
 from kdbench.distill.matching import stage_pairs
 from kdbench.distill.regressors import Regressor
-from kdbench.distill.wide import in_float32
-from kdbench.engine.moment import Moment
+from kdbench.engine.position import Moment
 from kdbench.models.stages import Features, StagedNetwork
 
 SCALE = 3 / 1000  # of the authors' code

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from kdbench.distill.full_precision import in_float32
 from kdbench.distill.regressors import resizing
-from kdbench.distill.wide import in_float32
 from kdbench.errors import BadValue
 from kdbench.models.stages import Features, Stage, StagedNetwork
 

@@ -4,10 +4,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from kdbench.data.batch import Batch
+from kdbench.data.loaders.batch import Batch
+from kdbench.distill.full_precision import in_float32
 from kdbench.distill.matching import at_smaller_size, stage_pairs
-from kdbench.distill.wide import in_float32
-from kdbench.engine.moment import Moment
+from kdbench.engine.position import Moment
 from kdbench.models.stages import Features, StagedNetwork
 
 

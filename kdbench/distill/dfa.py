@@ -6,11 +6,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from kdbench.data.batch import Batch
+from kdbench.data.loaders.batch import Batch
 from kdbench.distill.aggregation import Group, aggregate, connectors, groups_of
+from kdbench.distill.full_precision import in_float32
 from kdbench.distill.scheme import Scheme
-from kdbench.distill.wide import in_float32
-from kdbench.engine.moment import Moment
+from kdbench.engine.position import Moment
 from kdbench.errors import BadValue, UnknownName
 from kdbench.models.stages import Features, StagedNetwork
 

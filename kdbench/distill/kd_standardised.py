@@ -2,10 +2,10 @@
 
 from torch import Tensor, nn
 
-from kdbench.data.batch import Batch
+from kdbench.data.loaders.batch import Batch
+from kdbench.distill.full_precision import in_float32
 from kdbench.distill.kd import kd
-from kdbench.distill.wide import in_float32
-from kdbench.engine.moment import Moment
+from kdbench.engine.position import Moment
 from kdbench.models.stages import Features, StagedNetwork
 
 EPS = 1e-7

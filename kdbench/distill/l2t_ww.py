@@ -9,9 +9,9 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.optim import SGD
 
-from kdbench.data.batch import Batch
-from kdbench.distill.wide import in_float32
-from kdbench.engine.moment import Moment
+from kdbench.data.loaders.batch import Batch
+from kdbench.distill.full_precision import in_float32
+from kdbench.engine.position import Moment
 from kdbench.models.stages import Features, StagedNetwork
 from kdbench.models.statistics import frozen_statistics
 

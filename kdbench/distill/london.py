@@ -3,11 +3,11 @@
 import torch
 from torch import Tensor, nn
 
-from kdbench.data.batch import Batch
+from kdbench.data.loaders.batch import Batch
+from kdbench.distill.full_precision import in_float32
 from kdbench.distill.kd import kd
 from kdbench.distill.matching import stage_pairs
-from kdbench.distill.wide import in_float32
-from kdbench.engine.moment import Moment
+from kdbench.engine.position import Moment
 from kdbench.models.stages import Features, StagedNetwork
 
 ROUNDS = 10  # of the power iteration; the first eigenvalue of positive matrices stands far out

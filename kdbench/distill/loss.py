@@ -5,8 +5,8 @@ from typing import Protocol
 
 from torch import Tensor
 
-from kdbench.data.batch import Batch
-from kdbench.engine.moment import Moment
+from kdbench.data.loaders.batch import Batch
+from kdbench.engine.position import Moment
 from kdbench.models.stages import Features
 
 

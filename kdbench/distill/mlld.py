@@ -4,9 +4,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from kdbench.data.batch import Batch
-from kdbench.distill.wide import in_float32
-from kdbench.engine.moment import Moment
+from kdbench.data.loaders.batch import Batch
+from kdbench.distill.full_precision import in_float32
+from kdbench.engine.position import Moment
 from kdbench.models.stages import Features, StagedNetwork
 
 TEMPERATURES = (2.0, 3.0, 4.0, 5.0, 6.0)

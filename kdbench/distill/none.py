@@ -2,8 +2,8 @@
 
 from torch import Tensor, nn
 
-from kdbench.data.batch import Batch
-from kdbench.engine.moment import Moment
+from kdbench.data.loaders.batch import Batch
+from kdbench.engine.position import Moment
 from kdbench.models.stages import Features, StagedNetwork
 
 

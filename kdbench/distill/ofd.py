@@ -5,10 +5,10 @@ from math import pi
 import torch
 from torch import Tensor, nn
 
-from kdbench.data.batch import Batch
+from kdbench.data.loaders.batch import Batch
+from kdbench.distill.full_precision import in_float32
 from kdbench.distill.matching import resized, stage_pairs
-from kdbench.distill.wide import in_float32
-from kdbench.engine.moment import Moment
+from kdbench.engine.position import Moment
 from kdbench.models.stages import Features, StagedNetwork
 
 RARE = 1e-3  # probability of a negative value below which its mean is not computed

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from kdbench.data.batch import Batch
+from kdbench.data.loaders.batch import Batch
 from kdbench.distill.hcl import hcl
 from kdbench.distill.scheme import Scheme
 from kdbench.distill.transforms import TRANSFORMS, transform
-from kdbench.engine.moment import Moment
+from kdbench.engine.position import Moment
 from kdbench.errors import BadValue, UnknownName
 from kdbench.models.stages import Features, StagedNetwork
 

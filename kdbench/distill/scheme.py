@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from kdbench.errors import BadValue, DamagedData
-from kdbench.plan.record import thinned
+from kdbench.store.record import thinned
 
 TENSORS = "scheme.safetensors"
 TEXT = "scheme.json"

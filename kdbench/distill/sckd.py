@@ -5,11 +5,11 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from kdbench.data.batch import Batch
+from kdbench.data.loaders.batch import Batch
 from kdbench.distill.hcl import hcl
 from kdbench.distill.kd import kd
 from kdbench.distill.matching import resized, stage_pairs
-from kdbench.engine.moment import Moment
+from kdbench.engine.position import Moment
 from kdbench.models.stages import Features, StagedNetwork
 
 

@@ -3,9 +3,9 @@
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from kdbench.data.batch import Batch
-from kdbench.distill.wide import in_float32
-from kdbench.engine.moment import Moment
+from kdbench.data.loaders.batch import Batch
+from kdbench.distill.full_precision import in_float32
+from kdbench.engine.position import Moment
 from kdbench.models.stages import Features, StagedNetwork
 
 

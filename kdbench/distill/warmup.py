@@ -1,6 +1,6 @@
 """A distillation weight that grows from epoch to epoch, as some authors' code has it."""
 
-from kdbench.engine.moment import Moment
+from kdbench.engine.position import Moment
 
 
 def warmup(moment: Moment, epochs: int, of: int, *, first: int) -> float:

@@ -7,10 +7,10 @@ from typing import Any, Protocol
 
 from torch import Tensor
 
-from kdbench.engine.moment import Moment
 from kdbench.engine.multiply_adds import MultiplyAdds
-from kdbench.engine.progress import Progress
+from kdbench.engine.position import Moment
 from kdbench.engine.stopping import Stopper
+from kdbench.engine.train_state import Progress
 from kdbench.errors import Diverged, TryAgain
 
 Step = Callable[[Any, Moment], Mapping[str, Tensor]]

@@ -2,9 +2,9 @@
 
 from dataclasses import replace
 
-from kdbench.plan.asks import Pair
-from kdbench.plan.exhibits import TOP1, Row, Table
-from kdbench.plan.protocols import CRD
+from kdbench.exhibits.protocols import CRD
+from kdbench.exhibits.requests import Pair
+from kdbench.exhibits.tables import TOP1, Row, Table
 
 SAME = Table(
     id="crd/table1",

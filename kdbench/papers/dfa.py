@@ -7,10 +7,8 @@ is marked so.
 
 from dataclasses import replace
 
-from kdbench.plan.asks import AskSearch, Pair
-from kdbench.plan.claims import Claim, Lines, RowBest, RowsAbove, RowsNear, ShallowTakesAll
-from kdbench.plan.exhibits import TOP1, Figure, Origin, Row, Table
-from kdbench.plan.protocols import (
+from kdbench.exhibits.claims import Claim, Lines, RowBest, RowsAbove, RowsNear, ShallowTakesAll
+from kdbench.exhibits.protocols import (
     DFA_CIFAR,
     DFA_CINIC,
     DFA_CINIC_SEARCH,
@@ -18,6 +16,8 @@ from kdbench.plan.protocols import (
     DISTPRO_SEARCH,
     REVIEW,
 )
+from kdbench.exhibits.requests import AskSearch, Pair
+from kdbench.exhibits.tables import TOP1, Figure, Origin, Row, Table
 
 WRNS = (
     Pair("wrn-28-4", "wrn-16-2"),
@@ -46,7 +46,7 @@ RECONSTRUCTED = (
     "The paper's table is not at hand: rows and columns are our reconstruction.",
     "The weights of the losses, the length of the search and the optimiser of the aggregation "
     "weights are not published; ours are in kdbench/search/dfa.toml, kdbench/distill/dfa.toml and "
-    "kdbench/plan/protocols.py, and docs/results.md says which of them were tuned.",
+    "kdbench/exhibits/protocols.py, and docs/results.md says which of them were tuned.",
     "One teacher and one search a pair; the seeds are those of the student runs.",
 )
 

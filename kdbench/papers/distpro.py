@@ -2,8 +2,7 @@
 
 from dataclasses import replace
 
-from kdbench.plan.asks import AskSearch, Pair, Parameters
-from kdbench.plan.claims import (
+from kdbench.exhibits.claims import (
     Claim,
     Lines,
     LossesSaved,
@@ -15,8 +14,9 @@ from kdbench.plan.claims import (
     WeightsRise,
     WeightsVanish,
 )
-from kdbench.plan.exhibits import TOP1, Figure, Origin, Row, Table
-from kdbench.plan.protocols import DISTPRO_SEARCH, REVIEW
+from kdbench.exhibits.protocols import DISTPRO_SEARCH, REVIEW
+from kdbench.exhibits.requests import AskSearch, Pair, Parameters
+from kdbench.exhibits.tables import TOP1, Figure, Origin, Row, Table
 
 # The pathways of the release: a stage's map or a deeper one of the student, the stem included.
 TEN: Parameters = (

@@ -2,8 +2,7 @@
 
 from collections.abc import Iterator
 
-from kdbench.plan.asks import AskSearch, AskStudents, AskTeacher, Pair, Parameters
-from kdbench.plan.claims import (
+from kdbench.exhibits.claims import (
     BlockDropped,
     Claim,
     ColumnsAbove,
@@ -13,8 +12,9 @@ from kdbench.plan.claims import (
     RunsAbove,
     SmallestBest,
 )
-from kdbench.plan.exhibits import TEST_ERROR, Column, Figure, Row, Table
-from kdbench.plan.protocols import SBS, SBS_SEARCH
+from kdbench.exhibits.protocols import SBS, SBS_SEARCH
+from kdbench.exhibits.requests import AskSearch, AskStudents, AskTeacher, Pair, Parameters
+from kdbench.exhibits.tables import TEST_ERROR, Column, Figure, Row, Table
 
 TEACHER = "densenet-bc-100-12"
 WHOLE = Pair(TEACHER, TEACHER)

@@ -6,12 +6,12 @@ from functools import cached_property, wraps
 from typing import Any, Concatenate, ParamSpec
 
 from kdbench.errors import BadValue
-from kdbench.plan.asks import JOIN, Ask, AskSearch, AskStudents, AskTeacher
+from kdbench.exhibits.recipe import Recipe
+from kdbench.exhibits.requests import JOIN, Ask, AskSearch, AskStudents, AskTeacher
 from kdbench.plan.components import Component, Components
 from kdbench.plan.params import Params
-from kdbench.plan.recipe import Recipe
 from kdbench.plan.resolve import Resolver, plugin_code, revisions, smoke_section
-from kdbench.plan.spec import CARVING_REVISION, ENGINE_REVISION, RunSpec
+from kdbench.store.spec import CARVING_REVISION, ENGINE_REVISION, RunSpec
 
 TEACHER_SEED = 0
 FIRST_STUDENT_SEED = 0
@@ -180,7 +180,7 @@ class Builder:
         entries, told = zip(*(self.resolve.distiller(p, pair, ()) for p in parts), strict=True)
         joined = {
             "name": ask.method,
-            "module": "kdbench.distill.together",
+            "module": "kdbench.distill.joined",
             "class": "Together",
             "parameters": {},
             "teacher_bn": entries[0]["teacher_bn"],  # one teacher, read once

@@ -12,11 +12,16 @@ from pathlib import Path
 from typing import Any
 
 from kdbench.errors import BadValue, UnknownName
-from kdbench.plan.fingerprint import code_fingerprint
-from kdbench.plan.limits import check_limits, within_limits
+from kdbench.plan.validation import check_limits, within_limits
+from kdbench.store.fingerprint import code_fingerprint
 
 ROOT = Path(__file__).parent.parent
-PACKAGES = {"method": "distill", "network": "models", "dataset": "data", "search": "search"}
+PACKAGES = {
+    "method": "distill",
+    "network": "models.families",
+    "dataset": "data.sets",
+    "search": "search",
+}
 PLUGIN_GROUP = "kdbench.components"
 TEACHER_MODES = ("eval", "batch")
 SHORT = ("smoke", "lite")  # scales for which a declaration may have values of its own
@@ -210,7 +215,7 @@ def find_components(plugins: Iterable[str] = ()) -> Components:
 def _find_components(plugins: tuple[str, ...]) -> Components:
     found: dict[str, dict[str, tuple[Path, Mapping[str, Any]]]] = {k: {} for k in PACKAGES}
     for kind, package in PACKAGES.items():
-        for path in sorted((ROOT / package).glob("*.toml")):
+        for path in sorted((ROOT / package.replace(".", "/")).glob("*.toml")):
             found[kind][path.stem] = (path, _read(path, kind))
     folders = list(dict.fromkeys([*_installed(), *(Path(folder) for folder in plugins)]))
     for folder in folders:

@@ -1,7 +1,5 @@
 """The only cell-level graph: exhibits become runs, each once, with all that they depend on."""
 
-import importlib
-import pkgutil
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -10,14 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from kdbench.errors import BadValue, UnknownName, UserError
-from kdbench.plan.asks import JOIN, Ask, AskStudents, AskTeacher, Pair
+from kdbench.exhibits.requests import JOIN, Ask, AskStudents, AskTeacher, Pair
+from kdbench.exhibits.tables import Column, Exhibit, Figure, Row, Table, asks_of
+from kdbench.papers import catalogue
 from kdbench.plan.build import Builder
 from kdbench.plan.components import Components, find_components
-from kdbench.plan.exhibits import Column, Exhibit, Figure, Row, Table, asks_of
-from kdbench.plan.own import own_tables
+from kdbench.plan.custom_tables import own_tables
 from kdbench.plan.params import FILE, Params, load_params
 from kdbench.plan.scales import Scale
-from kdbench.plan.spec import PHASES, RunSpec
+from kdbench.store.spec import PHASES, RunSpec
 
 MOST_NAMED = 3
 
@@ -146,14 +145,6 @@ class Graph:
 
     def _keeps_pair(self, pair: Pair) -> bool:
         return not self.params.pairs or pair.key in self.params.pairs
-
-
-def catalogue() -> list[Exhibit]:
-    """Every exhibit of every paper: the EXHIBITS of each module in kdbench/papers."""
-    folder = Path(__file__).parent.parent / "papers"
-    names = sorted(module.name for module in pkgutil.iter_modules([str(folder)]))
-    modules = [importlib.import_module(f"kdbench.papers.{name}") for name in names]
-    return [exhibit for module in modules for exhibit in module.EXHIBITS]
 
 
 def choose(params: Params, exhibits: list[Exhibit]) -> list[Exhibit]:

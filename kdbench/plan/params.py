@@ -44,7 +44,7 @@ class OwnTable(BaseModel):
         dataset: a data set.
         pairs: columns, `teacher:student`.
         methods: rows; names joined by "+" add their losses.
-        protocol: of every training (see `kdbench.plan.protocols`); a search takes the one that
+        protocol: of every training (see `kdbench.exhibits.protocols`); a search takes the one that
             belongs to it.
         seeds: student runs of a cell.
         found_by: a search whose found network is the student; `found_in` the network that it is

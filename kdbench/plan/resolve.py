@@ -7,11 +7,11 @@ from functools import cached_property
 from typing import Any
 
 from kdbench.errors import BadValue
-from kdbench.plan.asks import Parameters
+from kdbench.exhibits.protocols import LIGHT_FAMILIES, LIGHT_LR
+from kdbench.exhibits.recipe import Recipe
+from kdbench.exhibits.requests import Parameters
 from kdbench.plan.components import Component, Components
 from kdbench.plan.params import FILE, Params
-from kdbench.plan.protocols import LIGHT_FAMILIES, LIGHT_LR
-from kdbench.plan.recipe import Recipe
 from kdbench.plan.scales import Scale
 
 OVERRIDES = {"method": "methods", "search": "searches"}

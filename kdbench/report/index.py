@@ -6,15 +6,15 @@ from collections.abc import Sequence
 
 from tabulate import tabulate
 
-from kdbench.plan.exhibits import Exhibit
+from kdbench.exhibits.tables import Exhibit
 from kdbench.plan.graph import Graph
 from kdbench.plan.params import FILE, changed_keys
-from kdbench.plan.spec import PHASES
-from kdbench.report.banner import banner, comparable, quoted
-from kdbench.report.claims import claims_section
-from kdbench.report.provenance import hours
-from kdbench.report.read import Records
+from kdbench.report.judgement.judge import claims_section
+from kdbench.report.readings.banner import banner, comparable, quoted
+from kdbench.report.readings.provenance import hours
+from kdbench.report.readings.records import Records
 from kdbench.report.render import Rendered
+from kdbench.store.spec import PHASES
 
 HOW_TO_READ = """\
 - **ours** is measured by the runs behind this report; **published** is printed in the paper, \

@@ -4,11 +4,12 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from kdbench.plan.graph import Graph, catalogue
-from kdbench.plan.paths import Paths
+from kdbench.papers import catalogue
+from kdbench.plan.graph import Graph
 from kdbench.report.index import index
-from kdbench.report.read import Records
+from kdbench.report.readings.records import Records
 from kdbench.report.render import FOLDERS, SUFFIXES, render
+from kdbench.store.paths import Paths
 
 INDEX = "README.md"
 

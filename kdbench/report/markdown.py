@@ -6,15 +6,15 @@ from itertools import groupby
 
 from tabulate import tabulate
 
-from kdbench.plan.exhibits import Table
+from kdbench.exhibits.tables import Table
 from kdbench.plan.graph import Graph
-from kdbench.report.banner import comparable
-from kdbench.report.contests import contests_markdown
-from kdbench.report.provenance import footer, remarks
-from kdbench.report.read import Records, State
-from kdbench.report.statistics import Summary
-from kdbench.report.tables import Result, epoch_of, head
-from kdbench.report.verdict import Verdict
+from kdbench.report.judgement.comparisons import contests_markdown
+from kdbench.report.readings.banner import comparable
+from kdbench.report.readings.cells import Result, epoch_of, head
+from kdbench.report.readings.provenance import footer, remarks
+from kdbench.report.readings.records import Records, State
+from kdbench.report.readings.statistics import Summary
+from kdbench.report.readings.verdict import Verdict
 
 MARK = "†"
 READING = "‡"

@@ -5,12 +5,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from kdbench.plan.exhibits import Exhibit, Figure, Table
+from kdbench.exhibits.tables import Exhibit, Figure, Table
 from kdbench.plan.graph import Graph
-from kdbench.report.banner import banner, quoted
-from kdbench.report.drawing import csv_bytes
-from kdbench.report.provenance import footer
-from kdbench.report.read import Records, State
+from kdbench.report.figures.drawing import csv_bytes
+from kdbench.report.readings.banner import banner, quoted
+from kdbench.report.readings.provenance import footer
+from kdbench.report.readings.records import Records, State
 
 TABLES, FIGURES = "tables", "figures"
 FOLDERS = (TABLES, FIGURES)
@@ -38,7 +38,7 @@ def render(exhibit: Exhibit, graph: Graph, records: Records) -> Rendered:
 def render_table(table: Table, graph: Graph, records: Records) -> Rendered:
     """A table as Markdown and CSV."""
     from kdbench.report.markdown import table_markdown
-    from kdbench.report.tables import frame, results
+    from kdbench.report.readings.cells import frame, results
 
     cells = results(graph, table, records)
     body = table_markdown(graph, table, cells, records)
@@ -61,7 +61,7 @@ def render_figure(figure: Figure, graph: Graph, records: Records) -> Rendered:
     done = {name: (spec, record) for name, (spec, record) in found.items() if record}
     if not done:
         return Rendered({}, f"*{State.NOT_RUN.value}*\n")
-    renderer = importlib.import_module(f"kdbench.report.{figure.renderer}")
+    renderer = importlib.import_module(f"kdbench.report.figures.{figure.renderer}")
     more = {"records": records} if getattr(renderer, "LOOKS_UPSTREAM", False) else {}
     drawn = renderer.render(figure, graph, done, **more)
     paths = {name: _place(figure, name) for name in drawn.files}

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from kdbench.data.batch import Batch
+from kdbench.data.loaders.batch import Batch
 from kdbench.distill.scheme import Scheme
-from kdbench.engine.moment import Moment
+from kdbench.engine.position import Moment
 from kdbench.errors import BadValue, UnknownName
 from kdbench.models.stages import Features, StagedNetwork
 from kdbench.search.bilevel import buffers_of, move, rates_of

@@ -7,10 +7,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from kdbench.data.batch import Batch
+from kdbench.data.loaders.batch import Batch
 from kdbench.distill.aggregation import aggregate, connectors, ghosts, groups_of
 from kdbench.distill.dfa import feature_distance
-from kdbench.distill.wide import in_float32
+from kdbench.distill.full_precision import in_float32
 from kdbench.errors import UnknownName
 from kdbench.models.stages import Features, StagedNetwork
 from kdbench.models.statistics import frozen_statistics

@@ -8,11 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from kdbench.data.batch import Batch
+from kdbench.data.loaders.batch import Batch
 from kdbench.distill.pathways import Pathways
 from kdbench.distill.scheme import Scheme
 from kdbench.distill.transforms import TRANSFORMS
-from kdbench.engine.moment import Moment
+from kdbench.engine.position import Moment
 from kdbench.errors import UnknownName
 from kdbench.models.stages import Features, StagedNetwork
 from kdbench.search.bilevel import alternate

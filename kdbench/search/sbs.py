@@ -8,17 +8,17 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from kdbench.data.batch import Batch
-from kdbench.engine.moment import Moment
+from kdbench.data.loaders.batch import Batch
+from kdbench.engine.position import Moment
 from kdbench.errors import UnknownName
-from kdbench.models.found import structure_of
-from kdbench.models.layout import Plan
+from kdbench.models.pruning.build import structure_of
+from kdbench.models.pruning.channel_layout import Plan
+from kdbench.models.pruning.structure import Structure
 from kdbench.models.stages import Features, StagedNetwork
-from kdbench.models.structure import Structure
-from kdbench.search.agreement import plain_cross_entropy, softened_kl
 from kdbench.search.bilevel import move
-from kdbench.search.closing import ClosingGates
-from kdbench.search.remainder import describe
+from kdbench.search.divergence import plain_cross_entropy, softened_kl
+from kdbench.search.gate_optimiser import ClosingGates
+from kdbench.search.pruning_summary import describe
 
 Autocast = Callable[[], AbstractContextManager[Any]]
 LOSSES = ("kl", "np", "kl0")
@@ -38,7 +38,7 @@ class SBSSearch:
     false.
 
     Args:
-        student: network to search in, of a family in `kdbench.models.found.LAYOUTS`, with the
+        student: network to search in, of a family in `models.pruning.build.LAYOUTS`, with the
             teacher's weights; it is copied and never changed.
         teacher: not looked at; its features come with every step.
         lr: of the weights' SGD; set `lr` to follow a schedule.
@@ -55,7 +55,7 @@ class SBSSearch:
             gates open at which the search is over: 90 of DenseNet-BC(100, 12)'s 296.5 million in
             the paper. A share, so that it holds for any size of image.
         autocast: makes the context of the forward pass.
-        **closing: see `kdbench.search.closing.ClosingGates`.
+        **closing: see `kdbench.search.gate_optimiser.ClosingGates`.
 
     Attributes:
         connectors: nothing is trained beside the student.

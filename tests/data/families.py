@@ -17,7 +17,7 @@ import numpy as np
 from old_pickles import python2, python3
 from PIL import Image
 
-from kdbench.data import sources
+from kdbench.data.ingest import prepare as sources
 
 __all__ = ["python2", "python3"]  # for tests that have this module as the fixture `layouts`
 UNKNOWN = ("fingerprint", "mean", "std", "tolerance", "smoke")  # numbers of the real data

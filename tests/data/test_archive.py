@@ -7,7 +7,7 @@ import zipfile
 
 import pytest
 
-from kdbench.data.archive import members
+from kdbench.data.ingest.archive import members
 from kdbench.errors import DamagedData, UserError
 
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from kdbench.data.augment import NAMES, Augment, crop, flip, random_crop, random_flip
+from kdbench.data.loaders.augment import NAMES, Augment, crop, flip, random_crop, random_flip
 from kdbench.errors import BadValue, UnknownName
 
 

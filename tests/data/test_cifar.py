@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from families import FAMILIES, pack, python2, python3, write_sums
 
-from kdbench.data import sources
-from kdbench.data.dataset import Prepared, verify
+from kdbench.data.ingest import prepare as sources
+from kdbench.data.stored.arrays import Prepared, verify
 from kdbench.errors import UserError
 
 REAL = os.environ.get("KDBENCH_CIFAR100")
@@ -45,7 +45,7 @@ def test_a_folder_of_the_other_one_is_not_taken(tmp_path):
 
     with pytest.raises(UserError, match="layout not recognised"):
         sources.prepare(
-            {**hundred.declared(), "module": "kdbench.data.cifar"}, source, tmp_path / "out"
+            {**hundred.declared(), "module": "kdbench.data.sets.cifar"}, source, tmp_path / "out"
         )
 
 

@@ -9,12 +9,12 @@ import families
 import pytest
 
 from kdbench.cli import main
-from kdbench.data import sources
-from kdbench.data.dataset import write
-from kdbench.data.listing import as_markdown
+from kdbench.data.ingest import prepare as sources
+from kdbench.data.ingest.catalogue import as_markdown
+from kdbench.data.stored.arrays import write
 from kdbench.plan.components import find_components
-from kdbench.plan.paths import Paths
-from kdbench.plan.spec import RunSpec
+from kdbench.store.paths import Paths
+from kdbench.store.spec import RunSpec
 
 DOCUMENT = Path(__file__).parents[2] / "docs/data.md"
 FAMILY = families.FAMILIES["cinic10"]
@@ -47,7 +47,7 @@ def made(tmp_path_factory):
     """A prepared data set of three splits."""
     folder = tmp_path_factory.mktemp("made")
     source = FAMILY.write_folders(folder / "source", FAMILY.content())
-    declared = {**FAMILY.declared(), "name": "cinic10", "module": "kdbench.data.cinic10"}
+    declared = {**FAMILY.declared(), "name": "cinic10", "module": "kdbench.data.sets.cinic10"}
     sources.prepare(declared, source, folder / "cinic10")
     return folder / "cinic10"
 

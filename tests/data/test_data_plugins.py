@@ -4,20 +4,20 @@ import pytest
 from families import FAMILIES, one_line, toml
 from tiny_project import TinyProject
 
-from kdbench.data.dataset import Prepared
+from kdbench.data.stored.arrays import Prepared
 from kdbench.errors import BadValue, UserError
 from kdbench.plan.build import Builder
 from kdbench.plan.components import find_components
-from kdbench.plan.fingerprint import run_fingerprint
 from kdbench.plan.params import Params
-from kdbench.run import Options, run
+from kdbench.runs.execute import Options, run
+from kdbench.store.fingerprint import run_fingerprint
 
 FAMILY = FAMILIES["cinic10"]
 CODE = '''
 """A data set and a stand-in of one's own."""
 
-from kdbench.data.cinic10 import prepare
-from kdbench.data.digits import prepare_stand_in as digits
+from kdbench.data.sets.cinic10 import prepare
+from kdbench.data.sets.digits import prepare_stand_in as digits
 
 
 def prepare_stand_in(out, *, name, share):

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from kdbench.data import sources
-from kdbench.data.augment import Augment
-from kdbench.data.dataset import Prepared, verify
-from kdbench.data.digits import load
+from kdbench.data.ingest import prepare as sources
+from kdbench.data.loaders.augment import Augment
+from kdbench.data.sets.digits import load
+from kdbench.data.stored.arrays import Prepared, verify
 from kdbench.errors import BadValue, UnknownName, UserError
 
 NAMES = sorted(path.stem for path in Path(sources.FOLDER).glob("*.toml"))
@@ -86,7 +86,7 @@ def test_an_unknown_data_set_is_named():
 
 def test_a_data_set_without_archive_needs_a_source(tmp_path):
     """What cannot be downloaded says so."""
-    known = {"name": "x", "module": "kdbench.data.cinic10", "how": "Ask."}
+    known = {"name": "x", "module": "kdbench.data.sets.cinic10", "how": "Ask."}
     with pytest.raises(BadValue, match=r"or a source; Ask\."):
         sources.prepare(known, None, tmp_path / "out")
 

@@ -9,9 +9,9 @@ import torch
 from PIL import Image
 from test_streaming import COUNT, ROWS, images, loader, pixels
 
-from kdbench.data import decoding
-from kdbench.data.decoding import decode
-from kdbench.data.streaming import default_workers
+from kdbench.data.loaders import decoding
+from kdbench.data.loaders.decoding import decode
+from kdbench.data.loaders.streaming import default_workers
 from kdbench.errors import BadValue
 
 __all__ = ["images"]  # a fixture

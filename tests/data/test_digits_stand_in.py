@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
-from kdbench.data.dataset import Prepared
-from kdbench.data.digits import prepare_stand_in
+from kdbench.data.sets.digits import prepare_stand_in
+from kdbench.data.stored.arrays import Prepared
 from kdbench.errors import BadValue
 
 CHOICES = {"name": "cifar100", "split_seed": 3, "test_share": 0.25, "relabel": 5}

@@ -6,8 +6,8 @@ import socket
 import numpy as np
 import pytest
 
-from kdbench.data import download
-from kdbench.data.download import digest, fetch
+from kdbench.data.ingest import download
+from kdbench.data.ingest.download import digest, fetch
 from kdbench.errors import BadValue, DamagedData, TryAgain, UserError
 
 DATA = np.random.default_rng(0).bytes(1_000_000)

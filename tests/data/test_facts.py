@@ -2,8 +2,8 @@
 
 import pytest
 
-from kdbench.data import sources
-from kdbench.data.facts import check_result
+from kdbench.data.ingest import prepare as sources
+from kdbench.data.stored.validation import check_result
 from kdbench.errors import DamagedData
 
 # Of the official archive, as measured by many; in units of 1/255 for CIFAR-100.

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from kdbench.data.splits import held_out, take_share
+from kdbench.data.loaders.splits import held_out, take_share
 from kdbench.errors import BadValue
 
 

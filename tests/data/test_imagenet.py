@@ -12,11 +12,11 @@ import torch
 from PIL import Image
 from torchvision.models import ResNet50_Weights
 
-from kdbench.data import sources
-from kdbench.data.decoding import transforms
-from kdbench.data.imagenet import prepare
-from kdbench.data.shards import Sharded
-from kdbench.data.stored import open_data, verify_data
+from kdbench.data.ingest import prepare as sources
+from kdbench.data.loaders.decoding import transforms
+from kdbench.data.sets.imagenet import prepare
+from kdbench.data.stored.open import open_data, verify_data
+from kdbench.data.stored.shards import Sharded
 from kdbench.errors import DamagedData, UserError
 
 DATA = tiny.content()

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kdbench.data import imagenet, pieces
-from kdbench.data.imagenet import prepare
-from kdbench.data.pieces import check_picture
-from kdbench.data.stored import verify_data
+from kdbench.data.ingest import image_files as pieces
+from kdbench.data.ingest.image_files import check_picture
+from kdbench.data.sets import imagenet
+from kdbench.data.sets.imagenet import prepare
+from kdbench.data.stored.open import verify_data
 from kdbench.errors import BadValue, DamagedData, UserError
 
 DATA = tiny.content()

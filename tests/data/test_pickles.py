@@ -6,7 +6,7 @@ import pickle
 import numpy as np
 import pytest
 
-from kdbench.data.pickles import loads, texts
+from kdbench.data.ingest.pickles import loads, texts
 from kdbench.errors import DamagedData
 
 RECORD = {"data": np.arange(24, dtype=np.uint8).reshape(4, 6), "fine_labels": [3, 1], "name": "é"}

@@ -12,10 +12,10 @@ import pytest
 from families import FAMILIES, one_line, toml
 
 from kdbench.cli import main
-from kdbench.data import sources
-from kdbench.data.dataset import Prepared, verify
-from kdbench.data.images import Picture
-from kdbench.data.preparation import Official, prepare_pictures
+from kdbench.data.ingest import prepare as sources
+from kdbench.data.ingest.decode import Picture
+from kdbench.data.ingest.small_images import Official, prepare_pictures
+from kdbench.data.stored.arrays import Prepared, verify
 from kdbench.errors import BadValue, DamagedData, UserError
 
 MODULES = {"cifar100": "cifar", "cifar10": "cifar"}
@@ -301,7 +301,7 @@ def test_a_declaration_that_lacks_something(tmp_path, family, key):
 
 def test_a_data_set_without_an_archive(tmp_path, family):
     """Class folders are enough for a plug-in; the error then speaks of nothing else."""
-    declared = {**family.declared(), "module": "kdbench.data.cinic10"}
+    declared = {**family.declared(), "module": "kdbench.data.sets.cinic10"}
     del declared["archive"]
     source = family.write_folders(tmp_path / "source", family.content())
 

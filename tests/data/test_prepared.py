@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from kdbench.data.content import fingerprint
-from kdbench.data.dataset import Prepared, verify, write
+from kdbench.data.stored.arrays import Prepared, verify, write
+from kdbench.data.stored.fingerprint import fingerprint
 from kdbench.errors import BadValue, DamagedData, UnknownName, UserError
 
 CLASSES = ["a", "b", "c"]
@@ -140,7 +140,7 @@ def test_data_prepared_before_there_were_formats_opens(folder):
 def test_more_images_than_are_written_at_a_time(tmp_path, monkeypatch):
     """Parts are joined without a gap, whatever their size: files, fingerprint and statistics."""
     write(tmp_path / "whole", "toy", splits_of(), CLASSES)
-    monkeypatch.setattr("kdbench.data.content.BLOCK", 5)
+    monkeypatch.setattr("kdbench.data.stored.fingerprint.BLOCK", 5)
     turned = {s: (np.asfortranarray(images), labels) for s, (images, labels) in splits_of().items()}
     write(tmp_path / "parts", "toy", turned, CLASSES)
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from kdbench.data.augment import flip
-from kdbench.data.resident import Resident, draws, steps_of
+from kdbench.data.loaders.augment import flip
+from kdbench.data.loaders.in_memory import Resident, draws, steps_of
 from kdbench.errors import BadValue, UnknownName
 
 MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.3, 0.25)

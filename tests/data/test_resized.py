@@ -5,8 +5,14 @@ import torch
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as official
 
-from kdbench.data.augment import Augment
-from kdbench.data.resized import RATIO, SCALE, draw_boxes, random_resized_crop, stretch
+from kdbench.data.loaders.augment import Augment
+from kdbench.data.loaders.random_resized_crop import (
+    RATIO,
+    SCALE,
+    draw_boxes,
+    random_resized_crop,
+    stretch,
+)
 
 
 def photographs(batch=6, height=32, width=32):

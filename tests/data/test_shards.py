@@ -9,9 +9,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from kdbench.data import encoded
-from kdbench.data.dataset import write as write_arrays
-from kdbench.data.shards import Sharded, fingerprint, take, verify, write
+from kdbench.data.stored import arrow as encoded
+from kdbench.data.stored.arrays import write as write_arrays
+from kdbench.data.stored.shards import Sharded, fingerprint, take, verify, write
 from kdbench.errors import BadValue, DamagedData, UnknownName, UserError
 
 CLASSES = ["a", "b", "c"]

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from test_shards import ABOUT, CLASSES, SPLITS, changed, damaged
 
-from kdbench.data import shards
-from kdbench.data.dataset import Prepared
-from kdbench.data.dataset import write as write_arrays
-from kdbench.data.shards import Sharded, write
-from kdbench.data.stored import open_data, verify_data
+from kdbench.data.stored import shards
+from kdbench.data.stored.arrays import Prepared
+from kdbench.data.stored.arrays import write as write_arrays
+from kdbench.data.stored.open import open_data, verify_data
+from kdbench.data.stored.shards import Sharded, write
 from kdbench.errors import DamagedData, UserError
 
 

@@ -14,11 +14,12 @@ import torch
 from PIL import Image
 from torchvision.transforms import v2
 
-from kdbench.data import decoding, encoded, streaming
-from kdbench.data.decoding import decode, transforms
-from kdbench.data.resident import Resident, draws
-from kdbench.data.shards import Sharded, write
-from kdbench.data.streaming import Streaming
+from kdbench.data.loaders import decoding, streaming
+from kdbench.data.loaders.decoding import decode, transforms
+from kdbench.data.loaders.in_memory import Resident, draws
+from kdbench.data.loaders.streaming import Streaming
+from kdbench.data.stored import arrow as encoded
+from kdbench.data.stored.shards import Sharded, write
 from kdbench.errors import BadValue, DamagedData, UnknownName, UserError
 
 pytestmark = pytest.mark.filterwarnings("ignore:This DataLoader will create")

@@ -12,13 +12,13 @@ from types import SimpleNamespace
 import torch
 from torch import randn
 
-from kdbench import assemble
-from kdbench.data.batch import Batch
-from kdbench.engine.moment import Moment
+from kdbench.data.loaders.batch import Batch
+from kdbench.engine.position import Moment
 from kdbench.engine.precision import Precision
+from kdbench.exhibits.protocols import CRD
 from kdbench.models.stages import Features
 from kdbench.plan.components import find_components
-from kdbench.plan.protocols import CRD
+from kdbench.runs import assemble
 
 COMPONENTS = find_components()
 METHODS = COMPONENTS.names("method")

@@ -24,12 +24,12 @@ from contract import (
 )
 from safetensors.torch import load_file
 
-from kdbench.data.batch import Batch
-from kdbench.engine.moment import Moment
-from kdbench.phases import training
-from kdbench.phases.training import run_training, save_weights
-from kdbench.plan.protocols import CRD
-from kdbench.plan.spec import RunSpec
+from kdbench.data.loaders.batch import Batch
+from kdbench.engine.position import Moment
+from kdbench.exhibits.protocols import CRD
+from kdbench.runs import training
+from kdbench.runs.training import run_training, save_weights
+from kdbench.store.spec import RunSpec
 
 every = pytest.mark.parametrize("method", METHODS)
 RECIPE = {**CRD.as_dict(), "batch": 8, "epochs": 8, "augment": "none", "weight_decay": 0.0}

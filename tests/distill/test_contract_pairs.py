@@ -6,7 +6,7 @@ import pytest
 import torch
 from contract import CLASSES, COMPONENTS, METHODS, Scene, build, finite, network
 
-from kdbench.data.batch import Batch
+from kdbench.data.loaders.batch import Batch
 from kdbench.errors import UserError
 
 PAIRS = {  # teacher, student, side of the images: the smallest of each family

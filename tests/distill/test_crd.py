@@ -7,9 +7,9 @@ import torch
 import torch.nn.functional as F
 from torch import randn
 
-from kdbench.data.batch import Batch
+from kdbench.data.loaders.batch import Batch
 from kdbench.distill.crd import CRD, contrast
-from kdbench.engine.moment import Moment
+from kdbench.engine.position import Moment
 from kdbench.errors import BadValue
 
 LABELS = torch.arange(40) % 4

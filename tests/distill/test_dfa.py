@@ -6,20 +6,20 @@ import pytest
 import torch
 from torch import randn, tensor
 
-from kdbench.data.batch import Batch
+from kdbench.data.loaders.batch import Batch
 from kdbench.distill.aggregation import aggregate, block_shapes, groups_of
 from kdbench.distill.dfa import DFA
 from kdbench.distill.scheme import Scheme
-from kdbench.engine.moment import Moment
+from kdbench.engine.position import Moment
 from kdbench.errors import BadValue, UnknownName
-from kdbench.models.densenet import DenseNet
-from kdbench.models.googlenet import GoogLeNet
-from kdbench.models.mobilenet_v2 import MobileNetV2
-from kdbench.models.pyramidnet import PyramidNet
-from kdbench.models.resnet import ResNet
-from kdbench.models.shufflenet_v2 import ShuffleNetV2
-from kdbench.models.vgg import VGG
-from kdbench.models.wide_resnet import WideResNet
+from kdbench.models.families.densenet import DenseNet
+from kdbench.models.families.googlenet import GoogLeNet
+from kdbench.models.families.mobilenet_v2 import MobileNetV2
+from kdbench.models.families.pyramidnet import PyramidNet
+from kdbench.models.families.resnet import ResNet
+from kdbench.models.families.shufflenet_v2 import ShuffleNetV2
+from kdbench.models.families.vgg import VGG
+from kdbench.models.families.wide_resnet import WideResNet
 
 SMALL = {"classes": 5, "image": (3, 8, 8)}
 BATCH = Batch(randn(3, 3, 8, 8), tensor([0, 1, 2]), torch.arange(3))

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn, randn
 
-from kdbench.data.batch import Batch
+from kdbench.data.loaders.batch import Batch
 from kdbench.distill.at import AT, at
 from kdbench.distill.cc import CC, cc
 from kdbench.distill.dist import DIST, inter_class, intra_class
@@ -21,7 +21,7 @@ from kdbench.distill.regressors import Regressor, resizing
 from kdbench.distill.rkd import RKD, rkd_angle, rkd_distance
 from kdbench.distill.sp import SP, sp
 from kdbench.distill.vid import VID
-from kdbench.engine.moment import Moment
+from kdbench.engine.position import Moment
 from kdbench.errors import BadValue
 from kdbench.models.stages import Features, Stage
 

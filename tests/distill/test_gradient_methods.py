@@ -8,17 +8,17 @@ import torch.nn.functional as F
 from torch import nn, randn
 from torch.func import functional_call
 
-from kdbench.assemble import Teacher
-from kdbench.data.batch import Batch
+from kdbench.data.loaders.batch import Batch
 from kdbench.distill.jacobian import Jacobian, jacobian, slopes
 from kdbench.distill.kd import kd
 from kdbench.distill.l2t_ww import L2T, matching
 from kdbench.distill.london import LONDON, gain, spectral
 from kdbench.distill.sckd import SCKD, agrees
-from kdbench.engine.moment import Moment
-from kdbench.models.resnet import ResNet
+from kdbench.engine.position import Moment
+from kdbench.models.families.resnet import ResNet
+from kdbench.models.families.wide_resnet import WideResNet
 from kdbench.models.statistics import frozen_statistics
-from kdbench.models.wide_resnet import WideResNet
+from kdbench.runs.assemble import Teacher
 
 SMALL = {"classes": 5, "image": (3, 8, 8)}
 START = Moment(step=0, steps=10, epoch=0, epochs=2)

@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import randn
 
-from kdbench.data.batch import Batch
+from kdbench.data.loaders.batch import Batch
 from kdbench.distill.kd import KD, kd
-from kdbench.engine.moment import Moment
+from kdbench.engine.position import Moment
 from kdbench.models.stages import Features
 
 START = Moment(step=0, steps=10, epoch=0, epochs=2)

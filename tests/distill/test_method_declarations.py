@@ -10,13 +10,13 @@ import torch
 from torch import rand, randn
 
 import kdbench.distill
-from kdbench.assemble import Teacher
-from kdbench.data.batch import Batch
+from kdbench.data.loaders.batch import Batch
 from kdbench.distill.aggregation import groups_of
 from kdbench.distill.pathways import chosen, spell
 from kdbench.distill.scheme import Scheme
-from kdbench.engine.moment import Moment
-from kdbench.models.resnet import ResNet
+from kdbench.engine.position import Moment
+from kdbench.models.families.resnet import ResNet
+from kdbench.runs.assemble import Teacher
 
 FOLDER = Path(kdbench.distill.__file__).parent
 DECLARED = {path.stem: tomllib.loads(path.read_text()) for path in FOLDER.glob("*.toml")}

@@ -4,12 +4,12 @@ import pytest
 import torch
 from torch import nn, randn
 
-from kdbench.data.batch import Batch
+from kdbench.data.loaders.batch import Batch
 from kdbench.distill.ofd import OFD, Margins, margins, ofd
-from kdbench.engine.moment import Moment
-from kdbench.models.resnet import ResNet
-from kdbench.models.shufflenet_v2 import ShuffleNetV2
-from kdbench.models.wide_resnet import WideResNet
+from kdbench.engine.position import Moment
+from kdbench.models.families.resnet import ResNet
+from kdbench.models.families.shufflenet_v2 import ShuffleNetV2
+from kdbench.models.families.wide_resnet import WideResNet
 
 SMALL = {"classes": 5, "image": (3, 16, 16)}
 BATCH = Batch(randn(4, 3, 16, 16), torch.tensor([0, 1, 2, 2]), torch.arange(4))

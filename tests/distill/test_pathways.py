@@ -5,16 +5,16 @@ import pytest
 import torch
 from torch import rand, randn
 
-from kdbench.data.batch import Batch
+from kdbench.data.loaders.batch import Batch
 from kdbench.distill.hcl import hcl
 from kdbench.distill.pathways import Pathways, chosen, spell
 from kdbench.distill.scheme import Scheme
-from kdbench.engine.moment import Moment
+from kdbench.engine.position import Moment
 from kdbench.errors import BadValue, UnknownName
-from kdbench.models.resnet import ResNet
-from kdbench.models.shufflenet_v1 import ShuffleNetV1
-from kdbench.models.shufflenet_v2 import ShuffleNetV2
-from kdbench.models.wide_resnet import WideResNet
+from kdbench.models.families.resnet import ResNet
+from kdbench.models.families.shufflenet_v1 import ShuffleNetV1
+from kdbench.models.families.shufflenet_v2 import ShuffleNetV2
+from kdbench.models.families.wide_resnet import WideResNet
 
 SMALL = {"classes": 5, "image": (3, 8, 8)}
 HALFWAY = Moment(step=4, steps=9, epoch=1, epochs=3)

@@ -5,15 +5,15 @@ import torch
 import torch.nn.functional as F
 from torch import nn, randn
 
-from kdbench.data.batch import Batch
+from kdbench.data.loaders.batch import Batch
 from kdbench.distill.hcl import hcl
 from kdbench.distill.reviewkd import ABF, ReviewKD
 from kdbench.distill.warmup import warmup
-from kdbench.engine.moment import Moment
-from kdbench.models.resnet import ResNet
-from kdbench.models.shufflenet_v1 import ShuffleNetV1
-from kdbench.models.shufflenet_v2 import ShuffleNetV2
-from kdbench.models.wide_resnet import WideResNet
+from kdbench.engine.position import Moment
+from kdbench.models.families.resnet import ResNet
+from kdbench.models.families.shufflenet_v1 import ShuffleNetV1
+from kdbench.models.families.shufflenet_v2 import ShuffleNetV2
+from kdbench.models.families.wide_resnet import WideResNet
 
 SMALL = {"classes": 5, "image": (3, 8, 8)}
 LATE = Moment(step=5, steps=10, epoch=120, epochs=240)

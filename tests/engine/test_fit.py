@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from kdbench.engine.fit import fit
-from kdbench.engine.progress import Progress
 from kdbench.engine.stopping import Stopper
+from kdbench.engine.train_state import Progress
 from kdbench.errors import Diverged, TryAgain
 
 CPU = torch.device("cpu")

@@ -6,7 +6,7 @@ from torch import nn
 
 from kdbench.engine.multiply_adds import MultiplyAdds
 from kdbench.evaluate.cost import multiply_adds
-from kdbench.models.resnet import ResNet
+from kdbench.models.families.resnet import ResNet
 from kdbench.search.hypergradient import wake_forward_mode
 
 IMAGE = (3, 8, 8)

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from kdbench.engine.schedules import rate_at
-from kdbench.plan.protocols import DISTPRO_SEARCH, REVIEW
+from kdbench.exhibits.protocols import DISTPRO_SEARCH, REVIEW
 
 
 def rates(recipe, steps_per_epoch):

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from kdbench.data.batch import Batch
+from kdbench.data.loaders.batch import Batch
 from kdbench.engine.precision import Precision
 from kdbench.evaluate.classification import accuracy, calibration_error, classify, predict
 

@@ -5,7 +5,6 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from kdbench.assemble import find_class
 from kdbench.evaluate.cost import (
     Operations,
     flops_with_elements,
@@ -13,13 +12,14 @@ from kdbench.evaluate.cost import (
     operations,
     parameters,
 )
-from kdbench.models.resnet import ResNet
-from kdbench.models.shufflenet_v1 import ShuffleNetV1
-from kdbench.models.shufflenet_v2 import ShuffleNetV2
+from kdbench.models.families.resnet import ResNet
+from kdbench.models.families.shufflenet_v1 import ShuffleNetV1
+from kdbench.models.families.shufflenet_v2 import ShuffleNetV2
+from kdbench.models.families.vit import VisionTransformer
+from kdbench.models.families.wide_resnet import WideResNet
 from kdbench.models.statistics import frozen_statistics
-from kdbench.models.vit import VisionTransformer
-from kdbench.models.wide_resnet import WideResNet
 from kdbench.plan.components import find_components
+from kdbench.runs.assemble import find_class
 
 PUBLISHED = {  # parameters with 100 classes; millions of multiply-adds for one 32 x 32 image
     "wrn-40-2": (lambda: WideResNet(40, 2), 2_255_156, 327.61),

@@ -9,8 +9,8 @@ from torch import nn
 from kdbench.engine.precision import Precision
 from kdbench.evaluate import latency as module
 from kdbench.evaluate.latency import latency
-from kdbench.models.resnet import ResNet
-from kdbench.phases import evaluation
+from kdbench.models.families.resnet import ResNet
+from kdbench.runs import evaluation
 
 FLOAT32 = Precision("float32", False, torch.device("cpu"))
 

@@ -17,22 +17,22 @@ import torch
 import torch.nn.functional as F
 from torch import nn, rand, randn
 
-from kdbench.assemble import find_class, make_loader, make_sgd
-from kdbench.data.batch import Batch
+from kdbench.data.loaders.batch import Batch
 from kdbench.distill.scheme import Scheme
-from kdbench.engine.moment import Moment
+from kdbench.engine.position import Moment
 from kdbench.engine.precision import Precision
 from kdbench.evaluate.classification import classify
-from kdbench.models.densenet import DenseNet
-from kdbench.models.found import build_found, layout_of, structure_of
-from kdbench.models.resnet import ResNet
+from kdbench.exhibits.protocols import REVIEW
+from kdbench.models.families.densenet import DenseNet
+from kdbench.models.families.resnet import ResNet
+from kdbench.models.families.wide_resnet import WideResNet
+from kdbench.models.pruning.build import build_found, layout_of, structure_of
+from kdbench.models.pruning.structure import Structure
 from kdbench.models.stages import Features
-from kdbench.models.structure import Structure
-from kdbench.models.wide_resnet import WideResNet
-from kdbench.phases.steps import TrainStep
 from kdbench.plan.components import PACKAGES, find_components
-from kdbench.plan.protocols import REVIEW
-from kdbench.plan.spec import CARVING_REVISION, ENGINE_REVISION
+from kdbench.runs.assemble import find_class, make_loader, make_sgd
+from kdbench.runs.steps import TrainStep
+from kdbench.store.spec import CARVING_REVISION, ENGINE_REVISION
 
 FILE = Path(__file__).parent / "revisions.json"
 CLASSES, IMAGES = 5, 6
@@ -53,7 +53,7 @@ def components():
             kind=key,
             revision=revision,
             raised=f"{key.upper()}_REVISION",
-            file="kdbench/plan/spec.py",
+            file="kdbench/store/spec.py",
         )
         for key, revision in rest.items()
     }

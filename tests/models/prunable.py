@@ -4,12 +4,12 @@ from functools import partial
 
 import torch
 
-from kdbench.models.densenet import DenseNet
-from kdbench.models.found import gated, layout_of, strengths_of
-from kdbench.models.gates import gated_modules
-from kdbench.models.resnet import ResidualBlock, ResNet
-from kdbench.models.vgg import VGG
-from kdbench.models.wide_resnet import WideResNet
+from kdbench.models.families.densenet import DenseNet
+from kdbench.models.families.resnet import ResidualBlock, ResNet
+from kdbench.models.families.vgg import VGG
+from kdbench.models.families.wide_resnet import WideResNet
+from kdbench.models.pruning.build import gated, layout_of, strengths_of
+from kdbench.models.pruning.gates import gated_modules
 
 FAMILIES = {
     "densenet-bc": partial(DenseNet, 22, 4),

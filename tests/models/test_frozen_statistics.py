@@ -9,9 +9,9 @@ from torch import nn
 from torch.func import functional_call, grad, jvp
 from torch.nn.functional import cross_entropy
 
-from kdbench.models.resnet import ResNet
+from kdbench.models.families.resnet import ResNet
+from kdbench.models.families.wide_resnet import WideResNet
 from kdbench.models.statistics import frozen_statistics
-from kdbench.models.wide_resnet import WideResNet
 
 # torch warns of its own use of torch.jit when forward mode is first used.
 pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit:FutureWarning")

@@ -7,9 +7,9 @@ import torch
 from models.prunable import FAMILIES, experienced, scattered, with_gates
 from torch import nn, randn
 
-from kdbench.models.densenet import BottleneckLayer, DenseLayer
-from kdbench.models.found import gated, layout_of
-from kdbench.models.gates import folded, gated_modules
+from kdbench.models.families.densenet import BottleneckLayer, DenseLayer
+from kdbench.models.pruning.build import gated, layout_of
+from kdbench.models.pruning.gates import folded, gated_modules
 from kdbench.models.statistics import frozen_statistics
 
 IMAGES = (4, 3, 16, 16)

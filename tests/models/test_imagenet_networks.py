@@ -7,9 +7,9 @@ from torch.nn.functional import relu, relu6
 
 from kdbench.errors import BadValue, UserError
 from kdbench.evaluate.cost import multiply_adds, parameters
-from kdbench.models.torchvision_mobilenet_v2 import TorchvisionMobileNetV2
-from kdbench.models.torchvision_resnet import TorchvisionResNet
-from kdbench.models.vit import VisionTransformer, fitting_patch
+from kdbench.models.families.torchvision_mobilenet_v2 import TorchvisionMobileNetV2
+from kdbench.models.families.torchvision_resnet import TorchvisionResNet
+from kdbench.models.families.vit import VisionTransformer, fitting_patch
 
 SIZES = {  # parameters with 1000 classes, millions of multiply-adds for one 224×224 image
     "resnet18": (11_689_512, 1814.07),

@@ -6,15 +6,15 @@ from declared import DECLARATIONS, SMALLEST, build
 from torch import nn
 
 from kdbench.errors import BadValue
-from kdbench.models.densenet import DenseNet
-from kdbench.models.googlenet import GoogLeNet
-from kdbench.models.mobilenet_v2 import MobileNetV2
-from kdbench.models.pyramidnet import PyramidNet
-from kdbench.models.resnet import ResNet
-from kdbench.models.resnet_cifar import CifarResNet
-from kdbench.models.shufflenet_v2 import ShuffleNetV2
-from kdbench.models.vgg import VGG
-from kdbench.models.wide_resnet import WideResNet
+from kdbench.models.families.densenet import DenseNet
+from kdbench.models.families.googlenet import GoogLeNet
+from kdbench.models.families.mobilenet_v2 import MobileNetV2
+from kdbench.models.families.pyramidnet import PyramidNet
+from kdbench.models.families.resnet import ResNet
+from kdbench.models.families.resnet_cifar import CifarResNet
+from kdbench.models.families.shufflenet_v2 import ShuffleNetV2
+from kdbench.models.families.vgg import VGG
+from kdbench.models.families.wide_resnet import WideResNet
 
 REFUSED = {
     "ResNet depth": (lambda: ResNet(18), "found 18, expected 6n.*nearest is 20$"),

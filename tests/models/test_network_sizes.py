@@ -18,8 +18,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
 import kdbench.models
-from kdbench.models.pyramidnet import PyramidNet
-from kdbench.models.vgg import VGG
+from kdbench.models.families.pyramidnet import PyramidNet
+from kdbench.models.families.vgg import VGG
 
 with Path(__file__).with_name("published_sizes.csv").open(encoding="utf-8") as file:
     ROWS = list(csv.DictReader(file))

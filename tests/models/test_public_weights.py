@@ -10,8 +10,8 @@ from torch.nn.functional import relu
 from waves import fill, images, probe
 
 from kdbench.models.checkpoints import rename
-from kdbench.models.mobilenet_v1 import MobileNetV1
-from kdbench.models.vit import fitting_patch
+from kdbench.models.families.mobilenet_v1 import MobileNetV1
+from kdbench.models.families.vit import fitting_patch
 
 TIMM = {
     "vit-ti-16": "vit_tiny_patch16_224",

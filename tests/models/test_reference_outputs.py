@@ -16,7 +16,7 @@ import torch
 from declared import build
 from waves import fill, images, probe
 
-from kdbench.models.densenet import DenseNet
+from kdbench.models.families.densenet import DenseNet
 
 CASES = json.loads(Path(__file__).with_name("reference_outputs.json").read_text("utf-8"))
 

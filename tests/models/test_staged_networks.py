@@ -16,7 +16,7 @@ from torch.func import functional_call
 from torch.nn.functional import cross_entropy, relu
 
 from kdbench.errors import UserError
-from kdbench.models.resnet_cifar import BottleneckBlock
+from kdbench.models.families.resnet_cifar import BottleneckBlock
 from kdbench.models.segments import Activated, PreActivated, Segment
 
 REFUSING = [stem for stem in DECLARATIONS if stem not in GOING_ON]

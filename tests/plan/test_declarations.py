@@ -9,9 +9,9 @@ import pytest
 
 import kdbench
 from kdbench.errors import BadValue, UnknownName
+from kdbench.exhibits.tables import asks_of
+from kdbench.papers import catalogue
 from kdbench.plan.components import PACKAGES, find_components
-from kdbench.plan.exhibits import asks_of
-from kdbench.plan.graph import catalogue
 
 ROOT = Path(kdbench.__file__).parent
 DECLARED = [(kind, p) for kind, f in PACKAGES.items() for p in sorted((ROOT / f).glob("*.toml"))]

@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 
 from kdbench.errors import UserError
-from kdbench.plan.published import published_numbers
+from kdbench.papers import published_numbers
 
 PAIRS = [
     "wrn-40-2:wrn-16-2",

@@ -5,7 +5,7 @@ import io
 from typing import Any
 from unittest.mock import patch
 
-from kdbench.report.read import Records
+from kdbench.report.readings.records import Records
 from kdbench.report.render import render
 
 TRANSFORMS = ("2conv", "3conv", "complex")
@@ -79,7 +79,7 @@ def rendered(plan: Any, exhibit: str) -> Any:
 
 def without_image(plan: Any, exhibit: str) -> Any:
     """The same with empty images: drawing them is most of the work."""
-    with patch("kdbench.report.drawing._bytes", return_value=b""):
+    with patch("kdbench.report.figures.drawing._bytes", return_value=b""):
         return rendered(plan, exhibit)
 
 

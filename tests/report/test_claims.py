@@ -5,13 +5,13 @@ import re
 import pytest
 from finished import TRANSFORMS, carve, dense, evaluate, plan_of, search
 
-from kdbench.plan.claims import Claim, RowsAbove, RunsAbove, all_claims
-from kdbench.plan.graph import catalogue
-from kdbench.report.claims import NO_EXHIBIT, claims_section, judged
-from kdbench.report.evidence import UNMET
+from kdbench.exhibits.claims import Claim, RowsAbove, RunsAbove
+from kdbench.papers import all_claims, catalogue
+from kdbench.report.judgement.evidence import UNMET
+from kdbench.report.judgement.judge import NO_EXHIBIT, claims_section, judged
+from kdbench.report.judgement.outcomes import State
 from kdbench.report.make import make_report
-from kdbench.report.outcomes import State
-from kdbench.report.read import Records
+from kdbench.report.readings.records import Records
 
 CLAIMS = {claim.id: claim for claim in all_claims()}
 EXHIBITS = {exhibit.id: exhibit for exhibit in catalogue()}

@@ -4,9 +4,9 @@ import pytest
 from finished import body_of, carve, evaluate, found_runs, lines_of, plan_of
 
 from kdbench.errors import BadValue
-from kdbench.report.correlation_figure import draw, said
-from kdbench.report.statistics import correlation
-from kdbench.report.sweep import Try, read_sweep
+from kdbench.report.figures.correlation_figure import draw, said
+from kdbench.report.readings.statistics import correlation
+from kdbench.report.readings.sweep import Try, read_sweep
 
 FIGURE = "sbs/figure4"
 

@@ -3,8 +3,8 @@
 import pytest
 from finished import evaluate, found_runs, lines_of, plan_of, rendered
 
-from kdbench.report.cost import read_cost
-from kdbench.report.read import Records
+from kdbench.report.readings.cost import read_cost
+from kdbench.report.readings.records import Records
 
 FIGURE = "ours/cost"
 TOGETHER = "DFA and DistPro together"

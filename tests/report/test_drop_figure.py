@@ -4,8 +4,8 @@ import pytest
 from finished import body_of, carve, dense, found_runs, lines_of, plan_of
 
 from kdbench.errors import DamagedData
-from kdbench.report.drop_figure import draw
-from kdbench.report.dropped import read_blocks
+from kdbench.report.figures.drop_figure import draw
+from kdbench.report.readings.dropped import read_blocks
 
 FIGURE = "sbs/figure5"
 GONE = [(1, 2, 0), (2, 1, "in"), (2, 1, 0), (2, "end", 2), (3, "end", "in")]

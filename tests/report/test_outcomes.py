@@ -2,8 +2,8 @@
 
 import pytest
 
-from kdbench.plan.claims import Lines
-from kdbench.report.outcomes import (
+from kdbench.exhibits.claims import Lines
+from kdbench.report.judgement.outcomes import (
     NO_RUN,
     Comparison,
     State,
@@ -12,7 +12,7 @@ from kdbench.report.outcomes import (
     every_better,
     every_near,
 )
-from kdbench.report.statistics import Correlation, welch
+from kdbench.report.readings.statistics import Correlation, welch
 
 HOLDS, FAILS, UNTESTED = State
 

@@ -4,8 +4,8 @@ import pytest
 from finished import body_of, carve, evaluate, found_runs, lines_of, plan_of
 
 from kdbench.errors import DamagedData
-from kdbench.report.penalty_figure import draw
-from kdbench.report.sweep import read_sweep
+from kdbench.report.figures.penalty_figure import draw
+from kdbench.report.readings.sweep import read_sweep
 
 FIGURE = "sbs/figure6"
 

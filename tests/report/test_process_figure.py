@@ -7,10 +7,10 @@ import json
 import pytest
 
 from kdbench.errors import UserError
-from kdbench.report.drawing import png, svg
-from kdbench.report.process import read_process
-from kdbench.report.process_figure import draw
-from kdbench.report.read import Records
+from kdbench.report.figures.drawing import png, svg
+from kdbench.report.figures.process_figure import draw
+from kdbench.report.readings.process import read_process
+from kdbench.report.readings.records import Records
 
 
 def process_of(plan):

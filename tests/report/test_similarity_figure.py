@@ -3,7 +3,7 @@
 import pytest
 from finished import body_of, found_runs, lines_of, plan_of, search
 
-from kdbench.report.similarity_figure import (
+from kdbench.report.figures.similarity_figure import (
     NOT_DEFINED,
     OTHER_SPACE,
     POINTS,

@@ -4,7 +4,7 @@ import pytest
 from finished import body_of, evaluate, found_runs, lines_of, plan_of
 
 from kdbench.errors import BadValue
-from kdbench.report.size_figure import draw, read_point
+from kdbench.report.figures.size_figure import draw, read_point
 
 FIGURE = "sbs/figure3"
 

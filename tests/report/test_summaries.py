@@ -4,7 +4,7 @@ from math import isclose, sqrt
 
 from scipy.stats import t
 
-from kdbench.report.statistics import student_t95, summarise
+from kdbench.report.readings.statistics import student_t95, summarise
 
 
 def test_the_spread_divides_by_one_less_than_the_number_of_runs():

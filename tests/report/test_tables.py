@@ -9,13 +9,14 @@ import pytest
 from finished import carve, evaluate, plan_of
 
 from kdbench.errors import UserError
-from kdbench.plan.published import Published, published_numbers
-from kdbench.plan.record import write_json
-from kdbench.report import tables
+from kdbench.exhibits.published import Published
+from kdbench.papers import published_numbers
 from kdbench.report.markdown import number, table_markdown
-from kdbench.report.read import Records, State
-from kdbench.report.statistics import summarise
-from kdbench.report.verdict import Verdict
+from kdbench.report.readings import cells as tables
+from kdbench.report.readings.records import Records, State
+from kdbench.report.readings.statistics import summarise
+from kdbench.report.readings.verdict import Verdict
+from kdbench.store.record import write_json
 
 RUNS = [76.3, 76.4, 76.35, 76.3, 76.4]
 

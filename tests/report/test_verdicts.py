@@ -4,8 +4,8 @@ import doctest
 
 import pytest
 
-from kdbench.report import statistics, verdict
-from kdbench.report.verdict import Verdict, judge
+from kdbench.report.readings import statistics, verdict
+from kdbench.report.readings.verdict import Verdict, judge
 
 
 @pytest.mark.parametrize(

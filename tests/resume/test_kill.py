@@ -20,7 +20,7 @@ from tiny_project import (
 # How the package is changed in a process that is to be killed at one certain place.
 DRIVER = """
 import os, signal
-import kdbench.run, kdbench.engine.progress as progress
+import kdbench.runs.execute, kdbench.engine.train_state as progress
 def die(*_): os.kill(os.getpid(), signal.SIGKILL)
 {patch}
 from kdbench.cli import main
@@ -33,10 +33,10 @@ def fsync(file):
     die() if len(calls) == 3 else kept(file)
 progress.os.fsync = fsync
 """
-BETWEEN_SEAL_AND_RECORD = "kdbench.run.write_json = die"
+BETWEEN_SEAL_AND_RECORD = "kdbench.runs.execute.write_json = die"
 AFTER_THE_RECORD = """
-kept = kdbench.run.write_json
-kdbench.run.write_json = lambda *a: (kept(*a), die())
+kept = kdbench.runs.execute.write_json
+kdbench.runs.execute.write_json = lambda *a: (kept(*a), die())
 """
 KILLED = -signal.SIGKILL
 STOPPED = 75

@@ -8,11 +8,11 @@ import torch.nn.functional as F
 from torch import randn
 from torch.func import functional_call
 
-from kdbench.data.batch import Batch
-from kdbench.engine.moment import Moment
-from kdbench.models.resnet import ResNet
-from kdbench.models.shufflenet_v2 import ShuffleNetV2
-from kdbench.models.wide_resnet import WideResNet
+from kdbench.data.loaders.batch import Batch
+from kdbench.engine.position import Moment
+from kdbench.models.families.resnet import ResNet
+from kdbench.models.families.shufflenet_v2 import ShuffleNetV2
+from kdbench.models.families.wide_resnet import WideResNet
 from kdbench.search.dfa import DFASearch
 
 PAIRS = {

@@ -24,13 +24,13 @@ from dfa_runs import (
 from torch import randn
 
 import kdbench.search
-from kdbench.data.batch import Batch
+from kdbench.data.loaders.batch import Batch
 from kdbench.distill.dfa import DFA
-from kdbench.engine.moment import Moment
+from kdbench.engine.position import Moment
 from kdbench.errors import BadValue, UnknownName, UserError
-from kdbench.models.densenet import DenseNet
+from kdbench.models.families.densenet import DenseNet
+from kdbench.models.families.wide_resnet import WideResNet
 from kdbench.models.stages import StagedNetwork
-from kdbench.models.wide_resnet import WideResNet
 from kdbench.search.dfa import DFASearch
 from kdbench.search.dfa_losses import unit_distance
 

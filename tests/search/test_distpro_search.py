@@ -12,12 +12,12 @@ import torch.nn.functional as F
 from torch import randn
 
 import kdbench.search
-from kdbench.data.batch import Batch
+from kdbench.data.loaders.batch import Batch
 from kdbench.distill.pathways import Pathways
 from kdbench.errors import UnknownName
-from kdbench.models.resnet import ResNet
-from kdbench.models.shufflenet_v1 import ShuffleNetV1
-from kdbench.models.wide_resnet import WideResNet
+from kdbench.models.families.resnet import ResNet
+from kdbench.models.families.shufflenet_v1 import ShuffleNetV1
+from kdbench.models.families.wide_resnet import WideResNet
 from kdbench.search.bilevel import buffers_of, exact_or_difference, rates_of
 from kdbench.search.distpro import DistProSearch
 from kdbench.search.hypergradient import central_difference, directional, unrolled

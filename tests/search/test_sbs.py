@@ -12,18 +12,18 @@ import torch
 from torch import randn
 
 import kdbench.search
-from kdbench.data.batch import Batch
+from kdbench.data.loaders.batch import Batch
 from kdbench.distill.kd import kd
-from kdbench.engine.moment import Moment
+from kdbench.engine.position import Moment
 from kdbench.errors import UnknownName, UserError
 from kdbench.evaluate.cost import operations, parameters
-from kdbench.models.densenet import DenseNet
-from kdbench.models.found import build_found
-from kdbench.models.resnet import ResNet
-from kdbench.models.shufflenet_v1 import ShuffleNetV1
-from kdbench.models.structure import Structure
+from kdbench.models.families.densenet import DenseNet
+from kdbench.models.families.resnet import ResNet
+from kdbench.models.families.shufflenet_v1 import ShuffleNetV1
+from kdbench.models.pruning.build import build_found
+from kdbench.models.pruning.structure import Structure
 from kdbench.search import sbs
-from kdbench.search.agreement import plain_cross_entropy, softened_kl
+from kdbench.search.divergence import plain_cross_entropy, softened_kl
 from kdbench.search.proximal import momenta
 from kdbench.search.sbs import SBSSearch
 

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from kdbench.workflow import Workflow
+from kdbench.workflow.snakemake import Workflow
 
 REPOSITORY = Path(__file__).parents[2]
 

@@ -21,9 +21,9 @@ from kdbench.plan import build
 from kdbench.plan.components import Components
 from kdbench.plan.graph import Graph, make_graph
 from kdbench.plan.params import Params
-from kdbench.plan.paths import Paths
 from kdbench.plan.scales import SCALES, Scale
-from kdbench.workflow import report_digest
+from kdbench.store.paths import Paths
+from kdbench.workflow.snakemake import report_digest
 
 REPOSITORY = Path(__file__).parents[2]
 SHIPPED = yaml.safe_load((REPOSITORY / "params.yaml").read_text(encoding="utf-8"))
@@ -343,4 +343,4 @@ def test_a_raised_engine_revision_is_noticed(pipeline, monkeypatch):
     moves = moved(before, contracted(planned("smoke")))
 
     assert moves == before.keys()
-    assert moves <= pipeline("smoke").reading("kdbench/plan/spec.py")
+    assert moves <= pipeline("smoke").reading("kdbench/store/spec.py")

@@ -1,0 +1,175 @@
+"""The table of all networks, docs/zoo.md, made from their declarations."""
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import zip_longest
+from pathlib import Path
+
+import torch
+
+from kdbench.errors import UserError
+from kdbench.evaluate import cost
+from kdbench.plan.components import Component, find_components
+from kdbench.runs.assemble import find_class
+
+FILE = Path("docs/zoo.md")
+SMALL = (3, 32, 32)
+HEADS = (
+    "name", "label", "parameters", "multiply-adds (M)", "with elements (M)", "stages", "pooled",
+    "source",
+)  # fmt: skip
+ALIGNED = "|---|---|--:|--:|--:|---|--:|--:|"
+TEACHER = "densenet-bc-100-12"  # of SBS
+
+HEADER = """# Networks
+
+Written by `kdbench zoo` from the declarations beside the networks
+(`kdbench/models/families/*.toml`): every example of every declaration, measured without computing a
+number. `tests/cli/test_networks_page.py` fails when this page is not what the command would write.
+
+- **multiply-adds**: millions for one image, of convolutions and linear layers and, in
+  transformers, of the two products of attention. Nothing else counts. Most papers print this, as
+  FLOPs or MACs, and so do torchvision and timm. In the records: `macs`.
+- **with elements**: multiply-adds, plus one for every element that a batch norm or a ReLU (ReLU6)
+  puts out. SBS must have counted so (inferred): this gives the 296 M that it prints for its
+  teacher, DenseNet-BC(100, 12), and its budget of 90 M is taken in it. In the records:
+  `flops_with_elements`.
+- **parameters**: all that training changes; a batch norm has two a channel.
+- **stages**: channels @ height × width of the maps of the stem and of every stage.
+  **pooled**: length of the vector that the classifier sees.
+"""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One network, measured for one size of images and number of classes.
+
+    Attributes:
+        name: as params.yaml writes it.
+        label: as tables print it.
+        citation: where it comes from.
+        parameters: how many numbers it learns.
+        operations: of one forward pass of one image.
+        stages: its maps, as printed.
+        pooled: length of what the classifier sees.
+    """
+
+    name: str
+    label: str
+    citation: str
+    parameters: int
+    operations: cost.Operations
+    stages: str
+    pooled: int
+
+
+def measure(component: Component, classes: int, image: Sequence[int]) -> Entry:
+    """Build a network where no number is computed, and measure it for images (C, H, W)."""
+    cls = find_class({"module": component.module, "class": component.class_name})
+    with torch.device("meta"):
+        network = cls(**component.arguments, classes=classes, image=tuple(image))
+    network.eval()  # half the work on the meta device
+    shapes = (f"{s.channels}@{s.size[0]}×{s.size[1]}" for s in network.stages)
+    return Entry(
+        name=component.name,
+        label=component.label,
+        citation=component.declaration["citation"],
+        parameters=cost.parameters(network),
+        operations=cost.operations(network, image),
+        stages=" ".join(shapes),
+        pooled=network.pooled_width,
+    )
+
+
+def compose(components: Iterable[Component]) -> str:
+    """The whole page, for networks in any order."""
+    found = sorted(components, key=lambda c: _natural(c.name))
+    native = [c for c in found if "image" in c.declaration]
+    small = [c for c in found if "image" not in c.declaration]
+    students = sorted((c for c in found if _of_sbs(c)), key=lambda c: c.name != TEACHER)
+    tables = [
+        ("32 × 32 pixels, 100 classes", [measure(c, 100, SMALL) for c in small]),
+        (
+            "224 × 224 pixels, 1000 classes",
+            [measure(c, 1000, c.declaration["image"]) for c in native],
+        ),
+        (
+            "SBS: its teacher and the students made by hand, 32 × 32 pixels, 10 classes",
+            [measure(c, 10, SMALL) for c in students],
+        ),
+    ]
+    sources = list(dict.fromkeys(e.citation for _, entries in tables for e in entries))
+    parts = [HEADER]
+    for title, entries in tables:
+        if entries:
+            parts.append("\n".join([f"## {title}\n", *_table(entries, sources), ""]))
+    cited = (f"{number}. {source}" for number, source in enumerate(sources, 1))
+    return "\n".join([*parts, "## Sources\n", *cited, ""])
+
+
+def package_networks() -> list[Component]:
+    """Every example of every network that the package itself declares."""
+    components = find_components()
+    found = (components.get("network", n, where="zoo") for n in components.names("network"))
+    return [component for component in found if not component.plugin]
+
+
+def write_zoo() -> Path:
+    """Write the page into docs/ of the current folder; returns its path."""
+    FILE.parent.mkdir(exist_ok=True)
+    FILE.write_text(compose(package_networks()), encoding="utf-8")
+    return FILE
+
+
+def check_zoo() -> Path:
+    """Compare the page with what `write_zoo` would write; returns its path.
+
+    Raises:
+        UserError: there is no page, or it differs; names the first difference.
+    """
+    advice = "run kdbench zoo"
+    if not FILE.is_file():
+        raise UserError(f"{FILE}: no such file; {advice}")
+    written, today = FILE.read_text(encoding="utf-8"), compose(package_networks())
+    if written != today:
+        line, old, new = next(_differences(written, today))
+        raise UserError(f"{FILE}, line {line}: found {old!r}, expected {new!r}; {advice}")
+    return FILE
+
+
+def _differences(written: str, today: str) -> Iterator[tuple[int, str, str]]:
+    """Number of every line that differs, with the first cell that does, on both sides."""
+    lines = zip_longest(written.split("\n"), today.split("\n"), fillvalue="")
+    for number, (old, new) in enumerate(lines, 1):
+        if old != new:
+            cells = zip_longest(old.split("|"), new.split("|"), fillvalue="")
+            a, b = next((a.strip(), b.strip()) for a, b in cells if a != b)
+            yield number, a, b
+
+
+def _table(entries: Sequence[Entry], sources: Sequence[str]) -> Iterator[str]:
+    yield f"| {' | '.join(HEADS)} |"
+    yield ALIGNED
+    for entry in entries:
+        cells = (
+            f"`{entry.name}`",
+            entry.label,
+            f"{entry.parameters:,}",
+            f"{entry.operations.multiply_adds / 1e6:.2f}",
+            f"{sum(entry.operations) / 1e6:.2f}",
+            entry.stages,
+            str(entry.pooled),
+            str(sources.index(entry.citation) + 1),
+        )
+        yield f"| {' | '.join(cells)} |"
+
+
+def _of_sbs(component: Component) -> bool:
+    """Whether SBS compares with this network: sized for it, or one of its DenseNets."""
+    return component.name.endswith("-sbs") or component.name.startswith("densenet-bc-")
+
+
+def _natural(name: str) -> list[str | int]:
+    """Key that sorts resnet8 before resnet20."""
+    return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name)]

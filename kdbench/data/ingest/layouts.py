@@ -1,0 +1,91 @@
+"""Pictures sorted into folders of classes, and zip shards of such folders."""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from kdbench.data.ingest.decode import Picture, suffixes
+from kdbench.data.ingest.download import matches
+from kdbench.data.ingest.tree import Archive, Folder, Tree
+from kdbench.errors import DamagedData
+from kdbench.store.disk_of_data import plain_errors
+
+SUMS = "SHA256SUMS"
+AGAIN = "get the file again from its source"
+
+
+def class_folders(
+    tree: Tree, declared: Mapping[str, Any], folders: Mapping[str, str] | None = None
+) -> Iterator[Picture]:
+    """Pictures of `<split>/<class>/<name>.png`; other and hidden files are passed over.
+
+    Args:
+        tree: a folder or an archive.
+        declared: the declaration: `splits` and, beside those without loss, `formats`.
+        folders: split by the name of its folder, where that is another one.
+    """
+    folders = folders or {split: split for split in declared["splits"]}
+    shapes = [f"{folder}/*/*" for folder in folders]
+    for file in tree.read(*shapes, suffixes=suffixes(declared)):
+        folder, label, _ = file.name.split("/")
+        yield Picture(folders[folder], label, file.where, file.data)
+
+
+def pictures_below(source: Path, declared: Mapping[str, Any]) -> Iterator[Picture] | None:
+    """Pictures of a folder of zip shards or of class folders; None if it is neither.
+
+    Shards are called `<split>-<n>.zip`; their members are as in class folders. Where a file
+    `SHA256SUMS` lies beside them, every shard must agree with its line there.
+
+    Raises:
+        DamagedData: as soon as it is read, a shard that is broken, differs from its line in
+            `SHA256SUMS`, or is named there but absent.
+    """
+    shards = {name: _shards(source, name) for names in _names(declared).values() for name in names}
+    packed = _folders(declared, lambda name: bool(shards[name]))
+    if packed:
+        return _unpack(source, [s for name in packed for s in shards[name]], declared, packed)
+    plain = _folders(declared, lambda name: (source / name).is_dir())
+    return class_folders(Folder(source), declared, plain) if plain else None
+
+
+def _names(declared: Mapping[str, Any]) -> dict[str, list[str]]:
+    """By split, the names that its folder may have, the preferred one first."""
+    other = declared.get("folders", {})
+    return {split: other.get(split, [split]) for split in declared["splits"]}
+
+
+def _folders(declared: Mapping[str, Any], there: Callable[[str], bool]) -> dict[str, str]:
+    """Split by the first of its folder's names that is there."""
+    found = {split: next(filter(there, names), None) for split, names in _names(declared).items()}
+    return {name: split for split, name in found.items() if name is not None}
+
+
+def _shards(source: Path, folder: str) -> list[Path]:
+    shard = re.compile(rf"{re.escape(folder)}-\d+\.zip")
+    return sorted(path for path in source.glob("*.zip") if shard.fullmatch(path.name))
+
+
+def _unpack(
+    source: Path, shards: list[Path], declared: Mapping[str, Any], folders: Mapping[str, str]
+) -> Iterator[Picture]:
+    if (source / SUMS).is_file():
+        _check_sums(source / SUMS, shards)
+    for shard in shards:
+        yield from class_folders(Archive(shard), declared, folders)
+
+
+def _check_sums(sums: Path, shards: list[Path]) -> None:
+    """Compare every shard with its line `<sha256>  <name>`."""
+    with plain_errors(sums):
+        lines = [line.split() for line in sums.read_text("utf-8", "replace").splitlines()]
+    listed = {line[1].lstrip("*"): line[0] for line in lines if len(line) == 2}
+    present = {shard.name: shard for shard in shards}
+    for name in sorted({name for name in listed if name.endswith(".zip")} - set(present)):
+        raise DamagedData(sums, f"{name} listed but absent", "every listed shard", AGAIN)
+    for name, shard in present.items():
+        if name not in listed:
+            raise DamagedData(sums, f"no line for {name}", "a checksum of every shard", AGAIN)
+        if not matches(shard, f"sha256:{listed[name]}"):
+            raise DamagedData(shard, "another checksum", f"the one in {SUMS}", AGAIN)

@@ -1,0 +1,127 @@
+"""From any source of a data set of small pictures to its prepared folder: one way for all."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from kdbench.data.ingest.decode import Picture, draw
+from kdbench.data.ingest.download import digest, matches
+from kdbench.data.ingest.layouts import pictures_below
+from kdbench.data.ingest.tree import Archive, Folder, Tree
+from kdbench.data.stored.arrays import write
+from kdbench.data.stored.validation import check_classes
+from kdbench.errors import BadValue, DamagedData, UserError
+from kdbench.store.disk_of_data import plain_errors
+
+Declared: TypeAlias = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Official:
+    """How the files of a data set's official archive are read.
+
+    Attributes:
+        pictures: the labelled pictures in a tree of those files.
+        landmark: a file at the top of what the archive unpacks to; None where these are class
+            folders like any.
+        details: from such a tree and the class names to more keys of `meta.json`.
+    """
+
+    pictures: Callable[[Tree, Declared], Iterator[Picture]]
+    landmark: str | None = None
+    details: Callable[[Tree, Sequence[str]], Mapping[str, Any]] = lambda tree, classes: {}
+
+
+def prepare_pictures(source: Path, out: Path, declared: Declared, official: Official) -> str:
+    """Read a data set from `source`, whatever its layout, and write it prepared to `out`.
+
+    Labels follow the alphabet of the class names, so every layout gives the same result. The
+    images are in memory once.
+
+    Args:
+        source: the official archive; a folder with it, or with what it unpacks to; a folder
+            `<split>/<class>/` of pictures; a folder of zip shards of those.
+        out: the prepared folder, see `dataset.write`.
+        declared: `name`, `classes`, `image` and `splits` (images in each); optionally `archive`
+            (`url`, `root`, and the `checksum` that a given archive must have), `class_names`,
+            `formats`, `folders`, and of the result `fingerprint`, `mean` and `std`.
+        official: how the official archive is read.
+
+    Returns:
+        The fingerprint.
+
+    Raises:
+        DamagedData: the source is broken, incomplete or has too much; `out` is as it was.
+        UserError: there is no such source, its layout is unknown, or the disk is full.
+    """
+    _check_declaration(declared)
+    if not source.exists():
+        raise UserError(f"{source}: no such file or folder; expected {_layouts(declared)}")
+    tree, pictures = _find(source, declared, official)
+    drawn = draw(pictures, declared)
+    classes = check_classes(source, {s: labels for s, (_, labels) in drawn.items()}, declared)
+    number = {name: label for label, name in enumerate(classes)}
+    splits = {
+        split: (images, np.array([number[name] for name in labels], dtype=np.int64))
+        for split, (images, labels) in drawn.items()
+    }
+    details = official.details(tree, classes)
+    return write(out, declared["name"], splits, classes, expected=declared, details=details)
+
+
+def _check_declaration(declared: Declared) -> None:
+    for key in ("classes", "image", "splits"):
+        if not declared.get(key):
+            expected = "a declaration with classes, image and splits"
+            raise BadValue(f"{declared['name']}.toml", f"no {key}", expected)
+
+
+def _find(source: Path, declared: Declared, official: Official) -> tuple[Tree, Iterator[Picture]]:
+    """The files of a source and the pictures in them."""
+    if source.is_file():
+        return _archive(source, declared, official)
+    published = declared.get("archive", {})
+    roots = [source / published["root"], source] if "root" in published else [source]
+    for folder in roots:
+        if official.landmark and (folder / official.landmark).is_file():
+            return Folder(folder), official.pictures(Folder(folder), declared)
+    if "url" in published and (source / _file_name(published["url"])).is_file():
+        return _archive(source / _file_name(published["url"]), declared, official)
+    for folder in roots:
+        pictures = pictures_below(folder, declared)
+        if pictures is not None:
+            return Folder(folder), pictures
+    with plain_errors(source):
+        content = ", ".join(sorted(path.name for path in source.iterdir())[:5]) or "nothing"
+    expected = _layouts(declared)
+    raise UserError(f"{source}: layout not recognised; found {content}; expected {expected}")
+
+
+def _archive(path: Path, declared: Declared, official: Official) -> tuple[Tree, Iterator[Picture]]:
+    checksum = declared.get("archive", {}).get("checksum")
+    if checksum and not matches(path, checksum):
+        found = digest(path, checksum.partition(":")[0])
+        raise DamagedData(path, found, checksum, "download the archive again")
+    return Archive(path), official.pictures(Archive(path), declared)
+
+
+def _file_name(url: str) -> str:
+    return url.rpartition("/")[2]
+
+
+def _layouts(declared: Declared) -> str:
+    """What would be understood, for errors."""
+    split, suffix = next(iter(declared["splits"])), (declared.get("formats") or ["png"])[0]
+    known = [
+        f"class folders {split}/<class>/*.{suffix}",
+        f"zip shards {split}-<n>.zip of those",
+    ]
+    published = declared.get("archive", {})
+    if "root" in published:
+        known.insert(0, f"a folder with it or with {published['root']}/")
+    if "url" in published:
+        known.insert(0, f"the archive {_file_name(published['url'])}")
+    return f"{', '.join(known[:-1])} or {known[-1]}"

@@ -1,0 +1,92 @@
+"""The files of a source by their paths inside, whether it is a folder or an archive."""
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+from kdbench.data.ingest.archive import members
+from kdbench.store.disk_of_data import plain_errors
+
+
+class File(NamedTuple):
+    """A file of a tree: its path inside (with "/"), its place for errors, its bytes."""
+
+    name: str
+    where: str
+    data: bytes
+
+
+class Tree(Protocol):
+    """Files in a folder or an archive."""
+
+    @property
+    def path(self) -> Path:
+        """The folder or the archive."""
+        ...
+
+    def read(self, *shapes: str, suffixes: Collection[str] = ()) -> Iterator[File]:
+        """The files whose paths have one of these shapes.
+
+        Args:
+            shapes: paths in which "*" stands for any one name: "train/*/*".
+            suffixes: as ".png", in any case; only visible files that end so are given.
+
+        Raises:
+            DamagedData: the archive is broken or not to be trusted, see `archive.members`.
+            UserError: a file cannot be read.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Folder:
+    """The files of a folder."""
+
+    path: Path
+
+    def read(self, *shapes: str, suffixes: Collection[str] = ()) -> Iterator[File]:
+        """See `Tree.read`."""
+        for shape in shapes:
+            with plain_errors(self.path):
+                paths = sorted(p for p in self.path.glob(shape) if _ends_so(p.name, suffixes))
+            for path in paths:
+                with plain_errors(path):
+                    data = path.read_bytes() if path.is_file() else None
+                if data is not None:
+                    yield File(path.relative_to(self.path).as_posix(), str(path), data)
+
+
+@dataclass(frozen=True)
+class Archive:
+    """The files of an archive, which may lie in one folder of any name inside."""
+
+    path: Path
+
+    def read(self, *shapes: str, suffixes: Collection[str] = ()) -> Iterator[File]:
+        """See `Tree.read`."""
+        split = [shape.split("/") for shape in shapes]
+
+        def inside(name: str) -> str | None:
+            parts = [part for part in name.split("/") if part not in ("", ".")]
+            if not parts or not _ends_so(parts[-1], suffixes):
+                return None
+            for start in (0, 1):
+                if any(_fits(parts[start:], shape) for shape in split):
+                    return "/".join(parts[start:])
+            return None
+
+        for name, data in members(self.path, lambda name: inside(name) is not None):
+            yield File(inside(name) or name, f"{self.path}, member {name!r}", data)
+
+
+def _ends_so(name: str, suffixes: Collection[str]) -> bool:
+    if not suffixes:
+        return True
+    return not name.startswith(".") and name.lower().endswith(tuple(suffixes))
+
+
+def _fits(parts: list[str], shape: list[str]) -> bool:
+    return len(parts) == len(shape) and all(
+        wanted in ("*", part) for part, wanted in zip(parts, shape, strict=True)
+    )

@@ -1,0 +1,136 @@
+"""From encoded images to batches of bytes: what a loader's worker processes do."""
+
+import io
+import warnings
+from collections.abc import Callable, Sequence
+from functools import cache, partial
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor, nn
+from torch.utils.data import Dataset
+
+from kdbench.data.ingest.image_files import FORMATS
+from kdbench.data.stored.arrow import AGAIN, Encoded
+from kdbench.errors import BadValue, DamagedData, UnknownName, UserError
+
+
+class Job(NamedTuple):
+    """The images of one batch.
+
+    Attributes:
+        positions: in the prepared split.
+        seeds: of each image's augmentation; None serves them without, as for evaluation.
+    """
+
+    positions: list[int]
+    seeds: list[int] | None
+
+
+class Decoder(Dataset[Any]):
+    """From jobs to images; what worker processes have."""
+
+    def __init__(self, encoded: Encoded, augment: nn.Module, plain: nn.Module) -> None:
+        self._encoded, self._augment, self._plain = encoded, augment, plain
+
+    def __getitem__(self, job: Job) -> tuple[Job, Tensor | None]:
+        """A job with its images, or with None where something is wrong with them.
+
+        Errors of the package do not survive the way to another process: that which asked does the
+        job again, and sees for itself.
+        """
+        try:
+            return job, self.batch(job)
+        except UserError:
+            return job, None
+
+    def batch(self, job: Job) -> Tensor:
+        """(B, 3, H, W) uint8 images; torch's global generator is as before after it.
+
+        Raises:
+            DamagedData: an image or a shard cannot be read.
+        """
+        with torch.random.fork_rng(devices=[]):
+            seeds: Sequence[int | None] = job.seeds or [None] * len(job.positions)
+            pairs = zip(job.positions, seeds, strict=True)
+            return torch.stack([self._image(position, seed) for position, seed in pairs])
+
+    def _image(self, position: int, seed: int | None) -> Tensor:
+        pixels = decode(self._encoded[position], self._encoded.where(position))
+        if seed is None:
+            return self._plain(pixels)  # type: ignore[no-any-return]
+        torch.default_generator.manual_seed(seed)  # not torch.manual_seed: CUDA's stay as they are
+        return self._augment(pixels)  # type: ignore[no-any-return]
+
+
+def transforms(augment: str, image: Sequence[int]) -> tuple[nn.Module, nn.Module]:
+    """What happens to (3, H, W) uint8 images of any size in training, and in evaluation.
+
+    Args:
+        augment: "rrcS-flip" or "none".
+        image: (3, S, S), what both make.
+
+    Raises:
+        UnknownName: another augmentation, also one of another size.
+        BadValue: images that are not square, or not of three channels.
+    """
+    from torchvision.transforms import v2  # takes seconds, which only runs that need it pay
+
+    channels, size, width = image
+    if channels != 3 or size != width:
+        raise BadValue("image", list(image), "three channels and a square for encoded images")
+    plain = v2.Compose([v2.Resize(round(size * 256 / 224), antialias=True), v2.CenterCrop(size)])
+    crop = v2.RandomResizedCrop(size, antialias=True)
+    known = {"none": plain, f"rrc{size}-flip": v2.Compose([crop, v2.RandomHorizontalFlip()])}
+    if augment not in known:
+        raise UnknownName("augmentation of encoded images", augment, known, where="augment")
+    return known[augment], plain
+
+
+def decode(data: bytes, where: str) -> Tensor:
+    """The (3, H, W) uint8 pixels of an image file; grey, CMYK and palettes become RGB.
+
+    torchvision decodes; what it cannot, or not to bytes, Pillow does. They agree to the bit.
+
+    Args:
+        data: a JPEG or PNG.
+        where: what errors call it.
+
+    Raises:
+        DamagedData: neither can decode it.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        pixels = _decode_fast(data)
+        if pixels is not None and pixels.dtype == torch.uint8:
+            return pixels
+        try:
+            with Image.open(io.BytesIO(data), formats=FORMATS) as opened:
+                array = np.array(opened if opened.mode == "RGB" else opened.convert("RGB"))
+        except Exception as error:  # decoders of damaged bytes raise many kinds
+            found = f"an unreadable picture of {len(data)} bytes"
+            raise DamagedData(where, found, f"one in {' or '.join(FORMATS)}", AGAIN) from error
+    return torch.from_numpy(array).permute(2, 0, 1)
+
+
+def _decode_fast(data: bytes) -> Tensor | None:
+    """What torchvision makes of a file; None where it refuses."""
+    decoder = _torchvision()
+    if decoder is None or not data:
+        return None
+    try:
+        return decoder(torch.frombuffer(bytearray(data), dtype=torch.uint8))
+    except RuntimeError:
+        return None
+
+
+@cache
+def _torchvision() -> Callable[[Tensor], Tensor] | None:
+    """Its decoder: three quarters of Pillow's time, but deprecated since torchvision 0.29."""
+    try:
+        from torchvision.io import ImageReadMode, decode_image
+    except ImportError:
+        return None
+    return partial(decode_image, mode=ImageReadMode.RGB)

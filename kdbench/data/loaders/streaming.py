@@ -1,0 +1,231 @@
+"""A loader that decodes while training: for images that do not fit in one array."""
+
+import atexit
+import os
+import signal
+import threading
+import weakref
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from kdbench.data.loaders.batch import Batch
+from kdbench.data.loaders.decoding import Decoder, Job, transforms
+from kdbench.data.loaders.in_memory import draws, steps_of
+from kdbench.data.stored.arrow import Encoded
+from kdbench.errors import BadValue, UserError
+
+WORKERS = "KDBENCH_WORKERS"  # environment: decoding processes of a loader; 0 decodes in between
+MOST_WORKERS = 8  # by default
+GRACE = 60  # seconds that a worker goes on after SIGTERM
+STOPPING = {signal.SIGINT, signal.SIGTERM}
+_running: weakref.WeakSet[Generator[Batch, None, None]] = weakref.WeakSet()
+
+
+class Streaming:
+    """Batches of a split whose encoded images are decoded by worker processes.
+
+    The interface is that of `resident.Resident`. A batch is a pure function of (seed, epoch,
+    step), whatever the number of workers: every image's draws have a seed of their own, of (seed,
+    epoch, step, place in the batch). Decoding and resizing may differ in a last bit between
+    versions of torchvision and kinds of CPU.
+
+    Training sees a random part of each image (8 to 100 % of its area, 3:4 to 4:3) resized to the
+    size that is served, and mirrored with probability 1/2; evaluation sees the middle of the
+    image, whose shorter side was resized to 256/224 of that size. Both are torchvision's, on
+    tensors, bilinear with antialiasing.
+
+    Attributes:
+        steps: batches in an epoch; as in `Resident`, a last batch of a single image is left out.
+
+    Source: Szegedy et al., CVPR 2015 (the crop); torchvision's reference training of ImageNet.
+    """
+
+    def __init__(
+        self,
+        encoded: Encoded,
+        labels: NDArray[np.int64],
+        *,
+        image: tuple[int, int, int],
+        batch: int,
+        augment: str,
+        mean: Sequence[float],
+        std: Sequence[float],
+        seed: int,
+        device: torch.device | str = "cpu",
+        memory_format: torch.memory_format = torch.contiguous_format,
+        steps_per_epoch: int | None = None,
+        index: NDArray[np.int64] | None = None,
+        workers: int | None = None,
+    ) -> None:
+        """Decode nothing yet.
+
+        Args:
+            encoded: images of a prepared split.
+            labels: (N,) of the same.
+            image: (3, S, S), what is served.
+            batch: images in a batch.
+            augment: "rrcS-flip", or "none" to train on what evaluation sees.
+            mean: per channel, in 0..1.
+            std: the same.
+            seed: of the order and of the augmentation.
+            device: where batches are wanted; they get there as bytes and are normalised there.
+            memory_format: of a batch's images.
+            steps_per_epoch: an epoch ends after so many batches, if it has more.
+            index: positions to serve; by default all.
+            workers: decoding processes; 0 decodes in this one. By default KDBENCH_WORKERS, or
+                else one less than there are cores, 8 at most.
+
+        Raises:
+            UnknownName: another augmentation.
+            BadValue: no batch can be made, or images of another shape are wanted.
+        """
+        training, plain = transforms(augment, image)
+        self._decoder = Decoder(encoded, training, plain)
+        self._labels = labels
+        self._index = np.arange(len(labels)) if index is None else np.asarray(index)
+        self._device = torch.device(device)
+        self._mean = torch.tensor(mean, dtype=torch.float32, device=device).view(1, -1, 1, 1)
+        self._std = torch.tensor(std, dtype=torch.float32, device=device).view(1, -1, 1, 1)
+        self._batch, self._seed, self._format = batch, seed, memory_format
+        self._workers = default_workers() if workers is None else workers
+        self._order: tuple[int, NDArray[np.int64]] | None = None
+        self.steps = steps_of(len(self._index), batch)
+        if steps_per_epoch is not None:
+            self.steps = min(self.steps, steps_per_epoch)
+        if self.steps < 1:
+            raise BadValue("batch", batch, f"a size that makes a batch of {len(self)} images")
+
+    def __len__(self) -> int:
+        """Images that are served."""
+        return len(self._index)
+
+    def epoch(self, number: int, start: int = 0) -> Iterator[Batch]:
+        """Batches of one epoch from step `start` on, augmented; decoded ahead by the workers."""
+        return self._stream(self._job(number, step) for step in range(start, self.steps))
+
+    def batch(self, epoch: int, step: int) -> Batch:
+        """One augmented batch, decoded in this process."""
+        job = self._job(epoch, step)
+        return self._serve(job, self._decoder.batch(job))
+
+    def in_order(self, batch: int) -> Iterator[Batch]:
+        """All images once, in the order of the prepared split, as for evaluation."""
+        starts = range(0, len(self), batch)
+        return self._stream(Job(self._index[s : s + batch].tolist(), None) for s in starts)
+
+    def _job(self, epoch: int, step: int) -> Job:
+        if not 0 <= step < self.steps:
+            raise IndexError(f"step {step} of an epoch of {self.steps}")
+        chosen = self._permutation(epoch)[step * self._batch : (step + 1) * self._batch]
+        seeds = [
+            draws(self._seed, "augment", epoch, step, place).initial_seed()
+            for place in range(len(chosen))
+        ]
+        return Job(chosen.tolist(), seeds)
+
+    def _permutation(self, epoch: int) -> NDArray[np.int64]:
+        if self._order is None or self._order[0] != epoch:
+            order = torch.randperm(len(self), generator=draws(self._seed, "order", epoch))
+            self._order = epoch, self._index[order.numpy()]
+        return self._order[1]
+
+    def _stream(self, jobs: Iterable[Job]) -> Iterator[Batch]:
+        stream = self._batches(jobs)
+        _running.add(stream)
+        return stream
+
+    def _batches(self, jobs: Iterable[Job]) -> Generator[Batch, None, None]:
+        loader = DataLoader(
+            self._decoder,
+            batch_size=None,  # a job is a batch
+            sampler=jobs,
+            num_workers=self._workers,
+            collate_fn=_as_it_is,
+            pin_memory=self._device.type == "cuda",
+            worker_init_fn=_start_worker,
+            generator=torch.Generator(),  # or every epoch would draw from the global one
+        )
+        batches = _start(loader)
+        try:
+            for job, pixels in batches:
+                yield self._serve(job, self._decoder.batch(job) if pixels is None else pixels)
+        except RuntimeError as error:
+            if "DataLoader worker" not in str(error):
+                raise
+            reason = " ".join(str(error).split())[:160]
+            advice = f"free some memory, enlarge /dev/shm, or set {WORKERS} to a smaller number"
+            raise UserError(f"a decoding process ended: {reason}; {advice}") from error
+        finally:
+            # Workers end with the epoch, also where an error's traceback holds on to the iterator.
+            getattr(batches, "_shutdown_workers", lambda: None)()
+
+    def _serve(self, job: Job, pixels: Tensor) -> Batch:
+        """Normalise on the device, as torchvision does, operation by operation."""
+        images = pixels.to(self._device, non_blocking=True)
+        images = images.to(torch.float32, memory_format=self._format).div_(255)
+        images = images.sub_(self._mean).div_(self._std)
+        labels = torch.from_numpy(np.array(self._labels[job.positions], dtype=np.int64))
+        index = torch.tensor(job.positions, dtype=torch.int64)
+        return Batch(images, labels.to(self._device), index.to(self._device))
+
+
+def default_workers() -> int:
+    """Decoding processes of a loader where nobody says how many.
+
+    Raises:
+        BadValue: KDBENCH_WORKERS is no number of processes.
+    """
+    wanted = os.environ.get(WORKERS, "")
+    if not wanted:
+        here = hasattr(os, "sched_getaffinity")  # the cores of this job, not of the machine
+        cores = len(os.sched_getaffinity(0)) if here else os.cpu_count() or 1
+        return min(MOST_WORKERS, cores - 1)
+    if not wanted.isdecimal():
+        raise BadValue(WORKERS, wanted, "a number of processes, 0 or more")
+    return int(wanted)
+
+
+def _start(loader: DataLoader[Any]) -> Iterator[Any]:
+    """Start the workers: no signal reaches one that is not ready, and none of torch's stays here.
+
+    When a worker dies, torch's handler would raise in the middle of whatever runs, a training
+    step for instance; without it the loader itself sees the death, within seconds.
+    """
+    handler = signal.getsignal(signal.SIGCHLD)
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
+    try:
+        return iter(loader)
+    finally:
+        if handler is not None and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGCHLD, handler)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+
+def _start_worker(_: int) -> None:
+    """Leave it to the main process what an interruption means.
+
+    A signal to all processes of a job reaches workers as well; if they ended at once, the main
+    one could not finish its step and save.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.signal(signal.SIGTERM, lambda *_: signal.alarm(GRACE))
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
+
+
+def _as_it_is(item: Any) -> Any:
+    """No collating: a job is a whole batch."""
+    return item
+
+
+@atexit.register
+def _end_all() -> None:
+    """End the workers of streams that nobody closed; Python's own end would wait for them."""
+    for stream in list(_running):
+        stream.close()

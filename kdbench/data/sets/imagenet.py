@@ -1,0 +1,232 @@
+"""ImageNet-1K from its three official archives, or from class folders; images stay encoded."""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from kdbench.data.ingest.archive import Place, places
+from kdbench.data.ingest.download import digest
+from kdbench.data.ingest.image_files import Piece, check_picture, read
+from kdbench.data.sets.imagenet_devkit import check_names, read_devkit
+from kdbench.data.stored.arrow import Row
+from kdbench.data.stored.shards import write
+from kdbench.data.stored.validation import COPY
+from kdbench.errors import DamagedData, UserError
+from kdbench.store.disk_of_data import plain_errors
+
+Declared: TypeAlias = Mapping[str, Any]
+
+VALIDATION = re.compile(r"ILSVRC2012_val_(\d{8})\.JPEG")
+SUFFIXES = (".jpeg", ".jpg")  # of class folders; one file of the training set is a PNG all the same
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where the images are.
+
+    Attributes:
+        find: from split and class to its images, in any order.
+        details: `words` and `numbers` of the classes, by class name, where the devkit is there.
+    """
+
+    find: Callable[[str, str], list[Piece]]
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+def prepare(source: Path, out: Path, declaration: Declared, *, decode: bool = False) -> str:
+    """Read ImageNet-1K from `source` and write it prepared to `out`, see `shards.write`.
+
+    Labels follow the alphabet of the WordNet ids, as those of published weights do; the devkit's
+    numbers, in which its ground truth is written, do not. The split "test" is the official
+    validation set. Nothing is unpacked: archives are read in place. A class is read twice, first
+    to sort it; a few megabytes are in memory.
+
+    Every image must be a JPEG or PNG by its header and have its end (a JPEG's end-of-image marker
+    after its last start of scan); those without that marker, and PNGs, are decoded.
+
+    Args:
+        source: a folder with the three archives, or with class folders `train/<wnid>/*.JPEG` and
+            `val/<wnid>/*.JPEG`, where the devkit beside them gives `meta.json` the classes' words.
+        out: the prepared folder.
+        declaration: `class_names`, `splits`, `each` (fewest and most images of a class),
+            `folders`, `archives` (`file`, and where known `size` and `checksum`), `known` (class
+            of some files, by file name), `image`, `mean`, `std`, and optionally `fingerprint`.
+        decode: whether to decode every image, which takes about half an hour for each core.
+
+    Returns:
+        The fingerprint.
+
+    Raises:
+        DamagedData: the source is broken, incomplete, has too much, or has images in wrong
+            classes; `out` is as it was.
+        UserError: there is no such source, its layout is unknown, or the disk is full.
+    """
+    classes = sorted(declaration["class_names"])  # a label is a position in them
+    declared = {**declaration, "class_names": classes}
+    found = _open(source, declared)
+    about = {key: declared[key] for key in ("name", "image", "mean", "std")}
+    splits = {s: _rows(found, source, s, declared, decode) for s in declared["splits"]}
+    return write(
+        out,
+        {**about, "stand_in": None, **found.details},
+        splits,
+        classes,
+        expected=declared.get("fingerprint"),
+    )
+
+
+def _open(source: Path, declared: Declared) -> Source:
+    archives = {role: source / one["file"] for role, one in declared["archives"].items()}
+    with plain_errors(source):
+        if all(any((source / f).is_dir() for f in fs) for fs in declared["folders"].values()):
+            return _class_folders(source, archives["devkit"], declared)
+        absent = [path.name for path in archives.values() if not path.is_file()]
+        if not absent:
+            return _archives(archives, declared)
+        names = sorted(path.name for path in source.iterdir())[:5] if source.is_dir() else []
+    folders = " and ".join(f"{names[0]}/<wnid>/" for names in declared["folders"].values())
+    raise UserError(
+        f"{source}: found {', '.join(names) or 'nothing'}, expected a folder with the archives "
+        f"{', '.join(one['file'] for one in declared['archives'].values())}, or with the class "
+        f"folders {folders}; absent: {', '.join(absent)}"
+    )
+
+
+def _archives(paths: Mapping[str, Path], declared: Declared) -> Source:
+    """The official archives, after their checksums; the listing of the outer two is compared."""
+    for role, path in paths.items():
+        _check_archive(path, declared["archives"][role])
+    kit = read_devkit(paths["devkit"], declared)
+    tars: dict[str, Place] = {}
+    for place in places(paths["train"]):
+        wnid = place.name.removesuffix(".tar")
+        if wnid in tars:
+            raise DamagedData(paths["train"], f"{place.name!r} twice", "a tar for each class", COPY)
+        tars[wnid] = place
+    check_names(f"{paths['train']}", tars, declared["class_names"])
+    images = _validation(paths["test"], kit.truth)
+
+    def find(split: str, wnid: str) -> list[Piece]:
+        return images.get(wnid, []) if split == "test" else _inside(paths["train"], tars[wnid])
+
+    source = Source(find, {"words": kit.words, "numbers": kit.numbers})
+    _check_listing(source, paths["test"], "test", declared)
+    return source
+
+
+def _check_archive(path: Path, known: Declared) -> None:
+    """Compare size and checksum with the published ones, the size first because it is quick."""
+    again = "get the archive again from its source"
+    size = path.stat().st_size
+    if size != known.get("size", size):
+        raise DamagedData(path, f"{size} bytes", f"{known['size']} bytes", again)
+    if "checksum" in known:
+        found = digest(path, known["checksum"].partition(":")[0])
+        if found != known["checksum"]:
+            raise DamagedData(path, found, known["checksum"], again)
+
+
+def _inside(path: Path, tar: Place) -> list[Piece]:
+    """The images of a tar within the training archive."""
+    where = f"{path}, member {tar.name!r}"
+    return [
+        Piece(inner.name, f"{where}, {inner.name!r}", path, inner.offset, inner.size)
+        for inner in places(path, tar)
+    ]
+
+
+def _validation(path: Path, truth: list[str]) -> dict[str, list[Piece]]:
+    """The validation images by class."""
+    found: dict[str, list[Piece]] = {}
+    seen = set()
+    for place in places(path):
+        where, match = f"{path}, member {place.name!r}", VALIDATION.fullmatch(place.name)
+        number = int(match[1]) if match else 0
+        if not 1 <= number <= len(truth) or number in seen:
+            expected = f"one file for each number from 1 to {len(truth)}"
+            raise DamagedData(where, "another or a second file", expected, COPY)
+        seen.add(number)
+        piece = Piece(place.name, where, path, place.offset, place.size)
+        found.setdefault(truth[number - 1], []).append(piece)
+    return found
+
+
+def _class_folders(source: Path, devkit: Path, declared: Declared) -> Source:
+    """Class folders, all of them listed and compared before anything is read."""
+    roots = {
+        split: next(source / name for name in names if (source / name).is_dir())
+        for split, names in declared["folders"].items()
+    }
+
+    def find(split: str, wnid: str) -> list[Piece]:
+        with plain_errors(roots[split] / wnid):
+            return [
+                Piece(path.name, str(path), path, 0, path.stat().st_size)
+                for path in (roots[split] / wnid).iterdir()
+                if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+            ]
+
+    details = {}
+    if devkit.is_file():
+        _check_archive(devkit, declared["archives"]["devkit"])
+        kit = read_devkit(devkit, declared)
+        details = {"words": kit.words, "numbers": kit.numbers}
+    found = Source(find, details)
+    for split, root in roots.items():
+        there = [path.name for path in root.iterdir() if path.is_dir() and path.name[0] != "."]
+        check_names(str(root), there, declared["class_names"])
+        _check_listing(found, root, split, declared)
+    return found
+
+
+def _check_listing(source: Source, where: Path, split: str, declared: Declared) -> None:
+    """Compare a whole split that is quickly listed, before hours are spent on it."""
+    total = 0
+    for wnid in declared["class_names"]:
+        pieces = source.find(split, wnid)
+        _check_class(f"{where}, class {wnid}", pieces, split, wnid, declared)
+        total += len(pieces)
+    _check_total(where, split, total, declared)
+
+
+def _check_class(
+    where: str, pieces: list[Piece], split: str, wnid: str, declared: Declared
+) -> None:
+    """As many images as a class has, and none of which another class is known."""
+    fewest, most = declared["each"][split]
+    if not fewest <= len(pieces) <= most:
+        expected = f"{fewest}" if fewest == most else f"{fewest} to {most}"
+        raise DamagedData(where, f"{len(pieces)} images", expected, COPY)
+    for piece in pieces:
+        right = declared.get("known", {}).get(piece.name, wnid)
+        if right != wnid:
+            found, advice = f"class {wnid}", "its images are sorted into wrong classes; " + COPY
+            raise DamagedData(piece.where, found, f"class {right}", advice)
+
+
+def _check_total(where: Path, split: str, total: int, declared: Declared) -> None:
+    expected = declared["splits"][split]
+    if total != expected:
+        raise DamagedData(f"{where}, {split}", f"{total} images", f"{expected}", COPY)
+
+
+def _rows(
+    source: Source, where: Path, split: str, declared: Declared, decode: bool
+) -> Iterator[Row]:
+    """Labels and images of a split, sorted by (label, SHA-256 of the file)."""
+    total = 0
+    for label, wnid in enumerate(declared["class_names"]):
+        pieces = source.find(split, wnid)
+        _check_class(f"{where}, {split}, class {wnid}", pieces, split, wnid, declared)
+        digests = []
+        for piece in pieces:
+            data = read(piece)
+            check_picture(data, piece.where, decode)
+            digests.append(sha256(data).digest())
+        for place in sorted(range(len(pieces)), key=digests.__getitem__):
+            yield label, read(pieces[place])
+        total += len(pieces)
+    _check_total(where, split, total, declared)

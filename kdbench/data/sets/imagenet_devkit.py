@@ -1,0 +1,94 @@
+"""ImageNet's development kit: what its classes are called, and the validation set's labels."""
+
+import io
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from kdbench.data.ingest.archive import members
+from kdbench.data.stored.validation import COPY
+from kdbench.errors import DamagedData
+
+META = "ILSVRC2012_devkit_t12/data/meta.mat"
+TRUTH = "ILSVRC2012_devkit_t12/data/ILSVRC2012_validation_ground_truth.txt"
+
+
+class Devkit(NamedTuple):
+    """What the development kit says.
+
+    Attributes:
+        words: what the classes are called, by class name.
+        numbers: the classes' numbers in the kit, from 1; not the order of their names.
+        truth: the class name of every validation image, in the order of their file names.
+    """
+
+    words: dict[str, str]
+    numbers: dict[str, int]
+    truth: list[str]
+
+
+def read_devkit(path: Path, declared: Mapping[str, Any]) -> Devkit:
+    """Classes and ground truth of the development kit.
+
+    Args:
+        path: the archive.
+        declared: `class_names`, and `splits`, where "test" counts the validation images.
+
+    Raises:
+        DamagedData: a file is absent or broken, or speaks of other classes or images.
+    """
+    files = dict(members(path, {META, TRUTH}.__contains__))
+    for name in (META, TRUTH):
+        if name not in files:
+            raise DamagedData(path, f"no file {name!r}", f"{META} and {TRUTH}", COPY)
+    names, where = declared["class_names"], f"{path}, {META}"
+    leaves = _leaves(files[META], where)
+    check_names(where, [wnid for wnid, _, _ in leaves], names)
+    by_number = {number: wnid for wnid, number, _ in leaves}
+    if len(leaves) != len(names) or by_number.keys() != set(range(1, len(names) + 1)):
+        raise DamagedData(where, "other numbers", f"classes numbered 1 to {len(names)}", COPY)
+    lines, count = files[TRUTH].split(), declared["splits"]["test"]
+    if len(lines) != count:
+        raise DamagedData(f"{path}, {TRUTH}", f"{len(lines)} lines", f"{count}", COPY)
+    known = {str(number).encode(): wnid for number, wnid in by_number.items()}
+    if not known.keys() >= set(lines):
+        raise DamagedData(f"{path}, {TRUTH}", "other lines", f"1 to {len(names)} in each", COPY)
+    by_name = sorted(leaves)
+    return Devkit(
+        words={wnid: words for wnid, _, words in by_name},
+        numbers={wnid: number for wnid, number, _ in by_name},
+        truth=[known[line] for line in lines],
+    )
+
+
+def _leaves(data: bytes, where: str) -> list[tuple[str, int, str]]:
+    """Name, number and words of the synsets without children: the others are no classes."""
+    from scipy.io import loadmat
+
+    try:
+        content = loadmat(io.BytesIO(data), squeeze_me=True)  # type: ignore[arg-type]
+        synsets = np.atleast_1d(content["synsets"])
+        return [
+            (str(one["WNID"]), int(one["ILSVRC2012_ID"]), str(one["words"]))
+            for one in synsets
+            if int(one["num_children"]) == 0
+        ]
+    except Exception as error:  # damaged bytes raise many kinds
+        found = f"{type(error).__name__} ({' '.join(str(error).split())[:120]})"
+        raise DamagedData(where, found, "the devkit's synsets", COPY) from error
+
+
+def check_names(where: str, found: Collection[str], expected: Collection[str]) -> None:
+    """Compare the names of classes.
+
+    Raises:
+        DamagedData: one is missing, or one is unknown.
+    """
+    for wrong, said in (
+        (sorted(set(expected) - set(found)), "no class"),
+        (sorted(set(found) - set(expected)), "an unknown class"),
+    ):
+        if wrong:
+            raise DamagedData(where, f"{said} {wrong[0]!r}", f"{len(expected)} classes", COPY)

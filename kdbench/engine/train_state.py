@@ -1,0 +1,159 @@
+"""All that a training changes is one object: saved whole, resumed to the bit."""
+
+import os
+import time
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from kdbench.errors import DamagedData
+from kdbench.store.paths import CHECKPOINT
+
+VALUES = ("epoch", "step", "sums", "curves", "best", "seconds", "wall", "macs", "origins")
+
+
+class Stateful(Protocol):
+    """A network, an optimiser, a search: whatever can give and take its state."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Tensors and plain values only."""
+        ...
+
+    def load_state_dict(self, state: dict[str, Any]) -> Any:
+        """Inverse of `state_dict`."""
+        ...
+
+
+class Progress:
+    """Where a training stands, and everything that it changes.
+
+    Random draws are pure functions of (seed, epoch, step), so positions are all that is needed to
+    see the batches that an uninterrupted run would have seen.
+
+    Attributes:
+        epoch, step: epochs done, and steps done in the current one.
+        sums: sums of the loss terms over the current epoch, on the device.
+        curves: values by name, one an epoch (or a look at the test set).
+        best: the best look at the test set so far: its metrics, and the network's weights.
+        seconds: time spent in training steps, summed over resumptions.
+        wall: time since this object was made, summed over resumptions, at the last `clock`.
+        macs: multiply-adds of the training's steps so far, those of the current epoch's included.
+        origins: where the processes that trained came from (commit, code, versions, device), each
+            kind once, with the time when the first of it started.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        identity: str,
+        parts: Mapping[str, Stateful],
+        origin: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Args: checkpoint's folder, run's digest, whatever the training changes, this process."""
+        self.file = folder / CHECKPOINT
+        self.identity = identity
+        self.parts = dict(parts)
+        self.epoch = 0
+        self.step = 0
+        self.sums: dict[str, Tensor] = {}
+        self.curves: dict[str, list[float]] = {}
+        self.best: dict[str, Any] = {}
+        self.seconds = 0.0
+        self.wall = 0.0
+        self._clocked = time.perf_counter()
+        self.macs = 0
+        self.origin = dict(origin or {})
+        self.origins: list[dict[str, Any]] = [self.origin]
+
+    def log(self, values: Mapping[str, float]) -> None:
+        """Append one value to each named curve."""
+        for name, value in values.items():
+            self.curves.setdefault(name, []).append(value)
+
+    def add(self, terms: Mapping[str, Tensor]) -> None:
+        """Add a step's loss terms to the epoch's sums, without waiting for the device."""
+        for name, value in terms.items():
+            value = value.detach().float()
+            self.sums[name] = self.sums[name] + value if name in self.sums else value
+
+    def clock(self) -> float:
+        """Add the time that passed since the last call to `wall`, and return that."""
+        now = time.perf_counter()
+        self.wall += now - self._clocked
+        self._clocked = now
+        return self.wall
+
+    def save(self) -> None:
+        """Write the checkpoint under a temporary name, then rename: it is whole or absent."""
+        self.clock()
+        content = {
+            "identity": self.identity,
+            "parts": {name: part.state_dict() for name, part in self.parts.items()},
+            **{name: getattr(self, name) for name in VALUES},
+        }
+        self.file.parent.mkdir(parents=True, exist_ok=True)
+        temporary = self.file.with_name(f".{CHECKPOINT}.{os.getpid()}")
+        try:
+            with temporary.open("wb") as file:
+                torch.save(content, file)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(self.file)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    def load(self, device: torch.device) -> bool:
+        """Continue from the checkpoint, if there is one.
+
+        Raises:
+            DamagedData: the file is not a checkpoint of this run.
+        """
+        if not self.file.exists():
+            return False
+        advice = "delete it to start this run afresh"
+        content = self._read(device, advice)
+        if content["identity"] != self.identity:
+            found = f"that of run {content['identity']}"
+            raise DamagedData(self.file, found, f"that of run {self.identity}", advice)
+        try:
+            for name, part in self.parts.items():
+                part.load_state_dict(content["parts"][name])
+        except (KeyError, ValueError, TypeError, RuntimeError) as error:
+            found = f"another state ({' '.join(str(error).split())[:100]})"
+            raise DamagedData(self.file, found, "the state of this run", advice) from None
+        for name in VALUES:
+            setattr(self, name, content[name])
+        if _kind(self.origin) != _kind(self.origins[-1]):
+            self.origins.append(self.origin)
+        return True
+
+    def _read(self, device: torch.device, advice: str) -> dict[str, Any]:
+        """The checkpoint's content; nothing but tensors and plain values is ever unpickled."""
+        expected = "a checkpoint of tensors and plain values"
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of other pickle protocols
+                content = torch.load(self.file, map_location=device, weights_only=True)
+        except UnpicklingError:
+            found = "content that is refused without being run"
+            raise DamagedData(self.file, found, expected, advice) from None
+        except Exception as error:
+            first = f"{type(error).__name__} {error}".splitlines()[0].partition(". ")[0]
+            raise DamagedData(self.file, f"unreadable ({first})", expected, advice) from None
+        if not isinstance(content, dict) or not {"identity", "parts", *VALUES} <= content.keys():
+            raise DamagedData(self.file, "another layout", expected, advice)
+        return content
+
+    def forget(self) -> None:
+        """Delete the checkpoint of a finished run."""
+        self.file.unlink(missing_ok=True)
+
+
+def _kind(origin: Mapping[str, Any]) -> dict[str, Any]:
+    """An origin but for its time."""
+    return {key: value for key, value in origin.items() if key != "started"}

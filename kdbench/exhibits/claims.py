@@ -1,0 +1,178 @@
+"""What a paper says beyond its numbers, and which numbers would show it; `CLAIMS` of its module."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Lines:
+    """Where we draw the line for what a paper says in words; they are ours and are printed.
+
+    Attributes:
+        holds: this value, and what lies beyond it as seen from `fails`, shows the claim.
+        fails: this value, and what lies beyond it as seen from `holds`, shows the contrary.
+    """
+
+    holds: float
+    fails: float
+
+
+@dataclass(frozen=True)
+class RowsAbove:
+    """In every column of a table the first row of each pair is better than the second."""
+
+    pairs: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class RowBest:
+    """In every column of a table one student's row is better than all others but those `apart`."""
+
+    row: str
+    apart: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class RowsNear:
+    """In every column of a table two rows differ by at most `within`, in the metric's unit."""
+
+    row: str
+    other: str
+    within: float
+
+
+@dataclass(frozen=True)
+class ColumnsAbove:
+    """In every student's row of a table the first of two columns, by setting, is better."""
+
+    pairs: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class RunsAbove:
+    """Of each pair of a figure's runs the first has the smaller test error."""
+
+    pairs: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class ProcessesAlike:
+    """The smallest correlation of two processes of a figure."""
+
+    lines: Lines
+
+
+@dataclass(frozen=True)
+class WeightsVanish:
+    """The largest weight at the end of a process over the mean weight at its beginning."""
+
+    lines: Lines
+
+
+@dataclass(frozen=True)
+class WeightsRise:
+    """How far the weights' centre among the teacher maps moves, in maps, to the higher ones."""
+
+    lines: Lines
+
+
+@dataclass(frozen=True)
+class ShallowTakesAll:
+    """Weight of the shallowest block, 0 where it is 1/n and 1 where it is all; smallest group.
+
+    Attributes:
+        run: the figure's name of the search.
+    """
+
+    run: str
+    lines: Lines
+
+
+@dataclass(frozen=True)
+class StepsCost:
+    """Time of a training step of one row of a cost table over that of another."""
+
+    row: str
+    other: str
+    lines: Lines
+
+
+@dataclass(frozen=True)
+class LossesSaved:
+    """Share of the losses' cost that one row of a cost table saves of another's.
+
+    What a loss costs is the time of a step beyond that of `base`, which has both networks too.
+    """
+
+    row: str
+    whole: str
+    base: str
+    lines: Lines
+
+
+@dataclass(frozen=True)
+class BlockDropped:
+    """Share removed of what the layers of one dense block read, the largest of a figure."""
+
+    block: int
+    lines: Lines
+
+
+@dataclass(frozen=True)
+class SmallestBest:
+    """The smallest value of a sweep takes longer and finds a better student than the largest.
+
+    Attributes:
+        x: the parameter of the search.
+    """
+
+    x: str
+
+
+@dataclass(frozen=True)
+class ErrorRises:
+    """Test error rises with the parameter of a sweep: Pearson's correlation is above 0.
+
+    Attributes:
+        x: the parameter of the search.
+        p: largest probability by chance at which a correlation counts.
+    """
+
+    x: str
+    p: float = 0.05
+
+
+Check = (
+    RowsAbove
+    | RowBest
+    | RowsNear
+    | ColumnsAbove
+    | RunsAbove
+    | ProcessesAlike
+    | WeightsVanish
+    | WeightsRise
+    | ShallowTakesAll
+    | StepsCost
+    | LossesSaved
+    | BlockDropped
+    | SmallestBest
+    | ErrorRises
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claim:
+    """One sentence of a paper.
+
+    Attributes:
+        id: `paper/name`.
+        text: the claim, in our words.
+        where: the paper's table, figure or section.
+        exhibits: ids of ours that test it; none where nothing does yet.
+        check: what is read from them; None where there are none.
+    """
+
+    id: str
+    text: str
+    where: str
+    exhibits: tuple[str, ...] = ()
+    check: Check | None = None

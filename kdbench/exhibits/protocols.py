@@ -1,0 +1,114 @@
+"""The protocols of the papers and of the code bases that they refer to."""
+
+from dataclasses import replace
+
+from kdbench.exhibits.recipe import Recipe
+
+# Channel means and deviations in 0..1 that published CIFAR code normalises with.
+CONSTANTS = {
+    "review": (
+        (125.3 / 255, 123.0 / 255, 113.9 / 255),
+        (63.0 / 255, 62.1 / 255, 66.7 / 255),
+    ),
+    "crd": ((0.5071, 0.4867, 0.4408), (0.2675, 0.2565, 0.2761)),
+}
+
+# ReviewKD's CIFAR code: the rate falls after the 0-based epochs 150, 180 and 210, so the first
+# rate is used for 151 epochs. DistPro refers to this protocol.
+REVIEW = Recipe(
+    name="review",
+    epochs=240,
+    batch=128,
+    lr=0.1,
+    milestones=(151, 181, 211),
+    nesterov=True,
+    weight_decay=5e-4,
+    augment="crop4-flip",
+    mean=CONSTANTS["review"][0],
+    std=CONSTANTS["review"][1],
+    reported="best",
+)
+
+# DistPro, section 4.1: 40 search epochs, the rate falls at 10, 20 and 30.
+DISTPRO_SEARCH = replace(REVIEW, name="distpro search", epochs=40, milestones=(10, 20, 30))
+
+# The benchmark of Tian et al.: the rate falls in the 1-based epochs 151, 181 and 211, and the last
+# epoch is reported.
+CRD = Recipe(
+    name="crd",
+    epochs=240,
+    batch=64,
+    lr=0.05,
+    milestones=(150, 180, 210),
+    nesterov=False,
+    weight_decay=5e-4,
+    augment="crop4-flip",
+    mean=CONSTANTS["crd"][0],
+    std=CONSTANTS["crd"][1],
+    reported="last",
+)
+
+# The first author's baselines of DFA: the rate falls to a fifth at 60, 120 and 160; borders are
+# mirrored. The best test epoch is what that repository reports.
+DFA_CIFAR = Recipe(
+    name="dfa cifar",
+    epochs=200,
+    batch=128,
+    lr=0.1,
+    milestones=(60, 120, 160),
+    gamma=0.2,
+    nesterov=True,
+    weight_decay=5e-4,
+    augment="reflect4-flip",
+    reported="best",
+)
+
+# The same on CINIC-10.
+DFA_CINIC = Recipe(
+    name="dfa cinic",
+    epochs=140,
+    batch=96,
+    lr=0.01,
+    milestones=(100, 120),
+    nesterov=True,
+    weight_decay=5e-4,
+    augment="resized-flip",
+    mean=(0.47889522, 0.47227842, 0.43047404),
+    std=(0.24205776, 0.23828046, 0.25874835),
+    reported="best",
+)
+
+# Length and schedule of DFA's search are not published: DARTS's 50 epochs, with the steps of the
+# training's schedule in proportion.
+DFA_SEARCH = replace(DFA_CIFAR.shortened(50), name="dfa search")
+DFA_CINIC_SEARCH = replace(DFA_CINIC.shortened(50), name="dfa cinic search")
+
+# SBS, section 4: everything is trained for 300 epochs, the rate falls at 150 and 255.
+SBS = Recipe(
+    name="sbs",
+    epochs=300,
+    batch=128,
+    lr=0.1,
+    milestones=(150, 255),
+    nesterov=False,
+    weight_decay=1e-4,
+    augment="crop4-flip",
+    reported="last",
+)
+SBS_SEARCH = replace(SBS, name="sbs search")
+
+# By protocol: the first rate of ShuffleNets and MobileNets, in ReviewKD's code and in CRD's.
+LIGHT_LR = {"review": 0.02, "distpro search": 0.02, "crd": 0.01, "crd search": 0.01}
+LIGHT_FAMILIES = frozenset({"shufflenet_v1", "shufflenet_v2", "mobilenet_v2"})
+
+# The data set whose channel constants a protocol has.
+CONSTANTS_OF = {"crd": "cifar100", "review": "cifar100", "dfa cinic": "cinic10"}
+PROTOCOLS = {recipe.name: recipe for recipe in (REVIEW, CRD, DFA_CIFAR, DFA_CINIC, SBS)}
+# Searches under the protocol of a table of one's own: a sixth of the training's length.
+SEARCH_PROTOCOLS = {
+    "crd": replace(CRD.shortened(40), name="crd search"),
+    "review": DISTPRO_SEARCH,
+    "dfa cifar": DFA_SEARCH,
+    "dfa cinic": DFA_CINIC_SEARCH,
+    "sbs": SBS_SEARCH,
+}

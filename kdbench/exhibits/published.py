@@ -1,0 +1,31 @@
+"""Printed numbers, from the CSV files beside the papers' declarations."""
+
+import csv
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Published:
+    """One printed number, its spread, how we know it, and whether it may be compared with ours."""
+
+    value: float
+    spread: float | None
+    source: str
+    comparable: bool = True
+
+
+@cache
+def read_published(file: Path) -> dict[tuple[str, str, str, str], Published]:
+    """All numbers of one CSV file by (exhibit, setting, method, metric)."""
+    with file.open(newline="", encoding="utf-8") as opened:
+        return {
+            (row["exhibit"], row["setting"], row["method"], row["metric"]): Published(
+                float(row["value"]),
+                float(row["spread"]) if row["spread"] else None,
+                row["source"],
+                row.get("comparable") != "no",
+            )
+            for row in csv.DictReader(opened)
+        }

@@ -1,0 +1,59 @@
+"""Protocols: how a network is trained. Part of a result's identity; a table never mixes two."""
+
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """One training protocol, complete.
+
+    Attributes:
+        name: the protocol's name in tables.
+        epochs: passes over the training images.
+        batch: images a step.
+        lr: learning rate of the first step.
+        milestones: epochs (fractions allowed) from which on the rate is multiplied by `gamma`
+            once more.
+        gamma: factor at a milestone.
+        momentum, nesterov, weight_decay: of SGD.
+        augment: name understood by `kdbench.data.loaders.augment`.
+        mean, std: channel constants in 0..1; empty means measured on the training split.
+        reported: which epoch the authors report, "best" (on the test set) or "last".
+        steps_per_epoch: an epoch ends after so many batches; None means all of them.
+        evaluate_every: epochs between two looks at the test set; the last epoch always has one.
+    """
+
+    name: str
+    epochs: int
+    batch: int
+    lr: float
+    milestones: tuple[float, ...]
+    gamma: float = 0.1
+    momentum: float = 0.9
+    nesterov: bool
+    weight_decay: float
+    augment: str
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+    reported: str
+    steps_per_epoch: int | None = None
+    evaluate_every: int = 1
+
+    def shortened(self, epochs: int | None) -> "Recipe":
+        """The same protocol in another number of epochs; milestones keep their place in it."""
+        if epochs is None or epochs == self.epochs:
+            return self
+        ratio = epochs / self.epochs
+        milestones = tuple(round(m * ratio, 3) for m in self.milestones)
+        return replace(self, epochs=epochs, milestones=milestones)
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON form; `Recipe(**…)` with tuples restored by `from_dict` inverts it."""
+        return asdict(self)
+
+    @staticmethod
+    def from_dict(fields: dict[str, Any]) -> "Recipe":
+        """Inverse of `as_dict`, also after a trip through JSON."""
+        tuples = {key: tuple(fields[key]) for key in ("milestones", "mean", "std")}
+        return Recipe(**{**fields, **tuples})

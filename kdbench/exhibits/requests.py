@@ -1,0 +1,93 @@
+"""What an exhibit asks for, in a reader's words; `kdbench.plan.build` makes runs of it."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from kdbench.exhibits.recipe import Recipe
+
+Parameters = tuple[tuple[str, Any], ...]
+"""(key, value) pairs that an exhibit sets of a method or search, over everything else."""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A teacher and a student, by their networks' names."""
+
+    teacher: str
+    student: str
+
+    @property
+    def key(self) -> str:
+        """`teacher:student`, the pair's name in declarations and in params.yaml."""
+        return f"{self.teacher}:{self.student}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class AskTeacher:
+    """A teacher alone: trained under a protocol, or imported."""
+
+    dataset: str
+    network: str
+    recipe: Recipe
+
+
+@dataclass(frozen=True, kw_only=True)
+class AskSearch:
+    """One search on one pair.
+
+    Attributes:
+        recipe: the protocol of the teacher's training.
+        search_recipe: the protocol of the search.
+        parameters: of the search, where the exhibit differs from its declaration.
+        seed: 0, but where an exhibit shows how far apart the seeds of a search end.
+        held_out: share of the training images that it must not see, because its students are
+            measured on them; see `AskStudents`.
+    """
+
+    dataset: str
+    pair: Pair
+    search: str
+    recipe: Recipe
+    search_recipe: Recipe
+    parameters: Parameters = ()
+    seed: int = 0
+    held_out: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class AskStudents:
+    """The student runs of one cell, which differ in nothing but the seed, and their evaluation.
+
+    Attributes:
+        method: a method's name, or several joined by "+", whose losses are added.
+        recipe: the protocol of students and teacher.
+        seeds: how many, where the scale leaves that to the exhibit.
+        lead: whether the scale's `lead_seeds` apply.
+        least: how many at every scale, unless params.yaml says a number.
+        search_recipe: the protocol of the searches that the methods need.
+        parameters: of the (first) method, where the exhibit differs from its declaration.
+        search_parameters: of its search.
+        found_by: the student is what this search finds in its pair's student; None for the
+            network itself.
+        origin: where the scheme is searched, if not on this pair and data set.
+        held_out: share of the training images that is not trained on and measured instead of the
+            test images; 0 for none.
+    """
+
+    dataset: str
+    pair: Pair
+    method: str
+    recipe: Recipe
+    seeds: int
+    lead: bool = False
+    least: int = 1
+    search_recipe: Recipe | None = None
+    parameters: Parameters = ()
+    search_parameters: Parameters = ()
+    found_by: AskSearch | None = None
+    origin: AskSearch | None = None
+    held_out: float = 0.0
+
+
+Ask = AskTeacher | AskSearch | AskStudents
+JOIN = "+"  # between the names of methods whose losses are added

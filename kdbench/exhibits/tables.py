@@ -1,0 +1,261 @@
+"""What a paper shows: tables and figures, and what they ask for."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+from kdbench.exhibits.recipe import Recipe
+from kdbench.exhibits.requests import (
+    JOIN,
+    Ask,
+    AskSearch,
+    AskStudents,
+    AskTeacher,
+    Pair,
+    Parameters,
+)
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A measured quantity: its key in records, its name, its unit, which way is better.
+
+    Attributes:
+        complement: the printed number is 100 minus the recorded one.
+        printed: its key in the CSV of published numbers; by default `key`.
+    """
+
+    key: str
+    label: str
+    unit: str
+    higher_is_better: bool = True
+    complement: bool = False
+    printed: str = ""
+
+    def shown(self, recorded: float) -> float:
+        """The number as the exhibit prints it."""
+        return 100.0 - recorded if self.complement else recorded
+
+
+TEACHER = "teacher"  # as the network that a student is found in: the column's own
+TOP1 = Metric("top1", "top-1 accuracy", "%")
+TEST_ERROR = Metric(
+    "top1", "test error", "%", higher_is_better=False, complement=True, printed="test_error"
+)
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a row's scheme is searched; what is empty or None is the cell's own.
+
+    Attributes:
+        dataset: another data set.
+        pair: another pair.
+        recipe, search_recipe: protocols there.
+    """
+
+    dataset: str = ""
+    pair: Pair | None = None
+    recipe: Recipe | None = None
+    search_recipe: Recipe | None = None
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of a table.
+
+    Attributes:
+        label: as the paper prints it.
+        method: the distillation method; None for the teacher's own line, for pending ones, and
+            where the columns say it.
+        role: "student" (a method's line), "teacher", or "pending" (not built yet).
+        published: the method's name in the CSV of published numbers; empty where the paper has
+            no such line.
+        parameters: of the method, where this row differs from the declaration.
+        search_parameters: of its search, or of `found_by`.
+        found_by: the search whose found network is the student, in place of the pair's.
+        found_in: the network that it is found in, or "teacher"; by default the pair's student.
+        origin: where the scheme is searched.
+    """
+
+    label: str
+    method: str | None = None
+    role: str = "student"
+    published: str = ""
+    parameters: Parameters = ()
+    search_parameters: Parameters = ()
+    found_by: str = ""
+    found_in: str = ""
+    origin: Origin | None = None
+
+    @property
+    def methods(self) -> list[str]:
+        """The row's methods, whose losses are added; none where `method` is None."""
+        return self.method.split(JOIN) if self.method else []
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a table.
+
+    Attributes:
+        pair: teacher and student.
+        dataset: another than the table's.
+        method: in place of the row's.
+        parameters: of that method.
+        label: printed over the column; by default the networks' labels.
+        setting: the CSV's name of the column; by default the table's.
+    """
+
+    pair: Pair
+    dataset: str = ""
+    method: str = ""
+    parameters: Parameters = ()
+    label: str = ""
+    setting: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Exhibit:
+    """A table or figure of a paper. `id` is `paper/name` and names its files.
+
+    Attributes:
+        dataset: the data set that it needs; further ones stand in its columns and asks.
+        on_request: made only where params.yaml names it or its paper, not by "all".
+    """
+
+    id: str
+    title: str
+    dataset: str
+    notes: tuple[str, ...] = ()
+    on_request: bool = False
+
+    @property
+    def slug(self) -> str:
+        """The id as a file name."""
+        return self.id.replace("/", "-")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table(Exhibit):
+    """Rows are methods, columns are pairs, a cell is a mean over seeds.
+
+    Attributes:
+        pairs: the columns, where each is a pair and nothing else.
+        columns: the columns otherwise.
+        recipe: protocol of every training in the table.
+        search_recipe: protocol of the searches its methods need; None where none does.
+        seeds: student runs of a cell.
+        tolerance: largest gap to the printed number that still counts as the same, in the
+            metric's unit.
+        published: CSV beside the papers' declarations; `exhibit` the key of this table in it.
+        setting: the CSV's name of a column, with {teacher} and {student} labels.
+        spread_is_variance: the paper prints variances; they are shown as their square roots.
+        held_out: see `AskStudents`; a table with it chooses parameters.
+        leads: its first column has the scale's `lead_seeds`.
+        least_seeds: student runs of a cell at every scale, where fewer would decide nothing.
+        contests: labels of two rows each, the first of which is thought to be the better one; the
+            report says in which columns the runs show it.
+    """
+
+    metric: Metric
+    pairs: tuple[Pair, ...] = ()
+    columns: tuple[Column, ...] = ()
+    rows: tuple[Row, ...]
+    recipe: Recipe
+    search_recipe: Recipe | None = None
+    seeds: int
+    tolerance: float = 0.0
+    published: str = ""
+    exhibit: str = ""
+    setting: str = ""
+    spread_is_variance: bool = False
+    held_out: float = 0.0
+    leads: bool = False
+    least_seeds: int = 1
+    contests: tuple[tuple[str, str], ...] = ()
+
+    @cached_property
+    def all_columns(self) -> tuple[Column, ...]:
+        """`columns`, or one a pair."""
+        return self.columns or tuple(Column(pair) for pair in self.pairs)
+
+    def asked(self, row: Row, column: Column) -> AskTeacher | AskStudents:
+        """What one cell asks for."""
+        dataset, pair = column.dataset or self.dataset, column.pair
+        if row.role == "teacher":
+            return AskTeacher(dataset=dataset, network=pair.teacher, recipe=self.recipe)
+        return AskStudents(
+            dataset=dataset,
+            pair=pair,
+            method=column.method or str(row.method),
+            recipe=self.recipe,
+            seeds=self.seeds,
+            lead=self.leads and column == self.all_columns[0],
+            least=self.least_seeds,
+            search_recipe=self.search_recipe,
+            parameters=(*column.parameters, *row.parameters),
+            search_parameters=() if row.found_by else row.search_parameters,
+            found_by=self._found_by(row, dataset, pair),
+            origin=self._origin(row, dataset, pair),
+            held_out=self.held_out,
+        )
+
+    def _found_by(self, row: Row, dataset: str, pair: Pair) -> AskSearch | None:
+        if not row.found_by or self.search_recipe is None:
+            return None
+        whole = pair.teacher if row.found_in == TEACHER else row.found_in or pair.student
+        return AskSearch(
+            dataset=dataset,
+            pair=Pair(whole, whole),
+            search=row.found_by,
+            recipe=self.recipe,
+            search_recipe=self.search_recipe,
+            parameters=row.search_parameters,
+        )
+
+    def _origin(self, row: Row, dataset: str, pair: Pair) -> AskSearch | None:
+        there = row.origin
+        if there is None:
+            return None
+        recipe = there.search_recipe or self.search_recipe
+        if recipe is None:
+            return None
+        return AskSearch(
+            dataset=there.dataset or dataset,
+            pair=there.pair or pair,
+            search="",  # the method's own
+            recipe=there.recipe or self.recipe,
+            search_recipe=recipe,
+            parameters=row.search_parameters,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figure(Exhibit):
+    """Something drawn from named runs.
+
+    Attributes:
+        renderer: module of `kdbench.report` whose function `render` draws it.
+        asks: what it reads, by name.
+        caption: what the paper says of it.
+        options: for the renderer.
+    """
+
+    renderer: str
+    asks: tuple[tuple[str, Ask], ...]
+    caption: str = ""
+    options: Parameters = ()
+
+    def option(self, key: str, default: object = None) -> object:
+        """One of the renderer's options."""
+        return dict(self.options).get(key, default)
+
+
+def asks_of(exhibit: Exhibit) -> Iterator[Ask]:
+    """Everything that an exhibit asks for, pending rows apart."""
+    if isinstance(exhibit, Table):
+        rows = [row for row in exhibit.rows if row.role != "pending"]
+        yield from (exhibit.asked(row, column) for row in rows for column in exhibit.all_columns)
+    elif isinstance(exhibit, Figure):
+        yield from (ask for _, ask in exhibit.asks)

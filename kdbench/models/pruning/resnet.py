@@ -1,0 +1,102 @@
+"""What closed gates leave of a ResNet."""
+
+from torch import nn
+
+from kdbench.models.blocks import ConvNorm
+from kdbench.models.families.resnet import ResidualBlock, ResNet
+from kdbench.models.pruning.channel_layout import (
+    Bypass,
+    Layout,
+    Mask,
+    Plan,
+    Sources,
+    Strengths,
+    every,
+    none,
+    reachable,
+)
+
+STAGES = (3, 2, 1)  # backwards: who reads is known before who makes
+
+
+class ResNetLayout(Layout):
+    """Gates of a ResNet; the identity is not gated.
+
+    They lie at the input of a block's first convolution, of its projection and of the classifier,
+    and after the norm in front of a block's second convolution.
+    A block's branch goes, with the constant that its last norm would add to nothing, when either
+    of its convolutions reads nothing. Channels of the running sum go as soon as nobody later in
+    the stage reads them. A projection and the classifier must read something.
+    """
+
+    family = ResNet
+    network: ResNet
+
+    def find_sources(self) -> Sources:
+        """A running sum has one maker a stage: all of its blocks."""
+        sources: dict[str, list[tuple[str, int]]] = {}
+        for stage in reversed(STAGES):
+            for i, block in enumerate(self._blocks(stage)):
+                path = f"trunk.stage{stage}.blocks.{i}"
+                maker = "trunk.stem" if stage == 1 else f"trunk.stage{stage - 1}"
+                maker = maker if i == 0 else f"trunk.stage{stage}"
+                made = [(maker, block.first.conv.in_channels)]
+                sources[f"{path}.first.conv"] = made
+                sources[f"{path}.first.norm"] = [
+                    (f"{path}.first.conv", block.first.norm.num_features)
+                ]
+                if isinstance(block.shortcut, ConvNorm):
+                    sources[f"{path}.shortcut.conv"] = made
+        sources["classifier"] = [("trunk.stage3", self.network.classifier.in_features)]
+        return sources
+
+    def plan(self, strengths: Strengths) -> Plan:
+        """See `Layout`."""
+        plan, gates = Plan(), strengths["classifier"]
+        needs = reachable(gates, every(len(gates)), must_read=True)
+        plan.kept["classifier"] = needs
+        plan.linear("classifier", needs, every(self.network.classifier.out_features), 1)
+        for stage in STAGES:
+            for i in reversed(range(len(self._blocks(stage)))):
+                needs = self._cut(plan, stage, i, needs, strengths)
+        stem = self.network.trunk["stem"].blocks[0].conv
+        area = self.areas[0]
+        plan.linear("trunk.stem.blocks.0.conv", every(stem.in_channels), needs, area)
+        plan.norm("trunk.stem.blocks.0.norm", needs, needs, area)
+        return plan
+
+    def _blocks(self, stage: int) -> nn.ModuleList:
+        return self.network.trunk[f"stage{stage}"].blocks
+
+    def _cut(self, plan: Plan, stage: int, i: int, needs: Mask, strengths: Strengths) -> Mask:
+        """Note a block whose sum is read in `needs`; returns what it needs of its input."""
+        block: ResidualBlock = self._blocks(stage)[i]
+        path, area = f"trunk.stage{stage}.blocks.{i}", self.areas[stage]
+        reads: Mask = strengths[f"{path}.first.conv"] != 0
+        inner: Mask = strengths[f"{path}.first.norm"] != 0
+        alive = bool(reads.any() and inner.any())
+        if not alive:
+            reads, inner = none(len(reads)), none(len(inner))
+        projects = isinstance(block.shortcut, ConvNorm)
+        passed = needs
+        if projects:
+            gates = strengths[f"{path}.shortcut.conv"]
+            passed = reachable(gates, every(len(gates)), must_read=True)
+            plan.kept[f"{path}.shortcut.conv"] = passed
+        source = reads | passed
+        plan.kept |= {f"{path}.first.conv": reads, f"{path}.first.norm": inner}
+        if alive:
+            plan.linear(f"{path}.first.conv", reads, inner, area, source)
+            plan.norm(f"{path}.first.norm", inner, inner, area)
+            plan.linear(f"{path}.second.conv", inner, needs, area)
+            plan.norm(f"{path}.second.norm", needs, needs, area, relu=False)
+        if projects:
+            plan.linear(f"{path}.shortcut.conv", passed, needs, area, source)
+            plan.norm(f"{path}.shortcut.norm", needs, needs, area, relu=False)
+        plan.rectified += int(needs.sum()) * area  # the sum's, also where a bare identity is left
+        if not alive:
+            kind = "projection" if projects else "identity"
+            plan.bypasses.append(Bypass(path, kind, source, needs))
+        elif not projects and (source != needs).any():
+            plan.bypasses.append(Bypass(path, "narrowing", source, needs))
+        return source

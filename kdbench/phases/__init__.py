@@ -1,1 +1,0 @@
-"""What each phase of a run does, from live objects to an outcome."""

@@ -1,0 +1,103 @@
+"""What every method costs beside what it gains: a table without an image."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from kdbench.exhibits import tables as exhibits
+from kdbench.plan.graph import Graph
+from kdbench.report.figures.drawing import Drawn, csv_bytes, pipe
+from kdbench.report.markdown import number
+from kdbench.report.readings.cost import Cost, read_cost
+from kdbench.report.readings.records import Record, Records, State
+from kdbench.store.spec import RunSpec
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+LOOKS_UPSTREAM = True  # students and searches stand behind the evaluations
+GIB, TERA = 2.0**30, 1e12
+NOTE = (
+    "Hours, multiply-adds and memory are those of one student's training and of the searches that "
+    "it needs; its teacher, which other students share, stands in the last two columns. "
+    "Device hours are those of training steps, wall hours also have looks at the test set, "
+    "checkpoints and, in a run that was continued, both parts, but not the time between. "
+    "Multiply-adds are counted in the first step of every epoch, backward passes included; "
+    "a gain is over the row {baseline}. Times are of the device named below; CPU times taken on a "
+    "machine that other work shares are not comparable with one another."
+)
+
+
+def render(
+    figure: exhibits.Figure,
+    graph: Graph,
+    runs: Mapping[str, tuple[RunSpec, Record]],
+    *,
+    records: Records,
+) -> Drawn:
+    """A table in Markdown and CSV."""
+    costs = [read_cost(name, spec, record, records) for name, (spec, record) in runs.items()]
+    name = str(figure.option("baseline", ""))
+    baseline = next((cost for cost in costs if cost.name == name), None)
+    return Drawn({"csv": csv_bytes(frame(costs, baseline))}, body(costs, baseline, name))
+
+
+def body(costs: Sequence[Cost], baseline: Cost | None, name: str) -> str:
+    """A line a method; what no record says stays empty."""
+    lines = [
+        [
+            cost.name,
+            number(cost.accuracy, State.DONE),
+            _shown(cost.gain(baseline), "+.2f"),
+            _shown(cost.epoch, ".1f"),
+            _shown(None if cost.step is None else 1000 * cost.step, ".1f"),
+            _shown(cost.relative_step(baseline), ".2f"),
+            _shown(cost.search, ".0f"),
+            _shown(cost.total, ".3f"),
+            _shown(cost.wall, ".3f"),
+            _shown(cost.per_hour(baseline), "+.2f"),
+            _shown(cost.macs, ".3g", TERA),
+            _shown(cost.memory, ".2f", GIB),
+            _shown(cost.teacher, ".3f"),
+            _shown(cost.teacher_macs, ".3g", TERA),
+        ]
+        for cost in costs
+    ]
+    heads = ["method", "top-1 (%)", "gain (points)", "training (s/epoch)", "step (ms)"]
+    heads += [f"step / {name}'s", "search (s)", "search and training (device h)"]
+    heads += ["search and training (wall h)", "points gained per device hour"]
+    heads += ["multiply-adds (10^12)", "peak memory (GiB)"]
+    heads += ["teacher (device h)", "teacher's multiply-adds (10^12)"]
+    return f"{pipe(lines, heads)}\n\n{NOTE.format(baseline=name)}"
+
+
+def frame(costs: Sequence[Cost], baseline: Cost | None) -> "pd.DataFrame":
+    """A line a method."""
+    import pandas as pd
+
+    return pd.DataFrame(
+        [
+            {
+                "method": cost.name,
+                "top1": cost.accuracy.mean,
+                "std": cost.accuracy.std,
+                "n": cost.accuracy.n,
+                "gain": cost.gain(baseline),
+                "seconds_per_epoch": cost.epoch,
+                "seconds_per_step": cost.step,
+                "step_relative": cost.relative_step(baseline),
+                "search_seconds": cost.search,
+                "total_hours": cost.total,
+                "wall_hours": cost.wall,
+                "points_per_hour": cost.per_hour(baseline),
+                "macs": cost.macs,
+                "peak_memory_bytes": cost.memory,
+                "teacher_hours": cost.teacher,
+                "teacher_macs": cost.teacher_macs,
+            }
+            for cost in costs
+        ]
+    )
+
+
+def _shown(value: float | None, form: str, unit: float = 1.0) -> str:
+    return "" if value is None else format(value / unit, form)

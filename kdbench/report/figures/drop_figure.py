@@ -1,0 +1,125 @@
+"""Draws the channels that a search removed: a matrix a dense block, a bar under each."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from kdbench.exhibits import tables as exhibits
+from kdbench.plan.graph import Graph
+from kdbench.report.figures.drawing import STYLE, Drawn, drawn, matrix, pipe, sheet
+from kdbench.report.readings.banner import banner as notice_of
+from kdbench.report.readings.dropped import INPUT, Block, Counts, rates, read_blocks, share
+from kdbench.report.readings.records import Record
+from kdbench.report.readings.sweep import Budget, read_budget
+from kdbench.store.spec import RunSpec
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+Blocks = Mapping[str, Mapping[int, Block]]  # by data set
+SHADES = "Greys"  # removed is black; the only scale whose order nobody can mistake
+PANEL, MARGIN = 2.9, 1.2  # inches
+MOST_WRITTEN = 6  # layers of a block into whose cells the rates are still written
+
+
+def render(
+    figure: exhibits.Figure, graph: Graph, runs: Mapping[str, tuple[RunSpec, Record]]
+) -> Drawn:
+    """Drop rates as SVG, PNG and CSV, with a table of every block's totals."""
+    found = {name: read_blocks(record) for name, (_, record) in runs.items()}
+    budgets = {name: read_budget(record) for name, (_, record) in runs.items()}
+    image = draw(found, figure.title, notice_of(graph))
+    return drawn(image, frame(found), body(found, budgets))
+
+
+def end_name(blocks: Mapping[int, Block], block: int) -> str:
+    """What reads a block when it is done."""
+    return "classifier" if block == max(blocks) else f"transition {block}"
+
+
+def body(found: Blocks, budgets: Mapping[str, Budget]) -> str:
+    """Drop rates of every block's layers and end, and what is left as a whole."""
+    lines, left = [], []
+    for name, blocks in found.items():
+        for number, block in blocks.items():
+            end = f"{end_name(blocks, number)}: {share(block.end.values()):.3f}"
+            gone = sum(share(counts.values()) == 1 for counts in block.layers.values())
+            layers = f"{gone} of {len(block.layers)}"
+            lines.append([name, str(number), f"{block.dropped():.3f}", layers, end])
+        budget = budgets[name]
+        met = "the budget was met" if budget.met else "the budget was NOT met"
+        left.append(f"{name}: {budget.flops:.1f} M FLOPs are left; {met}.")
+    heads = ["data set", "dense block", "removed of what layers read", "layers gone", "end"]
+    return pipe(lines, heads) + "\n\n" + " ".join(left)
+
+
+def frame(found: Blocks) -> "pd.DataFrame":
+    """A line a connection."""
+    import pandas as pd
+
+    lines = []
+    for name, blocks in found.items():
+        for number, block in blocks.items():
+            readers: dict[str, Counts] = {str(i + 1): c for i, c in sorted(block.layers.items())}
+            readers[end_name(blocks, number)] = block.end
+            for reader, counts in readers.items():
+                for source, (before, after) in sorted(counts.items()):
+                    read = "input" if source == INPUT else str(source + 1)
+                    ids = {"dataset": name, "block": number, "reader": reader, "source": read}
+                    lines.append({**ids, "before": before, "after": after})
+    table = pd.DataFrame(lines)
+    return table.assign(drop_rate=1 - table["after"] / table["before"])
+
+
+def draw(found: Blocks, title: str, banner: str) -> "Figure":
+    """Panels labelled `<data set>|<block>`, bars `<data set>|<block>|end`."""
+    from matplotlib.style import context
+
+    widest = max(len(blocks) for blocks in found.values())
+    with context(["default", STYLE]):
+        size = (PANEL * widest + MARGIN, (PANEL + MARGIN) * len(found))
+        figure = sheet(*size, title, banner)
+        grid = figure.subplots(
+            2 * len(found), widest, squeeze=False, height_ratios=[10, 1] * len(found)
+        )
+        for axes in grid.flat:
+            axes.set_visible(False)
+        for row, (name, blocks) in enumerate(found.items()):
+            for column, (number, block) in enumerate(blocks.items()):
+                panel, bar = grid[2 * row, column], grid[2 * row + 1, column]
+                _panel(panel, block, f"{name}|{number}")
+                _bar(bar, block, f"{name}|{number}", end_name(blocks, number))
+                if not column:
+                    panel.set_ylabel("layer that reads")
+        mesh = grid[0, 0].collections[0]
+        figure.colorbar(mesh, ax=list(grid.flat), label="drop rate (1: removed)", fraction=0.03)
+    return figure
+
+
+def _panel(axes: "Axes", block: Block, label: str) -> None:
+    layers = sorted(block.layers)
+    matrix(axes, block.rates(), colours=SHADES, form=_form(block))
+    axes.set_visible(True)
+    axes.set_label(label)
+    axes.set_title(label.replace("|", ", block "), fontsize="medium")
+    step = 1 if len(layers) <= MOST_WRITTEN else 5
+    axes.set_yticks(range(0, len(layers), step), [str(layers[i] + 1) for i in layers[::step]])
+    axes.set_xticks([])
+
+
+def _bar(axes: "Axes", block: Block, label: str, end: str) -> None:
+    matrix(axes, [rates(block.end)], colours=SHADES, form=_form(block))
+    axes.set_visible(True)
+    axes.set_label(f"{label}|end")
+    axes.set_yticks([0], [end], fontsize="x-small")
+    sources = sorted(block.end)
+    names = ["in" if source == INPUT else str(source + 1) for source in sources]
+    step = 1 if len(names) <= MOST_WRITTEN + 1 else 5
+    ticks = [0, *range(1, len(names), step)]
+    axes.set_xticks(ticks, [names[i] for i in ticks])
+    axes.set_xlabel("layer that is read")
+
+
+def _form(block: Block) -> str:
+    return "{:.2f}" if len(block.layers) <= MOST_WRITTEN else ""

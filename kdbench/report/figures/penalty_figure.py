@@ -1,0 +1,117 @@
+"""Draws the strength of a penalty against the epochs a search needs and what its student errs."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from kdbench.exhibits import tables as exhibits
+from kdbench.plan.graph import Graph
+from kdbench.report.figures.drawing import COLOURS, STYLE, Drawn, drawn, pipe, sheet
+from kdbench.report.markdown import number
+from kdbench.report.readings.banner import banner as notice_of
+from kdbench.report.readings.records import Record, State
+from kdbench.report.readings.sweep import Budget, Try, read_sweep
+from kdbench.store.spec import RunSpec
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+X = "lambda_2"
+NEEDED, ERROR = "epochs", "error"  # labels of the panels
+WIDTH, HEIGHT = 8.0, 3.2  # inches
+
+
+def render(
+    figure: exhibits.Figure, graph: Graph, runs: Mapping[str, tuple[RunSpec, Record]]
+) -> Drawn:
+    """Penalty against epochs and error as SVG, PNG and CSV, with a table."""
+    tries = read_sweep(runs, X)
+    return drawn(draw(tries, figure.title, notice_of(graph)), frame(tries), body(tries))
+
+
+def needed(budget: Budget | None) -> str:
+    """Epochs until the budget was met, in words."""
+    if budget is None:
+        return State.NOT_RUN.value
+    if not budget.met:
+        return f"not met within {budget.epochs:g}"
+    return f"{budget.epochs:.2f}"
+
+
+def body(tries: Sequence[Try]) -> str:
+    """A line a penalty."""
+    lines = [
+        [
+            f"{one.x:g}",
+            needed(one.search),
+            f"{one.search.flops:.1f}" if one.search else "",
+            number(one.error, State.NOT_RUN),
+        ]
+        for one in tries
+    ]
+    return pipe(lines, ["λ₂", "epochs needed", "FLOPs found (M)", "test error (%)"])
+
+
+def frame(tries: Sequence[Try]) -> "pd.DataFrame":
+    """A line a penalty."""
+    import pandas as pd
+
+    return pd.DataFrame(
+        [
+            {
+                X: one.x,
+                "budget_met": one.search.met if one.search else None,
+                "epochs": one.search.epochs if one.search else None,
+                "flops_found_millions": one.search.flops if one.search else None,
+                "test_error": one.error.mean if one.error else None,
+                "std": one.error.std if one.error else None,
+                "n": one.error.n if one.error else None,
+            }
+            for one in tries
+        ]
+    ).astype({"n": "Int64"})
+
+
+def draw(tries: Sequence[Try], title: str, banner: str) -> "Figure":
+    """Panels labelled `epochs` and `error`; a hollow point is a budget that was not met."""
+    from matplotlib.style import context
+
+    with context(["default", STYLE]):
+        figure = sheet(WIDTH, HEIGHT, title, banner)
+        left, right = figure.subplots(1, 2)
+        _epochs(left, tries)
+        for one in tries:
+            if one.error:
+                spread = one.error.std or 0.0
+                right.errorbar(one.x, one.error.mean, spread, fmt="o", color=COLOURS[0], capsize=3)
+        for axes, label, name in (
+            (left, NEEDED, "epochs needed"),
+            (right, ERROR, "test error (%)"),
+        ):
+            axes.set_label(label)
+            axes.set_ylabel(name)
+            axes.set_xlabel("λ₂, price of an open gate")
+            if all(one.x > 0 for one in tries):
+                axes.set_xscale("log")
+                axes.set_xticks([one.x for one in tries], [f"{one.x:g}" for one in tries])
+                axes.minorticks_off()
+    return figure
+
+
+def _epochs(axes: "Axes", tries: Sequence[Try]) -> None:
+    axes.margins(x=0.25)  # for the words under the outermost points
+    for one in tries:
+        if one.search:
+            filled = COLOURS[1] if one.search.met else "none"
+            place = (one.x, one.search.epochs)
+            axes.plot(*place, "o", color=COLOURS[1], markerfacecolor=filled)
+            if not one.search.met:
+                axes.annotate(
+                    needed(one.search),
+                    place,
+                    (0.0, -12.0),
+                    textcoords="offset points",
+                    ha="center",
+                    fontsize="small",
+                )

@@ -1,0 +1,191 @@
+"""Draws test error against size: a row of two panels a data set, circles and crosses."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from kdbench.errors import BadValue
+from kdbench.exhibits import tables as exhibits
+from kdbench.exhibits.tables import TEST_ERROR
+from kdbench.plan.graph import Graph
+from kdbench.report.figures.drawing import COLOURS, STYLE, Drawn, drawn, pipe, sheet
+from kdbench.report.markdown import number
+from kdbench.report.readings.banner import banner as notice_of
+from kdbench.report.readings.cells import reported
+from kdbench.report.readings.records import Record, State
+from kdbench.report.readings.statistics import Summary, summarise
+from kdbench.store.spec import RunSpec
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
+
+SCRATCH, DISTILLED = "scratch", "distilled"
+OWN_LABELS = {"found": "found by the search", "teacher": "teacher"}
+SIZES = {"parameters": "parameters (M)", "flops": "FLOPs, elements counted (M)"}
+PANEL, HEIGHT, LEGEND = 3.4, 3.0, 2.2  # inches
+
+
+@dataclass(frozen=True)
+class Point:
+    """One network, trained in one way on one data set.
+
+    Attributes:
+        student: as the figure prints it.
+        how: "scratch" or "distilled".
+        parameters: in millions.
+        flops: in millions, with elements of norms and ReLUs; None in records made before these
+            were counted.
+        error: test error in percent, over seeds.
+    """
+
+    dataset: str
+    student: str
+    how: str
+    parameters: float
+    flops: float | None
+    error: Summary
+
+    def size(self, key: str) -> float | None:
+        """On the x axis `key`, "parameters" or "flops"."""
+        return self.parameters if key == "parameters" else self.flops
+
+
+def render(
+    figure: exhibits.Figure, graph: Graph, runs: Mapping[str, tuple[RunSpec, Record]]
+) -> Drawn:
+    """Error against size as SVG, PNG, CSV, with a table of all students."""
+    points = [read_point(graph, name, record) for name, (_, record) in runs.items()]
+    return drawn(draw(points, figure.title, notice_of(graph)), frame(points), body(points))
+
+
+def read_point(graph: Graph, name: str, record: Record) -> Point:
+    """What an evaluation says of a network that its figure calls `data set|network|how`.
+
+    Raises:
+        BadValue: the name is not of that form.
+        DamagedData: the record lacks sizes or accuracies.
+    """
+    parts = name.split("|")
+    if len(parts) != 3 or parts[2] not in (SCRATCH, DISTILLED):
+        raise BadValue("size_figure, asks", name, "data set|network|scratch or distilled")
+    dataset, network, how = parts
+    label = OWN_LABELS.get(network)
+    if label is None:
+        label = graph.components.get("network", network, where="size_figure, asks").label
+    flops = None
+    if "flops_with_elements" in record.at("metrics"):
+        flops = record.number("metrics", "flops_with_elements") / 1e6
+    parameters = record.number("metrics", "parameters") / 1e6
+    error = summarise(reported(record, TEST_ERROR))
+    return Point(dataset, label, how, parameters, flops, error)
+
+
+def below(scratch: Point | None, distilled: Point | None) -> str:
+    """Whether a distilled network's mean error is below its twin's: "yes", "no" or ""."""
+    if scratch is None or distilled is None:
+        return ""
+    return "yes" if distilled.error.mean < scratch.error.mean else "no"
+
+
+def body(points: Sequence[Point]) -> str:
+    """A line a network and data set, and what is not in the second panel."""
+    lines = []
+    for dataset, student in dict.fromkeys((p.dataset, p.student) for p in points):
+        twins = {p.how: p for p in points if (p.dataset, p.student) == (dataset, student)}
+        scratch, distilled = twins.get(SCRATCH), twins.get(DISTILLED)
+        one = next(p for p in (scratch, distilled) if p)
+        flops = next((p.flops for p in twins.values() if p.flops is not None), None)
+        lines.append(
+            [
+                dataset,
+                student,
+                f"{one.parameters:.2f}",
+                "not known" if flops is None else f"{flops:.1f}",
+                *("" if p is None else number(p.error, State.DONE) for p in (scratch, distilled)),
+                below(scratch, distilled),
+            ]
+        )
+    heads = ["data set", "network", "parameters (M)", "FLOPs with elements (M)"]
+    heads += ["error from scratch (%)", "error distilled (%)", "distilled below scratch"]
+    unknown = sum(p.flops is None for p in points)
+    said = f"\n\n{unknown} of {len(points)} points are missing from the FLOPs' panels: their "
+    said += "records were made before elements were counted."
+    return pipe(lines, heads) + (said if unknown else "")
+
+
+def frame(points: Sequence[Point]) -> "pd.DataFrame":
+    """A line a point."""
+    import pandas as pd
+
+    return pd.DataFrame(
+        [
+            {
+                "dataset": p.dataset,
+                "network": p.student,
+                "how": p.how,
+                "parameters_millions": p.parameters,
+                "flops_with_elements_millions": p.flops,
+                "test_error": p.error.mean,
+                "std": p.error.std,
+                "n": p.error.n,
+            }
+            for p in points
+        ]
+    )
+
+
+def draw(points: Sequence[Point], title: str, banner: str) -> "Figure":
+    """Panels labelled `<data set>|parameters` and `<data set>|flops`."""
+    from matplotlib.style import context
+
+    datasets = list(dict.fromkeys(p.dataset for p in points))
+    students = list(dict.fromkeys(p.student for p in points))
+    with context(["default", STYLE]):
+        figure = sheet(2 * PANEL + LEGEND, HEIGHT * len(datasets), title, banner)
+        rows = figure.subplots(len(datasets), 2, squeeze=False)
+        for dataset, panels in zip(datasets, rows, strict=True):
+            for key, axes in zip(SIZES, panels, strict=True):
+                there = [p for p in points if p.dataset == dataset]
+                _panel(axes, there, key, students)
+                axes.set_title(dataset, fontsize="medium")
+                axes.set_label(f"{dataset}|{key}")
+            panels[0].set_ylabel("test error (%)")
+        figure.legend(handles=_legend(students), loc="outside right center")
+    return figure
+
+
+def _panel(axes: "Axes", points: Sequence[Point], key: str, students: Sequence[str]) -> None:
+    for point in points:
+        size = point.size(key)
+        if size is not None:
+            (line,) = axes.plot([size], [point.error.mean], label=f"{point.student}|{point.how}")
+            line.set(**_look(students.index(point.student), point.how))
+    axes.set_xlabel(SIZES[key])
+
+
+def _look(place: int, how: str) -> dict[str, object]:
+    """A colour a student; when colours come round again, circles are hollow and crosses upright."""
+    colour, again = COLOURS[place % len(COLOURS)], place >= len(COLOURS)
+    marker = "o" if how == SCRATCH else ("P" if again else "X")
+    filled = "none" if again and how == SCRATCH else colour
+    look = {"color": colour, "markerfacecolor": filled, "marker": marker, "linestyle": "none"}
+    return {**look, "markersize": 7, "alpha": 0.9}
+
+
+def _legend(students: Sequence[str]) -> "list[Line2D]":
+    from matplotlib.lines import Line2D
+
+    def handle(look: dict[str, object], label: str) -> Line2D:
+        line = Line2D([], [], label=label)
+        line.set(**look)
+        return line
+
+    grey = {"color": "0.4", "markerfacecolor": "0.4"}
+    return [
+        *(handle(_look(i, SCRATCH), student) for i, student in enumerate(students)),
+        handle({**_look(0, SCRATCH), **grey}, "circle: from scratch"),
+        handle({**_look(0, DISTILLED), **grey}, "cross: distilled"),
+    ]

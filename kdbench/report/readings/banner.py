@@ -1,0 +1,73 @@
+"""What stands over every exhibit: whether its numbers may be compared with the published ones."""
+
+from dataclasses import fields
+
+from kdbench.plan.graph import Graph
+from kdbench.plan.scales import SCALES, Scale
+from kdbench.store.spec import RunSpec
+
+# Settings that leave the protocol as published: how exactly and how often it is run.
+HARMLESS = frozenset(
+    {"name", "notice", "precision", "channels_last", "threads", "cells_per_job"}
+) | frozenset({"seeds", "lead_seeds"})
+
+
+def banner(graph: Graph) -> str:
+    """The notice of the scale, and of settings that params.yaml changes; "" where none applies."""
+    changes = changed_settings(graph.scale)
+    sentences = [graph.scale.notice] if graph.scale.notice else []
+    if changes:
+        tail = "" if graph.scale.notice else "; the numbers are NOT comparable with published ones"
+        sentences.append(
+            f"params.yaml changes scale {graph.scale.name}: {', '.join(changes)}{tail}."
+        )
+    overrides = changed_parameters(graph)
+    if overrides:
+        sentences.append(f"params.yaml overrides {', '.join(overrides)}.")
+    return " ".join(sentences)
+
+
+def comparable(graph: Graph, evaluation: RunSpec | None = None) -> bool:
+    """Whether verdicts apply: the protocol, and all that a cell's runs use, are as published."""
+    if graph.scale.notice or changed_settings(graph.scale):
+        return False
+    runs = evaluation.with_upstream() if evaluation else ()
+    return not any(_overridden(graph, spec) for spec in runs)
+
+
+def _overridden(graph: Graph, spec: RunSpec) -> bool:
+    """Whether params.yaml overrides a parameter of what a run uses."""
+    if spec.phase == "search":
+        return bool(graph.params.searches.get(spec.params["search"]["name"]))
+    if spec.phase != "student":
+        return False
+    method = spec.params["method"]
+    names = [part["name"] for part in method.get("parts", [method])]
+    return any(graph.params.methods.get(name) for name in names)
+
+
+def changed_settings(scale: Scale) -> list[str]:
+    """Settings that make a scale another protocol than the one of its name, `name = value`."""
+    original = SCALES[scale.name]
+    names = [field.name for field in fields(Scale) if field.name not in HARMLESS]
+    return [
+        f"{name} = {getattr(scale, name)}"
+        for name in names
+        if getattr(scale, name) != getattr(original, name)
+    ]
+
+
+def changed_parameters(graph: Graph) -> list[str]:
+    """Overridden parameters of methods and searches, `methods.kd.temperature = 2.0`."""
+    kinds = {"methods": graph.params.methods, "searches": graph.params.searches}
+    return [
+        f"{kind}.{name}.{key} = {value}"
+        for kind, components in kinds.items()
+        for name, parameters in sorted(components.items())
+        for key, value in sorted(parameters.items())
+    ]
+
+
+def quoted(text: str) -> str:
+    """A banner as a bold Markdown quotation; "" stays ""."""
+    return f"> **{text}**\n\n" if text else ""

@@ -1,0 +1,172 @@
+"""A table's cells, measured and published side by side, and their CSV."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import sqrt
+from typing import TYPE_CHECKING, Any
+
+from kdbench.exhibits.published import Published
+from kdbench.exhibits.requests import Pair
+from kdbench.exhibits.tables import Column, Metric, Row, Table
+from kdbench.papers import published_numbers
+from kdbench.plan.graph import Cell, Graph
+from kdbench.report.readings.banner import comparable
+from kdbench.report.readings.records import Record, Records, State
+from kdbench.report.readings.statistics import Summary, summarise
+from kdbench.report.readings.verdict import Verdict, judge
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Result:
+    """One cell of a table, ready to print.
+
+    Attributes:
+        ours: at the epoch that the recipe reports; None unless the cell is done.
+        last: the same runs at their last epoch.
+        published: the printed number, its spread a standard deviation; None where not known.
+        verdict: None unless there are both numbers.
+        record: path of the evaluation's record; empty where none is planned.
+        missed: the student is larger than it should be: its search ended over its budget.
+    """
+
+    cell: Cell
+    state: State
+    ours: Summary | None
+    last: Summary | None
+    published: Published | None
+    verdict: Verdict | None
+    record: str
+    missed: bool = False
+
+    @property
+    def gap(self) -> float | None:
+        """Ours minus published, where the two may be compared."""
+        if self.ours is None or self.published is None or self.verdict is Verdict.NOT_COMPARABLE:
+            return None
+        return self.ours.mean - self.published.value
+
+
+def results(graph: Graph, table: Table, records: Records) -> list[Result]:
+    """Every cell of a table, in reading order.
+
+    Raises:
+        DamagedData: an evaluation's record lacks the table's metric.
+    """
+    return [_result(graph, table, cell, records) for cell in graph.cells[table.id]]
+
+
+def published(graph: Graph, table: Table, row: Row, column: Column) -> Published | None:
+    """The printed number of one cell; variances become standard deviations."""
+    if not table.published:
+        return None
+    teacher, student = labels(graph, column.pair)
+    setting = column.setting or table.setting.format(teacher=teacher, student=student)
+    known = published_numbers(table.published)
+    metric = table.metric.printed or table.metric.key
+    found = known.get((table.exhibit, setting, row.published, metric))
+    if found is None or found.spread is None or not table.spread_is_variance:
+        return found
+    return Published(found.value, sqrt(found.spread), found.source)
+
+
+def labels(graph: Graph, pair: Pair) -> tuple[str, str]:
+    """Printed names of a pair's teacher and student."""
+    get = graph.components.get
+    where = "exhibits"
+    return get("network", pair.teacher, where=where).label, get(
+        "network", pair.student, where=where
+    ).label
+
+
+def head(graph: Graph, column: Column, arrow: str = " → ") -> str:
+    """What stands over a column."""
+    return column.label or arrow.join(labels(graph, column.pair))
+
+
+def frame(graph: Graph, table: Table, cells: Sequence[Result]) -> "pd.DataFrame":
+    """Long form, one line a cell; what is not known is empty."""
+    import pandas as pd
+
+    lines = [_line(graph, table, result) for result in cells]
+    return pd.DataFrame(lines).astype({"n": "Int64"})
+
+
+def _result(graph: Graph, table: Table, cell: Cell, records: Records) -> Result:
+    state = records.state(cell)
+    printed = published(graph, table, cell.row, cell.column)
+    if cell.evaluation is None:
+        return Result(cell, state, None, None, printed, None, "")
+    path = records.relative(cell.evaluation)
+    record = records.get(cell.evaluation)
+    if record is None:
+        return Result(cell, state, None, None, printed, None, path)
+    ours = values(record, epoch_of(table), table.metric)
+    last = summarise(values(record, "last", table.metric))
+    missed = records.missed_budget(cell.evaluation)
+    verdict = None
+    if printed is not None:
+        may = printed.comparable and comparable(graph, cell.evaluation) and not missed
+        verdict = judge(printed.value, ours, table.tolerance) if may else Verdict.NOT_COMPARABLE
+    return Result(cell, state, summarise(ours), last, printed, verdict, path, missed)
+
+
+def epoch_of(table: Table) -> str:
+    """The epoch that is shown: where parameters are chosen, never the best, chosen as well."""
+    return "last" if table.held_out else table.recipe.reported
+
+
+def values(record: Record, epoch: str, metric: Metric) -> list[float]:
+    """A metric of every run of an evaluation, as exhibits print it.
+
+    Args:
+        record: an evaluation's.
+        epoch: "best" or "last".
+        metric: what is wanted.
+
+    Raises:
+        DamagedData: a run lacks it.
+    """
+    runs = range(len(record.items("metrics", "runs")))
+    return [metric.shown(record.number("metrics", "runs", i, epoch, metric.key)) for i in runs]
+
+
+def reported(record: Record, metric: Metric) -> list[float]:
+    """A metric of every run of an evaluation, at the epoch that its recipe reports.
+
+    Raises:
+        DamagedData: a run lacks it.
+    """
+    return values(record, str(record.at("metrics", "reported")), metric)
+
+
+def _line(graph: Graph, table: Table, result: Result) -> dict[str, Any]:
+    column = result.cell.column
+    teacher, student = labels(graph, column.pair)
+    evaluation = result.cell.evaluation
+    if evaluation and "structure" in evaluation.upstream:
+        found_in = evaluation.upstream["structure"].params["student"]["name"]
+        student = f"found in {graph.components.get('network', found_in, where='exhibits').label}"
+    ours, printed = result.ours, result.published
+    return {
+        "exhibit": table.id,
+        "row": result.cell.row.label,
+        "teacher": teacher,
+        "student": student,
+        **({"column": column.label} if column.label else {}),
+        "metric": table.metric.printed or table.metric.key,
+        "state": result.state.value,
+        "ours_mean": ours.mean if ours else None,
+        "ours_std": ours.std if ours else None,
+        "n": ours.n if ours else None,
+        "epoch": epoch_of(table),
+        "ours_last_mean": result.last.mean if result.last else None,
+        "published": printed.value if printed else None,
+        "published_spread": printed.spread if printed else None,
+        "source": printed.source if printed else None,
+        "gap": result.gap,
+        "verdict": result.verdict.value if result.verdict else None,
+        "record": result.record,
+    }

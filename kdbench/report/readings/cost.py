@@ -1,0 +1,135 @@
+"""What one method costs: from its evaluation and the records behind it."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+from kdbench.exhibits.tables import TOP1
+from kdbench.report.readings.cells import reported
+from kdbench.report.readings.records import Record, Records
+from kdbench.report.readings.statistics import Summary, summarise
+from kdbench.store.spec import RunSpec
+
+HOUR = 3600.0
+
+
+@dataclass(frozen=True)
+class Cost:
+    """One method; None where no record says it. Searches count whole: a student needs them all.
+
+    Attributes:
+        accuracy: top-1 in percent, over seeds.
+        epoch: device work of an epoch of training in seconds, mean over seeds.
+        step: of a step of training.
+        training: of one student.
+        search: of all searches that a student needs; 0 without any.
+        wall: hours that training and searches took, looks at the test set and checkpoints too.
+        memory: largest peak of trainings and searches, in bytes.
+        macs: multiply-adds of one student's training and of the searches that it needs.
+        teacher: hours of device work of the training of the teachers that it needs.
+        teacher_macs: multiply-adds of that.
+    """
+
+    name: str
+    accuracy: Summary
+    epoch: float | None
+    step: float | None
+    training: float | None
+    search: float | None
+    wall: float | None
+    memory: float | None
+    macs: float | None
+    teacher: float | None
+    teacher_macs: float | None
+
+    @property
+    def total(self) -> float | None:
+        """Training and search, in hours."""
+        if self.training is None or self.search is None:
+            return None
+        return (self.training + self.search) / HOUR
+
+    def gain(self, baseline: "Cost | None") -> float | None:
+        """Points of accuracy over the baseline; None for the baseline itself."""
+        if baseline is None or baseline.name == self.name:
+            return None
+        return self.accuracy.mean - baseline.accuracy.mean
+
+    def per_hour(self, baseline: "Cost | None") -> float | None:
+        """Points gained per hour of search and training."""
+        gain, total = self.gain(baseline), self.total
+        return gain / total if gain is not None and total else None
+
+    def relative_step(self, baseline: "Cost | None") -> float | None:
+        """Time of a step in that of the baseline's."""
+        if baseline is None or self.step is None or not baseline.step:
+            return None
+        return self.step / baseline.step
+
+
+def read_cost(name: str, spec: RunSpec, record: Record, records: Records) -> Cost:
+    """One method from its evaluation and the records behind it.
+
+    Raises:
+        DamagedData: a record lacks something.
+    """
+    students = [run for run in spec.upstream.values() if run.phase == "student"]
+    searches = _behind(students, "search")
+    teachers = _behind([*students, *searches], "teacher")
+    done = [(run, found) for run in students if (found := records.get(run))]
+    seconds = [found.number("cost", "seconds") for _, found in done]
+    epochs = [float(run.params["recipe"]["epochs"]) for run, _ in done]
+    steps = [found.number("cost", "steps") for _, found in done]
+    trained = [found for _, found in done]
+    searched, taught = _found(searches, records), _found(teachers, records)
+    if any("checkpoint" in run.params for run in teachers):
+        taught = None  # imported: nobody knows what its training took
+    return Cost(
+        name,
+        summarise(reported(record, TOP1)),
+        epoch=fmean(s / e for s, e in zip(seconds, epochs, strict=True)) if done else None,
+        step=sum(seconds) / sum(steps) if sum(steps) else None,
+        training=fmean(seconds) if done else None,
+        search=_total(searched, "seconds"),
+        wall=_hours(_whole(trained, searched, "wall_seconds")),
+        memory=_largest([*trained, *(searched or ())], "peak_memory_bytes"),
+        macs=_whole(trained, searched, "macs"),
+        teacher=_hours(_total(taught, "seconds")),
+        teacher_macs=_total(taught, "macs"),
+    )
+
+
+def _behind(runs: Iterable[RunSpec], phase: str) -> list[RunSpec]:
+    """Runs of that phase which these need directly, each once."""
+    found = {u.digest: u for run in runs for u in run.upstream.values() if u.phase == phase}
+    return list(found.values())
+
+
+def _found(runs: Sequence[RunSpec], records: Records) -> list[Record] | None:
+    """Their records; None where one is missing, since half of the work would pass for all of it."""
+    found = [record for run in runs if (record := records.get(run))]
+    return found if len(found) == len(runs) else None
+
+
+def _total(records: Sequence[Record] | None, key: str) -> float | None:
+    """The sum of a cost; None where a record does not say it."""
+    if records is None or any(key not in record.at("cost") for record in records):
+        return None
+    return sum(record.number("cost", key) for record in records)
+
+
+def _whole(trained: Sequence[Record], searched: Sequence[Record] | None, key: str) -> float | None:
+    """A cost of one student, mean over seeds, and of all its searches."""
+    training, search = _total(trained, key), _total(searched, key)
+    if not trained or training is None or search is None:
+        return None
+    return training / len(trained) + search
+
+
+def _largest(records: Sequence[Record], key: str) -> float | None:
+    known = [record.number("cost", key) for record in records if key in record.at("cost")]
+    return max(known, default=None)
+
+
+def _hours(seconds: float | None) -> float | None:
+    return None if seconds is None else seconds / HOUR

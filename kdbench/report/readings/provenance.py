@@ -1,0 +1,60 @@
+"""How the numbers of an exhibit were made, summed up from its records."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from kdbench.report.readings.records import Record
+from kdbench.store.spec import RunSpec
+
+MOST = 10  # seeds, commits or devices named before "and … more"
+
+
+def footer(runs: Sequence[tuple[RunSpec, Record]], where: str) -> str:
+    """One paragraph: seeds, devices, precision, commits, version of torch, hours.
+
+    Args:
+        runs: finished runs behind the exhibit, each once.
+        where: "table" or "figure".
+    """
+    if not runs:
+        return f"*No run behind this {where} is finished yet.*"
+    trained = [(spec, record) for spec, record in runs if spec.phase != "data"]
+    made = [record.at("provenance") for _, record in trained] or [{}]
+    students = [record.at("provenance", "seed") for s, record in trained if s.phase == "student"]
+    facts = [
+        _named("seed", "seeds", students),
+        _named("device", "devices", (p.get("device") for p in made)),
+        _named("precision", "precisions", (p.get("precision") for p in made)),
+        _named("CPU threads", "CPU threads", (p.get("threads") for p in made)),
+        _named("commit", "commits", (_commit(p.get("commit"), p.get("dirty")) for p in made)),
+        _named("torch", "torch", (p.get("versions", {}).get("torch") for p in made)),
+        f"{hours(record for _, record in runs)} of work; finished runs: {len(runs)}",
+    ]
+    return (
+        f"*Made with {'; '.join(fact for fact in facts if fact)} (all runs behind this {where}).*"
+    )
+
+
+def remarks(runs: Sequence[tuple[RunSpec, Record]]) -> list[str]:
+    """What the runs themselves had to say, each with the run's title."""
+    return [f"{s.title}: {note}" for s, record in runs for note in record.content.get("notes", [])]
+
+
+def hours(records: Iterable[Record]) -> str:
+    """Device work of records, as text with its unit."""
+    seconds = sum(record.number("cost", "seconds") for record in records)
+    return f"{seconds / 3600:.1f} h" if seconds >= 3600 else f"{seconds / 60:.1f} min"
+
+
+def _commit(commit: str | None, dirty: bool | None) -> str | None:
+    if not commit:
+        return None
+    return f"{commit[:10]} with uncommitted changes" if dirty else commit[:10]
+
+
+def _named(one: str, many: str, values: Iterable[Any]) -> str:
+    distinct = {v if isinstance(v, int) else str(v) for v in values if v is not None}
+    found = sorted(distinct, key=lambda v: (isinstance(v, str), v))
+    shown = ", ".join(str(value) for value in found[:MOST])
+    more = f" and {len(found) - MOST} more" if len(found) > MOST else ""
+    return f"{one if len(found) == 1 else many} {shown}{more}" if found else ""

@@ -1,0 +1,140 @@
+"""Reads the records that a plan asks for. Never looks around: the plan's paths say where."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+from kdbench.errors import DamagedData
+from kdbench.plan.graph import Cell
+from kdbench.store.paths import Paths
+from kdbench.store.record import read_record
+from kdbench.store.spec import RunSpec
+
+ADVICE = "delete the file and run again"
+
+
+class State(Enum):
+    """Where a number stands; the values are what reports print."""
+
+    DONE = "done"
+    NOT_RUN = "not run yet"
+    DIVERGED = "diverged"
+    NOT_BUILT = "not built yet"
+    LEFT_OUT = "left out"
+
+
+@dataclass(frozen=True)
+class Record:
+    """One record and where it lies; every look into it names the file if it is damaged."""
+
+    path: Path
+    content: Mapping[str, Any]
+
+    def at(self, *keys: str | int) -> Any:
+        """The value under nested keys.
+
+        Raises:
+            DamagedData: there is none.
+        """
+        value: Any = self.content
+        for key in keys:
+            try:
+                value = value[key]
+            except (KeyError, IndexError, TypeError):
+                raise self.damaged(keys, "nothing", "a value") from None
+        return value
+
+    def number(self, *keys: str | int) -> float:
+        """The finite number under nested keys.
+
+        Raises:
+            DamagedData: it is missing, not a number, or not finite.
+        """
+        value = self.at(*keys)
+        if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
+            raise self.damaged(keys, repr(value), "a finite number")
+        return float(value)
+
+    def items(self, *keys: str | int) -> list[Any]:
+        """The list under nested keys, with at least one item.
+
+        Raises:
+            DamagedData: it is missing, not a list, or empty.
+        """
+        value = self.at(*keys)
+        if not isinstance(value, list) or not value:
+            raise self.damaged(keys, repr(value), "a list with items")
+        return value
+
+    def damaged(self, keys: Iterable[str | int], found: str, expected: str) -> DamagedData:
+        """The error that names this file and the place in it."""
+        place = ".".join(str(key) for key in keys)
+        return DamagedData(f"{self.path}, {place}", found, expected, ADVICE)
+
+
+@dataclass
+class Records:
+    """The records of one project folder, each read at most once."""
+
+    paths: Paths
+    _seen: dict[str, Record | None] = field(default_factory=dict)
+
+    def get(self, spec: RunSpec) -> Record | None:
+        """The record of a run; None where it has not finished.
+
+        Raises:
+            DamagedData: the file is not the record of this run.
+        """
+        if spec.digest not in self._seen:
+            self._seen[spec.digest] = self._read(spec)
+        return self._seen[spec.digest]
+
+    def behind(self, targets: Iterable[RunSpec]) -> list[tuple[RunSpec, Record]]:
+        """Finished runs among the targets and all that they depend on, each once."""
+        specs = {s.digest: s for target in targets for s in target.with_upstream()}
+        found = ((spec, self.get(spec)) for spec in specs.values())
+        return [(spec, record) for spec, record in found if record is not None]
+
+    def missed_budget(self, evaluation: RunSpec | None) -> bool:
+        """Whether the measured network was found by a search that ended over its budget."""
+        search = evaluation.upstream.get("structure") if evaluation else None
+        record = self.get(search) if search else None
+        return record is not None and record.at("structure", "met") is not True
+
+    def state(self, cell: Cell) -> State:
+        """Whether a cell of a table has its number, and why not."""
+        if cell.row.role == "pending":
+            return State.NOT_BUILT
+        if cell.evaluation is None:
+            return State.LEFT_OUT
+        if self.get(cell.evaluation) is not None:
+            return State.DONE
+        return State.DIVERGED if self.diverged([cell.evaluation]) else State.NOT_RUN
+
+    def diverged(self, targets: Iterable[RunSpec]) -> list[str]:
+        """What those say that diverged, among the targets and all that they depend on.
+
+        Raises:
+            DamagedData: such a file is damaged.
+        """
+        specs = {s.digest: s for target in targets for s in target.with_upstream()}
+        files = [self.paths.diverged(s) for s in specs.values() if self.get(s) is None]
+        found = [Record(path, read_record(path)) for path in files if path.is_file()]
+        return [f"{record.at('title')}: {record.at('said')}" for record in found]
+
+    def relative(self, spec: RunSpec) -> str:
+        """Path of a run's record inside the project folder."""
+        return self.paths.record(spec).relative_to(self.paths.root).as_posix()
+
+    def _read(self, spec: RunSpec) -> Record | None:
+        path = self.paths.record(spec)
+        if not path.is_file():
+            return None
+        record = Record(path, read_record(path))
+        if record.at("spec", "digest") != spec.digest:
+            found = f"digest {record.at('spec', 'digest')}"
+            raise record.damaged(("spec", "digest"), found, spec.digest)
+        return record

@@ -1,0 +1,95 @@
+"""Searches that differ in one parameter, and the students that they found."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from kdbench.errors import BadValue
+from kdbench.exhibits.tables import TEST_ERROR
+from kdbench.report.readings.cells import reported
+from kdbench.report.readings.records import Record
+from kdbench.report.readings.statistics import Summary, summarise
+from kdbench.store.spec import RunSpec
+
+SEARCH, STUDENT = "search", "student"
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How a search for a smaller network ended.
+
+    Attributes:
+        met: whether its budget was met.
+        epochs: what it needed for that, or all that it had.
+        flops: millions of operations left, elements of norms and ReLUs among them.
+        largest_kl: largest divergence from the teacher met on an image.
+    """
+
+    met: bool
+    epochs: float
+    flops: float
+    largest_kl: float
+
+
+@dataclass(frozen=True)
+class Try:
+    """One value of the parameter.
+
+    Attributes:
+        x: the parameter's value.
+        search: None where the search is not finished.
+        errors: test errors in percent of the student, one a seed; none where it is not finished.
+    """
+
+    x: float
+    search: Budget | None
+    errors: list[float]
+
+    @property
+    def error(self) -> Summary | None:
+        """Over the seeds."""
+        return summarise(self.errors) if self.errors else None
+
+
+def read_sweep(runs: Mapping[str, tuple[RunSpec, Record]], x: str) -> list[Try]:
+    """The tries of a figure whose asks are called `search <value>` and `student <value>`, by x.
+
+    Args:
+        runs: finished ones, by name.
+        x: the search's parameter that differs.
+
+    Raises:
+        BadValue: a name is not of that form, or the search has no such parameter.
+        DamagedData: a record lacks something.
+    """
+    found: dict[float, dict[str, Record]] = {}
+    for name, (spec, record) in runs.items():
+        role = name.partition(" ")[0]
+        if role not in (SEARCH, STUDENT):
+            raise BadValue("asks of a sweep", name, "search <value> or student <value>")
+        search = spec if role == SEARCH else spec.upstream["structure"]
+        parameters = search.params["search"]["parameters"]
+        if x not in parameters:
+            raise BadValue("option x of a sweep", x, f"one of {', '.join(sorted(parameters))}")
+        found.setdefault(float(parameters[x]), {})[role] = record
+    return [_try(value, found[value]) for value in sorted(found)]
+
+
+def read_budget(record: Record) -> Budget:
+    """How a search for a smaller network ended, from its record.
+
+    Raises:
+        DamagedData: the record lacks something.
+    """
+    met = record.at("structure", "met") is True
+    epoch, steps = record.number("structure", "epoch"), record.number("structure", "steps")
+    if steps <= 0:
+        raise record.damaged(("structure", "steps"), repr(steps), "a number above 0")
+    at = record.number("structure", "met_at") if met else steps
+    flops = record.number("structure", "after", "flops_with_elements") / 1e6
+    return Budget(met, at * epoch / steps, flops, record.number("structure", "largest_kl"))
+
+
+def _try(value: float, records: Mapping[str, Record]) -> Try:
+    search, student = records.get(SEARCH), records.get(STUDENT)
+    budget = read_budget(search) if search else None
+    return Try(value, budget, reported(student, TEST_ERROR) if student else [])

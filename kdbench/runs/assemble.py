@@ -1,0 +1,195 @@
+"""A run specification becomes live objects: the one file that knows all packages."""
+
+import importlib
+import importlib.util
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from kdbench.data.loaders.augment import Augment
+from kdbench.data.loaders.in_memory import Resident
+from kdbench.data.loaders.streaming import Streaming
+from kdbench.data.stored.open import Stored
+from kdbench.data.stored.shards import Sharded
+from kdbench.engine.precision import Precision
+from kdbench.engine.seeds import derive, seeded
+from kdbench.errors import BadValue, DamagedData
+from kdbench.exhibits.recipe import Recipe
+from kdbench.models.stages import Features, StagedNetwork
+
+Loader: TypeAlias = Resident | Streaming
+
+
+def find_class(entry: Mapping[str, Any]) -> type[Any]:
+    """The class that a component of a run specification names.
+
+    Raises:
+        BadValue: a plug-in without that class, or whose code fails when it is imported.
+    """
+    module = entry["module"]
+    if module.endswith(".py"):
+        spec = importlib.util.spec_from_file_location(Path(module).stem, module)
+        if spec is None or spec.loader is None:
+            raise BadValue("plugins", module, "a Python file")
+        loaded = importlib.util.module_from_spec(spec)
+        try:
+            spec.loader.exec_module(loaded)
+        except Exception as error:
+            said = " ".join(str(error).split())[:200]
+            expected = "code that can be imported"
+            raise BadValue(module, f"{type(error).__name__}: {said}", expected) from None
+    else:
+        loaded = importlib.import_module(module)
+    if not hasattr(loaded, entry["class"]):
+        raise BadValue(module, f"no class {entry['class']!r}", "the class of the declaration")
+    return getattr(loaded, entry["class"])  # type: ignore[no-any-return]
+
+
+def make_network(
+    entry: Mapping[str, Any], data: Stored, seed: int, precision: Precision
+) -> StagedNetwork:
+    """A network for a data set's images and classes, initialised from its own seed."""
+    with seeded(seed, "network", entry["name"]):
+        network = find_class(entry)(
+            **entry["parameters"], classes=len(data.classes), image=data.image
+        )
+    placed: StagedNetwork = precision.place(network)  # type: ignore[assignment]
+    return placed
+
+
+def load_weights(network: nn.Module, file: Path) -> None:
+    """Fill a network from a safetensors file.
+
+    Raises:
+        DamagedData: the file is unreadable or belongs to another network.
+    """
+    try:
+        network.load_state_dict(load_file(file))
+    except (SafetensorError, RuntimeError, OSError) as error:
+        first = " ".join(str(error).split())[:200]
+        advice = "delete its folder; the next run pulls or rebuilds it"
+        raise DamagedData(file, first, "the network's weights", advice) from None
+
+
+class Teacher:
+    """A trained network that only looks: no graph, no change, once a batch.
+
+    Args:
+        network: the trained network.
+        mode: "eval" for running statistics, "batch" for each batch's own.
+    """
+
+    def __init__(self, network: StagedNetwork, mode: str) -> None:
+        if mode not in ("eval", "batch"):
+            raise BadValue("teacher_bn", mode, "'eval' or 'batch'")
+        self.network = network.requires_grad_(False).eval()  # no dropout in either mode
+        for module in self.network.modules():
+            if isinstance(module, nn.modules.batchnorm._BatchNorm) and mode == "batch":
+                module.train()
+                module.track_running_stats = False  # its own statistics stay as trained
+
+    def read(self, images: Tensor, *, graph: bool = False) -> Features:
+        """Features of a batch; with `graph`, differentiable in the images (never in a weight)."""
+        with torch.set_grad_enabled(graph):
+            return self.network.read(images)
+
+
+def parts_of(method: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
+    """The methods whose losses one run adds, each with the role of its search upstream."""
+    if "parts" not in method:
+        return [("search", method)]
+    return [(f"search{place}", part) for place, part in enumerate(method["parts"])]
+
+
+def make_loss(
+    entry: Mapping[str, Any],
+    student: StagedNetwork,
+    teacher: StagedNetwork | None,
+    seed: int,
+    precision: Precision,
+    **extra: Any,
+) -> tuple[nn.Module, float]:
+    """A distillation loss with its connectors, and the weight of the task's cross-entropy."""
+    parameters = dict(entry["parameters"])
+    task_weight = float(parameters.pop("task_weight", 1.0))
+    with seeded(seed, "loss", entry["name"]):
+        loss = find_class(entry)(student, teacher, **parameters, **extra)
+    return precision.place(loss), task_weight
+
+
+def make_searcher(
+    entry: Mapping[str, Any],
+    student: StagedNetwork,
+    teacher: StagedNetwork,
+    recipe: Recipe,
+    seed: int,
+    precision: Precision,
+) -> Any:
+    """A search on a student in train mode, with what it trains beside it on the device."""
+    settings = {key: v for key, v in entry["parameters"].items() if key != "held_out"}
+    with seeded(seed, "search", entry["name"]):
+        searcher = find_class(entry)(
+            student,
+            teacher,
+            lr=recipe.lr,
+            momentum=recipe.momentum,
+            nesterov=recipe.nesterov,
+            weight_decay=recipe.weight_decay,
+            autocast=precision.autocast,
+            **settings,
+        )
+    precision.place(searcher.connectors)
+    return searcher
+
+
+def make_loader(
+    data: Stored,
+    split: str,
+    recipe: Recipe,
+    seed: int,
+    precision: Precision,
+    *,
+    index: Any = None,
+    purpose: str = "train",
+) -> Loader:
+    """A loader of one split, or of some positions in it, as the recipe says.
+
+    Pixels are kept on the device; encoded images are decoded by processes on the way there.
+
+    Raises:
+        UnknownName: an augmentation that is not made for images of this form.
+    """
+    training = purpose != "test"
+    augment = recipe.augment if training else "none"
+    settings: dict[str, Any] = {
+        "batch": recipe.batch,
+        "mean": recipe.mean or data.mean,
+        "std": recipe.std or data.std,
+        "seed": derive(seed, purpose),
+        "device": precision.device,
+        "memory_format": precision.memory_format,
+        "steps_per_epoch": recipe.steps_per_epoch if training else None,
+        "index": index,
+    }
+    labels = data.labels(split)
+    if isinstance(data, Sharded):
+        images = data.encoded(split)
+        return Streaming(images, labels, image=data.image, augment=augment, **settings)
+    return Resident(data.images(split), labels, augment=Augment.parse(augment), **settings)
+
+
+def make_sgd(recipe: Recipe, *modules: nn.Module) -> torch.optim.SGD:
+    """The recipe's optimiser over all parameters of the modules."""
+    parameters = [p for module in modules for p in module.parameters() if p.requires_grad]
+    return torch.optim.SGD(
+        parameters,
+        lr=recipe.lr,
+        momentum=recipe.momentum,
+        nesterov=recipe.nesterov,
+        weight_decay=recipe.weight_decay,
+    )

@@ -1,0 +1,78 @@
+"""The data phase: the data set of a scale, whole, a share of it, or a stand-in."""
+
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kdbench.data.ingest import prepare as sources
+from kdbench.data.loaders import splits
+from kdbench.data.stored import arrays as dataset
+from kdbench.data.stored import shards
+from kdbench.data.stored.open import Stored, open_data
+from kdbench.data.stored.shards import Sharded
+from kdbench.plan.components import find_components
+from kdbench.runs.job import PREPARED, Job, Outcome
+
+
+def run_data(job: Job) -> Outcome:
+    """Put the prepared data set of this scale into the run's folder."""
+    params, target = job.spec.params, job.folder / PREPARED
+    if "stand_in" in params:
+        stand_in = _declared(job, params["stand_in"]["stand_in"])
+        sources.prepare_stand_in(job.spec.dataset, params["stand_in"], stand_in, target)
+        source = None
+    else:
+        source = sources.provide(job.paths.data, _declared(job, job.spec.dataset))
+        share = float(params["train_share"])
+        if share < 1:
+            _take(source, target, share)
+        else:
+            _link(job.paths.data / job.spec.dataset, target)
+    data = open_data(target)
+    return Outcome(metrics=_describe(data, source), data_fingerprint=data.fingerprint)
+
+
+def _declared(job: Job, name: str) -> dict[str, Any]:
+    """A data set's declaration; a plug-in's lies beside the code that the run names."""
+    named = [value for value in job.spec.params.values() if isinstance(value, Mapping)]
+    folders = [str(Path(value["module"]).parent) for value in named if "module" in value]
+    return find_components(folders).get("dataset", name, where="data").described
+
+
+def _take(data: Stored, target: Path, share: float) -> None:
+    """Write a class-balanced share of the training images and all of the other splits."""
+    kept = splits.take_share(np.asarray(data.labels("train")), share)
+    if isinstance(data, Sharded):
+        shards.take(data, target, {"train": kept})
+        return
+    arrays: dict[str, Any] = {s: (data.images(s), data.labels(s)) for s in data.splits}
+    arrays["train"] = (data.images("train")[kept], data.labels("train")[kept])
+    dataset.write(target, data.name, arrays, data.classes)
+
+
+def _link(source: Path, target: Path) -> None:
+    """Put the whole data set there, without a second copy where the file system allows it."""
+    target.mkdir(parents=True, exist_ok=True)
+    for file in source.iterdir():
+        (target / file.name).unlink(missing_ok=True)
+        try:
+            os.link(file, target / file.name)
+        except OSError:
+            shutil.copy2(file, target / file.name)
+
+
+def _describe(data: Stored, source: Stored | None) -> dict[str, Any]:
+    return {
+        "images": {split: len(data.labels(split)) for split in data.splits},
+        "classes": len(data.classes),
+        "image": list(data.image),
+        "mean": list(data.mean),
+        "std": list(data.std),
+        "stand_in": data.stand_in,
+        "fingerprint": data.fingerprint,
+        "source_fingerprint": source.fingerprint if source else None,
+    }

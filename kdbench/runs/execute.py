@@ -1,0 +1,247 @@
+"""One run: do what its specification says, write its record last. Also without Snakemake."""
+
+import time
+import traceback
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from kdbench.engine import environment
+from kdbench.engine.devices import choose_device
+from kdbench.engine.memory import forget_peak, peak_memory
+from kdbench.engine.precision import prepare_process
+from kdbench.engine.stopping import Stopper
+from kdbench.errors import Diverged, TryAgain, UserError
+from kdbench.runs.data import run_data
+from kdbench.runs.evaluation import run_evaluation
+from kdbench.runs.imported import run_imported
+from kdbench.runs.job import Job, Outcome
+from kdbench.runs.search import run_search
+from kdbench.runs.training import run_training
+from kdbench.store import disk
+from kdbench.store.artifacts import LOCK, locked, seal, sweep
+from kdbench.store.dvc import bring_back
+from kdbench.store.fingerprint import run_fingerprint
+from kdbench.store.paths import CHECKPOINT, Paths
+from kdbench.store.record import SCHEMA, read_record, write_json
+from kdbench.store.spec import RunSpec
+
+PHASES: dict[str, Callable[[Job], Outcome]] = {
+    "data": run_data,
+    "teacher": run_training,
+    "search": run_search,
+    "student": run_training,
+    "evaluation": run_evaluation,
+}
+
+
+@dataclass
+class Options:
+    """How to run, none of which changes a number.
+
+    Attributes:
+        max_minutes: stop with a checkpoint after so long.
+        checkpoint_seconds: time between two checkpoints.
+        say: prints one line.
+        start_bar: see `kdbench.runs.job.Job`.
+    """
+
+    max_minutes: float | None = None
+    checkpoint_seconds: float = 60.0
+    say: Callable[[str], None] = print
+    start_bar: Callable[[str, int, int], Callable[[], None]] = lambda *_: lambda: None
+
+    def stopper(self) -> Stopper:
+        """What stops the work, from now on."""
+        seconds = None if self.max_minutes is None else 60 * self.max_minutes
+        stopper = Stopper(seconds, self.checkpoint_seconds)
+        stopper.catch_sigterm()
+        return stopper
+
+
+def run(spec: RunSpec, paths: Paths, options: Options) -> None:
+    """Make one run's record, and whatever it needs first; a finished run costs nothing.
+
+    Raises:
+        TryAgain: stopped before the end, with a checkpoint on disk.
+        UserError: something the user can mend.
+    """
+    _make(spec, paths, options, options.stopper())
+
+
+def run_all(specs: Iterable[RunSpec], paths: Paths, options: Options) -> int:
+    """Make the records of all these runs, one after the other in this process.
+
+    A run that fails is said in one line, and those go on that do not need it.
+
+    Args:
+        specs: what a run needs comes before it.
+        paths: of the project.
+        options: of all runs together.
+
+    Returns:
+        How many failed, or could not be tried.
+
+    Raises:
+        TryAgain: stopped before the end, with a checkpoint on disk.
+    """
+    stopper, failed = options.stopper(), set[str]()
+    for spec in specs:
+        lost = [u.title for u in spec.upstream.values() if u.digest in failed]
+        if paths.record(spec).is_file():
+            _tidy(spec, paths)
+            continue
+        try:
+            if lost:
+                raise UserError(f"it needs {lost[0]}")
+            _make(spec, paths, options, stopper)
+        except TryAgain:
+            raise
+        except UserError as error:
+            failed.add(spec.digest)
+            options.say(f"{spec.title}: failed: {str(error).removeprefix(f'{spec.title}: ')}")
+        except Exception as error:  # a mistake in one method must not take the others with it
+            failed.add(spec.digest)
+            traceback.print_exc()
+            options.say(f"{spec.title}: failed: {type(error).__name__}: {error}")
+    return len(failed)
+
+
+def _make(spec: RunSpec, paths: Paths, options: Options, stopper: Stopper) -> None:
+    if paths.record(spec).is_file():
+        _tidy(spec, paths)
+        options.say(f"{spec.title}: already done ({paths.record(spec)})")
+        return
+    for upstream in spec.upstream.values():
+        provide(upstream, paths, options, stopper)
+    execute(spec, paths, options, stopper)
+
+
+def _tidy(spec: RunSpec, paths: Paths) -> None:
+    """Remove what a process left that was killed just after it wrote the record."""
+    folder = paths.artifacts(spec)
+    left = paths.manifest(spec).is_file() and (
+        (folder / CHECKPOINT).exists() or (folder / LOCK).exists()
+    )
+    if left:
+        with locked(folder):
+            sweep(folder, paths.record(spec))
+            (folder / CHECKPOINT).unlink(missing_ok=True)
+
+
+def provide(spec: RunSpec, paths: Paths, options: Options, stopper: Stopper) -> None:
+    """Make sure that a run's artifacts are on disk: use, pull, or rebuild them."""
+    if paths.manifest(spec).is_file() and paths.record(spec).is_file():
+        _tidy(spec, paths)
+        return
+    if paths.record(spec).is_file() and pull(spec, paths, options):
+        return
+    for upstream in spec.upstream.values():
+        provide(upstream, paths, options, stopper)
+    execute(spec, paths, options, stopper)
+
+
+def pull(spec: RunSpec, paths: Paths, options: Options) -> bool:
+    """Try to bring a finished run's artifacts from DVC's cache or remote."""
+    with locked(paths.root / "results" / ".dvc-pull"):
+        found = bring_back([paths.artifacts(spec)], paths.root, options.say)
+    if found:
+        options.say(f"{spec.title}: artifacts brought back by DVC")
+    return found
+
+
+def execute(spec: RunSpec, paths: Paths, options: Options, stopper: Stopper) -> None:
+    """Run a phase, seal its artifacts, write its record; rebuilds keep the record they have."""
+    folder, record = paths.artifacts(spec), paths.record(spec)
+    with disk.one_line(folder), locked(folder):
+        if paths.manifest(spec).is_file() and record.is_file():
+            (folder / CHECKPOINT).unlink(missing_ok=True)
+            return  # another job made it while this one waited
+        sweep(folder, record)
+        rebuilding = record.is_file()
+        options.say(f"{spec.title}: {'rebuilding absent artifacts' if rebuilding else 'running'}")
+        computes = "threads" in spec.params
+        device = choose_device() if computes else torch.device("cpu")
+        precision = prepare_process(spec.params, device) if computes else None
+        origin = {
+            **environment.describe_environment(device),
+            "code": run_fingerprint(spec),
+            "started": environment.now(),
+        }
+        job = Job(spec, paths, precision, stopper, options.start_bar, origin)
+        forget_peak(device)
+        begun = time.perf_counter()
+        outcome = _phase(job)
+        for key in ("seconds", "wall_seconds"):
+            outcome.cost.setdefault(key, time.perf_counter() - begun)
+        manifest = seal(folder)
+        if rebuilding:
+            _compare(spec, paths, manifest, options)
+        else:
+            provenance = _provenance(job, outcome)
+            outcome.cost["peak_memory_bytes"] = peak_memory(device)
+            write_json(record, _record(spec, outcome, provenance, manifest))
+            paths.diverged(spec).unlink(missing_ok=True)
+        (folder / CHECKPOINT).unlink(missing_ok=True)
+    options.say(f"{spec.title}: done")
+
+
+def _record(
+    spec: RunSpec, outcome: Outcome, provenance: dict[str, Any], manifest: dict[str, Any]
+) -> dict[str, Any]:
+    return {
+        "schema": SCHEMA,
+        "spec": spec.as_dict(),
+        "metrics": outcome.metrics,
+        "curves": outcome.curves,
+        "cost": outcome.cost,
+        "provenance": provenance,
+        "artifacts": manifest,
+        "notes": [*outcome.notes, *provenance.pop("notes")],
+        **outcome.extra,
+    }
+
+
+def _phase(job: Job) -> Outcome:
+    try:
+        imported = "checkpoint" in job.spec.params
+        return (run_imported if imported else PHASES[job.spec.phase])(job)
+    except Diverged as error:
+        content = {"schema": SCHEMA, "title": job.spec.title, "said": str(error)}
+        content |= {"digest": job.spec.digest, "provenance": job.origin}
+        write_json(job.paths.diverged(job.spec), content)  # an outcome too: reports say it
+        raise Diverged(f"{job.spec.title}: {error}") from error
+
+
+def _provenance(job: Job, outcome: Outcome) -> dict[str, Any]:
+    """Where the numbers come from; of a resumed run, every process that had a part in it."""
+    spec, origins = job.spec, outcome.origins or [job.origin]
+    parts = [{k: v for k, v in origin.items() if k != "started"} for origin in origins]
+    mixed = any(part != parts[0] for part in parts)
+    note = "resumed under other code, versions or another device; see provenance.origins"
+    return {
+        **origins[-1],
+        "started": origins[0]["started"],
+        "finished": environment.now(),
+        "threads": spec.params.get("threads"),
+        "precision": spec.params.get("precision"),
+        "seed": spec.params.get("seed"),
+        "data_fingerprint": outcome.data_fingerprint,
+        "inputs": job.inputs,
+        "notes": [*job.notes, *([note] if mixed else [])],
+        **({"origins": origins} if mixed else {}),
+    }
+
+
+def _compare(spec: RunSpec, paths: Paths, manifest: dict[str, Any], options: Options) -> None:
+    """Say whether rebuilt artifacts are, to the bit, those of the record."""
+    recorded = read_record(paths.record(spec))["artifacts"]
+    if recorded == manifest:
+        options.say(f"{spec.title}: rebuilt, the same bytes as recorded")
+        return
+    options.say(
+        f"{spec.title}: rebuilt, but not the same bytes as recorded (another machine or torch); "
+        "the record stays as it was"
+    )

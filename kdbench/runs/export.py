@@ -1,0 +1,253 @@
+"""Trained networks leave the project: weights, what they belong to, and ONNX on request."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from kdbench.distill.scheme import whole
+from kdbench.engine.precision import Precision
+from kdbench.engine.stopping import Stopper
+from kdbench.errors import BadValue, DamagedData, UserError
+from kdbench.exhibits.recipe import Recipe
+from kdbench.models.pruning.build import build_found
+from kdbench.models.pruning.structure import Structure
+from kdbench.models.stages import StagedNetwork
+from kdbench.plan.components import find_components
+from kdbench.runs import assemble
+from kdbench.runs.job import BEST, LAST, Job
+from kdbench.runs.networks import trained_network
+from kdbench.runs.training import save_weights
+from kdbench.store.paths import Paths
+from kdbench.store.record import read_record, write_json
+from kdbench.store.spec import RunSpec
+
+WEIGHTS = "model.safetensors"
+TEXT = "architecture.json"
+ONNX = "model.onnx"
+FORMAT = 1  # raised when the files change
+NEEDED = ("onnx", "onnxscript")  # packages of the extra
+CPU = Precision("float32", False, torch.device("cpu"))
+
+
+@dataclass(frozen=True)
+class About:
+    """What a network is, and how its images are made.
+
+    Attributes:
+        network: name, such as "wrn-16-2"; of a found student, the network that it was found in.
+        arguments: keyword arguments of the network's class, without classes and image.
+        classes: names in the order of the logits.
+        image: (C, H, W).
+        mean: of every channel in 0..1: pixels / 255, minus `mean`, over `std`, is what the network
+            sees.
+        std: see `mean`.
+        top1: accuracy in percent on the test set, as the run recorded it; None where unknown.
+        structure: of a found student, its `Structure` in JSON form.
+        provenance: where the weights come from.
+    """
+
+    network: str
+    arguments: Mapping[str, Any]
+    classes: Sequence[str]
+    image: Sequence[int]
+    mean: Sequence[float]
+    std: Sequence[float]
+    top1: float | None = None
+    structure: Mapping[str, Any] | None = None
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+
+def export_network(
+    network: StagedNetwork, about: About, folder: Path, *, onnx: bool = False
+) -> list[Path]:
+    """Write a network and what it is into a folder.
+
+    Args:
+        network: trained.
+        about: see `About`.
+        folder: made where it does not exist; files of the same names are replaced.
+        onnx: whether to write `model.onnx` too: images (batch, C, H, W) to logits, in eval mode.
+
+    Returns:
+        The files, the description last.
+
+    Raises:
+        UserError: ONNX without the packages that it needs, or a folder that cannot be made;
+            nothing was written then.
+    """
+    if onnx:
+        check_onnx()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as problem:
+        why = str(problem.strerror)
+        raise BadValue("export, out", str(folder), "a folder that can be made", why) from None
+    files = [folder / WEIGHTS]
+    save_weights(network.state_dict(), folder / WEIGHTS)
+    if onnx:
+        files.append(folder / ONNX)
+        whole(folder / ONNX, lambda path: _write_onnx(network, about, path))
+    fields = {name: getattr(about, name) for name in About.__dataclass_fields__}
+    write_json(folder / TEXT, {"format": FORMAT, **fields})
+    return [*files, folder / TEXT]
+
+
+def load(folder: str | Path, plugins: Sequence[str] = ()) -> tuple[StagedNetwork, About]:
+    """Rebuild an exported network, in eval mode, on the CPU.
+
+    Args:
+        folder: what `export_network` wrote.
+        plugins: folders with the declarations of networks that are not the package's own.
+
+    Raises:
+        DamagedData: a file is missing, unreadable, of another format or of another network.
+        UnknownName: no network is called so.
+    """
+    advice, folder = "export the run again", Path(folder)
+    file = folder / TEXT
+    try:
+        fields = json.loads(file.read_text(encoding="utf-8"))
+        if fields.pop("format") != FORMAT:
+            raise DamagedData(file, "another format", f"format {FORMAT}", advice)
+        about = About(**fields)
+    except FileNotFoundError:
+        raise DamagedData(file, "no such file", "an exported network", advice) from None
+    except (ValueError, KeyError, TypeError, AttributeError) as problem:
+        found = f"unreadable content ({type(problem).__name__})"
+        raise DamagedData(file, found, "an exported network", advice) from None
+    network = _build(about, plugins, file)
+    try:
+        network.load_state_dict(load_file(folder / WEIGHTS))
+    except (SafetensorError, RuntimeError, OSError) as problem:
+        first = " ".join(str(problem).split())[:200]
+        raise DamagedData(folder / WEIGHTS, first, f"weights of {about.network}", advice) from None
+    return network.eval(), about
+
+
+def export_run(
+    spec: RunSpec, paths: Paths, folder: Path, *, weights: str | None = None, onnx: bool = False
+) -> list[Path]:
+    """Export what a finished teacher's or student's run trained.
+
+    Args:
+        spec: of the run.
+        paths: of the project.
+        folder: where the files go.
+        weights: "best" (on the test set) or "last"; by default what the run's protocol reports.
+        onnx: see `export_network`.
+
+    Raises:
+        BadValue: a run of another phase, or other weights than these two.
+        UserError: the run is not done, or ONNX without the packages that it needs.
+        DamagedData: the run's heavy files are away or damaged.
+    """
+    if spec.phase not in ("teacher", "student"):
+        raise BadValue("kdbench export", f"{spec.phase}/{spec.cell}", "a teacher or a student")
+    recipe = Recipe.from_dict(spec.params["recipe"])
+    chosen = weights or recipe.reported
+    if chosen not in ("best", "last"):
+        raise BadValue("--weights", chosen, "'best' or 'last'")
+    if onnx:
+        check_onnx()
+    if not paths.record(spec).is_file():
+        raise UserError(f"{spec.title}: not done yet; kdbench run {spec.digest}")
+    job, record = _reading(spec, paths), read_record(paths.record(spec))
+    file = job.upstream("run") / (BEST if chosen == "best" else LAST)
+    network = trained_network(job, spec, job.data(), 0)
+    assemble.load_weights(network, file)
+    about = _about(job, spec, recipe, record, chosen)
+    return export_network(network, about, folder, onnx=onnx)
+
+
+def check_onnx() -> None:
+    """Refuse where the packages are missing that torch writes ONNX with.
+
+    Raises:
+        UserError: with what to install.
+    """
+    missing = [name for name in NEEDED if find_spec(name) is None]
+    if missing:
+        raise UserError(
+            f"ONNX: found no package {' and no '.join(missing)}, expected both of "
+            f"{', '.join(NEEDED)}; pip install 'kdbench[export]', or export without --onnx"
+        )
+
+
+class Logits(nn.Module):
+    """A network's plain forward pass: images to logits and nothing else, in eval mode."""
+
+    def __init__(self, network: StagedNetwork) -> None:
+        super().__init__()
+        self.network = network
+        self.eval()
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, classes)."""
+        return self.network(images)  # type: ignore[no-any-return]
+
+
+def _write_onnx(network: StagedNetwork, about: About, file: Path) -> None:
+    torch.onnx.export(
+        Logits(network),
+        (torch.zeros(2, *about.image),),
+        str(file),
+        input_names=["images"],
+        output_names=["logits"],
+        dynamic_shapes={"images": {0: torch.export.Dim("batch")}},
+        dynamo=True,
+        external_data=False,
+    )
+
+
+def _build(about: About, plugins: Sequence[str], file: Path) -> StagedNetwork:
+    if about.structure is not None:
+        structure = Structure.from_dict(dict(about.structure), file)
+        return build_found(structure, len(about.classes), about.image)
+    component = find_components(plugins).get("network", about.network, where=str(file))
+    cls = assemble.find_class({"module": component.module, "class": component.class_name})
+    built: StagedNetwork = cls(**about.arguments, classes=len(about.classes), image=about.image)
+    return built
+
+
+def _reading(spec: RunSpec, paths: Paths) -> Job:
+    """A job that has no record and reads a run, as role "run", and all that it read itself."""
+    place = {"scale": spec.scale, "dataset": spec.dataset, "cell": spec.cell}
+    upstream = {**spec.upstream, "run": spec}
+    reader = RunSpec(phase="export", params={}, revisions={}, upstream=upstream, **place)
+    return Job(reader, paths, CPU, Stopper(None, 0.0), lambda *_: lambda: None)
+
+
+def _about(
+    job: Job, spec: RunSpec, recipe: Recipe, record: Mapping[str, Any], chosen: str
+) -> About:
+    data = job.data()
+    entry = spec.params["student" if spec.phase == "student" else "network"]
+    found = "structure" in spec.upstream
+    structure = Structure.load(job.upstream("structure")).as_dict() if found else None
+    kept = ("commit", "dirty", "versions", "device", "precision", "seed", "started", "finished")
+    return About(
+        network=entry["name"],
+        arguments=entry["parameters"],
+        classes=list(data.classes),
+        image=list(data.image),
+        mean=list(recipe.mean or data.mean),
+        std=list(recipe.std or data.std),
+        top1=None if "held_out" in spec.params else record["metrics"][chosen]["top1"],
+        structure=structure,
+        provenance={
+            "run": {key: record["spec"][key] for key in ("scale", "phase", "dataset", "cell")},
+            "digest": spec.digest,
+            "stand_in": data.stand_in,
+            "weights": chosen,
+            "epoch": record["metrics"][chosen]["epoch"],
+            **{key: record["provenance"].get(key) for key in kept},
+        },
+    )

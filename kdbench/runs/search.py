@@ -1,0 +1,130 @@
+"""The search phase: a searcher driven along its recipe, on training images only."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from kdbench.data.loaders import splits
+from kdbench.data.loaders.batch import Batch
+from kdbench.data.stored.open import Stored
+from kdbench.engine.fit import fit
+from kdbench.engine.position import Moment
+from kdbench.engine.precision import Precision
+from kdbench.engine.schedules import rate_at
+from kdbench.engine.seeds import derive
+from kdbench.engine.train_state import Progress
+from kdbench.exhibits.recipe import Recipe
+from kdbench.models.stages import Features
+from kdbench.runs import assemble
+from kdbench.runs.assemble import Loader, Teacher
+from kdbench.runs.held_out import fitted, teacher_weights
+from kdbench.runs.job import Job, Outcome
+from kdbench.store.record import thinned
+
+VALID = "valid"  # a split for choices, which some data sets have
+
+
+@dataclass
+class SearchStep:
+    """One step of a search: a training batch, a held-out batch, the teacher's look at them.
+
+    Attributes:
+        searcher: see `kdbench.search.searcher.Search`.
+        held: None for a search that holds nothing out.
+    """
+
+    searcher: Any
+    teacher: Teacher
+    held: Loader | None
+    recipe: Recipe
+    steps: int
+    precision: Precision
+
+    def __call__(self, batch: Batch, moment: Moment) -> dict[str, Tensor]:
+        """Search on one batch; the held-out batches go round in epochs of their own."""
+        self.searcher.lr = rate_at(self.recipe, moment.step, self.steps)
+        held = self.held and self.held.batch(*divmod(moment.step, self.held.steps))
+        theirs, extra = self._look(batch), {}
+        if held is not None and getattr(self.searcher, "teacher_on_held", False):
+            extra["held_teacher"] = self._look(held)
+        return self.searcher.step(batch, theirs, held, moment, **extra)
+
+    def _look(self, batch: Batch) -> Features:
+        with self.precision.autocast():
+            return self.teacher.read(batch.images)
+
+
+def run_search(job: Job) -> Outcome:
+    """Search from the start or from the checkpoint; the test split is out of reach here."""
+    data, recipe, precision = job.data().training_only(), job.recipe, job.precision
+    searcher, teacher = _make(job, data)
+    loader, held = _loaders(job, data)
+    progress = Progress(job.folder, job.spec.digest, {"search": searcher}, job.origin)
+    progress.load(precision.device)
+    step = SearchStep(searcher, teacher, held, recipe, loader.steps, precision)
+    done = progress.epoch * loader.steps + progress.step
+    tick = job.start_bar(job.spec.title, recipe.epochs * loader.steps, done)
+    for means in fit(progress, step, loader, recipe.epochs, job.stopper, tick):
+        progress.log({"epoch": float(progress.epoch), **means})
+        if getattr(searcher, "finished", False):
+            break
+    return _finish(job, progress, searcher.finding(), loader, data)
+
+
+def _make(job: Job, data: Stored) -> tuple[Any, Teacher]:
+    """The searcher on its student, fresh or with the teacher's weights, and the teacher."""
+    params, recipe, precision = job.spec.params, job.recipe, job.precision
+    weights = job.upstream("teacher") / teacher_weights(job.spec)
+    network = assemble.make_network(params["teacher"], data, job.seed, precision)
+    assemble.load_weights(network, weights)
+    student = assemble.make_network(params["student"], data, job.seed, precision).train()
+    if params["search"].get("start") == "teacher":
+        assemble.load_weights(student, weights)
+    searcher = assemble.make_searcher(
+        params["search"], student, network, recipe, job.seed, precision
+    )
+    return searcher, Teacher(network, params["search"]["teacher_bn"])
+
+
+def _loaders(job: Job, data: Stored) -> tuple[Loader, Loader | None]:
+    """Batches of the training share and of the images held out.
+
+    A data set that has a split for choices gives that, and all its training images are trained on;
+    all but those that the run's students are measured on, if they are.
+    """
+    rest = (job.recipe, job.seed, job.precision)
+    arguments = (data, "train", *rest)
+    share = float(job.spec.params["search"]["parameters"]["held_out"])
+    seen = fitted(job.spec, data)
+    if not share:
+        return assemble.make_loader(*arguments, index=seen), None
+    if VALID in data.splits:
+        held = assemble.make_loader(data, VALID, *rest, purpose="held")
+        return assemble.make_loader(*arguments, index=seen), held
+    seed = derive(job.seed, "held-out") % 2**32
+    if seen is None:
+        seen = np.arange(len(data.labels("train")))
+    fit_index, held_index = (seen[part] for part in splits.held_out(len(seen), share, seed))
+    loader = assemble.make_loader(*arguments, index=fit_index)
+    return loader, assemble.make_loader(*arguments, index=held_index, purpose="held")
+
+
+def _finish(job: Job, progress: Progress, finding: Any, loader: Loader, data: Stored) -> Outcome:
+    finding.save(job.folder)
+    steps = progress.epoch * loader.steps
+    images = progress.epoch * min(len(loader), loader.steps * job.recipe.batch)
+    return Outcome(
+        curves={name: thinned(values) for name, values in progress.curves.items()},
+        cost={
+            "seconds": progress.seconds,
+            "wall_seconds": progress.clock(),
+            "steps": steps,
+            "macs": progress.macs,
+            "images_per_second": images / max(progress.seconds, 1e-9),
+        },
+        extra=finding.summary(),
+        origins=progress.origins,
+        data_fingerprint=data.fingerprint,
+    )

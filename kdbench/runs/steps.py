@@ -1,0 +1,143 @@
+"""One training step: of a network alone, of a student under a teacher, of a first stage."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.optim import SGD
+
+from kdbench.data.loaders.batch import Batch
+from kdbench.engine.position import Moment
+from kdbench.engine.precision import Precision
+from kdbench.engine.schedules import rate_at
+from kdbench.exhibits.recipe import Recipe
+from kdbench.models.stages import Features, StagedNetwork
+from kdbench.runs.assemble import Teacher
+
+
+@dataclass
+class TrainStep:
+    """One step of a training: the teacher's look, both losses, the optimiser.
+
+    Attributes:
+        student: what is trained.
+        teacher: None where the loss needs none.
+        loss: None for a teacher's own training; see `kdbench.distill.loss` for what it may have.
+        task_weight: factor of the cross-entropy.
+        optimiser: of student and connectors.
+        recipe: gives the learning rate.
+        steps: of an epoch.
+        precision: of the forward passes.
+    """
+
+    student: StagedNetwork
+    teacher: Teacher | None
+    loss: nn.Module | None
+    task_weight: float
+    optimiser: SGD
+    recipe: Recipe
+    steps: int
+    precision: Precision
+
+    def __call__(self, batch: Batch, moment: Moment) -> dict[str, Tensor]:
+        """Train on one batch; returns the weighted loss terms."""
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate_at(self.recipe, moment.step, self.steps)
+        theirs = None
+        if self.loss is None:
+            with self.precision.autocast():
+                task, terms = self._task(self.student(batch.images), batch.labels), {}
+        else:
+            batch, theirs = self._look(batch)
+            with self.precision.autocast():
+                ours = self.student.read(batch.images)
+                terms = dict(self.loss(ours, theirs, batch, moment))
+                task = self._task(ours.logits, batch.labels)
+        self.optimiser.zero_grad(set_to_none=True)
+        self._backward(task, terms)
+        self.optimiser.step()
+        if hasattr(self.loss, "after_step"):
+            self.loss.after_step(self.student, theirs, batch, self.optimiser)
+        return {"task": task, **terms}
+
+    def _look(self, batch: Batch) -> tuple[Batch, Features | None]:
+        """The teacher's features, and the batch with images that have a gradient if need be."""
+        graph = getattr(self.loss, "images_need_grad", False)
+        if graph:
+            batch = batch._replace(images=batch.images.detach().requires_grad_())
+        if self.teacher is None:
+            return batch, None
+        with self.precision.autocast():
+            return batch, self.teacher.read(batch.images, graph=graph)
+
+    def _backward(self, task: Tensor, terms: Mapping[str, Tensor]) -> None:
+        if hasattr(self.loss, "combine"):
+            self.loss.combine(task, terms, list(self.student.parameters()))
+            return
+        torch.stack([term.float() for term in (task, *terms.values())]).sum().backward()
+
+    def _task(self, logits: Tensor, labels: Tensor) -> Tensor:
+        return self.task_weight * F.cross_entropy(logits.float(), labels)
+
+
+@dataclass
+class FirstStep:
+    """One step of the stage before the main one: the loss's own terms, at a constant rate.
+
+    Attributes:
+        student: its trunk is trained where the stage asks for it.
+        teacher: looks.
+        loss: has `first` and `first_terms`.
+        optimiser: of what the stage trains; not the main stage's.
+        precision: of the forward passes.
+    """
+
+    student: StagedNetwork
+    teacher: Teacher
+    loss: Any
+    optimiser: SGD
+    precision: Precision
+
+    def __call__(self, batch: Batch, moment: Moment) -> dict[str, Tensor]:
+        """Train on one batch; returns the weighted loss terms."""
+        with self.precision.autocast():
+            theirs = self.teacher.read(batch.images)
+            ours = self.student.read(batch.images) if self.loss.first.trains_trunk else None
+            terms: dict[str, Tensor] = dict(self.loss.first_terms(ours, theirs, batch, moment))
+        self.optimiser.zero_grad(set_to_none=True)
+        torch.stack([term.float() for term in terms.values()]).sum().backward()
+        self.optimiser.step()
+        return terms
+
+
+@dataclass
+class TwoStages:
+    """A first stage of some epochs, then the main one; each counts its own time.
+
+    Attributes:
+        first: does the steps of the first epochs.
+        main: does all others.
+        epochs: length of the first stage.
+    """
+
+    first: FirstStep
+    main: TrainStep
+    epochs: int
+
+    def __call__(self, batch: Batch, moment: Moment) -> dict[str, Tensor]:
+        """Do the step that the epoch asks for, at the moment as that stage counts it."""
+        steps = self.main.steps
+        if moment.epoch < self.epochs:
+            own = Moment(moment.step, self.epochs * steps, moment.epoch, self.epochs)
+            return self.first(batch, own)
+        before = self.epochs * steps
+        own = Moment(
+            moment.step - before,
+            moment.steps - before,
+            moment.epoch - self.epochs,
+            moment.epochs - self.epochs,
+        )
+        return self.main(batch, own)

@@ -1,0 +1,182 @@
+"""The teacher and student phases: a network trained to the end of its recipe."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from inspect import signature
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from kdbench.data.stored.open import Stored
+from kdbench.distill.joined import Together
+from kdbench.distill.loss import FirstStage
+from kdbench.distill.scheme import Scheme, whole
+from kdbench.engine.fit import fit
+from kdbench.engine.precision import Precision
+from kdbench.engine.train_state import Progress
+from kdbench.evaluate.classification import accuracy, predict
+from kdbench.exhibits.recipe import Recipe
+from kdbench.models.stages import StagedNetwork
+from kdbench.runs import assemble
+from kdbench.runs.assemble import Loader, Teacher
+from kdbench.runs.held_out import looking_loaders, remark, teacher_weights
+from kdbench.runs.job import BEST, LAST, Job, Outcome
+from kdbench.runs.networks import trained_network
+from kdbench.runs.steps import FirstStep, TrainStep, TwoStages
+from kdbench.store.record import thinned
+
+
+@dataclass
+class Look:
+    """A look at the test set every so many epochs, and at the end.
+
+    Attributes:
+        before: epochs of a first stage, which is not looked at and has curves of its own.
+    """
+
+    network: StagedNetwork
+    loader: Loader
+    recipe: Recipe
+    precision: Precision
+    before: int = 0
+
+    def log(self, progress: Progress, means: Mapping[str, float]) -> None:
+        """Log an epoch's mean losses and, where it is time, the test accuracy; keep the best."""
+        epoch = progress.epoch - self.before
+        if epoch <= 0:
+            own = {f"first_{name}": value for name, value in means.items()}
+            progress.log({"first_epoch": float(progress.epoch), **own})
+            return
+        values = {"epoch": float(epoch), **means}
+        if epoch % self.recipe.evaluate_every == 0 or epoch == self.recipe.epochs:
+            batches = self.loader.in_order(500)
+            top1 = accuracy(*predict(self.network, batches, self.precision))
+            values["test_top1"] = top1
+            if not progress.best or top1 > progress.best["top1"]:
+                weights = {k: v.detach().clone() for k, v in self.network.state_dict().items()}
+                progress.best = {"top1": top1, "epoch": epoch, "weights": weights}
+        else:
+            values["test_top1"] = -1.0  # no look; None in the record
+        progress.log(values)
+
+
+def run_training(job: Job) -> Outcome:
+    """Train a teacher or a student, from the start or from its checkpoint."""
+    data, recipe, precision = job.data(), job.recipe, job.precision
+    student = trained_network(job, job.spec, data, job.seed)
+    teacher, loss, task_weight = _distillation(job, data, student)
+    trained = [student] if loss is None else [student, getattr(loss, "trained", loss)]
+    optimiser = assemble.make_sgd(recipe, *trained)
+    loader, test = looking_loaders(job, data)
+    step: Any = TrainStep(
+        student, teacher, loss, task_weight, optimiser, recipe, loader.steps, precision
+    )
+    parts: dict[str, Any] = {"student": student, "optimiser": optimiser}
+    if loss is not None:
+        parts["loss"] = loss
+        parts |= getattr(loss, "optimisers", {})
+    before = 0
+    if hasattr(loss, "first"):
+        step, before = _two_stages(step, loss.first, recipe)
+        parts["first"] = step.first.optimiser
+    progress = Progress(job.folder, job.spec.digest, parts, job.origin)
+    progress.load(precision.device)
+    look = Look(student, test, recipe, precision, before)
+    done, epochs = progress.epoch * loader.steps + progress.step, before + recipe.epochs
+    tick = job.start_bar(job.spec.title, epochs * loader.steps, done)
+    student.train()
+    for means in fit(progress, step, loader, epochs, job.stopper, tick):
+        look.log(progress, means)
+    return _finish(job, progress, student, loader, data, before)
+
+
+def _two_stages(main: TrainStep, first: FirstStage, recipe: Recipe) -> tuple[TwoStages, int]:
+    """The steps of a loss that has a first stage, and the length of that in epochs."""
+    own = replace(recipe, lr=first.lr or recipe.lr)
+    trunk = [main.student.trunk] if first.trains_trunk else []
+    optimiser = assemble.make_sgd(own, *trunk, main.loss)
+    step = FirstStep(main.student, main.teacher, main.loss, optimiser, main.precision)
+    epochs = first.scaled(recipe.epochs)
+    return TwoStages(step, main, epochs), epochs
+
+
+def _distillation(
+    job: Job, data: Stored, student: StagedNetwork
+) -> tuple[Teacher | None, nn.Module | None, float]:
+    """The teacher, the loss with its connectors, and the weight of the cross-entropy."""
+    method = job.spec.params.get("method")
+    if method is None:
+        return None, None, 1.0
+    teacher = network = None
+    if "teacher" in job.spec.upstream:
+        network = assemble.make_network(job.spec.params["teacher"], data, job.seed, job.precision)
+        assemble.load_weights(network, job.upstream("teacher") / teacher_weights(job.spec))
+        teacher = Teacher(network, method["teacher_bn"])
+    parts = assemble.parts_of(method)
+    made = [
+        assemble.make_loss(
+            part, student, network, job.seed, job.precision, **_extra(job, data, part, role)
+        )
+        for role, part in parts
+    ]
+    if len(made) == 1:
+        return teacher, *made[0]
+    named = [(part["name"], loss) for (_, part), (loss, _) in zip(parts, made, strict=True)]
+    return teacher, Together(named), made[0][1]
+
+
+def _extra(job: Job, data: Stored, part: Mapping[str, Any], role: str) -> dict[str, Any]:
+    """What a loss takes beside the networks and its parameters."""
+    extra: dict[str, Any] = {}
+    if role in job.spec.upstream:
+        extra["scheme"] = Scheme.load(job.upstream(role))
+    if "labels" in signature(assemble.find_class(part)).parameters:
+        extra["labels"] = torch.from_numpy(np.array(data.labels("train"), dtype=np.int64))
+    return extra
+
+
+def _finish(
+    job: Job,
+    progress: Progress,
+    student: StagedNetwork,
+    loader: Loader,
+    data: Stored,
+    before: int,
+) -> Outcome:
+    """Save the last and the best weights, and say what was found."""
+    job.folder.mkdir(parents=True, exist_ok=True)
+    save_weights(student.state_dict(), job.folder / LAST)
+    save_weights(progress.best["weights"], job.folder / BEST)
+    steps = progress.epoch * loader.steps
+    images = progress.epoch * min(len(loader), loader.steps * job.recipe.batch)
+    curves = {name: thinned(values) for name, values in progress.curves.items()}
+    curves["test_top1"] = [None if v < 0 else v for v in curves["test_top1"]]
+    last = progress.curves["test_top1"][-1]
+    return Outcome(
+        metrics={
+            "last": {"top1": last, "epoch": progress.epoch - before},
+            "best": {"top1": progress.best["top1"], "epoch": progress.best["epoch"]},
+            "selected": None,
+        },
+        curves=curves,
+        cost={
+            "seconds": progress.seconds,
+            "wall_seconds": progress.clock(),
+            "steps": steps,
+            "macs": progress.macs,
+            "images_per_second": images / max(progress.seconds, 1e-9),
+        },
+        notes=remark(job.spec),
+        origins=progress.origins,
+        data_fingerprint=data.fingerprint,
+    )
+
+
+def save_weights(state: Mapping[str, Tensor], file: Path) -> None:
+    """Write a state whole, as contiguous tensors of the CPU: equal values are equal bytes."""
+    tensors = {k: v.detach().cpu().contiguous() for k, v in state.items()}
+    whole(file, lambda path: save_file(tensors, path))

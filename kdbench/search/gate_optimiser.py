@@ -1,0 +1,142 @@
+"""The gates of a search: what each is charged, how they move, what they leave."""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from kdbench.models.pruning.build import gated, layout_of
+from kdbench.models.pruning.channel_layout import Plan
+from kdbench.models.stages import StagedNetwork
+from kdbench.search.proximal import accelerated_step, momenta
+
+
+class ClosingGates:
+    """Gates on a network that descend a loss plus λ₂ Σ_j α_j |g_j|.
+
+    Args:
+        network: gets the gates, in place.
+        weighted: whether α_j = F_j / max F, the share of operations that closing a gate saves
+            (`Layout.savings`: one multiply-add, or one element of a norm or ReLU, counts 1); else
+            α_j = 1.
+        lambda_2: price of the gates in a search of `of_steps` steps. A shorter search takes it
+            times `of_steps` / its own steps, because a gate's way a step is bounded by about
+            η λ₂ / (1 - μ), and from 1 to 0 it must come.
+        of_steps: length of the published search.
+        gate_lr: η, constant.
+        gate_momentum, mu: see `momenta`.
+        nonnegative: see `accelerated_step`.
+
+    Raises:
+        UnknownName: there is no such momentum.
+        UserError: no student can be carved out of a network of this family.
+
+    Source: Gu & Tresp, ECAI 2020, section 3.
+    """
+
+    def __init__(
+        self,
+        network: StagedNetwork,
+        *,
+        weighted: bool,
+        lambda_2: float,
+        of_steps: int,
+        gate_lr: float,
+        gate_momentum: str,
+        mu: float,
+        nonnegative: bool,
+    ) -> None:
+        momenta(gate_momentum, 1, mu)  # an unknown one is said before anything is built
+        self.layout = layout_of(network)
+        self._whole = sum(self.layout.operations(self.layout.plan(self.layout.open())))
+        savings = self.layout.savings() if weighted else self.layout.open()
+        self._gates = gated(network)
+        self.values = self._gates.values
+        self.leaves = list(self._gates.leaves.values())
+        flat = torch.cat([torch.from_numpy(savings[name]) for name in self._gates.leaves])
+        self.alphas = (flat / flat.max()).to(self.values)
+        self.velocity = torch.zeros_like(self.values)
+        self._before = self._ahead = self.values
+        self._lambda_2, self._of_steps = lambda_2, of_steps
+        self._lr, self._momentum, self._mu = gate_lr, gate_momentum, mu
+        self._nonnegative = nonnegative
+
+    def move(self, slopes: Tensor, number: int, steps: int) -> None:
+        """One step of all gates.
+
+        Args:
+            slopes: (n,) gradient of the loss at the gates.
+            number: of this step, 1 at the first.
+            steps: of the whole search.
+        """
+        self._before = self.values.clone()
+        accelerated_step(
+            self.values,
+            slopes,
+            self.velocity,
+            lr=self._lr,
+            strengths=self._price(steps) * self.alphas,
+            factors=momenta(self._momentum, number, self._mu),
+            nonnegative=False,
+        )
+        self._ahead = self.values.clone()
+        if self._nonnegative:
+            self.values.clamp_min_(0)
+
+    def has_closed(self) -> bool:
+        """Whether the last step closed a gate."""
+        return bool(((self.values == 0) & (self._before != 0)).any())
+
+    def stop_at(self, budget: float) -> None:
+        """Take the last step only as far as it must go for what is left to fit a budget.
+
+        Gates that are much alike, as all are whose price is far above their slope, close in one
+        step, and with them the whole network. On a straight way from where they stood to where the
+        step led them (below 0, if they could) they close one by one; the way ends at the first
+        place that fits.
+
+        Args:
+            budget: largest `share`, which the whole step is known to fit.
+        """
+        before, ahead = (part.double().cpu().numpy() for part in (self._before, self._ahead))
+        closing = np.flatnonzero((before != 0) & (self.values == 0).cpu().numpy())
+        times = np.abs(before[closing]) / np.abs(before[closing] - ahead[closing])
+        order = np.lexsort((np.abs(before[closing]), times))
+        low, high = 0, len(order)
+        while low < high:  # the fewest closings that fit
+            middle = (low + high) // 2
+            gates = before.copy()
+            gates[closing[order[:middle]]] = 0
+            fits = self.share(self._plan(torch.from_numpy(gates))) <= budget
+            low, high = (low, middle) if fits else (middle + 1, high)
+        end = times[order[high - 1]] if high else 0.0
+        first, rest = (torch.from_numpy(closing[order[part]]) for part in np.s_[:high, high:])
+        way = self._before + end * (self._ahead - self._before)
+        if self._nonnegative:
+            way.clamp_min_(0)
+        way[first] = 0
+        # Gates that reach 0 together would close together: the wider ones stay.
+        way[rest] = torch.where(way[rest] == 0, self._before[rest], way[rest])
+        self.values.copy_(way)
+
+    def cost(self, steps: int) -> Tensor:
+        """λ₂ Σ_j α_j |g_j|, scalar, with λ₂ as a search of so many steps takes it."""
+        return self._price(steps) * (self.alphas * self.values.abs()).sum()
+
+    def open_share(self) -> Tensor:
+        """Share of the gates that are not 0, scalar."""
+        return (self.values != 0).to(self.values.dtype).mean()
+
+    def plan(self) -> Plan:
+        """What the gates leave as they stand now."""
+        return self._plan(self.values.cpu())
+
+    def _plan(self, gates: Tensor) -> Plan:
+        pieces = self._gates.by_reader(gates)
+        return self.layout.plan({name: piece.numpy() for name, piece in pieces.items()})
+
+    def share(self, plan: Plan) -> float:
+        """Operations of a plan, elements of norms and ReLUs among them, of the whole network's."""
+        return sum(self.layout.operations(plan)) / self._whole
+
+    def _price(self, steps: int) -> float:
+        return self._lambda_2 * self._of_steps / steps

@@ -1,0 +1,53 @@
+"""What a plan leaves of a network, in the numbers that a search's record holds."""
+
+from typing import Any
+
+from torch.nn import BatchNorm2d, Conv2d
+
+from kdbench.models.pruning.channel_layout import Layout, Plan
+
+
+def describe(layout: Layout, plan: Plan) -> dict[str, Any]:
+    """Sizes of the whole network and of what is left, and where it was cut.
+
+    Args:
+        layout: of the whole network.
+        plan: what is left of it.
+
+    Returns:
+        "before" and "after": `multiply_adds`, `flops_with_elements` (one more for every element
+        that norms and ReLUs put out) and `parameters`; "readers": by reader, channels "before" and
+        "after" and "dropped", the share removed; "connections": by reader, by maker of what it
+        reads, [before, after].
+    """
+    readers, connections = {}, {}
+    for name, made in layout.sources.items():
+        kept, start = plan.kept[name], 0
+        before, after = len(kept), int(kept.sum())
+        readers[name] = {"before": before, "after": after, "dropped": 1 - after / before}
+        connections[name] = {}
+        for maker, count in made:
+            connections[name][maker] = [count, int(kept[start : start + count].sum())]
+            start += count
+    whole = layout.plan(layout.open())
+    sizes = {"before": _sizes(layout, whole), "after": _sizes(layout, plan)}
+    return {**sizes, "readers": readers, "connections": connections}
+
+
+def _sizes(layout: Layout, plan: Plan) -> dict[str, int]:
+    products, elements = layout.operations(plan)
+    counts = (_parameters(layout, cut) for cut in plan.cuts)
+    return {
+        "multiply_adds": products,
+        "flops_with_elements": products + elements,
+        "parameters": sum(counts),
+    }
+
+
+def _parameters(layout: Layout, cut: Any) -> int:
+    layer = layout.network.get_submodule(cut.path)
+    reads, writes = int(cut.reads.sum()), int(cut.writes.sum())
+    if isinstance(layer, BatchNorm2d):
+        return 2 * reads
+    kernel = layer.weight[0, 0].numel() if isinstance(layer, Conv2d) else 1
+    return reads * writes * kernel + (writes if layer.bias is not None else 0)

@@ -1,0 +1,74 @@
+"""Fingerprints of code: what a record was made by. Comments, docstrings and layout do not count."""
+
+import ast
+import tomllib
+from collections.abc import Iterable, Mapping
+from functools import cache
+from hashlib import sha256
+from pathlib import Path
+
+from kdbench.errors import BadValue
+from kdbench.store.spec import RunSpec
+
+ROOT = Path(__file__).parent.parent
+TRAINING = ("data", "models", "engine", "evaluate", "runs")
+# Of the rooms above, what reads finished runs or tries planned ones: it makes no record.
+APART = ("runs/check.py", "runs/export.py")
+RUNNING = {
+    "data": ("data",),
+    "teacher": TRAINING,
+    "search": (*TRAINING, "distill", "search"),
+    "student": (*TRAINING, "distill"),
+    "evaluation": TRAINING,
+}
+DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+
+
+def code_fingerprint(files: Iterable[Path]) -> str:
+    """First 12 hex digits of a hash over the syntax trees of `files`, by file name."""
+    trees = sorted((path.name, _tree(path)) for path in files)
+    return sha256(repr(trees).encode()).hexdigest()[:12]
+
+
+@cache
+def _tree(path: Path) -> str:
+    try:
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+    except (SyntaxError, ValueError) as error:  # a plug-in's; also bytes that are no text
+        line = f", line {error.lineno}" if isinstance(error, SyntaxError) else ""
+        said = error.msg if isinstance(error, SyntaxError) else str(error)
+        raise BadValue(f"{path}{line}", said, "Python code") from None
+    for node in ast.walk(tree):
+        if isinstance(node, DOCUMENTED) and ast.get_docstring(node, clean=False) is not None:
+            node.body = node.body[1:]
+    return ast.dump(tree)
+
+
+def run_fingerprint(spec: RunSpec) -> str:
+    """Fingerprint of the package's code that makes a run of this specification.
+
+    Shared code of the packages that its phase uses counts always; of the components (modules with
+    a declaration beside them) only those that the run names.
+    """
+    specs = [spec, *spec.upstream.values()] if spec.phase == "evaluation" else [spec]
+    values = [v for one in specs for v in one.params.values() if isinstance(v, Mapping)]
+    named = [value["module"] for value in values if "module" in value]
+    own = {ROOT.parent / (module.replace(".", "/") + ".py") for module in named}
+    plugins = [Path(module) for module in named if module.endswith(".py")]
+    folders = [ROOT / folder for folder in RUNNING[spec.phase]]
+    components = {module for folder in folders for module in _component_modules(folder)}
+    files = [file for folder in folders for file in folder.rglob("*.py")]
+    apart = {ROOT / name for name in APART}
+    shared = [f for f in files if f not in apart and (f not in components or f in own)]
+    return code_fingerprint([*shared, *plugins])
+
+
+@cache
+def _component_modules(folder: Path) -> frozenset[Path]:
+    found = set()
+    for path in folder.rglob("*.toml"):
+        found.add(path.with_suffix(".py"))
+        module = tomllib.loads(path.read_text(encoding="utf-8")).get("module")
+        if module:
+            found.add(path.with_name(f"{module}.py"))
+    return frozenset(found)

@@ -1,0 +1,70 @@
+"""Where everything lies. The only file that spells results/ and reports/."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from kdbench.store.spec import RunSpec
+
+RECORD = "results/{scale}/records/{phase}/{dataset}/{cell}.{digest}.json"
+ARTIFACTS = "results/{scale}/artifacts/{phase}/{dataset}/{cell}.{digest}"
+DIVERGED = "results/{scale}/diverged/{phase}/{dataset}/{cell}.{digest}.json"
+MANIFEST = "artifacts.json"
+CHECKPOINT = "checkpoint.pt"  # in a run's folder of artifacts while it trains
+REPORT_RECORD = "results/{scale}/records/report/{dataset}.{digest}.json"
+REPORT = "reports/{scale}"
+
+
+def _fill(pattern: str, spec: RunSpec) -> str:
+    return pattern.format(
+        scale=spec.scale,
+        phase=spec.phase,
+        dataset=spec.dataset,
+        cell=spec.cell,
+        digest=spec.digest,
+    )
+
+
+@dataclass(frozen=True)
+class Paths:
+    """Paths of one project folder."""
+
+    root: Path = Path()
+
+    def record(self, spec: RunSpec) -> Path:
+        """The small JSON that says what a finished run found."""
+        return self.root / _fill(RECORD, spec)
+
+    def diverged(self, spec: RunSpec) -> Path:
+        """Says of a run without a record that its loss was not finite, and where that was."""
+        return self.root / _fill(DIVERGED, spec)
+
+    def artifacts(self, spec: RunSpec) -> Path:
+        """The folder of the run's heavy files and of its checkpoint."""
+        return self.root / _fill(ARTIFACTS, spec)
+
+    def manifest(self, spec: RunSpec) -> Path:
+        """Lists the finished artifacts with their checksums; present only when all are."""
+        return self.artifacts(spec) / MANIFEST
+
+    def stage(self, scale: str, phase: str, dataset: str) -> tuple[Path, Path]:
+        """The folders of all records, and of all artifacts, of one phase and data set."""
+        parts = {"scale": scale, "phase": phase, "dataset": dataset}
+        pattern = RECORD.rpartition("/")[0], ARTIFACTS.rpartition("/")[0]
+        return self.root / pattern[0].format(**parts), self.root / pattern[1].format(**parts)
+
+    def report(self, scale: str) -> Path:
+        """The folder of a scale's tables and figures."""
+        return self.root / REPORT.format(scale=scale)
+
+    def report_record(self, scale: str, digest: str) -> Path:
+        """Says which records a report was made from."""
+        return self.root / REPORT_RECORD.format(scale=scale, dataset="all", digest=digest)
+
+    @property
+    def data(self) -> Path:
+        """Prepared data sets, shared by all scales."""
+        return self.root / "data"
+
+    def checkpoint(self, sha256: str) -> Path:
+        """The weights of an imported teacher, by the SHA-256 of the file they came in."""
+        return self.data / "teachers" / f"{sha256}.safetensors"

@@ -1,0 +1,89 @@
+"""What exists, what is missing, and what was made by older code."""
+
+from collections import Counter
+from collections.abc import Iterator
+
+from kdbench.errors import DamagedData
+from kdbench.exhibits.tables import Exhibit
+from kdbench.plan.graph import Graph, ordered
+from kdbench.store.fingerprint import run_fingerprint
+from kdbench.store.paths import CHECKPOINT, Paths
+from kdbench.store.record import read_record
+from kdbench.store.spec import PHASES, RunSpec
+
+OLDER = "done, by older code"
+
+
+def state(spec: RunSpec, paths: Paths) -> str:
+    """One of: done, done (by older code), diverged, begun, to do.
+
+    Raises:
+        DamagedData: the record is damaged, or another run's.
+    """
+    if paths.record(spec).is_file():
+        return "done" if _made_by(spec, paths) == run_fingerprint(spec) else OLDER
+    if paths.diverged(spec).is_file():
+        return "diverged"
+    return "begun" if (paths.artifacts(spec) / CHECKPOINT).is_file() else "to do"
+
+
+def describe(graph: Graph, paths: Paths) -> Iterator[str]:
+    """One line an exhibit, then one a phase."""
+    yield f"scale {graph.params.scale}"
+    for exhibit in graph.exhibits:
+        specs = _runs_of(exhibit, graph)
+        if not specs:
+            yield f"  {exhibit.id:20} left out by the filters of params.yaml  {exhibit.title}"
+            continue
+        done = sum(paths.record(spec).is_file() for spec in specs.values())
+        yield f"  {exhibit.id:20} {done:4} of {len(specs):4} runs  {exhibit.title}"
+    older = 0
+    for phase in PHASES:
+        states = Counter(state(s, paths) for s in graph.runs.values() if s.phase == phase)
+        if states:
+            found = ", ".join(f"{n} {name}" for name, n in sorted(states.items()))
+            yield f"  {phase:20} {found}"
+        older += states[OLDER]
+    yield from _unused_teachers(graph)
+    if older:
+        places = paths.stage(graph.params.scale, "<phase>", "<data set>")[0]
+        yield f"  {older} done by older code stay; to do them again, delete their records: {places}"
+
+
+def list_runs(graph: Graph, paths: Paths) -> Iterator[str]:
+    """One line a run."""
+    for spec in ordered(graph.runs):
+        yield f"{spec.digest}  {spec.phase:10}  {state(spec, paths):20}  {spec.dataset} {spec.cell}"
+
+
+def _unused_teachers(graph: Graph) -> Iterator[str]:
+    """One line for every imported teacher that no run of the plan has."""
+    used = {
+        f"{spec.dataset}/{spec.params['network']['name']}"
+        for spec in graph.runs.values()
+        if spec.phase == "teacher" and "checkpoint" in spec.params
+    }
+    for key in graph.params.teachers:
+        if key not in used:
+            stand_in = graph.scale.stand_in
+            why = "its stand-in's teachers are trained" if stand_in else "no run has that teacher"
+            yield f"  teachers, {key}: not used at scale {graph.params.scale}: {why}"
+
+
+def _made_by(spec: RunSpec, paths: Paths) -> str:
+    path = paths.record(spec)
+    record = read_record(path)
+    try:
+        digest, code = record["spec"]["digest"], record["provenance"]["code"]
+    except (KeyError, TypeError):
+        digest, code = None, None
+    if digest != spec.digest or not isinstance(code, str):
+        found = "no run's record" if digest is None else f"the record of run {digest}"
+        advice = "delete the file and run again"
+        raise DamagedData(path, found, f"the record of run {spec.digest}", advice)
+    return code
+
+
+def _runs_of(exhibit: Exhibit, graph: Graph) -> dict[str, RunSpec]:
+    targets = graph.behind(exhibit)
+    return {spec.digest: spec for target in targets for spec in target.with_upstream()}

@@ -1,0 +1,52 @@
+"""Several losses in one training."""
+
+import pytest
+import torch
+from torch import nn
+
+from kdbench.distill.jacobian import Jacobian
+from kdbench.distill.joined import Together
+from kdbench.distill.kd import KD
+from kdbench.errors import UserError
+
+
+class Distance(nn.Module):
+    """A connector and two terms."""
+
+    def __init__(self):
+        super().__init__()
+        self.connector = nn.Linear(4, 4)
+
+    def forward(self, student, teacher, batch, moment):
+        """Two scalars."""
+        gap = self.connector(student) - teacher
+        return {"near": gap.square().mean(), "far": gap.abs().mean()}
+
+
+def test_terms_are_those_of_the_parts():
+    """Each under its method's name; nothing is weighed anew."""
+    one, two = Distance(), Distance()
+    both = Together([("a", one), ("b", two)])
+    maps = torch.randn(3, 4), torch.randn(3, 4)
+    found = both(*maps, None, None)
+
+    assert list(found) == ["a.near", "a.far", "b.near", "b.far"]
+    for name, part in (("a", one), ("b", two)):
+        for term, value in part(*maps, None, None).items():
+            assert torch.equal(found[f"{name}.{term}"], value)
+
+
+def test_connectors_of_all_parts_are_trained_and_saved():
+    """Also of two parts of one kind."""
+    both = Together([("a", Distance()), ("a", Distance())])
+
+    assert len(list(both.parameters())) == 4
+    assert set(both.state_dict()) == {
+        f"parts.{i}_a.connector.{part}" for i in (0, 1) for part in ("weight", "bias")
+    }
+
+
+def test_a_loss_that_needs_the_step_for_itself_is_refused():
+    """In one line that names it and says why."""
+    with pytest.raises(UserError, match=r"method kd\+jacobian: jacobian looks at input gradients"):
+        Together([("kd", KD(None, None)), ("jacobian", Jacobian(None, None))])

@@ -1,0 +1,214 @@
+"""Checkpoints: whole or absent, of this run or refused, never code."""
+
+import os
+import pickle
+import re
+import signal
+import subprocess
+import sys
+
+import pytest
+import torch
+from torch import nn
+
+from kdbench.engine import train_state as module
+from kdbench.engine.train_state import Progress
+from kdbench.errors import DamagedData
+from kdbench.store.artifacts import sweep
+from kdbench.store.paths import CHECKPOINT
+
+CPU = torch.device("cpu")
+
+
+def make(folder, identity="run1", fill=0.0):
+    """A progress over a network and its optimiser after one step."""
+    layer = nn.Linear(3, 2)
+    nn.init.constant_(layer.weight, fill)
+    optimiser = torch.optim.SGD(layer.parameters(), lr=0.1, momentum=0.9)
+    layer(torch.ones(1, 3)).sum().backward()
+    optimiser.step()
+    return Progress(folder, identity, {"network": layer, "optimiser": optimiser})
+
+
+def saved(folder, **values):
+    """A progress whose checkpoint is on disk."""
+    progress = make(folder, fill=1.0)
+    for name, value in values.items():
+        setattr(progress, name, value)
+    progress.save()
+    return progress
+
+
+def test_everything_comes_back(tmp_path):
+    """Positions, sums, curves, the best look, weights and momentum."""
+    best = {"top1": 12.5, "epoch": 2, "weights": {"w": torch.arange(3.0)}}
+    values = {"epoch": 3, "step": 2, "sums": {"task": torch.tensor(1.5)}, "seconds": 7.5}
+    before = saved(tmp_path, best=best, curves={"task": [2.0, 1.0]}, **values)
+    after = make(tmp_path)
+
+    assert after.load(CPU)
+
+    assert (after.epoch, after.step, after.seconds) == (3, 2, 7.5)
+    assert after.curves == {"task": [2.0, 1.0]}
+    assert after.sums == values["sums"]
+    assert torch.equal(after.best["weights"]["w"], torch.arange(3.0))
+    torch.testing.assert_close(
+        after.parts["network"].state_dict(), before.parts["network"].state_dict(), rtol=0, atol=0
+    )
+    old, new = (p.parts["optimiser"].state_dict()["state"] for p in (before, after))
+    assert torch.equal(old[0]["momentum_buffer"], new[0]["momentum_buffer"])
+
+
+def test_the_clock_goes_on_where_the_checkpoint_left_it(tmp_path, monkeypatch):
+    """Time between two processes is nobody's; a second look counts nothing twice."""
+    now = [100.0]
+    monkeypatch.setattr("kdbench.engine.train_state.time.perf_counter", lambda: now[0])
+    first = Progress(tmp_path, "run1", {})
+    now[0] = 107.0
+    first.save()
+    now[0] = 1000.0
+    second = Progress(tmp_path, "run1", {})
+    now[0] = 1002.0
+    second.load(torch.device("cpu"))
+    now[0] = 1003.0
+
+    assert (second.clock(), second.clock()) == (10.0, 10.0)
+
+
+def test_without_a_checkpoint_nothing_is_loaded(tmp_path):
+    """A fresh start; and after `forget` again."""
+    assert not make(tmp_path / "none").load(CPU)
+
+    saved(tmp_path).forget()
+
+    assert not make(tmp_path).load(CPU)
+    assert list(tmp_path.iterdir()) == []
+
+
+def no_room(*_):
+    """A disk without room."""
+    raise OSError(28, "No space left on device")
+
+
+def half_written(content, file):
+    """A write that ends in the middle."""
+    file.write(b"half a checkpoint")
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(
+    ("target", "name", "broken"),
+    [
+        (module.torch, "save", half_written),
+        (module.os, "fsync", no_room),
+        (module.Path, "replace", no_room),
+        (nn.Linear, "state_dict", no_room),
+    ],
+)
+def test_a_save_that_fails_leaves_the_older_checkpoint(tmp_path, monkeypatch, target, name, broken):
+    """To the byte, and nothing beside it."""
+    progress = saved(tmp_path, epoch=1)
+    whole = progress.file.read_bytes()
+    progress.epoch = 2
+    with monkeypatch.context() as patch:
+        patch.setattr(target, name, broken)
+        with pytest.raises((OSError, KeyboardInterrupt)):
+            progress.save()
+
+    assert [p.name for p in tmp_path.iterdir()] == [CHECKPOINT]
+    assert progress.file.read_bytes() == whole
+
+
+def test_a_kill_during_a_save_leaves_the_older_checkpoint(tmp_path):
+    """SIGKILL with the temporary file written; a sweep removes what is left of it."""
+    code = (
+        "import os, signal, sys; from pathlib import Path\n"
+        "from kdbench.engine.train_state import Progress\n"
+        "progress = Progress(Path(sys.argv[1]), 'run1', {}); progress.epoch = 1; progress.save()\n"
+        "os.fsync = lambda _: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "progress.epoch = 2; progress.save()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], timeout=120)
+    assert done.returncode == -signal.SIGKILL
+    assert len(list(tmp_path.iterdir())) == 2
+
+    sweep(tmp_path, tmp_path / "record.json")
+
+    progress = Progress(tmp_path, "run1", {})
+    assert [p.name for p in tmp_path.iterdir()] == [CHECKPOINT]
+    assert progress.load(CPU)
+    assert progress.epoch == 1
+
+
+def refusal(folder):
+    """What is said about a checkpoint; always one line with the file and the advice."""
+    with pytest.raises(DamagedData) as caught:
+        make(folder).load(CPU)
+    said = str(caught.value)
+    assert said.startswith(f"{folder / CHECKPOINT}: found ")
+    assert said.endswith("delete it to start this run afresh")
+    assert "\n" not in said
+    assert len(said) < 400 + len(str(folder))
+    return said
+
+
+def test_a_checkpoint_of_another_run_is_refused(tmp_path):
+    """It names both."""
+    make(tmp_path, identity="run2").save()
+
+    assert "found that of run run2, expected that of run run1" in refusal(tmp_path)
+
+
+@pytest.mark.parametrize("kept", [0, 1, 0.5, -1])
+def test_a_truncated_checkpoint_is_refused(tmp_path, kept):
+    """Empty, one byte, half of it, all but the last byte."""
+    file = saved(tmp_path).file
+    content = file.read_bytes()
+    file.write_bytes(content[: int(kept * len(content)) if isinstance(kept, float) else kept])
+
+    assert re.search(r"found unreadable|found content that is refused", refusal(tmp_path))
+
+
+@pytest.mark.parametrize("content", [[1, 2], {"identity": "run1"}, torch.zeros(2)])
+def test_another_layout_is_refused(tmp_path, content):
+    """A file of PyTorch's that is no checkpoint."""
+    torch.save(content, tmp_path / CHECKPOINT)
+
+    assert "another layout" in refusal(tmp_path)
+
+
+def test_a_checkpoint_of_another_network_is_refused(tmp_path):
+    """The right identity over other shapes."""
+    Progress(tmp_path, "run1", {"network": nn.Linear(4, 2), "optimiser": nn.Linear(1, 1)}).save()
+
+    assert "another state" in refusal(tmp_path)
+
+
+class Evil:
+    """Makes a file when it is unpickled."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.path),)
+
+
+@pytest.mark.parametrize("form", ["raw pickle", "inside a checkpoint", "in place of a state"])
+def test_code_in_a_checkpoint_is_never_run(tmp_path, form):
+    """Only tensors and plain values are read; and no advice to load it all the same."""
+    evil, file = Evil(tmp_path / "ran"), tmp_path / CHECKPOINT
+    if form == "raw pickle":
+        file.write_bytes(pickle.dumps(evil))
+    else:
+        parts = evil if form == "in place of a state" else {}
+        values = dict.fromkeys(module.VALUES, evil)
+        torch.save({"identity": "run1", "parts": parts, **values}, file)
+
+    said = refusal(tmp_path)
+
+    assert "refused without being run" in said
+    assert "weights_only" not in said
+    assert not (tmp_path / "ran").exists()
+    pickle.loads(pickle.dumps(evil))
+    assert (tmp_path / "ran").exists(), "the weapon itself is blunt"

@@ -1,0 +1,246 @@
+"""Found networks: as small as their structure says, and the gated network's equal."""
+
+import numpy as np
+import pytest
+import torch
+from models.prunable import FAMILIES, closed_where, experienced, plan_of, scattered, with_gates
+from torch import nn, randn
+
+from kdbench.errors import BadValue, UnknownName, UserError
+from kdbench.evaluate.cost import operations
+from kdbench.models.families.shufflenet_v1 import ShuffleNetV1
+from kdbench.models.pruning.build import build_found, layout_of, structure_of, transplant
+from kdbench.models.pruning.slimming import Pick, Slice, picking
+from kdbench.models.pruning.structure import Structure
+
+IMAGE = (3, 16, 16)
+
+
+def only(*open_readers):
+    """All gates open where a reader's name holds one of the words, closed elsewhere."""
+    return lambda reader, width: torch.full((width,), float(any(w in reader for w in open_readers)))
+
+
+def without(*closed):
+    """All gates of readers closed whose name holds one of the words."""
+    return lambda reader, width: torch.full((width,), float(all(w not in reader for w in closed)))
+
+
+def single(reader, width):
+    """One open gate a reader, a different place each."""
+    gates = torch.zeros(width)
+    gates[sum(map(ord, reader)) % width] = 0.7
+    return gates
+
+
+EXTREMES = {
+    "all open": without("nothing"),
+    "all closed": only("nothing"),
+    "one a reader": single,
+    "a first block closed": without("stage1.blocks.0.", "stem.blocks.1", "stage1.blocks.1.conv"),
+    "a last block closed": without("stage3.blocks.1.", "stage3.blocks.2."),
+    "second layers closed": without("norm2", "first.norm"),
+    "first layers closed": without("norm1", "first.conv"),
+    "a stage closed": without("stage2.blocks", "stage2.norm"),
+    "classifier closed": without("classifier", "stage3.norm"),
+    "half": scattered(0.5),
+    "a tenth": scattered(0.1),
+    "most": scattered(0.9),
+}
+
+
+def found_from(network):
+    """The found network with the gated one's weights, and the plan behind it."""
+    plan = plan_of(network)
+    structure = structure_of(network, plan, {})
+    found = build_found(structure, network.classifier.out_features, network.image).eval()
+    transplant(network, found)
+    return found, plan
+
+
+@pytest.mark.parametrize("gates", EXTREMES)
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_found_network_computes_what_the_gated_one_does(float64, name, gates):
+    """Same logits to 1e-10 after the weights moved over, whatever is closed."""
+    network, _ = with_gates(name, EXTREMES[gates])
+    found, plan = found_from(network)
+    closed_where(network, plan)
+    images = randn(3, *IMAGE)
+    torch.testing.assert_close(found(images), network(images), rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("gates", EXTREMES)
+@pytest.mark.parametrize("name", FAMILIES)
+def test_operations_are_known_without_building(name, gates):
+    """Both conventions as counted on the built network, which holds no gate."""
+    network, _ = with_gates(name, EXTREMES[gates])
+    found, plan = found_from(network)
+    assert tuple(operations(found, IMAGE)) == layout_of(network).operations(plan)
+    assert not any(key.endswith("gate") for key in found.state_dict())
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_all_open_is_the_network_itself(name):
+    """Same keys and shapes; nothing is picked or bypassed."""
+    network = experienced(name)
+    plan = layout_of(network).plan(layout_of(network).open())
+    built = build_found(structure_of(network, plan, {}), 5, IMAGE)
+    shapes = [{k: v.shape for k, v in n.state_dict().items()} for n in (network, built)]
+    assert shapes[0] == shapes[1] and not plan.bypasses
+    assert not any(isinstance(m, Pick | Slice) for m in built.modules())
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_every_weight_that_is_left_can_matter(float64, name):
+    """A random image's logits have a gradient in every channel of every weight: none is dead."""
+    network, _ = with_gates(name, scattered(0.4))
+    found, _ = found_from(network)
+    for parameter in found.parameters():
+        nn.init.uniform_(parameter, 0.05, 0.5)  # no ReLU stays at 0
+    found(torch.rand(2, *IMAGE)).square().sum().backward()
+    for key, parameter in found.named_parameters():
+        assert parameter.grad is not None, key
+        if parameter.dim() > 1:
+            assert parameter.grad.flatten(1).abs().sum(1).all(), key
+            assert parameter.grad.transpose(0, 1).flatten(1).abs().sum(1).all(), key
+
+
+@pytest.mark.parametrize("gates", ["half", "a tenth", "a last block closed"])
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_found_network_is_a_staged_network(name, gates):
+    """Shapes of all features are as `stages` says; the rest runs from every stage's map."""
+    network, _ = with_gates(name, EXTREMES[gates])
+    found, _ = found_from(network)
+    images = randn(2, *IMAGE)
+    with torch.no_grad():
+        seen = found.read(images)
+        assert seen.pooled.shape[1] == found.pooled_width
+        for i, stage in enumerate(found.stages):
+            assert tuple(seen.pre[i].shape[1:]) == (stage.channels, *stage.size)
+            torch.testing.assert_close(found.from_stage(i, seen.pre[i]), seen.logits)
+            assert len(seen.blocks[i]) == len(network.trunk[stage.name].blocks)
+            norm = found.last_norm(i)
+            assert norm is None or norm.num_features == stage.channels
+    assert found.stages[-1].channels == found.pooled_width
+
+
+@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
+def test_scattered_channels_keep_the_memory_format(memory_format):
+    """Values and gradients are those of plain indexing, in the format of what arrives."""
+    index = torch.tensor([4, 0, 2])
+    x = randn(2, 5, 3, 4).contiguous(memory_format=memory_format).requires_grad_()
+    slope = randn(2, 3, 3, 4)
+
+    picked = Pick(index)(x)
+
+    assert torch.equal(picked, x[:, index])
+    assert picked.is_contiguous(memory_format=memory_format)
+    (found,) = torch.autograd.grad(picked, x, slope)
+    (expected,) = torch.autograd.grad(x[:, index], x, slope)
+    assert torch.equal(found, expected)
+
+
+def test_a_slice_stands_where_neighbours_are_read():
+    """An index only for scattered channels, nothing where all are read."""
+    x = randn(2, 6, 3, 3)
+    source = np.array([1, 0, 1, 1, 1, 1, 0, 1], bool)
+    for wanted, kind in (([2, 3, 4], Slice), ([0, 7], Pick), ([0, 2, 3, 4, 5, 7], nn.Identity)):
+        reads = np.isin(np.arange(8), wanted)
+        module = picking(reads, source)
+        places = [np.flatnonzero(source).tolist().index(c) for c in wanted]
+        assert type(module) is kind
+        assert torch.equal(module(x), x[:, places])
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_savings_are_what_closing_one_gate_saves(name):
+    """Every gate alone, counted on the network that is really built without it."""
+    network = experienced(name, image=(3, 8, 8))
+    layout, full = layout_of(network), layout_of(network).open()
+    whole = sum(operations(network, (3, 8, 8)))
+    savings = layout.savings()
+    for name, gates in full.items():
+        for j in {0, len(gates) // 2, len(gates) - 1}:
+            less = {**full, name: np.where(np.arange(len(gates)) == j, 0, gates)}
+            structure = structure_of(network, layout.plan(less), {})
+            left = sum(operations(build_found(structure, 5, (3, 8, 8)), (3, 8, 8)))
+            assert savings[name][j] == whole - left > 0
+
+
+def test_a_reader_that_must_not_vanish_keeps_its_widest_gate():
+    """The widest of closed gates counts nothing; of several, the first."""
+    network, gates = with_gates("vgg", only("nothing"))
+    gates.by_reader(gates.values)["classifier"][3] = 0.1
+    plan = plan_of(network)
+    assert plan.kept["classifier"].nonzero()[0].tolist() == [3]
+    assert all(kept.nonzero()[0].tolist() == [0] for n, kept in plan.kept.items() if "conv" in n)
+
+
+def test_fresh_weights_are_drawn_for_the_smaller_layers():
+    """Fan-out of what is left, not of the larger network; heads as the family draws them."""
+    network, _ = with_gates("wrn-2", scattered(0.5))
+    torch.manual_seed(3)
+    found = build_found(structure_of(network, plan_of(network), {}), 5, IMAGE)
+    conv = found.trunk["stage3"].blocks[1].conv1
+    expected = (2 / (9 * conv.out_channels)) ** 0.5
+    assert conv.weight.std().item() == pytest.approx(expected, rel=0.1)
+    assert not found.classifier.bias.any()
+    assert all(m.weight.eq(1).all() for m in found.modules() if isinstance(m, nn.BatchNorm2d))
+
+
+def test_a_structure_goes_through_its_file(tmp_path):
+    """What was saved comes back, a line a reader, and other classes and sizes can be built."""
+    network, _ = with_gates("densenet-bc", scattered(0.5))
+    structure = structure_of(network, plan_of(network), {"why": "test"})
+    structure.save(tmp_path)
+    loaded = Structure.load(tmp_path)
+    assert loaded == structure
+    lines = (tmp_path / "structure.json").read_text().splitlines()
+    assert sum('"trunk.' in line for line in lines) == len(structure.kept)
+    assert build_found(loaded, 7, (1, 8, 8))(randn(1, 1, 8, 8)).shape == (1, 7)
+
+
+def test_what_cannot_be_built_is_refused_in_one_line(tmp_path):
+    """Foreign families, readers, channels and loose ends, each by name."""
+    with pytest.raises(UserError, match="found a ShuffleNetV1, expected one of DenseNet, R"):
+        layout_of(ShuffleNetV1(image=IMAGE))
+    network, _ = with_gates("wrn-1", scattered(0.5))
+    good = structure_of(network, plan_of(network), {})
+
+    def changed(**kept):
+        return Structure(good.family, good.arguments, {**good.kept, **kept})
+
+    name = "trunk.stage2.blocks.1.norm1"
+    cases = [
+        (Structure("Densenet", {}, {}), UnknownName, "did you mean 'DenseNet'"),
+        (Structure("WideResNet", {"deep": 3}, {}), BadValue, "structure, arguments"),
+        (changed(other=[1]), BadValue, "other missing or too many"),
+        (changed(**{name: [99]}), BadValue, "channels below 32"),
+        (changed(**{"trunk.stage3.norm": []}), BadValue, "without loose ends"),
+    ]
+    for structure, error, match in cases:
+        with pytest.raises(error, match=match) as caught:
+            build_found(structure, 5, IMAGE)
+        assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "match"),
+    [
+        (None, "no such file"),
+        ("{", "no JSON"),
+        ('{"format": 9}', "format 9"),
+        ('{"format": 1, "family": "VGG"}', "unreadable content"),
+        (
+            '{"format":1,"family":"VGG","arguments":{},"kept":{"a":[2,1]},"metadata":{}}',
+            "ascending",
+        ),
+    ],
+)
+def test_a_damaged_structure_is_said_in_one_line(tmp_path, text, match):
+    """With the file's name."""
+    if text is not None:
+        (tmp_path / "structure.json").write_text(text)
+    with pytest.raises(UserError, match=match) as caught:
+        Structure.load(tmp_path)
+    assert "\n" not in str(caught.value) and "structure.json" in str(caught.value)

@@ -1,0 +1,207 @@
+"""Rows and columns that ask for more than a method on a pair."""
+
+from dataclasses import replace
+
+import pytest
+
+from kdbench.exhibits.protocols import DISTPRO_SEARCH, REVIEW
+from kdbench.exhibits.requests import AskSearch, AskStudents, Pair
+from kdbench.exhibits.tables import Origin, Row
+from kdbench.papers import distpro, sbs
+from kdbench.plan.build import Builder
+from kdbench.plan.components import find_components
+from kdbench.plan.params import Params
+
+ALL = ["cifar10", "cifar100", "cinic10"]
+LEAD = Pair("wrn-40-2", "wrn-16-2")
+
+
+def built(row, params=None, table=distpro.TABLE1):
+    """The evaluation of a row in a table's first column."""
+    builder = Builder(params or Params(scale="paper"), find_components())
+    return builder.build(table.asked(row, table.all_columns[0]))
+
+
+def students(spec):
+    """Its student runs."""
+    return [run for role, run in spec.upstream.items() if role.startswith("run")]
+
+
+def test_a_parameter_of_a_row_is_in_the_runs_and_their_names():
+    """And in the digest."""
+    plain, own = built(Row("a", "kd")), built(Row("b", "kd", parameters=(("temperature", 8.0),)))
+
+    assert {r.params["method"]["parameters"]["temperature"] for r in students(own)} == {8.0}
+    assert own.cell == "wrn-40-2_wrn-16-2_kd-temperature-8.0"
+    assert own.digest != plain.digest
+
+
+def test_the_order_of_parameters_says_nothing():
+    """Same run, same name."""
+    pairs = (("temperature", 8.0), ("weight", 0.5))
+    one, other = (built(Row("a", "kd", parameters=p)) for p in (pairs, pairs[::-1]))
+
+    assert (one.digest, one.cell) == (other.digest, other.cell)
+
+
+def test_a_parameter_that_changes_nothing_makes_the_same_run():
+    """Name included, or a filter of exhibits would give a record another file name."""
+    plain, same = built(Row("a", "kd")), built(Row("b", "kd", parameters=(("temperature", 4.0),)))
+
+    assert (plain.digest, plain.cell) == (same.digest, same.cell)
+
+
+def test_a_row_s_own_parameter_stands_over_params_yaml():
+    """It is what makes the row; other rows follow params.yaml, and names follow both."""
+    params = Params(scale="paper", methods={"kd": {"temperature": 8.0}})
+    plain, own = (
+        built(Row("a", "kd", parameters=p), params) for p in ((), (("temperature", 4.0),))
+    )
+
+    assert students(plain)[0].params["method"]["parameters"]["temperature"] == 8.0
+    assert students(own)[0].params["method"]["parameters"]["temperature"] == 4.0
+    assert plain.cell.endswith("_kd") and own.cell.endswith("_kd-temperature-4.0")
+
+
+def test_a_list_in_a_row_is_a_list_in_the_run():
+    """Rows hold tuples, which can be hashed; declarations hold lists."""
+    row = Row("a", "distpro", parameters=distpro.TEN, search_parameters=distpro.TEN)
+    (student, *_) = students(built(row))
+
+    for entry in (student.params["method"], student.upstream["search"].params["search"]):
+        assert entry["parameters"]["transforms"] == ["complex"]
+        assert entry["parameters"]["stem"] is True
+    assert "transforms-complex" in student.upstream["search"].cell
+
+
+def test_a_scheme_from_another_pair_or_data_set(planned):
+    """The search there is the one that its own cells use."""
+    row = Row("a", "distpro", origin=Origin(pair=Pair("resnet56", "resnet20")))
+    (student, *_) = students(built(row))
+    found = student.upstream["search"]
+
+    assert found.cell == "resnet56_resnet20_distpro"
+    assert student.cell == "wrn-40-2_wrn-16-2_distpro-from-resnet56-resnet20_s0"
+    assert student.upstream["teacher"].cell == "wrn-40-2"
+    graph = planned(scale="paper", exhibits=["dfa"], datasets=ALL)
+    there = [r for r in graph.runs.values() if "-from-cifar100" in r.cell and r.phase == "student"]
+    assert there and {r.dataset for r in there} == {"cinic10"}
+    assert {r.upstream["search"].dataset for r in there} == {"cifar100"}
+    names = {r.upstream["search"].params["student"]["name"] for r in there}
+    assert names == {r.params["student"]["name"] for r in there}
+
+
+def test_a_found_student_is_built_from_its_search():
+    """The search starts from the teacher; the evaluation reads the structure as well."""
+    column = sbs.TABLE1.columns[1]
+    row = next(row for row in sbs.TABLE1.rows if row.found_by == "sbs_kl")
+    builder = Builder(Params(scale="paper"), find_components())
+    evaluation = builder.build(sbs.TABLE1.asked(row, column))
+    (student, *_) = students(evaluation)
+    search = student.upstream["structure"]
+
+    assert search.phase == "search" and search.params["search"]["start"] == "teacher"
+    assert search.params["student"] == search.params["teacher"]
+    assert student.params["student"]["found_by"] == "sbs_kl"
+    assert student.params["student"]["name"] == "densenet-bc-100-12"
+    assert evaluation.upstream["structure"] is search
+    assert student.params["method"]["parameters"]["task_weight"] == 0.1
+
+
+def test_found_students_and_whole_ones_are_other_runs():
+    """Same network, same method, other digest and name."""
+    table = replace(sbs.TABLE1, rows=(Row("a", found_by="sbs_kl"), Row("b")))
+    builder = Builder(Params(scale="paper"), find_components())
+    found, whole = (builder.build(table.asked(row, table.columns[0])) for row in table.rows)
+
+    assert found.cell == "densenet-bc-100-12_sbs_kl_none"
+    assert whole.cell == "densenet-bc-100-12_none"
+    assert found.digest != whole.digest
+
+
+def test_joined_methods_have_every_part_and_its_search():
+    """In the digest without the places of their code."""
+    ask = AskStudents(
+        dataset="cifar100",
+        pair=LEAD,
+        method="dfa+distpro+kd",
+        recipe=REVIEW,
+        seeds=1,
+        search_recipe=DISTPRO_SEARCH,
+    )
+    components = find_components()
+    (student,) = students(Builder(Params(scale="paper"), components).build(ask))
+
+    assert [part["name"] for part in student.params["method"]["parts"]] == ["dfa", "distpro", "kd"]
+    assert student.upstream["search0"].cell.endswith("_dfa")
+    assert student.upstream["search1"].cell.endswith("_distpro")
+    assert "search2" not in student.upstream
+    parts = [{**part, "module": "elsewhere"} for part in student.params["method"]["parts"]]
+    params = {**student.params, "method": {**student.params["method"], "parts": parts}}
+    assert replace(student, params=params).digest == student.digest
+
+
+def test_a_search_can_be_asked_for_alone():
+    """By figures."""
+    ask = AskSearch(
+        dataset="cifar100",
+        pair=LEAD,
+        search="distpro",
+        recipe=REVIEW,
+        search_recipe=DISTPRO_SEARCH,
+        parameters=(("gradient", "exact"),),
+    )
+    spec = Builder(Params(), find_components()).build(ask)
+
+    assert (spec.phase, spec.cell) == ("search", "wrn-40-2_wrn-16-2_distpro-gradient-exact")
+
+
+@pytest.mark.parametrize("left_out", ALL)
+def test_what_needs_a_left_out_data_set_is_left_out(planned, left_out):
+    """Also a student elsewhere whose scheme was searched on it."""
+    kept = [name for name in ALL if name != left_out]
+    graph = planned(scale="paper", exhibits=["all"], datasets=kept)
+
+    assert {spec.dataset for spec in graph.runs.values()} == set(kept)
+
+
+OWN = {"id": "mine", "pairs": ["wrn-40-2:wrn-16-2"], "methods": ["kd", "dfa+kd"]}
+
+
+def test_a_table_of_one_s_own_is_planned(planned):
+    """Any method, pair and protocol; with found students, and schemes from elsewhere."""
+    graph = planned(
+        exhibits=["own"], tables=[{**OWN, "protocol": "crd", "seeds": 2}], scale="paper"
+    )
+    cells = graph.cells["own/mine"]
+
+    assert [cell.evaluation.cell for cell in cells] == [
+        "wrn-40-2_wrn-16-2_kd",
+        "wrn-40-2_wrn-16-2_dfa+kd",
+    ]
+    runs = [run for cell in cells for run in students(cell.evaluation)]
+    assert {run.params["recipe"]["name"] for run in runs} == {"crd"} and len(runs) == 4
+    found = planned(
+        exhibits=["all"],
+        tables=[
+            {
+                **OWN,
+                "found_by": "sbs_kl",
+                "found_in": "wrn-40-2",
+                "searched_on": {"pair": "wrn-40-2:wrn-40-1"},
+            }
+        ],
+    )
+    for cell in found.cells["own/mine"]:
+        assert cell.evaluation.upstream["structure"].cell == "wrn-40-2_wrn-40-2_sbs_kl"
+    (run, *_) = students(found.cells["own/mine"][1].evaluation)
+    assert run.upstream["search0"].cell == "wrn-40-2_wrn-40-1_dfa"
+
+
+def test_names_of_runs_are_their_content_s(planned):
+    """No run of the whole plan has a name that hangs on which exhibits are asked for."""
+    every = planned(scale="paper", exhibits=["all"], datasets=ALL)
+    names = {digest: spec.name for digest, spec in every.runs.items()}
+    for exhibit in every.exhibits:
+        alone = planned(scale="paper", exhibits=[exhibit.id], datasets=ALL)
+        assert all(names[digest] == spec.name for digest, spec in alone.runs.items())

@@ -1,0 +1,85 @@
+"""One row against another: what the runs of a table show, and what they leave open."""
+
+import pytest
+from finished import carve, evaluate, plan_of, rendered
+from scipy.special import stdtrit
+
+from kdbench.exhibits.tables import Table
+from kdbench.papers import catalogue
+
+CONTROLS, LOSSES = "ours/controls", "ours/losses"
+HEADING = "What these runs show"
+
+
+def controls(project, **accuracies):
+    """The control table's text, with some rows finished."""
+    plan = plan_of(project, CONTROLS)
+    rows = {"dfa": "DFA", "last": "DFA's loss, last map of each stage"}
+    for name, top1 in accuracies.items():
+        (cell,) = [c for c in plan.graph.cells[CONTROLS] if c.row.label == rows[name]]
+        evaluate(plan, cell.evaluation, top1)
+    return rendered(plan, CONTROLS).body
+
+
+def line(body):
+    """What is said of the only contest."""
+    (found,) = [x for x in body.splitlines() if x.startswith("- DFA against DFA's loss, last map")]
+    return found.partition(": ")[2]
+
+
+@pytest.mark.parametrize(
+    ("dfa", "last", "said"),
+    [
+        ([71.0, 72.0, 73.0], [70.0, 71.0, 72.0], "+1.00 (±2.27), not decided by these runs."),
+        ([81.0, 82.0, 83.0], [70.0, 71.0, 72.0], "+11.00 (±2.27), better, by more than chance."),
+        ([61.0, 62.0, 63.0], [70.0, 71.0, 72.0], "-9.00 (±2.27), worse, by more than chance."),
+        (
+            [71.0, 71.0],
+            [70.0, 70.0],
+            "+1.00, not decided: without a spread of both there is no saying.",
+        ),
+        (
+            [71.0],
+            [70.0, 71.0, 72.0],
+            "+0.00, not decided: without a spread of both there is no saying.",
+        ),
+    ],
+)
+def test_a_difference_counts_where_its_interval_leaves_0_out(project, dfa, last, said):
+    """Welch's interval of two means of three with deviation 1 is 2.776 sqrt(2/3) = 2.27 wide."""
+    assert line(controls(project, dfa=dfa, last=last)) == said
+
+
+def test_nothing_is_said_before_both_rows_are_done(project):
+    """Half of a contest shows nothing."""
+    assert HEADING not in controls(project, dfa=[71.0, 72.0])
+
+
+def test_a_student_over_its_budget_wins_nothing(project):
+    """Its size alone may be what makes it better."""
+    plan = plan_of(project, LOSSES)
+    for cell in plan.graph.cells[LOSSES]:
+        evaluate(plan, cell.evaluation, [80.0 + len(cell.row.label), 80.5 + len(cell.row.label)])
+        carve(plan, cell.evaluation.upstream["structure"], met=cell.row.label != "found by NP")
+
+    found = [x for x in rendered(plan, LOSSES).body.splitlines() if "against found by" in x]
+
+    assert len(found) == 6  # three contests in two columns
+    # Of two values 0.5 apart on either side; six intervals that hold together (Bonferroni).
+    half = stdtrit(2, 1 - 0.025 / 6) * (2 * 0.125 / 2) ** 0.5
+    assert all(f"(±{half:.2f})" in x for x in found)
+    assert all(("larger than its budget" in x) == ("by NP (" in x) for x in found)
+    assert all("more than chance" in x for x in found if "by KL (" in x)
+
+
+def test_every_contest_is_between_rows_of_its_table():
+    """A misspelt label would never be shown."""
+    tables = [one for one in catalogue() if isinstance(one, Table)]
+    wrong = [
+        (table.id, label)
+        for table in tables
+        for label in (label for pair in table.contests for label in pair)
+        if label not in [row.label for row in table.rows]
+    ]
+
+    assert any(table.contests for table in tables) and not wrong

@@ -1,0 +1,175 @@
+"""`kdbench check`: what cannot run is said before anything is trained."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+from tiny_project import TinyProject
+
+from kdbench.errors import BadValue, UnknownName
+from kdbench.plan.components import find_components
+from kdbench.plan.graph import load_graph
+from kdbench.plan.validation import check_limits
+from kdbench.runs.check import check
+
+CODE = '''
+from torch import nn
+
+from kdbench.distill.loss import FirstStage
+from kdbench.errors import BadValue
+
+
+class Picky(nn.Module):
+    """Works for one width only, or gives what is asked for."""
+
+    def __init__(self, student, teacher, *, result="shape"):
+        super().__init__()
+        self.result = result
+        if result == "refuse":
+            raise BadValue("picky", len(student.stages), "a student of two stages")
+        if result == "first":
+            self.first = FirstStage(1, 2, 0.1, trains_trunk=True)
+
+    def forward(self, student, teacher, batch, moment):
+        """One term."""
+        if self.result == "shape":
+            return {"gap": (student.pooled[:, :7] - teacher.pooled).sum()}
+        if self.result == "first":
+            return {}
+        return {"gap": student.logits.sum() * float("nan")}
+
+    def first_terms(self, student, teacher, batch, moment):
+        """One term of a first stage."""
+        return {"start": student.pooled.sum() / 0}
+'''
+DECLARATION = """
+kind = "method"
+class = "Picky"
+label = "Picky"
+revision = 1
+[defaults]
+result = "shape"
+"""
+
+
+@pytest.fixture
+def project(tmp_path):
+    """A small project with a method of its own that does not fit."""
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own/picky.py").write_text(CODE)
+    (tmp_path / "own/picky.toml").write_text(DECLARATION)
+    return TinyProject(tmp_path, plugins=[str(tmp_path / "own")])
+
+
+def problems(project, **changes):
+    """What a check of the project finds."""
+    project.edit(**changes)
+    return check(load_graph(project.root), lambda _: None)
+
+
+def test_what_does_not_fit_is_a_line_with_the_pair_and_the_reason(project):
+    """Everything else can run; nothing is written."""
+    before = sorted(project.root.rglob("*"))
+    (line,) = problems(project)
+
+    assert line.startswith("cifar100, resnet56:resnet20, picky: cannot run: RuntimeError: ")
+    assert "\n" not in line
+    assert sorted(project.root.rglob("*")) == before
+
+
+def test_a_term_that_is_not_finite_is_named(project):
+    """On noise already."""
+    (line,) = problems(project, methods={"picky": {"result": "nan"}})
+
+    assert line == "cifar100, resnet56:resnet20, picky: its term 'gap' is nan on noise"
+
+
+def test_a_pair_that_a_method_refuses_is_a_line_in_its_own_words(project):
+    """What a method says when it is built, without the name of an exception."""
+    (line,) = problems(project, methods={"picky": {"result": "refuse"}})
+
+    assert line == (
+        "cifar100, resnet56:resnet20, picky: picky: found 4, expected a student of two stages"
+    )
+
+
+def test_the_terms_of_a_first_stage_are_tried_too(project):
+    """They would fail before the main stage begins."""
+    (line,) = problems(project, methods={"picky": {"result": "first"}})
+
+    assert "picky: its term 'start' is " in line and line.endswith("inf on noise")
+
+
+def test_a_search_and_a_method_with_other_pathways_are_told_apart(project):
+    """The scheme would not fit when the student starts, hours later."""
+    changes = {"searches": {"distpro": {"connections": "downward"}}, "plugins": []}
+    lines = problems(project, **changes)
+
+    assert {line.split(": ")[0] for line in lines} == {
+        "cifar100, resnet56:resnet20, alpha_t",
+        "cifar100, resnet56:resnet20, distpro",
+    }
+
+
+def test_the_command_ends_with_one_line_and_an_exit_code(project):
+    """The problems are lines of their own before it."""
+    done = subprocess.run(
+        [sys.executable, "-m", "kdbench", "check"],
+        cwd=project.root,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+    )
+    *lines, last = done.stderr.splitlines()
+
+    assert done.returncode == 2
+    assert len(lines) == 1 and "picky" in lines[0]
+    assert last == "kdbench: 1 of them cannot run; see the lines above"
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"searches": {"distpro": {"gradient": "exactt"}}}, "did you mean 'exact'"),
+        ({"searches": {"distpro": {"transforms": ["2conv", "4conv"]}}}, "'4conv'"),
+        ({"methods": {"kd": {"temperature": 0.0}}}, "found 0.0, expected a number from 0.001"),
+        ({"methods": {"equal": {"connections": "none"}}}, "choice is called 'none'"),
+        ({"methods": {"crd": {"negatives": 0}}}, "expected a number from 1"),
+    ],
+)
+def test_wrong_values_are_refused_while_planning(project, changes, words):
+    """Choices and ranges stand in the declarations."""
+    project.edit(**changes)
+    with pytest.raises((BadValue, UnknownName), match=words):
+        load_graph(project.root)
+
+
+@pytest.mark.parametrize("kind", ["method", "search"])
+def test_every_number_has_a_range_and_every_text_its_choices(kind):
+    """So that no wrong value waits for the run to start."""
+    free = {("distpro", "tau"), ("alpha_t", "tau"), ("equal", "tau")}  # any number makes sense
+    components = find_components()
+    for name in components.names(kind):
+        declared = components.get(kind, name, where="test").declaration
+        for key, value in declared.get("defaults", {}).items():
+            if isinstance(value, bool) or (name, key) in free:
+                continue
+            first = value[0] if isinstance(value, list) else value
+            section = "ranges" if isinstance(first, int | float) else "choices"
+            assert key in declared.get(section, {}), f"{name}: {key} has no {section}"
+
+
+@pytest.mark.parametrize(
+    "limits",
+    [
+        {"ranges": {"wieght": [0, 1]}},
+        {"ranges": {"weight": [0, 1]}},
+        {"choices": {"rule": ["one"]}},
+    ],
+)
+def test_limits_that_rule_out_a_declared_value_are_refused(limits):
+    """A typo in a declaration is noticed when it is read."""
+    declaration = {"defaults": {"weight": 2.0, "rule": "two"}, **limits}
+    with pytest.raises((BadValue, UnknownName), match=r"own\.toml"):
+        check_limits("own.toml", declaration)

@@ -1,0 +1,129 @@
+"""Every declared method in real trainings: stopped anywhere, it ends in the same bits."""
+
+import json
+import shutil
+from dataclasses import replace
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from tiny_project import TEACHER
+
+from kdbench.engine.position import Moment
+from kdbench.errors import TryAgain
+from kdbench.exhibits.requests import Pair
+from kdbench.exhibits.tables import Row
+from kdbench.papers import catalogue
+from kdbench.plan.build import Builder
+from kdbench.plan.components import find_components
+from kdbench.plan.graph import load_graph
+from kdbench.runs import assemble, training
+from kdbench.runs.execute import Options, run
+from kdbench.runs.steps import TwoStages
+
+COMPONENTS = find_components()
+# The pathways need a search beside the teacher: tests/resume covers them.
+METHODS = [
+    name
+    for name in COMPONENTS.names("method")
+    if COMPONENTS.get("method", name, where="test").search is None
+]
+TWO_STAGES = ("ab", "ft")
+CHOSEN = Pair("resnet56", "resnet20")
+
+
+def student(project, method):
+    """The student run of a method on the project's pair."""
+    table = next(e for e in catalogue() if e.id == "distpro/table1")
+    table = replace(table, rows=(Row(method, method),), pairs=(CHOSEN,))
+    params = load_graph(project.root).params.model_copy(update={"seeds": 1})
+    evaluation = Builder(params, COMPONENTS).build(table.asked(table.rows[0], table.all_columns[0]))
+    return evaluation.upstream["run0"]
+
+
+def trained(project, method, **options):
+    """Run it; returns its weights, its curves and the spec."""
+    spec = student(project, method)
+    run(spec, project.paths, Options(say=lambda _: None, **options))
+    record = json.loads(project.paths.record(spec).read_text())
+    weights = (project.paths.artifacts(spec) / "last.safetensors").read_bytes()
+    return weights, record
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_stopped_training_ends_in_the_same_bits(finished, method):
+    """Stopped after every single step, with every method's own state, first stages included."""
+    whole, record = trained(finished, method)
+    spec = student(finished, method)
+    finished.paths.record(spec).unlink()
+    shutil.rmtree(finished.paths.artifacts(spec))
+    calls = 0
+    while not finished.paths.record(spec).exists():
+        calls += 1
+        try:
+            trained(finished, method, max_minutes=0)
+        except TryAgain:
+            continue
+    again = (finished.paths.artifacts(spec) / "last.safetensors").read_bytes()
+
+    assert calls >= 6
+    assert again == whole
+    assert json.loads(finished.paths.record(spec).read_text())["curves"] == record["curves"]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_student_s_norms_count_each_batch_once(finished, method, monkeypatch):
+    """However often a method looks; the teacher's weights and statistics never move."""
+    counts, kept = {}, training._finish
+
+    def spy(job, progress, network, *rest):
+        norms = [m for m in network.modules() if isinstance(m, torch.nn.BatchNorm2d)]
+        counts.update(batches={int(n.num_batches_tracked) for n in norms}, steps=progress.epoch * 3)
+        return kept(job, progress, network, *rest)
+
+    teachers = []
+    monkeypatch.setattr(training, "_finish", spy)
+    monkeypatch.setattr(
+        training, "Teacher", lambda *given: teachers.append(assemble.Teacher(*given)) or teachers[0]
+    )
+    trained(finished, method)
+
+    looked = 0 if method == "ft" else counts["steps"] - 6  # FT's first stage has no student
+    assert counts["batches"] == {6 + looked}
+    best = load_file(finished.folder(TEACHER) / "best.safetensors")
+    for teacher in teachers:
+        assert all(torch.equal(v, best[k]) for k, v in teacher.network.state_dict().items())
+
+
+@pytest.mark.parametrize("method", TWO_STAGES)
+def test_a_first_stage_has_its_own_time_and_curves(finished, method):
+    """One epoch before the two of the main stage; `last` and `best` count the main stage alone."""
+    _, record = trained(finished, method)
+    curves = record["curves"]
+
+    assert curves["first_epoch"] == [1.0]
+    assert curves["epoch"] == [1.0, 2.0]
+    assert record["metrics"]["last"]["epoch"] == 2
+    assert record["cost"]["steps"] == 9
+    assert len(curves["test_top1"]) == len(curves["task"]) == 2
+
+
+def test_stages_count_their_own_steps():
+    """Each step of each stage sees the moment that it would see alone."""
+    seen = []
+
+    class Stub:
+        steps = 3
+
+        def __init__(self, name):
+            self.name = name
+
+        def __call__(self, batch, moment):
+            seen.append((self.name, moment.step, moment.steps, moment.epoch, moment.epochs))
+            return {}
+
+    stages = TwoStages(Stub("first"), Stub("main"), epochs=2)
+    for step in range(12):
+        stages(None, Moment(step, 12, step // 3, 4))
+
+    assert seen == [(name, s, 6, s // 3, 2) for name in ("first", "main") for s in range(6)]

@@ -1,0 +1,144 @@
+"""Runs that cannot end well: one line, no record, nothing half-written."""
+
+import os
+import shutil
+import subprocess
+import time
+
+import pytest
+import torch
+from tiny_project import STUDENT, TEACHER, TinyProject
+
+from kdbench.console import fail
+from kdbench.errors import DamagedData, Diverged, UserError
+from kdbench.report.readings.records import Records
+from kdbench.workflow.status import state
+
+
+def test_a_training_that_diverges_is_one_line(finished, capsys):
+    """Exit code 4, a term is named, there is no record and no artifact."""
+    name = "student/resnet56_resnet20_kd_s0"
+    finished.edit(methods={"kd": {"weight": 1e9, "task_weight": 1e9}})
+    with pytest.raises(Diverged, match=r"epoch 0: the loss term '\w+' is (nan|inf)") as caught:
+        finished.run(name)
+
+    assert fail(caught.value) == 4
+    assert capsys.readouterr().err.count("\n") == 1
+    assert not finished.record_file(name).exists()
+    assert list(finished.folder(name).iterdir()) == []
+
+
+def test_a_divergence_is_told_until_a_run_succeeds(finished):
+    """By the status and by the report, whose cell would otherwise only be empty."""
+    finished.undo(STUDENT)
+    spec = finished.spec(STUDENT)
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(Diverged):
+        patch.setattr("kdbench.runs.steps.TrainStep.__call__", not_a_number)
+        finished.run(STUDENT)
+
+    assert state(spec, finished.paths) == "diverged"
+    (said,) = Records(finished.paths).diverged([spec])
+    assert said.startswith(f"{spec.title}: epoch 0: the loss term 'task' is nan")
+    finished.run(STUDENT)
+    assert state(spec, finished.paths) == "done"
+    assert not finished.paths.diverged(spec).exists()
+
+
+def not_a_number(*_):
+    """A step whose loss is none."""
+    return {"task": torch.tensor(float("nan"))}
+
+
+@pytest.mark.parametrize("damage", ["changed", "missing", "manifest"])
+def test_a_damaged_upstream_artifact_is_one_line(finished, capsys, damage):
+    """The teacher's file is named, exit code 3, and no student comes of it."""
+    finished.undo(STUDENT)
+    file = finished.folder(TEACHER) / "best.safetensors"
+    if damage == "changed":
+        content = bytearray(file.read_bytes())
+        content[-1] ^= 1
+        file.write_bytes(content)
+    elif damage == "missing":
+        file.unlink()
+    else:
+        file = file.with_name("artifacts.json")
+        file.write_text(file.read_text()[:-20])
+    with pytest.raises(DamagedData) as caught:
+        finished.run(STUDENT)
+
+    assert fail(caught.value) == 3
+    said = capsys.readouterr().err
+    assert said.startswith(f"kdbench: {file}: found ")
+    assert said.count("\n") == 1
+    assert not finished.record_file(STUDENT).exists()
+    assert list(finished.folder(STUDENT).iterdir()) == []
+
+
+def test_a_checkpoint_of_another_run_is_refused(finished):
+    """A file copied by hand; the advice is to delete it, and that helps."""
+    finished.undo(STUDENT)
+    file = finished.folder(STUDENT) / "checkpoint.pt"
+    file.parent.mkdir(parents=True)
+    file.write_bytes(b"PK nothing")
+    with pytest.raises(DamagedData, match="delete it to start this run afresh"):
+        finished.run(STUDENT)
+
+    file.unlink()
+    finished.run(STUDENT)
+
+    assert finished.record_file(STUDENT).exists()
+
+
+def test_two_processes_that_start_a_run_at_once_do_it_once(finished, finished_once):
+    """One does it, the other waits and finds it done."""
+    finished.undo(STUDENT)
+    began = time.time_ns()
+    both = [finished.start(STUDENT) for _ in range(2)]
+    ends = [process.communicate(timeout=200) for process in both]
+
+    assert [process.returncode for process in both] == [0, 0], ends
+    said = "".join(out for out, _ in ends)
+    assert said.count("running") == 1
+    assert said.count(": done") == 1
+    assert finished.record_file(STUDENT).stat().st_mtime_ns > began
+    assert finished.files() == finished_once.files()
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """Makes a project on a file system of so many KiB; only root can."""
+    mounted = []
+
+    def make(source, size):
+        disk = tmp_path / "disk"
+        disk.mkdir()
+        words = ["mount", "-t", "tmpfs", "-o", f"size={size}k", "tmpfs", str(disk)]
+        if os.geteuid() or subprocess.run(words, capture_output=True).returncode:
+            pytest.skip("needs root and mount")
+        mounted.append(disk)
+        return TinyProject(shutil.copytree(source.root, disk / "project"))
+
+    yield make
+    for disk in mounted:
+        subprocess.run(["umount", "--lazy", str(disk)], check=True)
+
+
+@pytest.mark.parametrize(("moment", "seconds"), [("checkpoint", 0), ("weights", 1000)])
+def test_a_full_disk_is_one_line(finished, small_disk, moment, seconds):
+    """At a checkpoint or at the end: no record, no half file; with more room it goes on."""
+    finished.undo(STUDENT)
+    used = sum(p.stat().st_size for p in finished.root.rglob("*") if p.is_file()) // 1024
+    project = small_disk(finished, used + 700)
+    with pytest.raises(UserError) as caught:
+        project.run(STUDENT, checkpoint_seconds=seconds)
+
+    folder = project.folder(STUDENT)
+    assert str(caught.value).startswith(f"{folder}: no room left on the disk; free some space")
+    assert "\n" not in str(caught.value)
+    assert not project.record_file(STUDENT).exists()
+    assert [p.name for p in folder.iterdir()] == []
+
+    words = ["mount", "-o", f"remount,size={used + 20_000}k", str(project.root.parent)]
+    subprocess.run(words, check=True)
+    project.run(STUDENT)
+    assert project.record_file(STUDENT).exists()

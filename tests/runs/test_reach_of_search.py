@@ -1,0 +1,119 @@
+"""A search chooses, so it must not see a test image."""
+
+import pytest
+from tiny_project import SEARCH, STUDENT, TinyProject
+
+from kdbench.data.loaders.in_memory import Resident
+from kdbench.data.stored import arrays as dataset
+from kdbench.data.stored.arrays import Prepared
+from kdbench.errors import BadValue
+from kdbench.runs import search
+
+
+class Touched(AssertionError):
+    """Somebody looked at a test image."""
+
+
+class Poison:
+    """An array that raises whatever is done with it."""
+
+    def __init__(self, array):
+        self.shape, self.dtype = array.shape, array.dtype
+
+    def __getattr__(self, name):
+        raise Touched(name)
+
+    def __getitem__(self, key):
+        raise Touched(key)
+
+    def __len__(self):
+        raise Touched("len")
+
+    def __array__(self, *_, **__):
+        raise Touched("array")
+
+
+@pytest.fixture
+def poisoned(monkeypatch):
+    """Every test split that is opened from now on is poison."""
+    read = dataset._map
+
+    def reading(path, *rest):
+        array = read(path, *rest)
+        return Poison(array) if path.name.startswith("test_") else array
+
+    monkeypatch.setattr(dataset, "_map", reading)
+
+
+def test_a_search_touches_no_test_image(finished, poisoned, finished_once):
+    """It ends, and finds what it finds without poison."""
+    finished.undo(SEARCH)
+
+    finished.run(SEARCH)
+
+    name = str(finished.folder(SEARCH).relative_to(finished.root) / "scheme.safetensors")
+    assert finished.files()[name] == finished_once.files()[name]
+
+
+def test_the_poison_works(finished, poisoned):
+    """A student looks at the test set after every epoch, and is caught."""
+    finished.undo(STUDENT)
+
+    with pytest.raises(Touched):
+        finished.run(STUDENT)
+
+
+def test_the_view_of_a_search_has_no_test_split(finished_once):
+    """Asked for by name it is refused in one line."""
+    folder = finished_once.folder("data/cifar100") / "prepared"
+    data = Prepared.open(folder).training_only()
+
+    for look in (data.images, data.labels):
+        with pytest.raises(BadValue, match="a search must not see test images"):
+            look("test")
+
+
+def test_training_and_held_out_batches_are_apart(finished, monkeypatch):
+    """No image is both fitted and held out, and both come from the training split."""
+    seen, serve = {}, Resident.batch
+
+    def spy(loader, epoch, step):
+        batch = serve(loader, epoch, step)
+        seen.setdefault(id(loader), []).append(batch.index.tolist())
+        return batch
+
+    monkeypatch.setattr(Resident, "batch", spy)
+    finished.undo(SEARCH)
+
+    finished.run(SEARCH)
+
+    fit, held = ([i for batch in batches for i in batch] for batches in seen.values())
+    train = len(Prepared.open(finished.folder("data/cifar100") / "prepared").labels("train"))
+    assert len(fit) == len(held) == 6 * 16
+    assert not set(fit) & set(held)
+    assert max(fit + held) < train
+
+
+def test_a_data_set_with_a_split_for_choices_gives_that(tmp_path, monkeypatch):
+    """All training images are trained on, and the held-out ones are those of `valid`."""
+    monkeypatch.setenv("KDBENCH_DEVICE", "cpu")
+    project = TinyProject(
+        tmp_path,
+        exhibits=["own"],
+        datasets=["cinic10"],
+        pairs=[],
+        tables=[
+            {"id": "own", "dataset": "cinic10", "pairs": ["resnet56:resnet20"], "methods": ["dfa"]}
+        ],
+    )
+    made, make = {}, search.assemble.make_loader
+
+    def spy(data, split, *rest, purpose="train", index=None):
+        made[purpose] = (split, index)
+        return make(data, split, *rest, purpose=purpose, index=index)
+
+    monkeypatch.setattr(search.assemble, "make_loader", spy)
+    project.run("search/resnet56_resnet20_dfa")
+
+    assert made["held"] == ("valid", None)
+    assert made["train"] == ("train", None)

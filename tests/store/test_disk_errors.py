@@ -1,0 +1,81 @@
+"""Errors of the disk, whichever library meets them."""
+
+import errno
+import os
+import subprocess
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from kdbench.engine.train_state import Progress
+from kdbench.errors import BadValue, UserError
+from kdbench.store.disk import one_line
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of 64 KiB; only root can make one."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    words = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(disk)]
+    if os.geteuid() or subprocess.run(words, capture_output=True).returncode:
+        pytest.skip("needs root and mount")
+    yield disk
+    subprocess.run(["umount", "--lazy", str(disk)], check=True)
+
+
+def save_checkpoint(folder):
+    """By PyTorch, which words it in its own way."""
+    Progress(folder, "run", {"network": torch.nn.Linear(200, 200)}).save()
+
+
+def save_many(folder):
+    """By PyTorch, in many small pieces."""
+    layers = torch.nn.Sequential(*(torch.nn.Linear(20, 20) for _ in range(60)))
+    Progress(folder, "run", {"network": layers}).save()
+
+
+def save_tensors(folder):
+    """By safetensors, which has an error of its own."""
+    save_file({"weights": torch.zeros(200, 200)}, folder / "last.safetensors")
+
+
+def save_bytes(folder):
+    """By Python."""
+    (folder / "file").write_bytes(bytes(100_000))
+
+
+@pytest.mark.parametrize("write", [save_checkpoint, save_many, save_tensors, save_bytes])
+def test_a_full_disk_is_one_line(small_disk, write):
+    """The same for every library; a checkpoint leaves nothing behind."""
+    with pytest.raises(UserError) as caught, one_line("run x"):
+        write(small_disk)
+
+    assert str(caught.value).startswith("run x: no room left on the disk; free some space")
+    if write in (save_checkpoint, save_many):
+        assert list(small_disk.iterdir()) == []
+
+
+def test_other_errors_of_the_disk_keep_their_reason(tmp_path):
+    """With the file's name."""
+    with (
+        pytest.raises(UserError, match=r"run x: cannot be read or written: .*no_file"),
+        one_line("run x"),
+    ):
+        (tmp_path / "no_file").read_bytes()
+
+
+@pytest.mark.parametrize("error", [RuntimeError("shapes"), BadValue("a", 1, "2"), KeyError("k")])
+def test_other_errors_pass(error):
+    """A mistake of ours keeps its traceback, a user's its own line."""
+    with pytest.raises(type(error)) as caught, one_line("run x"):
+        raise error
+
+    assert caught.value is error
+
+
+def test_a_quota_counts_as_full():
+    """For the person before it, it is."""
+    with pytest.raises(UserError, match="no room left"), one_line("run x"):
+        raise OSError(errno.EDQUOT, "Disk quota exceeded")

@@ -1,0 +1,91 @@
+"""What `kdbench status` says of records that are there, damaged, or made by older code."""
+
+import json
+
+import pytest
+
+from kdbench.errors import DamagedData
+from kdbench.plan.graph import make_graph
+from kdbench.plan.params import Params
+from kdbench.store.fingerprint import run_fingerprint
+from kdbench.store.paths import Paths
+from kdbench.store.record import write_json
+from kdbench.workflow.status import describe, list_runs, state
+
+
+@pytest.fixture(name="graph")
+def small_plan(planned):
+    """One pair; figure 6 shows another."""
+    return planned(pairs=["resnet56:resnet20"], methods_only=["none"])
+
+
+def data_run(graph):
+    """The first run of all."""
+    return next(iter(graph.runs.values()))
+
+
+def write(paths, spec, /, **changes):
+    """A record as short as one can be."""
+    provenance = {"code": run_fingerprint(spec)}
+    content = {"schema": 1, "spec": {"digest": spec.digest}, "provenance": provenance, **changes}
+    write_json(paths.record(spec), {k: v for k, v in content.items() if v is not None})
+
+
+def test_a_figure_that_is_filtered_out_is_said_to_be(graph, tmp_path):
+    """Not 0 of 0 runs."""
+    lines = list(describe(graph, Paths(tmp_path)))
+
+    assert not any("0 of    0" in line for line in lines)
+    assert any("distpro/figure6" in line and "left out" in line for line in lines)
+    assert not any("older code" in line for line in lines)
+
+
+def test_an_imported_teacher_that_no_run_has_is_named(tmp_path):
+    """And at a scale of stand-ins none has; one that is used is not named."""
+    known = {"cifar100/wrn-40-2": "0" * 64, "cifar100/vgg13": "1" * 64}
+
+    def said(scale):
+        graph = make_graph(Params(scale=scale, exhibits=["distpro/table1"], teachers=known))
+        return [x.strip() for x in describe(graph, Paths(tmp_path)) if "not used" in x]
+
+    assert said("lite") == [
+        "teachers, cifar100/vgg13: not used at scale lite: no run has that teacher"
+    ]
+    assert len(said("smoke")) == 2 and "stand-in" in said("smoke")[0]
+
+
+def test_older_records_come_with_the_way_to_do_them_again(graph, tmp_path):
+    """One line, with the folder."""
+    paths, spec = Paths(tmp_path), data_run(graph)
+    write(paths, spec)
+    assert state(spec, paths) == "done"
+
+    write(paths, spec, provenance={"code": "another"})
+    advice = list(describe(graph, paths))[-1]
+    assert state(spec, paths) == "done, by older code"
+    assert "1 done by older code" in advice and "delete their records" in advice
+    assert "results/smoke/records/<phase>/<data set>" in advice
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"schema": 2},
+        {"spec": None},
+        {"spec": {"digest": "0123456789ab"}},
+        {"spec": 3},
+        {"provenance": None},
+        {"provenance": []},
+        {"provenance": {"code": 3}},
+    ],
+    ids=json.dumps,
+)
+def test_a_damaged_or_foreign_record_is_one_line(graph, tmp_path, changes):
+    """It names the file and says what to do with it."""
+    paths, spec = Paths(tmp_path), data_run(graph)
+    write(paths, spec, **changes)
+    for ask in (describe, list_runs):
+        with pytest.raises(DamagedData, match="delete the file") as caught:
+            list(ask(graph, paths))
+        assert str(paths.record(spec)) in str(caught.value)
+        assert "\n" not in str(caught.value)
