@@ -26,12 +26,12 @@ import torch
 import torch.nn.functional as F
 
 from kdbench.data.loaders.augment import Augment
-from kdbench.data.loaders.in_memory import Resident
+from kdbench.data.loaders.in_memory import InMemoryLoader
 from kdbench.engine.devices import choose_device
 from kdbench.engine.fit import fit
 from kdbench.engine.precision import Precision, prepare_process
 from kdbench.engine.stopping import Stopper
-from kdbench.engine.train_state import Progress
+from kdbench.engine.train_state import TrainState
 from kdbench.exhibits.protocols import REVIEW
 from kdbench.exhibits.recipe import Recipe
 from kdbench.models.stages import StagedNetwork
@@ -65,10 +65,10 @@ def make_network(name: str, size: int) -> StagedNetwork:
     return network.train()
 
 
-def make_loader(recipe: Recipe, size: int, steps: int, precision: Precision) -> Resident:
+def make_loader(recipe: Recipe, size: int, steps: int, precision: Precision) -> InMemoryLoader:
     """A loader of noise with so many batches in an epoch."""
     rng, images = np.random.RandomState(0), steps * recipe.batch
-    return Resident(
+    return InMemoryLoader(
         rng.randint(0, 256, (images, size, size, 3)).astype(np.uint8),
         rng.randint(0, CLASSES, images).astype(np.int64),
         batch=recipe.batch,
@@ -81,7 +81,7 @@ def make_loader(recipe: Recipe, size: int, steps: int, precision: Precision) -> 
     )
 
 
-def bare_loop(network: StagedNetwork, recipe: Recipe, loader: Resident) -> Loop:
+def bare_loop(network: StagedNetwork, recipe: Recipe, loader: InMemoryLoader) -> Loop:
     """One epoch a call, over batches that are made now."""
     optimiser = assemble.make_sgd(recipe, network)
     batches = list(loader.epoch(0))
@@ -97,12 +97,16 @@ def bare_loop(network: StagedNetwork, recipe: Recipe, loader: Resident) -> Loop:
 
 
 def our_loop(
-    network: StagedNetwork, recipe: Recipe, loader: Resident, precision: Precision, folder: Path
+    network: StagedNetwork,
+    recipe: Recipe,
+    loader: InMemoryLoader,
+    precision: Precision,
+    folder: Path,
 ) -> Loop:
     """One epoch a call of a training as a run does it."""
     optimiser = assemble.make_sgd(recipe, network)
     step = TrainStep(network, None, None, 1.0, optimiser, recipe, loader.steps, precision)
-    progress = Progress(folder, "benchmark", {"student": network, "optimiser": optimiser})
+    progress = TrainState(folder, "benchmark", {"student": network, "optimiser": optimiser})
     epochs = fit(progress, step, loader, recipe.epochs, Stopper(checkpoint_seconds=1e9))
     return lambda: progress.log(next(epochs))
 

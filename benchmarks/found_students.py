@@ -25,7 +25,7 @@ from kdbench.engine.precision import Precision, prepare_process
 from kdbench.evaluate.cost import multiply_adds
 from kdbench.models.pruning.build import (
     LAYOUTS,
-    build_found,
+    build_pruned,
     gated,
     layout_of,
     strengths_of,
@@ -75,7 +75,7 @@ def sides(given: str | Structure, share: float) -> dict[str, StagedNetwork]:
     with torch.no_grad():  # what no path reaches is closed too
         for reader, module in gated_modules(masked).items():
             module.gate.mul_(torch.from_numpy(plan.kept[reader]))
-    found = build_found(structure_of(masked, plan, {}), CLASSES, IMAGE)
+    found = build_pruned(structure_of(masked, plan, {}), CLASSES, IMAGE)
     transplant(masked, found)
     networks = {"whole": whole(given), "gated": masked, "found": found}
     return {side: PRECISION.place(network) for side, network in networks.items()}

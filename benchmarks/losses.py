@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.profiler import ProfilerActivity, profile
 
 from kdbench.data.loaders.batch import Batch
-from kdbench.engine.position import Moment
+from kdbench.engine.position import TrainingPosition
 from kdbench.engine.precision import Precision, prepare_process
 from kdbench.exhibits.protocols import CRD
 from kdbench.models.stages import Features, StagedNetwork
@@ -30,7 +30,7 @@ from kdbench.plan.components import Component, find_components
 from kdbench.runs.assemble import Teacher, find_class, make_sgd
 from kdbench.runs.steps import FirstStep, TrainStep
 
-MIDDLE = Moment(step=5000, steps=10000, epoch=120, epochs=240)
+MIDDLE = TrainingPosition(step=5000, steps=10000, epoch=120, epochs=240)
 STILL = replace(CRD, lr=1e-9)  # all methods step the same student: it must stay sane
 IMAGES = 50_000  # of the training set, for the methods that remember all of it
 

@@ -63,7 +63,7 @@ def network(name: str, size: int) -> StagedNetwork:
 
 
 def batches(count: int, asked: argparse.Namespace) -> list[Batch]:
-    """Batches of noise, or of the training split, normalised and cut to the size."""
+    """JobGroups of noise, or of the training split, normalised and cut to the size."""
     shape = (count * asked.batch, 3, asked.size, asked.size)
     images, labels = torch.randn(shape), torch.randint(100, shape[:1])
     if asked.data is not None:

@@ -21,14 +21,14 @@ from losses import loss_of, stepping
 from metagradient import network
 
 from kdbench.data.loaders.batch import Batch
-from kdbench.engine.position import Moment
+from kdbench.engine.position import TrainingPosition
 from kdbench.engine.precision import Precision, prepare_process
 from kdbench.exhibits.protocols import REVIEW
 from kdbench.plan.components import find_components
 from kdbench.runs.assemble import Teacher, make_searcher
 from kdbench.runs.search import SearchStep
 
-MIDDLE = Moment(step=5000, steps=10000, epoch=120, epochs=240)
+MIDDLE = TrainingPosition(step=5000, steps=10000, epoch=120, epochs=240)
 PRECISION = Precision("float32", True, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
 SEARCHES = {  # search: teacher, student, images a batch, parameters other than the declared ones
     "dfa, first order": ("dfa", "wrn-28-4", "wrn-16-2", 64, {}),

@@ -22,7 +22,7 @@ class Halves(nn.Module):
         super().__init__()
         self.weight = weight  # of the term
 
-    def forward(self, student, teacher, batch, moment):
+    def forward(self, student, teacher, batch, position):
         """One term."""
         gap = student.logits - teacher.logits
         return {"halves": self.weight * gap.square().mean()}

@@ -13,12 +13,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from kdbench.data.loaders.batch import Batch
-from kdbench.distill.full_precision import in_float32
-from kdbench.engine.position import Moment
+from kdbench.distill.full_precision import full_precision
+from kdbench.engine.position import TrainingPosition
 from kdbench.models.stages import Features, StagedNetwork
 
 
-@in_float32
+@full_precision
 def distance(student: Tensor, teacher: Tensor) -> Tensor:
     """Mean squared difference of two (B, D) matrices: put your formula here.
 
@@ -45,12 +45,12 @@ class {cls}(nn.Module):
         self.connector = nn.Linear(student.pooled_width, teacher.pooled_width)
 
     def forward(
-        self, student: Features, teacher: Features, batch: Batch, moment: Moment
+        self, student: Features, teacher: Features, batch: Batch, position: TrainingPosition
     ) -> dict[str, Tensor]:
         """Named scalars, already weighted; the task's cross-entropy is added elsewhere.
 
         Features hold `logits`, `pooled`, and by stage (0 is the stem) `pre`, `post`, `out` and
-        `blocks`; `moment.fraction` says how much of the training is done.
+        `blocks`; `position.fraction` says how much of the training is done.
         """
         seen = self.connector(student.pooled)
         return {{"{name}": self.weight * distance(seen, teacher.pooled)}}

@@ -4,17 +4,17 @@ import torch
 from torch import Tensor, nn
 
 from kdbench.data.loaders.batch import Batch
-from kdbench.distill.full_precision import in_float32
+from kdbench.distill.full_precision import full_precision
 from kdbench.distill.loss import FirstStage
 from kdbench.distill.matching import stage_pairs
 from kdbench.distill.regressors import Regressor
-from kdbench.engine.position import Moment
+from kdbench.engine.position import TrainingPosition
 from kdbench.models.stages import Features, StagedNetwork
 
 SCALE = 3 / 1000  # of the authors' code
 
 
-@in_float32
+@full_precision
 def ab(student: Tensor, teacher: Tensor, margin: float) -> Tensor:
     """Squared distance of the student's neurons to the teacher's side of 0, and a margin beyond.
 
@@ -73,7 +73,7 @@ class AB(nn.Module):
         self.first = FirstStage(first_epochs, first_of, first_lr, trains_trunk=True)
 
     def first_terms(
-        self, student: Features, teacher: Features, batch: Batch, moment: Moment
+        self, student: Features, teacher: Features, batch: Batch, position: TrainingPosition
     ) -> dict[str, Tensor]:
         """One term of the first stage, {"ab": scalar}."""
         parts = zip(self.pairs, self.connectors, strict=True)
@@ -86,7 +86,7 @@ class AB(nn.Module):
         return {"ab": SCALE * torch.stack(weighed).sum()}
 
     def forward(
-        self, student: Features, teacher: Features, batch: Batch, moment: Moment
+        self, student: Features, teacher: Features, batch: Batch, position: TrainingPosition
     ) -> dict[str, Tensor]:
         """No terms: in the second stage the labels alone teach."""
         return {}

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from kdbench.distill.full_precision import in_float32
+from kdbench.distill.full_precision import full_precision
 from kdbench.distill.regressors import resizing
 from kdbench.errors import BadValue
 from kdbench.models.stages import Features, Stage, StagedNetwork
@@ -101,7 +101,7 @@ def _shared(shapes: Sequence[Stage]) -> Stage:
     return distinct[0]
 
 
-@in_float32
+@full_precision
 def aggregate(maps: Tensor, shares: Tensor) -> Tensor:
     """A = Σ_j share_j T_j: one map in the place of a group's L maps.
 

@@ -5,13 +5,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from kdbench.data.loaders.batch import Batch
-from kdbench.distill.full_precision import in_float32
+from kdbench.distill.full_precision import full_precision
 from kdbench.distill.matching import at_smaller_size, stage_pairs
-from kdbench.engine.position import Moment
+from kdbench.engine.position import TrainingPosition
 from kdbench.models.stages import Features, StagedNetwork
 
 
-@in_float32
+@full_precision
 def at(student: Tensor, teacher: Tensor) -> Tensor:
     """Mean squared difference of two attention maps.
 
@@ -54,7 +54,7 @@ class AT(nn.Module):
         self.weight = weight
 
     def forward(
-        self, student: Features, teacher: Features, batch: Batch, moment: Moment
+        self, student: Features, teacher: Features, batch: Batch, position: TrainingPosition
     ) -> dict[str, Tensor]:
         """One term, {"at": scalar}."""
         stages = [at(student.out[i], teacher.out[j]) for i, j in self.pairs]

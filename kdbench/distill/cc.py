@@ -3,12 +3,12 @@
 from torch import Tensor, nn
 
 from kdbench.data.loaders.batch import Batch
-from kdbench.distill.full_precision import in_float32
-from kdbench.engine.position import Moment
+from kdbench.distill.full_precision import full_precision
+from kdbench.engine.position import TrainingPosition
 from kdbench.models.stages import Features, StagedNetwork
 
 
-@in_float32
+@full_precision
 def cc(student: Tensor, teacher: Tensor) -> Tensor:
     """Inner products of the absolute errors of neighbouring images of a batch.
 
@@ -50,7 +50,7 @@ class CC(nn.Module):
         self.embed_teacher = nn.Linear(teacher.pooled_width, dimension)
 
     def forward(
-        self, student: Features, teacher: Features, batch: Batch, moment: Moment
+        self, student: Features, teacher: Features, batch: Batch, position: TrainingPosition
     ) -> dict[str, Tensor]:
         """One term, {"cc": scalar}."""
         ours, theirs = self.embed_student(student.pooled), self.embed_teacher(teacher.pooled)

@@ -7,8 +7,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from kdbench.data.loaders.batch import Batch
-from kdbench.distill.full_precision import in_float32
-from kdbench.engine.position import Moment
+from kdbench.distill.full_precision import full_precision
+from kdbench.engine.position import TrainingPosition
 from kdbench.engine.seeds import derive
 from kdbench.errors import BadValue
 from kdbench.models.stages import Features, StagedNetwork
@@ -16,7 +16,7 @@ from kdbench.models.stages import Features, StagedNetwork
 EPS = 1e-7
 
 
-@in_float32
+@full_precision
 def contrast(scores: Tensor, images: int) -> Tensor:
     """Noise-contrastive loss of telling one positive from K negatives.
 
@@ -126,13 +126,13 @@ class CRD(nn.Module):
         self.register_buffer("seed", torch.randint(2**31, ()))
 
     def forward(
-        self, student: Features, teacher: Features, batch: Batch, moment: Moment
+        self, student: Features, teacher: Features, batch: Batch, position: TrainingPosition
     ) -> dict[str, Tensor]:
         """One term, {"crd": scalar}; in train mode the memories take the batch in."""
         kind = self.of_student.rows.dtype  # float32, also where the networks compute in bfloat16
         ours = F.normalize(self.embed_student(student.pooled).to(kind))
         theirs = F.normalize(self.embed_teacher(teacher.pooled).to(kind))
-        chosen = torch.cat([batch.index[:, None], self.draw(batch, moment)], dim=1)
+        chosen = torch.cat([batch.index[:, None], self.draw(batch, position)], dim=1)
         return {"crd": self.weight * self.both(ours, theirs, chosen, batch.index)}
 
     def both(self, ours: Tensor, theirs: Tensor, chosen: Tensor, index: Tensor) -> Tensor:
@@ -147,13 +147,13 @@ class CRD(nn.Module):
         return loss
 
     @torch.no_grad()
-    def draw(self, batch: Batch, moment: Moment) -> Tensor:
+    def draw(self, batch: Batch, position: TrainingPosition) -> Tensor:
         """(B, K) positions of images of other classes, the same whenever this step is taken.
 
         Without repetition within a row, as long as there are enough: a random order of the whole
         training set, begun at a random place for each row, the row's own class passed over.
         """
-        generator = torch.Generator().manual_seed(derive(int(self.seed), "crd", moment.step))
+        generator = torch.Generator().manual_seed(derive(int(self.seed), "crd", position.step))
         images, size = len(self.labels), len(batch.index)
         order = torch.randperm(images, generator=generator)
         begin = torch.randint(images, (size, 1), generator=generator)

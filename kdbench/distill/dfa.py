@@ -8,9 +8,9 @@ from torch import Tensor, nn
 
 from kdbench.data.loaders.batch import Batch
 from kdbench.distill.aggregation import Group, aggregate, connectors, groups_of
-from kdbench.distill.full_precision import in_float32
+from kdbench.distill.full_precision import full_precision
 from kdbench.distill.scheme import Scheme
-from kdbench.engine.position import Moment
+from kdbench.engine.position import TrainingPosition
 from kdbench.errors import BadValue, UnknownName
 from kdbench.models.stages import Features, StagedNetwork
 
@@ -18,7 +18,7 @@ WEIGHTS = ("searched", "random", "average", "last")
 CONNECTED = ("student", "both")
 
 
-@in_float32
+@full_precision
 def feature_distance(student: Tensor, teacher: Tensor) -> Tensor:
     """Mean squared difference of two maps of one shape (B, C, H, W), a scalar.
 
@@ -96,7 +96,7 @@ class DFA(nn.Module):
         return [aggregate(group.maps(teacher), self.shares[place]) for group, place in places]
 
     def forward(
-        self, student: Features, teacher: Features, batch: Batch, moment: Moment
+        self, student: Features, teacher: Features, batch: Batch, position: TrainingPosition
     ) -> dict[str, Tensor]:
         """One term, {"dfa": scalar}."""
         targets = self.aggregated(teacher)

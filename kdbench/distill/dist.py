@@ -3,14 +3,14 @@
 from torch import Tensor, nn
 
 from kdbench.data.loaders.batch import Batch
-from kdbench.distill.full_precision import in_float32
-from kdbench.engine.position import Moment
+from kdbench.distill.full_precision import full_precision
+from kdbench.engine.position import TrainingPosition
 from kdbench.models.stages import Features, StagedNetwork
 
 EPS = 1e-8
 
 
-@in_float32
+@full_precision
 def inter_class(student: Tensor, teacher: Tensor) -> Tensor:
     """1 minus Pearson's correlation of an image's class probabilities, averaged over images.
 
@@ -23,7 +23,7 @@ def inter_class(student: Tensor, teacher: Tensor) -> Tensor:
     return 1 - correlation(student, teacher).mean()
 
 
-@in_float32
+@full_precision
 def intra_class(student: Tensor, teacher: Tensor) -> Tensor:
     """1 minus Pearson's correlation of a class's probabilities over images, averaged over classes.
 
@@ -68,7 +68,7 @@ class DIST(nn.Module):
         self.inter, self.intra, self.temperature = inter, intra, temperature
 
     def forward(
-        self, student: Features, teacher: Features, batch: Batch, moment: Moment
+        self, student: Features, teacher: Features, batch: Batch, position: TrainingPosition
     ) -> dict[str, Tensor]:
         """Two terms, {"inter": scalar, "intra": scalar}."""
         ours, theirs = (

@@ -5,13 +5,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from kdbench.data.loaders.batch import Batch
-from kdbench.distill.full_precision import in_float32
+from kdbench.distill.full_precision import full_precision
 from kdbench.distill.warmup import warmup
-from kdbench.engine.position import Moment
+from kdbench.engine.position import TrainingPosition
 from kdbench.models.stages import Features, StagedNetwork
 
 
-@in_float32
+@full_precision
 def tckd(student: Tensor, teacher: Tensor, labels: Tensor, temperature: float) -> Tensor:
     """Divergence of the two-way split into the target and everything else.
 
@@ -38,7 +38,7 @@ def split(logits: Tensor, labels: Tensor) -> Tensor:
     return torch.cat([target, others], dim=1)
 
 
-@in_float32
+@full_precision
 def nckd(student: Tensor, teacher: Tensor, labels: Tensor, temperature: float) -> Tensor:
     """Divergence of the probabilities among the classes that are not the target.
 
@@ -87,11 +87,11 @@ class DKD(nn.Module):
         self.warmup_epochs, self.warmup_of = warmup_epochs, warmup_of
 
     def forward(
-        self, student: Features, teacher: Features, batch: Batch, moment: Moment
+        self, student: Features, teacher: Features, batch: Batch, position: TrainingPosition
     ) -> dict[str, Tensor]:
         """Two terms, {"tckd": scalar, "nckd": scalar}."""
         given = student.logits, teacher.logits, batch.labels, self.temperature
-        scale = warmup(moment, self.warmup_epochs, self.warmup_of, first=1)
+        scale = warmup(position, self.warmup_epochs, self.warmup_of, first=1)
         return {
             "tckd": scale * self.alpha * tckd(*given),
             "nckd": scale * self.beta * nckd(*given),

@@ -4,14 +4,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from kdbench.data.loaders.batch import Batch
-from kdbench.distill.full_precision import in_float32
+from kdbench.distill.full_precision import full_precision
 from kdbench.distill.regressors import Regressor
-from kdbench.engine.position import Moment
+from kdbench.engine.position import TrainingPosition
 from kdbench.errors import BadValue
 from kdbench.models.stages import Features, StagedNetwork
 
 
-@in_float32
+@full_precision
 def hint(predicted: Tensor, teacher: Tensor) -> Tensor:
     """Mean squared error of two maps of one shape, (B, C, H, W).
 
@@ -50,7 +50,7 @@ class FitNet(nn.Module):
         self.regressor = Regressor(student.stages[self.ours], teacher.stages[self.theirs])
 
     def forward(
-        self, student: Features, teacher: Features, batch: Batch, moment: Moment
+        self, student: Features, teacher: Features, batch: Batch, position: TrainingPosition
     ) -> dict[str, Tensor]:
         """One term, {"hint": scalar}."""
         predicted, target = self.regressor(student.out[self.ours]), teacher.out[self.theirs]

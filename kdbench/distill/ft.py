@@ -5,16 +5,16 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from kdbench.data.loaders.batch import Batch
-from kdbench.distill.full_precision import in_float32
+from kdbench.distill.full_precision import full_precision
 from kdbench.distill.loss import FirstStage
 from kdbench.distill.matching import at_smaller_size
-from kdbench.engine.position import Moment
+from kdbench.engine.position import TrainingPosition
 from kdbench.models.stages import Features, StagedNetwork
 
 SLOPE = 0.1  # of the leaky ReLUs
 
 
-@in_float32
+@full_precision
 def ft(student: Tensor, teacher: Tensor) -> Tensor:
     """Mean absolute difference of two factor maps.
 
@@ -121,14 +121,14 @@ class FT(nn.Module):
         self.first = FirstStage(first_epochs, first_of, first_lr, trains_trunk=False)
 
     def first_terms(
-        self, student: Features | None, teacher: Features, batch: Batch, moment: Moment
+        self, student: Features | None, teacher: Features, batch: Batch, position: TrainingPosition
     ) -> dict[str, Tensor]:
         """One term of the first stage, {"paraphrase": mean squared error of the rebuilt map}."""
         maps = teacher.out[-1]
         return {"paraphrase": F.mse_loss(self.paraphraser(maps).float(), maps.float())}
 
     def forward(
-        self, student: Features, teacher: Features, batch: Batch, moment: Moment
+        self, student: Features, teacher: Features, batch: Batch, position: TrainingPosition
     ) -> dict[str, Tensor]:
         """One term, {"ft": scalar}; the paraphraser stays as the first stage left it."""
         with torch.no_grad():

@@ -10,7 +10,7 @@ from torch import Tensor
 P = ParamSpec("P")
 
 
-def in_float32(formula: Callable[P, Tensor]) -> Callable[P, Tensor]:
+def full_precision(formula: Callable[P, Tensor]) -> Callable[P, Tensor]:
     """Give a formula its floating-point tensors in float32 or wider, and switch autocast off.
 
     Sums over thousands of products, differences of nearly equal maps and exponentials lose all

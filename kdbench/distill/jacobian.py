@@ -5,13 +5,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from kdbench.data.loaders.batch import Batch
-from kdbench.distill.full_precision import in_float32
+from kdbench.distill.full_precision import full_precision
 from kdbench.distill.kd import kd
-from kdbench.engine.position import Moment
+from kdbench.engine.position import TrainingPosition
 from kdbench.models.stages import Features, StagedNetwork
 
 
-@in_float32
+@full_precision
 def jacobian(student: Tensor, teacher: Tensor) -> Tensor:
     """Mean squared difference of two directions in image space.
 
@@ -72,7 +72,7 @@ class Jacobian(nn.Module):
         self.weight, self.kd_weight, self.temperature = weight, kd_weight, temperature
 
     def forward(
-        self, student: Features, teacher: Features, batch: Batch, moment: Moment
+        self, student: Features, teacher: Features, batch: Batch, position: TrainingPosition
     ) -> dict[str, Tensor]:
         """Two terms, {"jacobian": scalar, "kd": scalar}."""
         ours = slopes(student.logits, batch.images, batch.labels, keep=True)

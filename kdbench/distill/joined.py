@@ -6,7 +6,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from kdbench.data.loaders.batch import Batch
-from kdbench.engine.position import Moment
+from kdbench.engine.position import TrainingPosition
 from kdbench.errors import UserError
 from kdbench.models.stages import Features
 
@@ -19,7 +19,7 @@ ALONE = {
 }
 
 
-class Together(nn.Module):
+class JoinedLosses(nn.Module):
     """The terms of several losses, each as it weighs them; a term's name begins with its method's.
 
     Args:
@@ -40,11 +40,11 @@ class Together(nn.Module):
         self.names = [name for name, _ in parts]
 
     def forward(
-        self, student: Features, teacher: Features, batch: Batch, moment: Moment
+        self, student: Features, teacher: Features, batch: Batch, position: TrainingPosition
     ) -> dict[str, Tensor]:
         """All terms of all parts."""
         found: dict[str, Any] = {}
         for name, loss in zip(self.names, self.parts.values(), strict=True):
-            for term, value in loss(student, teacher, batch, moment).items():
+            for term, value in loss(student, teacher, batch, position).items():
                 found[f"{name}.{term}"] = value
         return found

@@ -3,15 +3,15 @@
 from torch import Tensor, nn
 
 from kdbench.data.loaders.batch import Batch
-from kdbench.distill.full_precision import in_float32
+from kdbench.distill.full_precision import full_precision
 from kdbench.distill.kd import kd
-from kdbench.engine.position import Moment
+from kdbench.engine.position import TrainingPosition
 from kdbench.models.stages import Features, StagedNetwork
 
 EPS = 1e-7
 
 
-@in_float32
+@full_precision
 def standardised(logits: Tensor) -> Tensor:
     """(B, classes) logits less their mean, over their sample standard deviation, row by row.
 
@@ -45,7 +45,7 @@ class StandardisedKD(nn.Module):
         self.temperature, self.weight = temperature, weight
 
     def forward(
-        self, student: Features, teacher: Features, batch: Batch, moment: Moment
+        self, student: Features, teacher: Features, batch: Batch, position: TrainingPosition
     ) -> dict[str, Tensor]:
         """One term, {"kd": scalar}."""
         ours, theirs = standardised(student.logits), standardised(teacher.logits)

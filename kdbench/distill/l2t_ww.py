@@ -10,8 +10,8 @@ from torch.func import functional_call
 from torch.optim import SGD
 
 from kdbench.data.loaders.batch import Batch
-from kdbench.distill.full_precision import in_float32
-from kdbench.engine.position import Moment
+from kdbench.distill.full_precision import full_precision
+from kdbench.engine.position import TrainingPosition
 from kdbench.models.stages import Features, StagedNetwork
 from kdbench.models.statistics import frozen_statistics
 
@@ -19,7 +19,7 @@ Tensors: TypeAlias = Sequence[Tensor]
 Connect: TypeAlias = Callable[[int, Tensor], Tensor]
 
 
-@in_float32
+@full_precision
 def matching(student: Tensor, teacher: Tensor, channels: Tensor, pair: Tensor) -> Tensor:
     """Weighted squared difference of two maps.
 
@@ -111,7 +111,7 @@ class L2T(nn.Module):
         return {"meta": self.meta}
 
     def forward(
-        self, student: Features, teacher: Features, batch: Batch, moment: Moment
+        self, student: Features, teacher: Features, batch: Batch, position: TrainingPosition
     ) -> dict[str, Tensor]:
         """One term, {"matching": scalar}."""
         return {"matching": self.match(student, teacher, lambda pair, x: self.trained[pair](x))}

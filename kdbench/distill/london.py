@@ -4,17 +4,17 @@ import torch
 from torch import Tensor, nn
 
 from kdbench.data.loaders.batch import Batch
-from kdbench.distill.full_precision import in_float32
+from kdbench.distill.full_precision import full_precision
 from kdbench.distill.kd import kd
 from kdbench.distill.matching import stage_pairs
-from kdbench.engine.position import Moment
+from kdbench.engine.position import TrainingPosition
 from kdbench.models.stages import Features, StagedNetwork
 
 ROUNDS = 10  # of the power iteration; the first eigenvalue of positive matrices stands far out
 EPS = 1e-12
 
 
-@in_float32
+@full_precision
 def gain(before: Tensor, after: Tensor) -> Tensor:
     """How much a part of a network stretches its input, seen from one batch.
 
@@ -86,7 +86,7 @@ class LONDON(nn.Module):
         self.weight, self.kd_weight, self.temperature = weight, kd_weight, temperature
 
     def forward(
-        self, student: Features, teacher: Features, batch: Batch, moment: Moment
+        self, student: Features, teacher: Features, batch: Batch, position: TrainingPosition
     ) -> dict[str, Tensor]:
         """Two terms, {"lipschitz": scalar, "kd": scalar}."""
         gaps = [

@@ -6,7 +6,7 @@ from typing import Protocol
 from torch import Tensor
 
 from kdbench.data.loaders.batch import Batch
-from kdbench.engine.position import Moment
+from kdbench.engine.position import TrainingPosition
 from kdbench.models.stages import Features
 
 
@@ -50,7 +50,7 @@ class DistillationLoss(Protocol):
     """
 
     def __call__(
-        self, student: Features, teacher: Features, batch: Batch, moment: Moment
+        self, student: Features, teacher: Features, batch: Batch, position: TrainingPosition
     ) -> dict[str, Tensor]:
         """Compare two networks that saw the same batch.
 
@@ -58,7 +58,7 @@ class DistillationLoss(Protocol):
             student: features with a graph.
             teacher: features without a graph.
             batch: the images (B, C, H, W), their labels (B,) and their positions (B,).
-            moment: where the training stands.
+            position: where the training stands.
 
         Returns:
             Named scalars, each already weighted. The cross-entropy of the task is not among them.

@@ -5,14 +5,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from kdbench.data.loaders.batch import Batch
-from kdbench.distill.full_precision import in_float32
-from kdbench.engine.position import Moment
+from kdbench.distill.full_precision import full_precision
+from kdbench.engine.position import TrainingPosition
 from kdbench.models.stages import Features, StagedNetwork
 
 TEMPERATURES = (2.0, 3.0, 4.0, 5.0, 6.0)
 
 
-@in_float32
+@full_precision
 def instance_level(student: Tensor, teacher: Tensor, kept: Tensor, temperature: float) -> Tensor:
     """KD of the images that are kept.
 
@@ -32,7 +32,7 @@ def instance_level(student: Tensor, teacher: Tensor, kept: Tensor, temperature: 
     return (each * kept).mean() * temperature**2
 
 
-@in_float32
+@full_precision
 def batch_level(student: Tensor, teacher: Tensor, kept: Tensor, temperature: float) -> Tensor:
     """Squared difference of the inner products of all pairs of images, averaged over B.
 
@@ -45,7 +45,7 @@ def batch_level(student: Tensor, teacher: Tensor, kept: Tensor, temperature: flo
     return (gap.square() * kept).sum() / len(student)
 
 
-@in_float32
+@full_precision
 def class_level(student: Tensor, teacher: Tensor, kept: Tensor, temperature: float) -> Tensor:
     """Squared difference of the inner products of all pairs of classes, averaged over classes.
 
@@ -80,7 +80,7 @@ class MLLD(nn.Module):
         self.weight = weight
 
     def forward(
-        self, student: Features, teacher: Features, batch: Batch, moment: Moment
+        self, student: Features, teacher: Features, batch: Batch, position: TrainingPosition
     ) -> dict[str, Tensor]:
         """Three terms, {"instance": scalar, "batch": scalar, "class": scalar}."""
         images, classes = self.kept(teacher.logits)

@@ -3,7 +3,7 @@
 from torch import Tensor, nn
 
 from kdbench.data.loaders.batch import Batch
-from kdbench.engine.position import Moment
+from kdbench.engine.position import TrainingPosition
 from kdbench.models.stages import Features, StagedNetwork
 
 
@@ -14,7 +14,7 @@ class Nothing(nn.Module):
         super().__init__()
 
     def forward(
-        self, student: Features, teacher: Features | None, batch: Batch, moment: Moment
+        self, student: Features, teacher: Features | None, batch: Batch, position: TrainingPosition
     ) -> dict[str, Tensor]:
         """No terms; the task's cross-entropy is all there is."""
         return {}

@@ -6,9 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from kdbench.data.loaders.batch import Batch
-from kdbench.distill.full_precision import in_float32
+from kdbench.distill.full_precision import full_precision
 from kdbench.distill.matching import resized, stage_pairs
-from kdbench.engine.position import Moment
+from kdbench.engine.position import TrainingPosition
 from kdbench.models.stages import Features, StagedNetwork
 
 RARE = 1e-3  # probability of a negative value below which its mean is not computed
@@ -29,7 +29,7 @@ def margins(norm: nn.BatchNorm2d) -> Tensor:
     return torch.where(below > RARE, found, -3 * spread).to(norm.bias.dtype)
 
 
-@in_float32
+@full_precision
 def ofd(student: Tensor, teacher: Tensor, margin: Tensor) -> Tensor:
     """Squared difference to the margin-rectified teacher, where the student is not low enough.
 
@@ -115,7 +115,7 @@ class OFD(nn.Module):
         return torch.stack(found)
 
     def forward(
-        self, student: Features, teacher: Features, batch: Batch, moment: Moment
+        self, student: Features, teacher: Features, batch: Batch, position: TrainingPosition
     ) -> dict[str, Tensor]:
         """One term, {"ofd": scalar}."""
         found = self.losses(student, teacher)

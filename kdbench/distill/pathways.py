@@ -9,7 +9,7 @@ from kdbench.data.loaders.batch import Batch
 from kdbench.distill.hcl import hcl
 from kdbench.distill.scheme import Scheme
 from kdbench.distill.transforms import TRANSFORMS, transform
-from kdbench.engine.position import Moment
+from kdbench.engine.position import TrainingPosition
 from kdbench.errors import BadValue, UnknownName
 from kdbench.models.stages import Features, StagedNetwork
 
@@ -164,7 +164,7 @@ class Pathways(nn.Module):
             found.append(hcl(self.transforms[index](seen), teacher.pre[theirs]))
         return torch.stack(found)
 
-    def at(self, moment: Moment) -> tuple[list[int], Tensor]:
+    def at(self, position: TrainingPosition) -> tuple[list[int], Tensor]:
         """The pathways that count at a step, and their weights; worked out on the CPU.
 
         Returns:
@@ -173,16 +173,16 @@ class Pathways(nn.Module):
         n = len(self.pathways)
         if self.rule == "equal" or self.scheme is None:
             return list(range(n)), torch.full((n,), self.factor / n, dtype=torch.float64)
-        position = 1.0 if self.rule == "last" else moment.step / max(1, moment.steps - 1)
+        position = 1.0 if self.rule == "last" else position.step / max(1, position.steps - 1)
         weights, alphas = self.scheme.at(position)
         kept = [k for k, alpha in enumerate(alphas.tolist()) if not self.drop or alpha > self.tau]
         return kept, self.factor * weights[kept]
 
     def forward(
-        self, student: Features, teacher: Features, batch: Batch, moment: Moment
+        self, student: Features, teacher: Features, batch: Batch, position: TrainingPosition
     ) -> dict[str, Tensor]:
         """One term, {"pathways": scalar}; a constant 0 when every pathway is dropped."""
-        kept, weights = self.at(moment)
+        kept, weights = self.at(position)
         if not kept:
             return {"pathways": student.logits.new_zeros(())}
         losses = self.losses(student, teacher, kept)

@@ -3,14 +3,14 @@
 from torch import Tensor, nn
 
 from kdbench.data.loaders.batch import Batch
-from kdbench.distill.full_precision import in_float32
-from kdbench.engine.position import Moment
+from kdbench.distill.full_precision import full_precision
+from kdbench.engine.position import TrainingPosition
 from kdbench.models.stages import Features, StagedNetwork
 
 EPS = 1e-7
 
 
-@in_float32
+@full_precision
 def pkt(student: Tensor, teacher: Tensor) -> Tensor:
     """Divergence of the student's neighbour probabilities from the teacher's.
 
@@ -52,7 +52,7 @@ class PKT(nn.Module):
         self.weight = weight
 
     def forward(
-        self, student: Features, teacher: Features, batch: Batch, moment: Moment
+        self, student: Features, teacher: Features, batch: Batch, position: TrainingPosition
     ) -> dict[str, Tensor]:
         """One term, {"pkt": scalar}."""
         return {"pkt": self.weight * pkt(student.pooled, teacher.pooled)}

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from kdbench.data.loaders.batch import Batch
 from kdbench.distill.hcl import hcl
 from kdbench.distill.warmup import warmup
-from kdbench.engine.position import Moment
+from kdbench.engine.position import TrainingPosition
 from kdbench.models.stages import Features, StagedNetwork
 
 WIDEST = 512  # most channels of the fused maps
@@ -113,8 +113,8 @@ class ReviewKD(nn.Module):
         return torch.stack(found[::-1])
 
     def forward(
-        self, student: Features, teacher: Features, batch: Batch, moment: Moment
+        self, student: Features, teacher: Features, batch: Batch, position: TrainingPosition
     ) -> dict[str, Tensor]:
         """One term, {"reviewkd": scalar}: exactly 0 during the first epoch of a warm-up."""
-        scale = self.weight * warmup(moment, self.warmup_epochs, self.warmup_of, first=0)
+        scale = self.weight * warmup(position, self.warmup_epochs, self.warmup_of, first=0)
         return {"reviewkd": scale * self.losses(student, teacher).sum()}

@@ -5,14 +5,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from kdbench.data.loaders.batch import Batch
-from kdbench.distill.full_precision import in_float32
-from kdbench.engine.position import Moment
+from kdbench.distill.full_precision import full_precision
+from kdbench.engine.position import TrainingPosition
 from kdbench.models.stages import Features, StagedNetwork
 
 SMALLEST = 1e-12  # of a squared distance: its root has a slope
 
 
-@in_float32
+@full_precision
 def rkd_distance(student: Tensor, teacher: Tensor) -> Tensor:
     """Smooth L1 between the distances of all pairs, each network's divided by their mean.
 
@@ -37,7 +37,7 @@ def distances(vectors: Tensor) -> Tensor:
     return found / (found.sum() / (found > 0).sum())
 
 
-@in_float32
+@full_precision
 def rkd_angle(student: Tensor, teacher: Tensor) -> Tensor:
     """Smooth L1 between the cosines of the angles of all triples.
 
@@ -83,7 +83,7 @@ class RKD(nn.Module):
         self.weight, self.distance, self.angle = weight, distance, angle
 
     def forward(
-        self, student: Features, teacher: Features, batch: Batch, moment: Moment
+        self, student: Features, teacher: Features, batch: Batch, position: TrainingPosition
     ) -> dict[str, Tensor]:
         """Two terms, {"rkd_distance": scalar, "rkd_angle": scalar}."""
         ours, theirs = student.pooled, teacher.pooled

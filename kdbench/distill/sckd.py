@@ -9,7 +9,7 @@ from kdbench.data.loaders.batch import Batch
 from kdbench.distill.hcl import hcl
 from kdbench.distill.kd import kd
 from kdbench.distill.matching import resized, stage_pairs
-from kdbench.engine.position import Moment
+from kdbench.engine.position import TrainingPosition
 from kdbench.models.stages import Features, StagedNetwork
 
 
@@ -60,7 +60,7 @@ class SCKD(nn.Module):
         )
 
     def forward(
-        self, student: Features, teacher: Features, batch: Batch, moment: Moment
+        self, student: Features, teacher: Features, batch: Batch, position: TrainingPosition
     ) -> dict[str, Tensor]:
         """A term for the logits, "kd", and one a stage, "hint1", "hint2", ..."""
         found = {"kd": self.kd_weight * kd(student.logits, teacher.logits, self.temperature)}

@@ -4,12 +4,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from kdbench.data.loaders.batch import Batch
-from kdbench.distill.full_precision import in_float32
-from kdbench.engine.position import Moment
+from kdbench.distill.full_precision import full_precision
+from kdbench.engine.position import TrainingPosition
 from kdbench.models.stages import Features, StagedNetwork
 
 
-@in_float32
+@full_precision
 def sp(student: Tensor, teacher: Tensor) -> Tensor:
     """Mean squared difference of two similarity matrices.
 
@@ -50,7 +50,7 @@ class SP(nn.Module):
         self.weight = weight
 
     def forward(
-        self, student: Features, teacher: Features, batch: Batch, moment: Moment
+        self, student: Features, teacher: Features, batch: Batch, position: TrainingPosition
     ) -> dict[str, Tensor]:
         """One term, {"sp": scalar}."""
         return {"sp": self.weight * sp(student.out[-1], teacher.out[-1])}

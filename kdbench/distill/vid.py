@@ -7,15 +7,15 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from kdbench.data.loaders.batch import Batch
-from kdbench.distill.full_precision import in_float32
+from kdbench.distill.full_precision import full_precision
 from kdbench.distill.matching import at_smaller_size, stage_pairs
-from kdbench.engine.position import Moment
+from kdbench.engine.position import TrainingPosition
 from kdbench.models.stages import Features, StagedNetwork
 
 EPS = 1e-5  # smallest variance
 
 
-@in_float32
+@full_precision
 def vid(predicted: Tensor, teacher: Tensor, variance: Tensor) -> Tensor:
     """Negative log-likelihood of the teacher's map under a Gaussian a channel, without constants.
 
@@ -86,7 +86,7 @@ class VID(nn.Module):
         )
 
     def forward(
-        self, student: Features, teacher: Features, batch: Batch, moment: Moment
+        self, student: Features, teacher: Features, batch: Batch, position: TrainingPosition
     ) -> dict[str, Tensor]:
         """One term, {"vid": scalar}; it may fall below 0."""
         stages = [

@@ -8,12 +8,12 @@ from typing import Any, Protocol
 from torch import Tensor
 
 from kdbench.engine.multiply_adds import MultiplyAdds
-from kdbench.engine.position import Moment
+from kdbench.engine.position import TrainingPosition
 from kdbench.engine.stopping import Stopper
-from kdbench.engine.train_state import Progress
+from kdbench.engine.train_state import TrainState
 from kdbench.errors import Diverged, TryAgain
 
-Step = Callable[[Any, Moment], Mapping[str, Tensor]]
+Step = Callable[[Any, TrainingPosition], Mapping[str, Tensor]]
 """One whole training step on a batch, optimiser included; returns its loss terms."""
 
 
@@ -23,12 +23,12 @@ class Loader(Protocol):
     steps: int
 
     def epoch(self, number: int, start: int = 0) -> Iterator[Any]:
-        """Batches of one epoch, from its step `start` on."""
+        """JobGroups of one epoch, from its step `start` on."""
         ...
 
 
 def fit(
-    progress: Progress,
+    progress: TrainState,
     step: Step,
     loader: Loader,
     epochs: int,
@@ -54,8 +54,8 @@ def fit(
         begun = time.perf_counter()
         for batch in loader.epoch(progress.epoch, start=progress.step):
             done = progress.epoch * loader.steps + progress.step
-            moment = Moment(done, epochs * loader.steps, progress.epoch, epochs)
-            progress.add(_done(step, batch, moment, progress, loader.steps))
+            position = TrainingPosition(done, epochs * loader.steps, progress.epoch, epochs)
+            progress.add(_done(step, batch, position, progress, loader.steps))
             progress.step += 1
             tick()
             begun = _pause(progress, stopper, begun)
@@ -64,18 +64,18 @@ def fit(
 
 
 def _done(
-    step: Step, batch: Any, moment: Moment, progress: Progress, steps: int
+    step: Step, batch: Any, position: TrainingPosition, progress: TrainState, steps: int
 ) -> Mapping[str, Tensor]:
     """Do a step; the first one of an epoch is counted for all of them."""
     if progress.step:
-        return step(batch, moment)
+        return step(batch, position)
     with MultiplyAdds() as counted:
-        terms = step(batch, moment)
+        terms = step(batch, position)
     progress.macs += counted.macs * steps
     return terms
 
 
-def _close_epoch(progress: Progress, steps: int, begun: float) -> dict[str, float]:
+def _close_epoch(progress: TrainState, steps: int, begun: float) -> dict[str, float]:
     means = {name: float(total) / steps for name, total in progress.sums.items()}
     progress.seconds += time.perf_counter() - begun
     wrong = [name for name, value in means.items() if not math.isfinite(value)]
@@ -90,7 +90,7 @@ def _close_epoch(progress: Progress, steps: int, begun: float) -> dict[str, floa
     return means
 
 
-def _pause(progress: Progress, stopper: Stopper, begun: float) -> float:
+def _pause(progress: TrainState, stopper: Stopper, begun: float) -> float:
     """Save or stop between two steps where it is time to; returns when the next step begins."""
     stop = stopper.must_stop()
     if not stop and not stopper.checkpoint_due():

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Moment:
+class TrainingPosition:
     """A point of a training, counted in optimiser steps and in epochs, both from 0.
 
     Attributes:
@@ -23,7 +23,7 @@ class Moment:
     def fraction(self) -> float:
         """Share of the training that is done, 0 at the first step and below 1 at the last.
 
-        >>> Moment(step=30, steps=120, epoch=1, epochs=4).fraction
+        >>> TrainingPosition(step=30, steps=120, epoch=1, epochs=4).fraction
         0.25
         """
         return self.step / self.steps

@@ -23,7 +23,7 @@ class Pair:
 
 
 @dataclass(frozen=True, kw_only=True)
-class AskTeacher:
+class TeacherRequest:
     """A teacher alone: trained under a protocol, or imported."""
 
     dataset: str
@@ -32,7 +32,7 @@ class AskTeacher:
 
 
 @dataclass(frozen=True, kw_only=True)
-class AskSearch:
+class SearchRequest:
     """One search on one pair.
 
     Attributes:
@@ -41,7 +41,7 @@ class AskSearch:
         parameters: of the search, where the exhibit differs from its declaration.
         seed: 0, but where an exhibit shows how far apart the seeds of a search end.
         held_out: share of the training images that it must not see, because its students are
-            measured on them; see `AskStudents`.
+            measured on them; see `StudentRequest`.
     """
 
     dataset: str
@@ -55,7 +55,7 @@ class AskSearch:
 
 
 @dataclass(frozen=True, kw_only=True)
-class AskStudents:
+class StudentRequest:
     """The student runs of one cell, which differ in nothing but the seed, and their evaluation.
 
     Attributes:
@@ -84,10 +84,10 @@ class AskStudents:
     search_recipe: Recipe | None = None
     parameters: Parameters = ()
     search_parameters: Parameters = ()
-    found_by: AskSearch | None = None
-    origin: AskSearch | None = None
+    found_by: SearchRequest | None = None
+    origin: SearchRequest | None = None
     held_out: float = 0.0
 
 
-Ask = AskTeacher | AskSearch | AskStudents
+Request = TeacherRequest | SearchRequest | StudentRequest
 JOIN = "+"  # between the names of methods whose losses are added

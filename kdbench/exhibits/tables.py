@@ -7,12 +7,12 @@ from functools import cached_property
 from kdbench.exhibits.recipe import Recipe
 from kdbench.exhibits.requests import (
     JOIN,
-    Ask,
-    AskSearch,
-    AskStudents,
-    AskTeacher,
     Pair,
     Parameters,
+    Request,
+    SearchRequest,
+    StudentRequest,
+    TeacherRequest,
 )
 
 
@@ -151,7 +151,7 @@ class Table(Exhibit):
         published: CSV beside the papers' declarations; `exhibit` the key of this table in it.
         setting: the CSV's name of a column, with {teacher} and {student} labels.
         spread_is_variance: the paper prints variances; they are shown as their square roots.
-        held_out: see `AskStudents`; a table with it chooses parameters.
+        held_out: see `StudentRequest`; a table with it chooses parameters.
         leads: its first column has the scale's `lead_seeds`.
         least_seeds: student runs of a cell at every scale, where fewer would decide nothing.
         contests: labels of two rows each, the first of which is thought to be the better one; the
@@ -180,12 +180,12 @@ class Table(Exhibit):
         """`columns`, or one a pair."""
         return self.columns or tuple(Column(pair) for pair in self.pairs)
 
-    def asked(self, row: Row, column: Column) -> AskTeacher | AskStudents:
+    def asked(self, row: Row, column: Column) -> TeacherRequest | StudentRequest:
         """What one cell asks for."""
         dataset, pair = column.dataset or self.dataset, column.pair
         if row.role == "teacher":
-            return AskTeacher(dataset=dataset, network=pair.teacher, recipe=self.recipe)
-        return AskStudents(
+            return TeacherRequest(dataset=dataset, network=pair.teacher, recipe=self.recipe)
+        return StudentRequest(
             dataset=dataset,
             pair=pair,
             method=column.method or str(row.method),
@@ -201,11 +201,11 @@ class Table(Exhibit):
             held_out=self.held_out,
         )
 
-    def _found_by(self, row: Row, dataset: str, pair: Pair) -> AskSearch | None:
+    def _found_by(self, row: Row, dataset: str, pair: Pair) -> SearchRequest | None:
         if not row.found_by or self.search_recipe is None:
             return None
         whole = pair.teacher if row.found_in == TEACHER else row.found_in or pair.student
-        return AskSearch(
+        return SearchRequest(
             dataset=dataset,
             pair=Pair(whole, whole),
             search=row.found_by,
@@ -214,14 +214,14 @@ class Table(Exhibit):
             parameters=row.search_parameters,
         )
 
-    def _origin(self, row: Row, dataset: str, pair: Pair) -> AskSearch | None:
+    def _origin(self, row: Row, dataset: str, pair: Pair) -> SearchRequest | None:
         there = row.origin
         if there is None:
             return None
         recipe = there.search_recipe or self.search_recipe
         if recipe is None:
             return None
-        return AskSearch(
+        return SearchRequest(
             dataset=there.dataset or dataset,
             pair=there.pair or pair,
             search="",  # the method's own
@@ -243,7 +243,7 @@ class Figure(Exhibit):
     """
 
     renderer: str
-    asks: tuple[tuple[str, Ask], ...]
+    asks: tuple[tuple[str, Request], ...]
     caption: str = ""
     options: Parameters = ()
 
@@ -252,7 +252,7 @@ class Figure(Exhibit):
         return dict(self.options).get(key, default)
 
 
-def asks_of(exhibit: Exhibit) -> Iterator[Ask]:
+def requests_of(exhibit: Exhibit) -> Iterator[Request]:
     """Everything that an exhibit asks for, pending rows apart."""
     if isinstance(exhibit, Table):
         rows = [row for row in exhibit.rows if row.role != "pending"]

@@ -16,7 +16,7 @@ from kdbench.exhibits.protocols import (
     DISTPRO_SEARCH,
     REVIEW,
 )
-from kdbench.exhibits.requests import AskSearch, Pair
+from kdbench.exhibits.requests import Pair, SearchRequest
 from kdbench.exhibits.tables import TOP1, Figure, Origin, Row, Table
 
 WRNS = (
@@ -160,8 +160,8 @@ TUNING = replace(
 )
 
 
-def _search(search: str, pair: Pair) -> AskSearch:
-    return AskSearch(
+def _search(search: str, pair: Pair) -> SearchRequest:
+    return SearchRequest(
         dataset="cifar100",
         pair=pair,
         search=search,

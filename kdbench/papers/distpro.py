@@ -15,7 +15,7 @@ from kdbench.exhibits.claims import (
     WeightsVanish,
 )
 from kdbench.exhibits.protocols import DISTPRO_SEARCH, REVIEW
-from kdbench.exhibits.requests import AskSearch, Pair, Parameters
+from kdbench.exhibits.requests import Pair, Parameters, SearchRequest
 from kdbench.exhibits.tables import TOP1, Figure, Origin, Row, Table
 
 # The pathways of the release: a stage's map or a deeper one of the student, the stem included.
@@ -70,8 +70,8 @@ LEAD = Pair("wrn-40-2", "wrn-16-2")
 WHOLE = "no pathway dropped"
 
 
-def _search(pair: Pair, parameters: Parameters = ()) -> AskSearch:
-    return AskSearch(
+def _search(pair: Pair, parameters: Parameters = ()) -> SearchRequest:
+    return SearchRequest(
         dataset="cifar100",
         pair=pair,
         search="distpro",

@@ -13,7 +13,13 @@ from kdbench.exhibits.claims import (
     SmallestBest,
 )
 from kdbench.exhibits.protocols import SBS, SBS_SEARCH
-from kdbench.exhibits.requests import AskSearch, AskStudents, AskTeacher, Pair, Parameters
+from kdbench.exhibits.requests import (
+    Pair,
+    Parameters,
+    SearchRequest,
+    StudentRequest,
+    TeacherRequest,
+)
 from kdbench.exhibits.tables import TEST_ERROR, Column, Figure, Row, Table
 
 TEACHER = "densenet-bc-100-12"
@@ -34,8 +40,8 @@ KL0 = (0.0, 0.25, 0.5, 1.0, 2.0)
 LAMBDA2 = (5e-4, 1e-3, 2e-3, 4e-3)
 
 
-def _search(dataset: str, search: str = "sbs_kl", parameters: Parameters = ()) -> AskSearch:
-    return AskSearch(
+def _search(dataset: str, search: str = "sbs_kl", parameters: Parameters = ()) -> SearchRequest:
+    return SearchRequest(
         dataset=dataset,
         pair=WHOLE,
         search=search,
@@ -46,9 +52,9 @@ def _search(dataset: str, search: str = "sbs_kl", parameters: Parameters = ()) -
 
 
 def _students(
-    dataset: str, student: str = TEACHER, found: AskSearch | None = None, distilled: bool = True
-) -> AskStudents:
-    return AskStudents(
+    dataset: str, student: str = TEACHER, found: SearchRequest | None = None, distilled: bool = True
+) -> StudentRequest:
+    return StudentRequest(
         dataset=dataset,
         pair=Pair(TEACHER, student),
         method="kd" if distilled else "none",
@@ -102,9 +108,12 @@ TABLE1 = Table(
 )
 
 
-def _sizes() -> Iterator[tuple[str, AskStudents | AskTeacher]]:
+def _sizes() -> Iterator[tuple[str, StudentRequest | TeacherRequest]]:
     for dataset, name in DATASETS.items():
-        yield f"{name}|teacher|scratch", AskTeacher(dataset=dataset, network=TEACHER, recipe=SBS)
+        yield (
+            f"{name}|teacher|scratch",
+            TeacherRequest(dataset=dataset, network=TEACHER, recipe=SBS),
+        )
         for how, distilled in (("scratch", False), ("distilled", True)):
             found = _search(dataset)
             yield f"{name}|found|{how}", _students(dataset, found=found, distilled=distilled)

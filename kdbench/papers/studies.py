@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from kdbench.exhibits.protocols import DISTPRO_SEARCH, REVIEW
-from kdbench.exhibits.requests import AskSearch, Pair, Parameters
+from kdbench.exhibits.requests import Pair, Parameters, SearchRequest
 from kdbench.exhibits.tables import TEACHER, TOP1, Column, Figure, Row, Table
 from kdbench.papers.distpro import TEN
 
@@ -43,7 +43,7 @@ SEARCHES = Table(
         "half out, DistPro on four fifths, SBS on all until its budget is met.",
         "SBS finds another student than the pair's: the teacher, cut down to 30 % of its FLOPs, "
         "about those of WRN-16-2 (31 %) and ResNet20 (33 %).",
-        "Together: both losses are added, each with the weights of its own search.",
+        "JoinedLosses: both losses are added, each with the weights of its own search.",
     ),
 )
 
@@ -112,8 +112,8 @@ def _spread() -> Figure:
     )
 
 
-def _search(search: str, pair: Pair, parameters: Parameters = (), seed: int = 0) -> AskSearch:
-    return AskSearch(
+def _search(search: str, pair: Pair, parameters: Parameters = (), seed: int = 0) -> SearchRequest:
+    return SearchRequest(
         dataset="cifar100",
         pair=pair,
         search=search,
@@ -124,7 +124,7 @@ def _search(search: str, pair: Pair, parameters: Parameters = (), seed: int = 0)
     )
 
 
-def _gradient(name: str) -> AskSearch:
+def _gradient(name: str) -> SearchRequest:
     return _search("distpro", LEAD, (("gradient", name),))
 
 

@@ -7,7 +7,7 @@ from typing import Any, Concatenate, ParamSpec
 
 from kdbench.errors import BadValue
 from kdbench.exhibits.recipe import Recipe
-from kdbench.exhibits.requests import JOIN, Ask, AskSearch, AskStudents, AskTeacher
+from kdbench.exhibits.requests import JOIN, Request, SearchRequest, StudentRequest, TeacherRequest
 from kdbench.plan.components import Component, Components
 from kdbench.plan.params import Params
 from kdbench.plan.resolve import Resolver, plugin_code, revisions, smoke_section
@@ -16,10 +16,10 @@ from kdbench.store.spec import CARVING_REVISION, ENGINE_REVISION, RunSpec
 TEACHER_SEED = 0
 FIRST_STUDENT_SEED = 0
 P = ParamSpec("P")
-Request = Callable[Concatenate["Builder", P], RunSpec]
+Build = Callable[Concatenate["Builder", P], RunSpec]
 
 
-def remembered(build: Request[P]) -> Request[P]:
+def remembered(build: Build[P]) -> Build[P]:
     """Build a run at the first request; thousands of students ask for the same few teachers."""
 
     @wraps(build)
@@ -32,7 +32,7 @@ def remembered(build: Request[P]) -> Request[P]:
     return ask
 
 
-def _held(ask: AskSearch | AskStudents) -> str:
+def _held(ask: SearchRequest | StudentRequest) -> str:
     """What the name of a run says of training images that it holds out."""
     return f"-held-out-{ask.held_out:g}" if ask.held_out else ""
 
@@ -50,11 +50,11 @@ class Builder:
         """Makes parameters of names."""
         return Resolver(self.params, self.components)
 
-    def build(self, ask: Ask) -> RunSpec:
+    def build(self, ask: Request) -> RunSpec:
         """The run that an exhibit reads: a search, or an evaluation over all seeds."""
-        if isinstance(ask, AskSearch):
+        if isinstance(ask, SearchRequest):
             return self.search(ask)
-        if isinstance(ask, AskTeacher):
+        if isinstance(ask, TeacherRequest):
             return self._evaluation(self.teacher(ask.dataset, ask.network, ask.recipe))
         return self._evaluation(*self._students(ask))
 
@@ -97,7 +97,7 @@ class Builder:
         )
 
     @remembered
-    def search(self, ask: AskSearch) -> RunSpec:
+    def search(self, ask: SearchRequest) -> RunSpec:
         """One search on one pair."""
         component = self.resolve.get("search", ask.search)
         networks = self._networks(ask)
@@ -124,7 +124,7 @@ class Builder:
         cell = f"{ask.pair.teacher}_{ask.pair.student}_{ask.search}{told}"
         return self._run("search", ask.dataset, cell, params, found, upstream)
 
-    def _students(self, ask: AskStudents) -> Iterator[RunSpec]:
+    def _students(self, ask: StudentRequest) -> Iterator[RunSpec]:
         """The student runs of a cell, which differ in nothing but the seed."""
         parts = [self.resolve.get("method", name) for name in ask.method.split(JOIN)]
         needs_teacher = any(part.needs_teacher for part in parts)
@@ -165,11 +165,11 @@ class Builder:
             seeded = {**params, "seed": seed}
             yield self._run("student", ask.dataset, cell, seeded, found, upstream)
 
-    def _seeds(self, ask: AskStudents) -> range:
+    def _seeds(self, ask: StudentRequest) -> range:
         count = self.resolve.seeds(ask.seeds, lead=ask.lead, least=ask.least)
         return range(FIRST_STUDENT_SEED, FIRST_STUDENT_SEED + count)
 
-    def _methods(self, ask: AskStudents, parts: list[Component]) -> tuple[dict[str, Any], str]:
+    def _methods(self, ask: StudentRequest, parts: list[Component]) -> tuple[dict[str, Any], str]:
         """The entry of one method, or of several whose losses are added.
 
         The first one says how the teacher looks and what the cross-entropy weighs.
@@ -181,7 +181,7 @@ class Builder:
         joined = {
             "name": ask.method,
             "module": "kdbench.distill.joined",
-            "class": "Together",
+            "class": "JoinedLosses",
             "parameters": {},
             "teacher_bn": entries[0]["teacher_bn"],  # one teacher, read once
             "parts": list(entries),
@@ -195,11 +195,11 @@ class Builder:
             if part.search:
                 yield ("search" if len(parts) == 1 else f"search{place}"), part
 
-    def _scheme(self, ask: AskStudents, method: Component) -> tuple[RunSpec, str]:
+    def _scheme(self, ask: StudentRequest, method: Component) -> tuple[RunSpec, str]:
         """The search whose scheme a method takes, and where that is if it is elsewhere."""
         if ask.search_recipe is None:
             raise BadValue(f"{method.name}, search_recipe", None, f"a protocol for {method.search}")
-        own = AskSearch(
+        own = SearchRequest(
             dataset=ask.dataset,
             pair=ask.pair,
             search=str(method.search),
@@ -253,7 +253,7 @@ class Builder:
         )
         return self.built.setdefault(spec.digest, spec)
 
-    def _networks(self, ask: AskSearch | AskStudents) -> dict[str, Component]:
+    def _networks(self, ask: SearchRequest | StudentRequest) -> dict[str, Component]:
         return {
             "teacher": self.resolve.get("network", ask.pair.teacher),
             "student": self.resolve.get("network", ask.pair.student),

@@ -10,7 +10,7 @@ from kdbench.exhibits.recipe import Recipe
 from kdbench.exhibits.requests import JOIN, Pair, Parameters
 from kdbench.exhibits.tables import TEACHER, TOP1, Column, Origin, Row, Table
 from kdbench.plan.components import Component, Components
-from kdbench.plan.params import FILE, OwnTable, Params
+from kdbench.plan.params import FILE, CustomTable, Params
 
 PAPER = "own"
 SEARCH = "search."  # before a parameter of the search in a grid
@@ -20,7 +20,7 @@ HELD_OUT = (
 )
 
 
-def own_tables(params: Params, components: Components) -> list[Table]:
+def custom_tables(params: Params, components: Components) -> list[Table]:
     """The tables that params.yaml declares, as exhibits `own/<id>`.
 
     Raises:
@@ -34,7 +34,7 @@ def own_tables(params: Params, components: Components) -> list[Table]:
     return [_table(own, components, f"{FILE}, tables, {own.id}") for own in params.tables]
 
 
-def _table(own: OwnTable, components: Components, where: str) -> Table:
+def _table(own: CustomTable, components: Components, where: str) -> Table:
     if own.protocol not in PROTOCOLS:
         raise UnknownName("protocol", own.protocol, list(PROTOCOLS), where=where)
     components.get("dataset", own.dataset, where=where)
@@ -67,7 +67,7 @@ def _suited(recipe: Recipe, protocol: str, dataset: str) -> Recipe:
     return replace(recipe, mean=(), std=())
 
 
-def _check_found(own: OwnTable, components: Components, where: str) -> None:
+def _check_found(own: CustomTable, components: Components, where: str) -> None:
     """Refuse a found student that no search finds, or whose methods would search on another."""
     if not own.found_by:
         if own.found_in:
@@ -86,7 +86,7 @@ def _check_found(own: OwnTable, components: Components, where: str) -> None:
         raise BadValue(f"{where}, methods", searching[0].name, expected, advice)
 
 
-def _origin(own: OwnTable, components: Components, where: str) -> Origin | None:
+def _origin(own: CustomTable, components: Components, where: str) -> Origin | None:
     """Where the schemes of a table are searched, if not on its own pairs and data set."""
     there = own.searched_on
     if there is None:
@@ -105,7 +105,7 @@ def _origin(own: OwnTable, components: Components, where: str) -> Origin | None:
     )
 
 
-def _head(pair: Pair, own: OwnTable, components: Components) -> str:
+def _head(pair: Pair, own: CustomTable, components: Components) -> str:
     """What stands over a column; "" for the networks' labels."""
     if not own.found_by:
         return ""
@@ -119,7 +119,7 @@ def _parts(name: str, components: Components, where: str) -> list[Component]:
     return [components.get("method", part, where=where) for part in name.split(JOIN)]
 
 
-def _check_grid(name: str, parts: list[Component], own: OwnTable, where: str) -> None:
+def _check_grid(name: str, parts: list[Component], own: CustomTable, where: str) -> None:
     """Refuse values that no run would take: rows would print what they do not have."""
     if not own.grid:
         return
@@ -131,7 +131,7 @@ def _check_grid(name: str, parts: list[Component], own: OwnTable, where: str) ->
             raise BadValue(f"{where}, grid", key, f"parameters of {name}, which searches nothing")
 
 
-def _grid(own: OwnTable) -> list[tuple[tuple[str, Any], ...]]:
+def _grid(own: CustomTable) -> list[tuple[tuple[str, Any], ...]]:
     """Every combination of the grid's values, as (key, value) pairs."""
     names = list(own.grid)
     values = ([tuple(v) if isinstance(v, list) else v for v in own.grid[name]] for name in names)
@@ -149,7 +149,7 @@ def _pair(key: str, components: Components, where: str) -> Pair:
 
 def _row(
     name: str,
-    own: OwnTable,
+    own: CustomTable,
     origin: Origin | None,
     components: Components,
     where: str,

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from kdbench.errors import BadValue, UnknownName, UserError
-from kdbench.exhibits.requests import JOIN, Ask, AskStudents, AskTeacher, Pair
-from kdbench.exhibits.tables import Column, Exhibit, Figure, Row, Table, asks_of
+from kdbench.exhibits.requests import JOIN, Pair, Request, StudentRequest, TeacherRequest
+from kdbench.exhibits.tables import Column, Exhibit, Figure, Row, Table, requests_of
 from kdbench.papers import catalogue
 from kdbench.plan.build import Builder
 from kdbench.plan.components import Components, find_components
-from kdbench.plan.custom_tables import own_tables
+from kdbench.plan.custom_tables import custom_tables
 from kdbench.plan.params import FILE, Params, load_params
 from kdbench.plan.scales import Scale
 from kdbench.store.spec import PHASES, RunSpec
@@ -132,15 +132,15 @@ class Graph:
                 wanted = ask is not None and self._keeps_pair(column.pair) and self._keeps(ask)
                 yield Cell(row, column, builder.build(ask) if ask and wanted else None)
 
-    def _keeps(self, ask: Ask) -> bool:
+    def _keeps(self, ask: Request) -> bool:
         """Whether the filters of params.yaml leave something in."""
         wanted, kept = self.params, set(self.params.methods_only)
-        origin = ask.origin if isinstance(ask, AskStudents) else None
+        origin = ask.origin if isinstance(ask, StudentRequest) else None
         if not {ask.dataset, (origin or ask).dataset} <= {*wanted.datasets}:
             return False
-        if isinstance(ask, AskTeacher):
+        if isinstance(ask, TeacherRequest):
             return not wanted.pairs or any(k.startswith(f"{ask.network}:") for k in wanted.pairs)
-        left = kept and isinstance(ask, AskStudents) and ask.method not in kept
+        left = kept and isinstance(ask, StudentRequest) and ask.method not in kept
         return self._keeps_pair(ask.pair) and not left
 
     def _keeps_pair(self, pair: Pair) -> bool:
@@ -159,8 +159,8 @@ def choose(params: Params, exhibits: list[Exhibit]) -> list[Exhibit]:
     for wanted in params.exhibits:
         if wanted not in ids | papers | {"all"}:
             raise UnknownName("exhibit", wanted, ids | papers | {"all"}, where=f"{FILE}, exhibits")
-    asks = [ask for exhibit in exhibits for ask in asks_of(exhibit)]
-    pairs = {ask.pair.key for ask in asks if not isinstance(ask, AskTeacher)}
+    asks = [ask for exhibit in exhibits for ask in requests_of(exhibit)]
+    pairs = {ask.pair.key for ask in asks if not isinstance(ask, TeacherRequest)}
     for key in params.pairs:
         if key not in pairs:
             raise UnknownName("pair", key, pairs, where=f"{FILE}, pairs")
@@ -179,7 +179,7 @@ def choose(params: Params, exhibits: list[Exhibit]) -> list[Exhibit]:
 
 def _datasets(exhibit: Exhibit) -> set[str]:
     """The data sets that an exhibit shows."""
-    return {exhibit.dataset, *(ask.dataset for ask in asks_of(exhibit))}
+    return {exhibit.dataset, *(ask.dataset for ask in requests_of(exhibit))}
 
 
 def with_plugins(exhibit: Exhibit, components: Components) -> Exhibit:
@@ -218,7 +218,7 @@ def make_graph(params: Params) -> Graph:
         where, (dataset, _, network) = f"{FILE}, teachers", key.partition("/")
         components.get("dataset", dataset, where=where)
         components.get("network", network, where=where)
-    exhibits = choose(params, [*catalogue(), *own_tables(params, components)])
+    exhibits = choose(params, [*catalogue(), *custom_tables(params, components)])
     graph = Graph(params, components, [with_plugins(e, components) for e in exhibits])
     if not graph.runs:
         left = f"exhibits {params.exhibits}, pairs {params.pairs}"

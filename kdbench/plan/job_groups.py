@@ -10,7 +10,7 @@ from kdbench.store.spec import RunSpec
 SHARED = ("data", "teacher", "search")  # what cells of one job have in common
 
 
-class Batches:
+class JobGroups:
     """The jobs of a plan's evaluations, as the records say when this is made.
 
     At scales with `cells_per_job` an evaluation's job makes the students of its cell too, and so

@@ -35,7 +35,7 @@ class Elsewhere(BaseModel):
     protocol: str = ""
 
 
-class OwnTable(BaseModel):
+class CustomTable(BaseModel):
     """A table of the user's own.
 
     Attributes:
@@ -102,7 +102,7 @@ class Params(BaseModel):
     searches: dict[str, dict[str, Any]] = {}
     scales: dict[str, dict[str, Any]] = {}
     teachers: dict[str, Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]] = {}
-    tables: list[OwnTable] = []
+    tables: list[CustomTable] = []
     plugins: list[str] = []
 
     def settings(self) -> Scale:
@@ -178,7 +178,7 @@ def _one_line(name: str, error: ValidationError) -> UserError:
     key, found = ".".join(str(part) for part in first["loc"]), first["input"]
     if first["type"] == "extra_forbidden":
         place, _, last = key.rpartition(".")
-        known = OwnTable if place.startswith("tables") else Params
+        known = CustomTable if place.startswith("tables") else Params
         where = f"{name}, {place}" if place else name
         return UnknownName("key", last, list(known.model_fields), where=where)
     where = f"{name}.{key}" if name != FILE else f"{name}, {key}"

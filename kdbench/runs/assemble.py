@@ -12,8 +12,8 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from kdbench.data.loaders.augment import Augment
-from kdbench.data.loaders.in_memory import Resident
-from kdbench.data.loaders.streaming import Streaming
+from kdbench.data.loaders.in_memory import InMemoryLoader
+from kdbench.data.loaders.streaming import StreamingLoader
 from kdbench.data.stored.open import Stored
 from kdbench.data.stored.shards import Sharded
 from kdbench.engine.precision import Precision
@@ -22,7 +22,7 @@ from kdbench.errors import BadValue, DamagedData
 from kdbench.exhibits.recipe import Recipe
 from kdbench.models.stages import Features, StagedNetwork
 
-Loader: TypeAlias = Resident | Streaming
+Loader: TypeAlias = InMemoryLoader | StreamingLoader
 
 
 def find_class(entry: Mapping[str, Any]) -> type[Any]:
@@ -179,8 +179,8 @@ def make_loader(
     labels = data.labels(split)
     if isinstance(data, Sharded):
         images = data.encoded(split)
-        return Streaming(images, labels, image=data.image, augment=augment, **settings)
-    return Resident(data.images(split), labels, augment=Augment.parse(augment), **settings)
+        return StreamingLoader(images, labels, image=data.image, augment=augment, **settings)
+    return InMemoryLoader(data.images(split), labels, augment=Augment.parse(augment), **settings)
 
 
 def make_sgd(recipe: Recipe, *modules: nn.Module) -> torch.optim.SGD:

@@ -12,13 +12,13 @@ from torch import Tensor
 
 from kdbench.data.loaders.batch import Batch
 from kdbench.distill.aggregation import block_shapes
-from kdbench.distill.joined import Together
-from kdbench.engine.position import Moment
+from kdbench.distill.joined import JoinedLosses
+from kdbench.engine.position import TrainingPosition
 from kdbench.engine.precision import Precision
 from kdbench.engine.seeds import seeded
 from kdbench.errors import UserError
 from kdbench.exhibits.recipe import Recipe
-from kdbench.models.pruning.build import build_found
+from kdbench.models.pruning.build import build_pruned
 from kdbench.models.stages import Features, Stage, StagedNetwork
 from kdbench.plan.graph import Graph
 from kdbench.runs import assemble
@@ -26,7 +26,7 @@ from kdbench.store.spec import RunSpec, canonical
 
 IMAGES = 2
 CPU = Precision("float32", False, torch.device("cpu"))
-MIDDLE = Moment(step=5, steps=10, epoch=1, epochs=2)
+MIDDLE = TrainingPosition(step=5, steps=10, epoch=1, epochs=2)
 
 
 def check(graph: Graph, say: Callable[[str], None]) -> list[str]:
@@ -109,7 +109,7 @@ class _Trials:
         student = self._network(spec, "student")
         if "structure" in spec.upstream:
             image, classes = self._shape(spec.dataset)
-            student = build_found(self._found(spec, "structure"), classes, image)
+            student = build_pruned(self._found(spec, "structure"), classes, image)
         network = self._network(spec, "teacher") if "teacher" in spec.params else None
         loss = self._loss(spec, student, network)
         ours = _noise("student", student, batch)
@@ -133,7 +133,7 @@ class _Trials:
                 extra["labels"] = torch.arange(2 * IMAGES) % self._shape(spec.dataset)[1]
             loss, _ = assemble.make_loss(part, student, network, 0, CPU, **extra)
             made.append((part["name"], loss))
-        return made[0][1] if len(made) == 1 else Together(made)
+        return made[0][1] if len(made) == 1 else JoinedLosses(made)
 
     def _found(self, spec: RunSpec, role: str) -> Any:
         """What the search of that role finds, before any step."""

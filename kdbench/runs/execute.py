@@ -22,7 +22,7 @@ from kdbench.runs.search import run_search
 from kdbench.runs.training import run_training
 from kdbench.store import disk
 from kdbench.store.artifacts import LOCK, locked, seal, sweep
-from kdbench.store.dvc import bring_back
+from kdbench.store.dvc import restore_artifacts
 from kdbench.store.fingerprint import run_fingerprint
 from kdbench.store.paths import CHECKPOINT, Paths
 from kdbench.store.record import SCHEMA, read_record, write_json
@@ -146,7 +146,7 @@ def provide(spec: RunSpec, paths: Paths, options: Options, stopper: Stopper) -> 
 def pull(spec: RunSpec, paths: Paths, options: Options) -> bool:
     """Try to bring a finished run's artifacts from DVC's cache or remote."""
     with locked(paths.root / "results" / ".dvc-pull"):
-        found = bring_back([paths.artifacts(spec)], paths.root, options.say)
+        found = restore_artifacts([paths.artifacts(spec)], paths.root, options.say)
     if found:
         options.say(f"{spec.title}: artifacts brought back by DVC")
     return found

@@ -17,7 +17,7 @@ from kdbench.engine.precision import Precision
 from kdbench.engine.stopping import Stopper
 from kdbench.errors import BadValue, DamagedData, UserError
 from kdbench.exhibits.recipe import Recipe
-from kdbench.models.pruning.build import build_found
+from kdbench.models.pruning.build import build_pruned
 from kdbench.models.pruning.structure import Structure
 from kdbench.models.stages import StagedNetwork
 from kdbench.plan.components import find_components
@@ -210,7 +210,7 @@ def _write_onnx(network: StagedNetwork, about: About, file: Path) -> None:
 def _build(about: About, plugins: Sequence[str], file: Path) -> StagedNetwork:
     if about.structure is not None:
         structure = Structure.from_dict(dict(about.structure), file)
-        return build_found(structure, len(about.classes), about.image)
+        return build_pruned(structure, len(about.classes), about.image)
     component = find_components(plugins).get("network", about.network, where=str(file))
     cls = assemble.find_class({"module": component.module, "class": component.class_name})
     built: StagedNetwork = cls(**about.arguments, classes=len(about.classes), image=about.image)

@@ -2,7 +2,7 @@
 
 from kdbench.data.stored.open import Stored
 from kdbench.engine.seeds import seeded
-from kdbench.models.pruning.build import build_found
+from kdbench.models.pruning.build import build_pruned
 from kdbench.models.pruning.structure import Structure
 from kdbench.models.stages import StagedNetwork
 from kdbench.runs import assemble
@@ -25,6 +25,6 @@ def trained_network(job: Job, spec: RunSpec, data: Stored, seed: int) -> StagedN
         return assemble.make_network(entry, data, seed, job.precision)
     structure = Structure.load(job.upstream("structure"))
     with seeded(seed, "network", entry["name"]):
-        network = build_found(structure, len(data.classes), data.image)
+        network = build_pruned(structure, len(data.classes), data.image)
     placed: StagedNetwork = job.precision.place(network)  # type: ignore[assignment]
     return placed

@@ -10,11 +10,11 @@ from kdbench.data.loaders import splits
 from kdbench.data.loaders.batch import Batch
 from kdbench.data.stored.open import Stored
 from kdbench.engine.fit import fit
-from kdbench.engine.position import Moment
+from kdbench.engine.position import TrainingPosition
 from kdbench.engine.precision import Precision
 from kdbench.engine.schedules import rate_at
 from kdbench.engine.seeds import derive
-from kdbench.engine.train_state import Progress
+from kdbench.engine.train_state import TrainState
 from kdbench.exhibits.recipe import Recipe
 from kdbench.models.stages import Features
 from kdbench.runs import assemble
@@ -42,14 +42,14 @@ class SearchStep:
     steps: int
     precision: Precision
 
-    def __call__(self, batch: Batch, moment: Moment) -> dict[str, Tensor]:
+    def __call__(self, batch: Batch, position: TrainingPosition) -> dict[str, Tensor]:
         """Search on one batch; the held-out batches go round in epochs of their own."""
-        self.searcher.lr = rate_at(self.recipe, moment.step, self.steps)
-        held = self.held and self.held.batch(*divmod(moment.step, self.held.steps))
+        self.searcher.lr = rate_at(self.recipe, position.step, self.steps)
+        held = self.held and self.held.batch(*divmod(position.step, self.held.steps))
         theirs, extra = self._look(batch), {}
         if held is not None and getattr(self.searcher, "teacher_on_held", False):
             extra["held_teacher"] = self._look(held)
-        return self.searcher.step(batch, theirs, held, moment, **extra)
+        return self.searcher.step(batch, theirs, held, position, **extra)
 
     def _look(self, batch: Batch) -> Features:
         with self.precision.autocast():
@@ -61,7 +61,7 @@ def run_search(job: Job) -> Outcome:
     data, recipe, precision = job.data().training_only(), job.recipe, job.precision
     searcher, teacher = _make(job, data)
     loader, held = _loaders(job, data)
-    progress = Progress(job.folder, job.spec.digest, {"search": searcher}, job.origin)
+    progress = TrainState(job.folder, job.spec.digest, {"search": searcher}, job.origin)
     progress.load(precision.device)
     step = SearchStep(searcher, teacher, held, recipe, loader.steps, precision)
     done = progress.epoch * loader.steps + progress.step
@@ -89,7 +89,7 @@ def _make(job: Job, data: Stored) -> tuple[Any, Teacher]:
 
 
 def _loaders(job: Job, data: Stored) -> tuple[Loader, Loader | None]:
-    """Batches of the training share and of the images held out.
+    """JobGroups of the training share and of the images held out.
 
     A data set that has a split for choices gives that, and all its training images are trained on;
     all but those that the run's students are measured on, if they are.
@@ -111,7 +111,7 @@ def _loaders(job: Job, data: Stored) -> tuple[Loader, Loader | None]:
     return loader, assemble.make_loader(*arguments, index=held_index, purpose="held")
 
 
-def _finish(job: Job, progress: Progress, finding: Any, loader: Loader, data: Stored) -> Outcome:
+def _finish(job: Job, progress: TrainState, finding: Any, loader: Loader, data: Stored) -> Outcome:
     finding.save(job.folder)
     steps = progress.epoch * loader.steps
     images = progress.epoch * min(len(loader), loader.steps * job.recipe.batch)

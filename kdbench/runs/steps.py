@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.optim import SGD
 
 from kdbench.data.loaders.batch import Batch
-from kdbench.engine.position import Moment
+from kdbench.engine.position import TrainingPosition
 from kdbench.engine.precision import Precision
 from kdbench.engine.schedules import rate_at
 from kdbench.exhibits.recipe import Recipe
@@ -42,10 +42,10 @@ class TrainStep:
     steps: int
     precision: Precision
 
-    def __call__(self, batch: Batch, moment: Moment) -> dict[str, Tensor]:
+    def __call__(self, batch: Batch, position: TrainingPosition) -> dict[str, Tensor]:
         """Train on one batch; returns the weighted loss terms."""
         for group in self.optimiser.param_groups:
-            group["lr"] = rate_at(self.recipe, moment.step, self.steps)
+            group["lr"] = rate_at(self.recipe, position.step, self.steps)
         theirs = None
         if self.loss is None:
             with self.precision.autocast():
@@ -54,7 +54,7 @@ class TrainStep:
             batch, theirs = self._look(batch)
             with self.precision.autocast():
                 ours = self.student.read(batch.images)
-                terms = dict(self.loss(ours, theirs, batch, moment))
+                terms = dict(self.loss(ours, theirs, batch, position))
                 task = self._task(ours.logits, batch.labels)
         self.optimiser.zero_grad(set_to_none=True)
         self._backward(task, terms)
@@ -101,12 +101,12 @@ class FirstStep:
     optimiser: SGD
     precision: Precision
 
-    def __call__(self, batch: Batch, moment: Moment) -> dict[str, Tensor]:
+    def __call__(self, batch: Batch, position: TrainingPosition) -> dict[str, Tensor]:
         """Train on one batch; returns the weighted loss terms."""
         with self.precision.autocast():
             theirs = self.teacher.read(batch.images)
             ours = self.student.read(batch.images) if self.loss.first.trains_trunk else None
-            terms: dict[str, Tensor] = dict(self.loss.first_terms(ours, theirs, batch, moment))
+            terms: dict[str, Tensor] = dict(self.loss.first_terms(ours, theirs, batch, position))
         self.optimiser.zero_grad(set_to_none=True)
         torch.stack([term.float() for term in terms.values()]).sum().backward()
         self.optimiser.step()
@@ -127,17 +127,17 @@ class TwoStages:
     main: TrainStep
     epochs: int
 
-    def __call__(self, batch: Batch, moment: Moment) -> dict[str, Tensor]:
-        """Do the step that the epoch asks for, at the moment as that stage counts it."""
+    def __call__(self, batch: Batch, position: TrainingPosition) -> dict[str, Tensor]:
+        """Do the step that the epoch asks for, at the position as that stage counts it."""
         steps = self.main.steps
-        if moment.epoch < self.epochs:
-            own = Moment(moment.step, self.epochs * steps, moment.epoch, self.epochs)
+        if position.epoch < self.epochs:
+            own = TrainingPosition(position.step, self.epochs * steps, position.epoch, self.epochs)
             return self.first(batch, own)
         before = self.epochs * steps
-        own = Moment(
-            moment.step - before,
-            moment.steps - before,
-            moment.epoch - self.epochs,
-            moment.epochs - self.epochs,
+        own = TrainingPosition(
+            position.step - before,
+            position.steps - before,
+            position.epoch - self.epochs,
+            position.epochs - self.epochs,
         )
         return self.main(batch, own)

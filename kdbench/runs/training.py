@@ -12,12 +12,12 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from kdbench.data.stored.open import Stored
-from kdbench.distill.joined import Together
+from kdbench.distill.joined import JoinedLosses
 from kdbench.distill.loss import FirstStage
 from kdbench.distill.scheme import Scheme, whole
 from kdbench.engine.fit import fit
 from kdbench.engine.precision import Precision
-from kdbench.engine.train_state import Progress
+from kdbench.engine.train_state import TrainState
 from kdbench.evaluate.classification import accuracy, predict
 from kdbench.exhibits.recipe import Recipe
 from kdbench.models.stages import StagedNetwork
@@ -44,7 +44,7 @@ class Look:
     precision: Precision
     before: int = 0
 
-    def log(self, progress: Progress, means: Mapping[str, float]) -> None:
+    def log(self, progress: TrainState, means: Mapping[str, float]) -> None:
         """Log an epoch's mean losses and, where it is time, the test accuracy; keep the best."""
         epoch = progress.epoch - self.before
         if epoch <= 0:
@@ -83,7 +83,7 @@ def run_training(job: Job) -> Outcome:
     if hasattr(loss, "first"):
         step, before = _two_stages(step, loss.first, recipe)
         parts["first"] = step.first.optimiser
-    progress = Progress(job.folder, job.spec.digest, parts, job.origin)
+    progress = TrainState(job.folder, job.spec.digest, parts, job.origin)
     progress.load(precision.device)
     look = Look(student, test, recipe, precision, before)
     done, epochs = progress.epoch * loader.steps + progress.step, before + recipe.epochs
@@ -126,7 +126,7 @@ def _distillation(
     if len(made) == 1:
         return teacher, *made[0]
     named = [(part["name"], loss) for (_, part), (loss, _) in zip(parts, made, strict=True)]
-    return teacher, Together(named), made[0][1]
+    return teacher, JoinedLosses(named), made[0][1]
 
 
 def _extra(job: Job, data: Stored, part: Mapping[str, Any], role: str) -> dict[str, Any]:
@@ -141,7 +141,7 @@ def _extra(job: Job, data: Stored, part: Mapping[str, Any], role: str) -> dict[s
 
 def _finish(
     job: Job,
-    progress: Progress,
+    progress: TrainState,
     student: StagedNetwork,
     loader: Loader,
     data: Stored,

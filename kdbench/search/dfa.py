@@ -11,7 +11,7 @@ from torch.func import functional_call
 
 from kdbench.data.loaders.batch import Batch
 from kdbench.distill.scheme import Scheme
-from kdbench.engine.position import Moment
+from kdbench.engine.position import TrainingPosition
 from kdbench.errors import BadValue, UnknownName
 from kdbench.models.stages import Features, StagedNetwork
 from kdbench.search.bilevel import buffers_of, move, rates_of
@@ -140,16 +140,16 @@ class DFASearch:
     def lr(self, value: float) -> None:
         self.optimiser.param_groups[0]["lr"] = value
 
-    def group_at(self, moment: Moment) -> int:
+    def group_at(self, position: TrainingPosition) -> int:
         """Position of the group whose turn it is; groups that are out of steps get none."""
-        return moment.step * len(self.betas) // moment.steps
+        return position.step * len(self.betas) // position.steps
 
     def step(
         self,
         train: Batch,
         teacher: Features,
         held: Batch,
-        moment: Moment,
+        position: TrainingPosition,
         *,
         held_teacher: Features,
     ) -> dict[str, Tensor]:
@@ -159,7 +159,7 @@ class DFASearch:
             train: images of the training share.
             teacher: the teacher's features of `train`, without a graph.
             held: images of the held-out share.
-            moment: says whose turn it is.
+            position: says whose turn it is.
             held_teacher: the teacher's features of `held`, without a graph.
 
         Returns:
@@ -168,7 +168,7 @@ class DFASearch:
         """
         if not self.losses.training or not self.student.training:
             self.losses.train()
-        group = self.group_at(moment)
+        group = self.group_at(position)
         beta = self.betas[group]
         inner = partial(self.inner, train, teacher, group)
         outer = partial(self.outer, held, held_teacher, group)

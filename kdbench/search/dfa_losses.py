@@ -10,7 +10,7 @@ from torch.func import functional_call
 from kdbench.data.loaders.batch import Batch
 from kdbench.distill.aggregation import aggregate, connectors, ghosts, groups_of
 from kdbench.distill.dfa import feature_distance
-from kdbench.distill.full_precision import in_float32
+from kdbench.distill.full_precision import full_precision
 from kdbench.errors import UnknownName
 from kdbench.models.stages import Features, StagedNetwork
 from kdbench.models.statistics import frozen_statistics
@@ -19,7 +19,7 @@ from kdbench.search.task import cross_entropy
 LOSSES = {"bridge": ("st", "ts"), "st": ("st",), "ts": ("ts",), "plain": ("fd",)}
 
 
-@in_float32
+@full_precision
 def unit_distance(student: Tensor, teacher: Tensor) -> Tensor:
     """Squared distance of two maps (B, C, H, W), each image's made a vector of length 1.
 

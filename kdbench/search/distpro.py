@@ -12,7 +12,7 @@ from kdbench.data.loaders.batch import Batch
 from kdbench.distill.pathways import Pathways
 from kdbench.distill.scheme import Scheme
 from kdbench.distill.transforms import TRANSFORMS
-from kdbench.engine.position import Moment
+from kdbench.engine.position import TrainingPosition
 from kdbench.errors import UnknownName
 from kdbench.models.stages import Features, StagedNetwork
 from kdbench.search.bilevel import alternate
@@ -109,7 +109,7 @@ class DistProSearch:
         self.optimiser.param_groups[0]["lr"] = value
 
     def step(
-        self, train: Batch, teacher: Features, held: Batch, moment: Moment | None = None
+        self, train: Batch, teacher: Features, held: Batch, position: TrainingPosition | None = None
     ) -> dict[str, Tensor]:
         """One step of the search; the process grows by the weights with which the student moved.
 
@@ -117,7 +117,7 @@ class DistProSearch:
             train: images of the training share.
             teacher: the teacher's features of `train`, without a graph.
             held: images of the held-out share.
-            moment: not looked at: every step of this search is alike.
+            position: not looked at: every step of this search is alike.
 
         Returns:
             Scalars without a graph, on the device: "task" (cross-entropy), "pathways" (their

@@ -10,7 +10,7 @@ from kdbench.models.stages import StagedNetwork
 from kdbench.search.proximal import accelerated_step, momenta
 
 
-class ClosingGates:
+class GateOptimiser:
     """Gates on a network that descend a loss plus λ₂ Σ_j α_j |g_j|.
 
     Args:

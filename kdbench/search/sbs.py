@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from kdbench.data.loaders.batch import Batch
-from kdbench.engine.position import Moment
+from kdbench.engine.position import TrainingPosition
 from kdbench.errors import UnknownName
 from kdbench.models.pruning.build import structure_of
 from kdbench.models.pruning.channel_layout import Plan
@@ -17,7 +17,7 @@ from kdbench.models.pruning.structure import Structure
 from kdbench.models.stages import Features, StagedNetwork
 from kdbench.search.bilevel import move
 from kdbench.search.divergence import plain_cross_entropy, softened_kl
-from kdbench.search.gate_optimiser import ClosingGates
+from kdbench.search.gate_optimiser import GateOptimiser
 from kdbench.search.pruning_summary import describe
 
 Autocast = Callable[[], AbstractContextManager[Any]]
@@ -33,8 +33,8 @@ class SBSSearch:
     gradient, without weight decay and without the schedule. All are moved on the same images.
 
     The search is over as soon as the open gates leave a student within the budget. A step that
-    leads past it is taken in part (`ClosingGates.stop_at`); from then on no gate moves, so that the
-    finding is the first student that fits. One that never gets there is found as it is, with `met`
+    leads past it is taken in part (`GateOptimiser.stop_at`); from then on no gate moves, so that
+    the finding is the first student that fits. One that never gets there is found as it is, with `met`
     false.
 
     Args:
@@ -55,7 +55,7 @@ class SBSSearch:
             gates open at which the search is over: 90 of DenseNet-BC(100, 12)'s 296.5 million in
             the paper. A share, so that it holds for any size of image.
         autocast: makes the context of the forward pass.
-        **closing: see `kdbench.search.gate_optimiser.ClosingGates`.
+        **closing: see `kdbench.search.gate_optimiser.GateOptimiser`.
 
     Attributes:
         connectors: nothing is trained beside the student.
@@ -105,7 +105,7 @@ class SBSSearch:
         softened = {"temperature": temperature, "order": order, "times_square": times_square}
         self.student = deepcopy(student).train()
         self.weights = list(self.student.parameters())
-        self.gates = ClosingGates(self.student, **closing)
+        self.gates = GateOptimiser(self.student, **closing)
         self.connectors = nn.Identity()
         self.optimiser = torch.optim.SGD(
             self.weights, lr=lr, momentum=momentum, nesterov=nesterov, weight_decay=weight_decay
@@ -133,7 +133,7 @@ class SBSSearch:
         return self._place["met_at"] >= 0
 
     def step(
-        self, train: Batch, teacher: Features, held: Batch | None, moment: Moment
+        self, train: Batch, teacher: Features, held: Batch | None, position: TrainingPosition
     ) -> dict[str, Tensor]:
         """One step of weights and gates.
 
@@ -141,7 +141,7 @@ class SBSSearch:
             train: training images.
             teacher: the teacher's features of them, without a graph.
             held: not looked at.
-            moment: where the search stands; its length scales the price of the gates.
+            position: where the search stands; its length scales the price of the gates.
 
         Returns:
             Scalars without a graph, on the device: "loss" (L), "kl" (mean of `softened_kl`
@@ -155,15 +155,15 @@ class SBSSearch:
         kl, loss = self._losses(logits, teacher.logits)
         slopes = torch.autograd.grad(loss, [*self.weights, *self.gates.leaves])
         move(self.optimiser, self.weights, slopes[: len(self.weights)])
-        number = moment.step + 1
+        number = position.step + 1
         if not self.finished:
-            self.gates.move(torch.cat(slopes[len(self.weights) :]), number, moment.steps)
+            self.gates.move(torch.cat(slopes[len(self.weights) :]), number, position.steps)
             self._look(number)
-        self._place |= {"steps": number, "epoch": moment.epoch + 1}
+        self._place |= {"steps": number, "epoch": position.epoch + 1}
         return {
             "loss": loss.detach(),
             "kl": kl,
-            "price": self.gates.cost(moment.steps),
+            "price": self.gates.cost(position.steps),
             "open_share": self.gates.open_share(),
             "flops_share": kl.new_full((), self._share),
         }

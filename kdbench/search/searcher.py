@@ -7,7 +7,7 @@ from typing import Any, Protocol, TypeVar
 from torch import Tensor, nn
 
 from kdbench.data.loaders.batch import Batch
-from kdbench.engine.position import Moment
+from kdbench.engine.position import TrainingPosition
 from kdbench.models.stages import Features
 
 Tensors = Sequence[Tensor]
@@ -116,7 +116,7 @@ class Search(Protocol):
     lr: float
 
     def step(
-        self, train: Batch, teacher: Features, held: Batch | None, moment: Moment
+        self, train: Batch, teacher: Features, held: Batch | None, position: TrainingPosition
     ) -> dict[str, Tensor]:
         """One step; returns scalars without a graph, whose means an epoch is logged by.
 
@@ -124,7 +124,7 @@ class Search(Protocol):
             train: images of the training share.
             teacher: the teacher's features of them, without a graph.
             held: images of the held-out share, all of them training images too.
-            moment: where the search stands.
+            position: where the search stands.
         """
         ...
 

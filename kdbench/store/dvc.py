@@ -10,8 +10,8 @@ from kdbench.store.paths import MANIFEST
 MANY = 50  # folders a call of DVC is given at most
 
 
-def bring_back(folders: Sequence[Path], root: Path, say: Callable[[str], None]) -> bool:
-    """Ask DVC for absent artifact folders; they lie inside outputs that dvc.lock names.
+def restore_artifacts(folders: Sequence[Path], root: Path, say: Callable[[str], None]) -> bool:
+    """Request DVC for absent artifact folders; they lie inside outputs that dvc.lock names.
 
     Args:
         folders: run folders under `root`.

@@ -11,9 +11,9 @@ from typing import Any
 from kdbench.console import fail, say
 from kdbench.errors import UnknownName, UserError
 from kdbench.plan.graph import Graph, load_graph
-from kdbench.plan.job_groups import Batches
+from kdbench.plan.job_groups import JobGroups
 from kdbench.plan.params import FILE, changed_keys, load_params, parse_yaml
-from kdbench.store.dvc import bring_back
+from kdbench.store.dvc import restore_artifacts
 from kdbench.store.fingerprint import code_fingerprint
 from kdbench.store.paths import MANIFEST, Paths
 from kdbench.store.record import SCHEMA, write_json
@@ -41,7 +41,7 @@ class Workflow:
         self.overrides = {k: v for k, v in given.items() if k not in written or v != written[k]}
         self.graph: Graph = load_graph(root, self.overrides)
         self.scale = self.graph.params.scale
-        self.batches = Batches(self.graph, self.paths)
+        self.batches = JobGroups(self.graph, self.paths)
         self.readme = str(self.paths.report(self.scale) / README)
         self.report_record = str(report_record(self.graph, self.paths))
 
@@ -174,7 +174,7 @@ def build_stage(graph: Graph, paths: Paths, phase: str, dataset: str, cores: int
         raise UnknownName("dataset", dataset, known, where=f"kdbench build {phase}")
     if not (paths.root / "Snakefile").is_file():
         raise UserError(f"{paths.root / 'Snakefile'}: no such file; run in a project folder")
-    planned, batches = graph.stage(phase, dataset), Batches(graph, paths)
+    planned, batches = graph.stage(phase, dataset), JobGroups(graph, paths)
     asked = [s for s in planned if batches.asked(s) or phase == "student"]
     targets = [str(paths.record(spec)) for spec in asked]
     if phase == REPORT:
@@ -200,7 +200,7 @@ def _keep_tracked(graph: Graph, paths: Paths, phase: str, dataset: str) -> None:
     records, artifacts = paths.stage(graph.params.scale, phase, dataset)
     folders = [artifacts / record.stem for record in sorted(records.glob("*.json"))]
     absent = [folder for folder in folders if not (folder / MANIFEST).is_file()]
-    if absent and "DVC_STAGE" in os.environ and not bring_back(absent, paths.root, say):
+    if absent and "DVC_STAGE" in os.environ and not restore_artifacts(absent, paths.root, say):
         left = sum(not (folder / MANIFEST).is_file() for folder in absent)
         say(
             f"{phase} {dataset}: the heavy files of {left} finished runs are neither here nor to "

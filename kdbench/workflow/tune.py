@@ -10,7 +10,7 @@ from typing import Any
 from kdbench.errors import BadValue, UnknownName, UserError
 from kdbench.exhibits.tables import Table
 from kdbench.plan.graph import Graph
-from kdbench.plan.job_groups import Batches
+from kdbench.plan.job_groups import JobGroups
 from kdbench.store.paths import Paths
 from kdbench.store.record import read_record
 from kdbench.store.spec import RunSpec
@@ -67,7 +67,7 @@ def make(
 
     A combination that diverges is an answer too: the others go on.
     """
-    batches = Batches(graph, paths)
+    batches = JobGroups(graph, paths)
     asked = [paths.record(spec) for spec in graph.behind(table) if batches.asked(spec)]
     missing = [str(record) for record in asked if not record.is_file()]
     if not missing:

@@ -39,7 +39,7 @@ class Halves(nn.Module):
         super().__init__()
         self.weight = weight
 
-    def forward(self, student, teacher, batch, moment):
+    def forward(self, student, teacher, batch, position):
         """One term."""
         return {"halves": self.weight * (student.logits - teacher.logits).square().mean()}
 '''

@@ -94,10 +94,10 @@ def test_a_stand_in_may_be_a_plugin_too(tmp_path, plugin):
 
 def test_without_data_the_error_says_how_to_get_it(tmp_path, plugin):
     """A run that needs a data set which cannot be downloaded ends with one line."""
-    folder = plugin(archive={}, how="Ask the authors.")
+    folder = plugin(archive={}, how="Request the authors.")
     with pytest.raises(UserError) as caught:
         do(TinyProject(tmp_path / "project"), data_run(folder, "paper"))
-    one_line(caught, "ours, archive", "Ask the authors.")
+    one_line(caught, "ours, archive", "Request the authors.")
 
 
 def test_a_module_without_the_function(tmp_path, plugin):

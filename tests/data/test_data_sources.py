@@ -86,8 +86,8 @@ def test_an_unknown_data_set_is_named():
 
 def test_a_data_set_without_archive_needs_a_source(tmp_path):
     """What cannot be downloaded says so."""
-    known = {"name": "x", "module": "kdbench.data.sets.cinic10", "how": "Ask."}
-    with pytest.raises(BadValue, match=r"or a source; Ask\."):
+    known = {"name": "x", "module": "kdbench.data.sets.cinic10", "how": "Request."}
+    with pytest.raises(BadValue, match=r"or a source; Request\."):
         sources.prepare(known, None, tmp_path / "out")
 
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from kdbench.data.loaders.augment import flip
-from kdbench.data.loaders.in_memory import Resident, draws, steps_of
+from kdbench.data.loaders.in_memory import InMemoryLoader, draws, steps_of
 from kdbench.errors import BadValue, UnknownName
 
 MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.3, 0.25)
@@ -17,7 +17,7 @@ LABELS = RNG.randint(0, 5, 23).astype(np.int64)
 def loader(**changes):
     """A loader over 23 images in batches of 4."""
     options = {"batch": 4, "augment": "crop2-flip", "mean": MEAN, "std": STD, "seed": 7}
-    return Resident(IMAGES, LABELS, **{**options, **changes})
+    return InMemoryLoader(IMAGES, LABELS, **{**options, **changes})
 
 
 def same(one, other):
@@ -69,7 +69,7 @@ def test_images_are_normalised_pixels(memory_format):
 def test_black_is_added_before_normalisation():
     """A border of the crop is a black pixel, not the mean colour."""
     white = np.full_like(IMAGES, 255)
-    served = Resident(
+    served = InMemoryLoader(
         white, LABELS, batch=23, augment="crop2", mean=MEAN, std=STD, seed=0, device="cpu"
     )
     channel = served.batch(0, 0).images[:, 0]
@@ -111,7 +111,7 @@ def test_epochs_and_seeds_differ():
 def test_epochs_and_steps_are_augmented_apart():
     """With equal images only the draws can differ, and they do between any two batches."""
     equal = np.repeat(IMAGES[:1], 22, axis=0)
-    served = Resident(
+    served = InMemoryLoader(
         equal, LABELS[:22], batch=11, augment="crop2-flip", mean=MEAN, std=STD, seed=7
     )
     batches = [served.batch(number, step) for number in range(5) for step in range(2)]
@@ -204,7 +204,9 @@ def test_read_only_arrays_are_served(tmp_path):
     """Prepared arrays are memory-mapped; no warning, no copy problem."""
     np.save(tmp_path / "a.npy", IMAGES)
     mapped = np.load(tmp_path / "a.npy", mmap_mode="r")
-    served = Resident(mapped, LABELS, batch=4, augment="crop2-flip", mean=MEAN, std=STD, seed=7)
+    served = InMemoryLoader(
+        mapped, LABELS, batch=4, augment="crop2-flip", mean=MEAN, std=STD, seed=7
+    )
 
     assert same(served.batch(0, 0), loader().batch(0, 0))
 

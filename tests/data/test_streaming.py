@@ -16,8 +16,8 @@ from torchvision.transforms import v2
 
 from kdbench.data.loaders import decoding, streaming
 from kdbench.data.loaders.decoding import decode, transforms
-from kdbench.data.loaders.in_memory import Resident, draws
-from kdbench.data.loaders.streaming import Streaming
+from kdbench.data.loaders.in_memory import InMemoryLoader, draws
+from kdbench.data.loaders.streaming import StreamingLoader
 from kdbench.data.stored import arrow as encoded
 from kdbench.data.stored.shards import Sharded, write
 from kdbench.errors import BadValue, DamagedData, UnknownName, UserError
@@ -59,7 +59,7 @@ def images(tmp_path_factory):
 def loader(images, **changes):
     """A loader over 19 images in batches of 4 that decodes in this process."""
     options = {"image": IMAGE, "batch": 4, "augment": "rrc24-flip", "mean": MEAN, "std": STD}
-    return Streaming(images, LABELS, **{**options, "seed": 7, "workers": 0, **changes})
+    return StreamingLoader(images, LABELS, **{**options, "seed": 7, "workers": 0, **changes})
 
 
 def pixels(position):
@@ -155,7 +155,7 @@ def test_crops_differ_between_epochs_seeds_and_places(tmp_path):
     one = Sharded.open(tmp_path / "set")
     crops = set()
     for seed in (7, 8):
-        served = Streaming(
+        served = StreamingLoader(
             one.encoded("train"), one.labels("train"), seed=seed, image=IMAGE, batch=3,
             augment="rrc24-flip", mean=MEAN, std=STD, workers=0,
         )  # fmt: skip
@@ -242,7 +242,7 @@ def test_nothing_is_drawn_from_the_global_generator(images, workers):
 def test_both_loaders_shuffle_alike(images):
     """The same seed, epoch and batch give the same positions, on pixels and on encoded images."""
     arrays = np.zeros((COUNT, 4, 4, 3), np.uint8)
-    resident = Resident(arrays, LABELS, batch=4, augment="none", mean=MEAN, std=STD, seed=7)
+    resident = InMemoryLoader(arrays, LABELS, batch=4, augment="none", mean=MEAN, std=STD, seed=7)
 
     for one, other in zip(resident.epoch(2), loader(images).epoch(2), strict=True):
         assert torch.equal(one.index, other.index)
@@ -260,7 +260,7 @@ def test_another_augmentation_is_refused_at_once(images, layouts, name):
 def test_this_augmentation_is_none_of_the_other_loader():
     """Pixels that lie on the device are never resized."""
     with pytest.raises(UnknownName):
-        Resident(
+        InMemoryLoader(
             np.zeros((8, 4, 4, 3), np.uint8), LABELS[:8], batch=4, augment="rrc4-flip",
             mean=MEAN, std=STD, seed=0,
         )  # fmt: skip

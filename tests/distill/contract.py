@@ -13,7 +13,7 @@ import torch
 from torch import randn
 
 from kdbench.data.loaders.batch import Batch
-from kdbench.engine.position import Moment
+from kdbench.engine.position import TrainingPosition
 from kdbench.engine.precision import Precision
 from kdbench.exhibits.protocols import CRD
 from kdbench.models.stages import Features
@@ -24,7 +24,7 @@ COMPONENTS = find_components()
 METHODS = COMPONENTS.names("method")
 CLASSES, LABELS = 10, 24
 CPU = Precision("float32", False, torch.device("cpu"))
-LATE = Moment(step=90, steps=100, epoch=9, epochs=10)  # warm-ups are over
+LATE = TrainingPosition(step=90, steps=100, epoch=9, epochs=10)  # warm-ups are over
 PAIR = ("wrn-10-2", "resnet8")  # teacher and student; widths differ at every stage
 KINDS = ("pre", "post", "out")
 

@@ -25,7 +25,7 @@ from contract import (
 from safetensors.torch import load_file
 
 from kdbench.data.loaders.batch import Batch
-from kdbench.engine.position import Moment
+from kdbench.engine.position import TrainingPosition
 from kdbench.exhibits.protocols import CRD
 from kdbench.runs import training
 from kdbench.runs.training import run_training, save_weights
@@ -121,8 +121,8 @@ def test_all_that_can_learn_learns(method, tmp_path, monkeypatch):
     for epoch in [*range(first)[:1], first + 6, first + 7]:
         for place in range(3):
             index = torch.arange(8 * place, 8 * place + 8)
-            moment = Moment(3 * epoch + place, 3 * (first + 8), epoch, first + 8)
-            step(Batch(images[index], labels[index], index), moment)
+            position = TrainingPosition(3 * epoch + place, 3 * (first + 8), epoch, first + 8)
+            step(Batch(images[index], labels[index], index), position)
 
     own = getattr(loss, "optimisers", {}).values()
     assert not any(_held(parts["optimiser"]) & _held(optimiser) for optimiser in own)

@@ -9,13 +9,13 @@ from torch import randn
 
 from kdbench.data.loaders.batch import Batch
 from kdbench.distill.crd import CRD, contrast
-from kdbench.engine.position import Moment
+from kdbench.engine.position import TrainingPosition
 from kdbench.errors import BadValue
 
 LABELS = torch.arange(40) % 4
 INDEX = torch.tensor([3, 8, 21, 30, 17])
 BATCH = Batch(torch.zeros(5, 3, 8, 8), LABELS[INDEX], INDEX)
-START = Moment(step=0, steps=10, epoch=0, epochs=2)
+START = TrainingPosition(step=0, steps=10, epoch=0, epochs=2)
 
 
 def made(**more):
@@ -54,13 +54,13 @@ def test_three_steps_are_those_of_the_slow_form(float64):
     for step in range(3):
         ours, theirs = vectors()
         units = [F.normalize(loss.embed_student(ours)), F.normalize(loss.embed_teacher(theirs))]
-        moment = Moment(step, 10, 0, 2)
-        chosen = torch.cat([INDEX[:, None], loss.draw(BATCH, moment)], 1)
+        position = TrainingPosition(step, 10, 0, 2)
+        chosen = torch.cat([INDEX[:, None], loss.draw(BATCH, position)], 1)
         by_student, partitions[1] = slow_direction(rows[1], partitions[1], units[0], chosen, 0.07)
         by_teacher, partitions[0] = slow_direction(rows[0], partitions[0], units[1], chosen, 0.07)
         expected = 0.8 * (by_student + by_teacher)
         seen = [SimpleNamespace(pooled=x) for x in (ours, theirs)]
-        found = loss(*seen, BATCH, moment)["crd"]
+        found = loss(*seen, BATCH, position)["crd"]
         torch.testing.assert_close(found, expected)
         slopes = [torch.autograd.grad(x, ours, retain_graph=True)[0] for x in (found, expected)]
         torch.testing.assert_close(*slopes)
@@ -88,7 +88,7 @@ def test_every_step_draws_its_own_negatives_and_always_the_same():
     """A resumed run sees those of an uninterrupted one; rows of a batch differ."""
     torch.manual_seed(3)
     loss = made()
-    draws = [loss.draw(BATCH, Moment(step, 10, 0, 2)) for step in (0, 1, 0)]
+    draws = [loss.draw(BATCH, TrainingPosition(step, 10, 0, 2)) for step in (0, 1, 0)]
 
     assert torch.equal(draws[0], draws[2])
     assert not torch.equal(draws[0], draws[1])
@@ -100,7 +100,7 @@ def test_all_images_are_drawn_alike():
     loss = made()
     counts = torch.zeros(40)
     for step in range(400):
-        drawn = loss.draw(BATCH, Moment(step, 400, 0, 1))
+        drawn = loss.draw(BATCH, TrainingPosition(step, 400, 0, 1))
         counts.index_add_(0, drawn.flatten(), torch.ones(drawn.numel()))
     shares = counts / torch.tensor([(BATCH.labels != c).sum() for c in LABELS])
 

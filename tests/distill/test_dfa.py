@@ -10,7 +10,7 @@ from kdbench.data.loaders.batch import Batch
 from kdbench.distill.aggregation import aggregate, block_shapes, groups_of
 from kdbench.distill.dfa import DFA
 from kdbench.distill.scheme import Scheme
-from kdbench.engine.position import Moment
+from kdbench.engine.position import TrainingPosition
 from kdbench.errors import BadValue, UnknownName
 from kdbench.models.families.densenet import DenseNet
 from kdbench.models.families.googlenet import GoogLeNet
@@ -23,7 +23,7 @@ from kdbench.models.families.wide_resnet import WideResNet
 
 SMALL = {"classes": 5, "image": (3, 8, 8)}
 BATCH = Batch(randn(3, 3, 8, 8), tensor([0, 1, 2]), torch.arange(3))
-START = Moment(step=0, steps=10, epoch=0, epochs=2)
+START = TrainingPosition(step=0, steps=10, epoch=0, epochs=2)
 NAMES = ("g1-b1", "g1-b2", "g2-b1", "g2-b2", "g3-b1", "g3-b2")
 FOUND = Scheme(
     tensor([[0.5, 0.5, 0.5, 0.5, 0.5, 0.5], [0.25, 0.75, 0.5, 0.5, 1.0, 0.0]]),

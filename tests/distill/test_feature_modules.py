@@ -21,12 +21,12 @@ from kdbench.distill.regressors import Regressor, resizing
 from kdbench.distill.rkd import RKD, rkd_angle, rkd_distance
 from kdbench.distill.sp import SP, sp
 from kdbench.distill.vid import VID
-from kdbench.engine.position import Moment
+from kdbench.engine.position import TrainingPosition
 from kdbench.errors import BadValue
 from kdbench.models.stages import Features, Stage
 
 BATCH = Batch(randn(4, 3, 8, 8), torch.tensor([0, 1, 2, 2]), torch.arange(4))
-LATE = Moment(step=90, steps=100, epoch=9, epochs=10)
+LATE = TrainingPosition(step=90, steps=100, epoch=9, epochs=10)
 
 
 def network(*stages):
@@ -63,9 +63,9 @@ def theirs():
     return seen(LARGE)
 
 
-def terms(loss, ours, theirs, moment=LATE):
+def terms(loss, ours, theirs, position=LATE):
     """A loss's terms."""
-    return loss(ours, theirs, BATCH, moment)
+    return loss(ours, theirs, BATCH, position)
 
 
 @pytest.mark.parametrize(("cls", "formula", "name"), [(AT, at, "at"), (NST, nst, "nst")])
@@ -125,9 +125,11 @@ def test_logit_losses_weigh_their_formulas(ours, theirs):
 )
 def test_dkd_warms_up_from_the_first_epoch(ours, theirs, epoch, share):
     """Epochs count from 1; a training of 24 epochs warms up in 2."""
-    full = terms(DKD(None, None), ours, theirs, Moment(0, 1, 239, 240))["tckd"]
-    found = terms(DKD(None, None), ours, theirs, Moment(0, 1, epoch, 240))["tckd"]
-    short = [terms(DKD(None, None), ours, theirs, Moment(0, 1, e, 24))["tckd"] for e in (0, 1)]
+    full = terms(DKD(None, None), ours, theirs, TrainingPosition(0, 1, 239, 240))["tckd"]
+    found = terms(DKD(None, None), ours, theirs, TrainingPosition(0, 1, epoch, 240))["tckd"]
+    short = [
+        terms(DKD(None, None), ours, theirs, TrainingPosition(0, 1, e, 24))["tckd"] for e in (0, 1)
+    ]
 
     torch.testing.assert_close(found, share * full)
     torch.testing.assert_close(short, [full / 2, full])

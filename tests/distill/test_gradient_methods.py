@@ -14,14 +14,14 @@ from kdbench.distill.kd import kd
 from kdbench.distill.l2t_ww import L2T, matching
 from kdbench.distill.london import LONDON, gain, spectral
 from kdbench.distill.sckd import SCKD, agrees
-from kdbench.engine.position import Moment
+from kdbench.engine.position import TrainingPosition
 from kdbench.models.families.resnet import ResNet
 from kdbench.models.families.wide_resnet import WideResNet
 from kdbench.models.statistics import frozen_statistics
 from kdbench.runs.assemble import Teacher
 
 SMALL = {"classes": 5, "image": (3, 8, 8)}
-START = Moment(step=0, steps=10, epoch=0, epochs=2)
+START = TrainingPosition(step=0, steps=10, epoch=0, epochs=2)
 
 
 def drawn(count=4):

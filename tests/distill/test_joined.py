@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from kdbench.distill.jacobian import Jacobian
-from kdbench.distill.joined import Together
+from kdbench.distill.joined import JoinedLosses
 from kdbench.distill.kd import KD
 from kdbench.errors import UserError
 
@@ -17,7 +17,7 @@ class Distance(nn.Module):
         super().__init__()
         self.connector = nn.Linear(4, 4)
 
-    def forward(self, student, teacher, batch, moment):
+    def forward(self, student, teacher, batch, position):
         """Two scalars."""
         gap = self.connector(student) - teacher
         return {"near": gap.square().mean(), "far": gap.abs().mean()}
@@ -26,7 +26,7 @@ class Distance(nn.Module):
 def test_terms_are_those_of_the_parts():
     """Each under its method's name; nothing is weighed anew."""
     one, two = Distance(), Distance()
-    both = Together([("a", one), ("b", two)])
+    both = JoinedLosses([("a", one), ("b", two)])
     maps = torch.randn(3, 4), torch.randn(3, 4)
     found = both(*maps, None, None)
 
@@ -38,7 +38,7 @@ def test_terms_are_those_of_the_parts():
 
 def test_connectors_of_all_parts_are_trained_and_saved():
     """Also of two parts of one kind."""
-    both = Together([("a", Distance()), ("a", Distance())])
+    both = JoinedLosses([("a", Distance()), ("a", Distance())])
 
     assert len(list(both.parameters())) == 4
     assert set(both.state_dict()) == {
@@ -49,4 +49,4 @@ def test_connectors_of_all_parts_are_trained_and_saved():
 def test_a_loss_that_needs_the_step_for_itself_is_refused():
     """In one line that names it and says why."""
     with pytest.raises(UserError, match=r"method kd\+jacobian: jacobian looks at input gradients"):
-        Together([("kd", KD(None, None)), ("jacobian", Jacobian(None, None))])
+        JoinedLosses([("kd", KD(None, None)), ("jacobian", Jacobian(None, None))])

@@ -8,10 +8,10 @@ from torch import randn
 
 from kdbench.data.loaders.batch import Batch
 from kdbench.distill.kd import KD, kd
-from kdbench.engine.position import Moment
+from kdbench.engine.position import TrainingPosition
 from kdbench.models.stages import Features
 
-START = Moment(step=0, steps=10, epoch=0, epochs=2)
+START = TrainingPosition(step=0, steps=10, epoch=0, epochs=2)
 
 
 def slow_kd(student, teacher, temperature):

@@ -14,7 +14,7 @@ from kdbench.data.loaders.batch import Batch
 from kdbench.distill.aggregation import groups_of
 from kdbench.distill.pathways import chosen, spell
 from kdbench.distill.scheme import Scheme
-from kdbench.engine.position import Moment
+from kdbench.engine.position import TrainingPosition
 from kdbench.models.families.resnet import ResNet
 from kdbench.runs.assemble import Teacher
 
@@ -65,10 +65,10 @@ def test_a_method_runs_with_its_defaults(name):
     graph = getattr(loss, "images_need_grad", False)
     batch.images.requires_grad_(graph)
     theirs = Teacher(teacher, "eval").read(batch.images, graph=graph)
-    moment = Moment(step=6, steps=10, epoch=3, epochs=5)
-    terms = loss(student.read(batch.images), theirs, batch, moment)
+    position = TrainingPosition(step=6, steps=10, epoch=3, epochs=5)
+    terms = loss(student.read(batch.images), theirs, batch, position)
     if hasattr(loss, "first"):
-        terms |= loss.first_terms(student.read(batch.images), theirs, batch, moment)
+        terms |= loss.first_terms(student.read(batch.images), theirs, batch, position)
     assert all(term.shape == () and term.isfinite() for term in terms.values())
     if terms:
         sum(terms.values()).backward()

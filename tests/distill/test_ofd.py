@@ -6,14 +6,14 @@ from torch import nn, randn
 
 from kdbench.data.loaders.batch import Batch
 from kdbench.distill.ofd import OFD, Margins, margins, ofd
-from kdbench.engine.position import Moment
+from kdbench.engine.position import TrainingPosition
 from kdbench.models.families.resnet import ResNet
 from kdbench.models.families.shufflenet_v2 import ShuffleNetV2
 from kdbench.models.families.wide_resnet import WideResNet
 
 SMALL = {"classes": 5, "image": (3, 16, 16)}
 BATCH = Batch(randn(4, 3, 16, 16), torch.tensor([0, 1, 2, 2]), torch.arange(4))
-START = Moment(step=0, steps=10, epoch=0, epochs=2)
+START = TrainingPosition(step=0, steps=10, epoch=0, epochs=2)
 
 
 def slow_ofd(student, teacher, margin):

@@ -9,7 +9,7 @@ from kdbench.data.loaders.batch import Batch
 from kdbench.distill.hcl import hcl
 from kdbench.distill.pathways import Pathways, chosen, spell
 from kdbench.distill.scheme import Scheme
-from kdbench.engine.position import Moment
+from kdbench.engine.position import TrainingPosition
 from kdbench.errors import BadValue, UnknownName
 from kdbench.models.families.resnet import ResNet
 from kdbench.models.families.shufflenet_v1 import ShuffleNetV1
@@ -17,7 +17,7 @@ from kdbench.models.families.shufflenet_v2 import ShuffleNetV2
 from kdbench.models.families.wide_resnet import WideResNet
 
 SMALL = {"classes": 5, "image": (3, 8, 8)}
-HALFWAY = Moment(step=4, steps=9, epoch=1, epochs=3)
+HALFWAY = TrainingPosition(step=4, steps=9, epoch=1, epochs=3)
 
 
 def pair():
@@ -89,10 +89,10 @@ def test_the_process_is_stretched_over_the_training(float64):
     losses = moving.losses(ours, theirs).detach().numpy()
     table = scheme.weights.double().numpy()
     for step in range(9):
-        moment = Moment(step=step, steps=9, epoch=step // 3, epochs=3)
+        position = TrainingPosition(step=step, steps=9, epoch=step // 3, epochs=3)
         rows = [np.interp(step / 8 * 3, np.arange(4), table[:, k]) for k in range(27)]
         for loss, expected in ((moving, rows @ losses), (still, table[-1] @ losses)):
-            term = loss(ours, theirs, None, moment)["pathways"]
+            term = loss(ours, theirs, None, position)["pathways"]
             assert term.item() == pytest.approx(expected, rel=1e-12)
 
 
@@ -101,7 +101,7 @@ def test_a_training_of_one_step_takes_the_first_row(float64):
     teacher, student, _, _ = pair()
     scheme = scheme_for(Pathways(student, teacher).names, [1.0] * 27)
     loss = Pathways(student, teacher, scheme=scheme, weights="process")
-    _, weights = loss.at(Moment(step=0, steps=1, epoch=0, epochs=1))
+    _, weights = loss.at(TrainingPosition(step=0, steps=1, epoch=0, epochs=1))
     assert torch.equal(weights, scheme.weights[0].double())
 
 
@@ -142,7 +142,7 @@ def test_dropping_follows_the_interpolated_alpha():
     scheme = Scheme(rand(2, 9), alphas, names)
     options = {"weights": "process", "transforms": ["complex"]}
     loss = Pathways(student, teacher, scheme=scheme, **options)
-    kept = [loss.at(Moment(step=s, steps=11, epoch=0, epochs=1))[0] for s in range(11)]
+    kept = [loss.at(TrainingPosition(step=s, steps=11, epoch=0, epochs=1))[0] for s in range(11)]
     assert [4 in row for row in kept] == [True] * 5 + [False] * 6
     assert all(len(row) == 8 + (4 in row) for row in kept)
 

@@ -9,14 +9,14 @@ from kdbench.data.loaders.batch import Batch
 from kdbench.distill.hcl import hcl
 from kdbench.distill.reviewkd import ABF, ReviewKD
 from kdbench.distill.warmup import warmup
-from kdbench.engine.position import Moment
+from kdbench.engine.position import TrainingPosition
 from kdbench.models.families.resnet import ResNet
 from kdbench.models.families.shufflenet_v1 import ShuffleNetV1
 from kdbench.models.families.shufflenet_v2 import ShuffleNetV2
 from kdbench.models.families.wide_resnet import WideResNet
 
 SMALL = {"classes": 5, "image": (3, 8, 8)}
-LATE = Moment(step=5, steps=10, epoch=120, epochs=240)
+LATE = TrainingPosition(step=5, steps=10, epoch=120, epochs=240)
 
 
 def nearest(maps, size):
@@ -76,15 +76,15 @@ def test_the_warm_up_is_a_staircase_in_epochs():
     """min(1, epoch / 20) with the epoch counted from 0, whatever the step."""
     for epoch in range(240):
         for step in (100 * epoch, 100 * epoch + 99):
-            moment = Moment(step=step, steps=24000, epoch=epoch, epochs=240)
-            assert warmup(moment, 20, 240, first=0) == min(1, epoch / 20)
+            position = TrainingPosition(step=step, steps=24000, epoch=epoch, epochs=240)
+            assert warmup(position, 20, 240, first=0) == min(1, epoch / 20)
 
 
 def test_a_shorter_training_warms_up_in_proportion():
     """Of 24 epochs, the first two climb; without warm-up nothing does."""
-    moments = [Moment(step=e, steps=24, epoch=e, epochs=24) for e in range(24)]
-    assert [warmup(m, 20, 240, first=0) for m in moments[:4]] == [0, 0.5, 1, 1]
-    assert warmup(moments[0], 0, 240, first=0) == 1
+    positions = [TrainingPosition(step=e, steps=24, epoch=e, epochs=24) for e in range(24)]
+    assert [warmup(m, 20, 240, first=0) for m in positions[:4]] == [0, 0.5, 1, 1]
+    assert warmup(positions[0], 0, 240, first=0) == 1
 
 
 PAIRS = {
@@ -126,7 +126,9 @@ def test_the_losses_go_from_deep_to_shallow_over_the_published_features(float64)
             size = theirs.pre[stage].shape[-2:]
             seen, handed = slow_fusion(loss.fusions[stage - 1], ours.out[stage], handed, size)
             expected.insert(0, hcl(seen, theirs.pre[stage]))
-        term = loss(ours, theirs, None, Moment(step=1, steps=9, epoch=10, epochs=240))["reviewkd"]
+        term = loss(ours, theirs, None, TrainingPosition(step=1, steps=9, epoch=10, epochs=240))[
+            "reviewkd"
+        ]
     torch.testing.assert_close(found, torch.stack(expected))
     torch.testing.assert_close(term, 3.0 * 0.5 * sum(expected))
 
@@ -138,7 +140,7 @@ def test_the_first_epoch_has_weight_zero():
     images = randn(4, 3, 8, 8)
     with torch.no_grad():
         theirs = teacher.read(images)
-    start = Moment(step=0, steps=10, epoch=0, epochs=240)
+    start = TrainingPosition(step=0, steps=10, epoch=0, epochs=240)
     term = loss(student.read(images), theirs, None, start)["reviewkd"]
     assert term.item() == 0 and term.requires_grad
 

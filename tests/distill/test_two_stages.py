@@ -6,13 +6,13 @@ from torch import nn, randn
 from kdbench.data.loaders.batch import Batch
 from kdbench.distill.ab import AB, ab
 from kdbench.distill.ft import FT, ft
-from kdbench.engine.position import Moment
+from kdbench.engine.position import TrainingPosition
 from kdbench.models.families.resnet import ResNet
 from kdbench.models.families.wide_resnet import WideResNet
 
 SMALL = {"classes": 5, "image": (3, 16, 16)}
 BATCH = Batch(randn(4, 3, 16, 16), torch.tensor([0, 1, 2, 2]), torch.arange(4))
-START = Moment(step=0, steps=10, epoch=0, epochs=2)
+START = TrainingPosition(step=0, steps=10, epoch=0, epochs=2)
 
 
 def slow_ab(student, teacher, margin):

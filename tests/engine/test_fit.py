@@ -8,7 +8,7 @@ import torch
 
 from kdbench.engine.fit import fit
 from kdbench.engine.stopping import Stopper
-from kdbench.engine.train_state import Progress
+from kdbench.engine.train_state import TrainState
 from kdbench.errors import Diverged, TryAgain
 
 CPU = torch.device("cpu")
@@ -45,19 +45,19 @@ class Counter:
 
 def training(folder, loader, epochs=3, stopper=None, act=lambda batch: None, tick=lambda: None):
     """Run `fit` over a counter, from its checkpoint where there is one."""
-    counter, moments = Counter(), []
-    progress = Progress(folder, "run", {"counter": counter})
+    counter, positions = Counter(), []
+    progress = TrainState(folder, "run", {"counter": counter})
     progress.load(CPU)
 
-    def step(batch, moment):
+    def step(batch, position):
         counter.seen.append(batch)
-        moments.append(moment)
+        positions.append(position)
         value = act(batch)
         return {"loss": torch.tensor(float(batch[1]) if value is None else value)}
 
     calm = stopper or Stopper(checkpoint_seconds=1e9)
     means = []
-    progress_and_more = (progress, counter, moments, means)
+    progress_and_more = (progress, counter, positions, means)
     for mean in fit(progress, step, loader, epochs, calm, tick):
         means.append(mean)
         progress.log({"epoch": float(progress.epoch), **mean})
@@ -67,13 +67,13 @@ def training(folder, loader, epochs=3, stopper=None, act=lambda batch: None, tic
 def test_every_epoch_is_asked_for_by_its_number(tmp_path):
     """0, 1, 2 from their start: a loop that repeats one epoch's batches fails here."""
     spy = Spy()
-    progress, counter, moments, means = training(tmp_path, spy)
+    progress, counter, positions, means = training(tmp_path, spy)
 
     assert spy.asked == [(0, 0), (1, 0), (2, 0)]
     assert counter.seen == [(e, s) for e in range(3) for s in range(4)]
-    assert [m.step for m in moments] == list(range(12))
-    assert [m.epoch for m in moments] == [0] * 4 + [1] * 4 + [2] * 4
-    assert {(m.steps, m.epochs) for m in moments} == {(12, 3)}
+    assert [m.step for m in positions] == list(range(12))
+    assert [m.epoch for m in positions] == [0] * 4 + [1] * 4 + [2] * 4
+    assert {(m.steps, m.epochs) for m in positions} == {(12, 3)}
     assert means == [{"loss": 1.5}] * 3
     assert (progress.epoch, progress.step) == (3, 0)
 
@@ -116,7 +116,7 @@ def test_a_time_limit_of_zero_still_takes_one_step(tmp_path):
     with pytest.raises(TryAgain, match=r"stopped \(time limit of 0 minutes\) at epoch 0, step 1"):
         training(tmp_path, Spy(), stopper=Stopper(max_seconds=0))
 
-    progress = Progress(tmp_path, "run", {})
+    progress = TrainState(tmp_path, "run", {})
     assert progress.load(CPU)
     assert progress.step == 1
 

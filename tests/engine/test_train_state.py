@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from kdbench.engine import train_state as module
-from kdbench.engine.train_state import Progress
+from kdbench.engine.train_state import TrainState
 from kdbench.errors import DamagedData
 from kdbench.store.artifacts import sweep
 from kdbench.store.paths import CHECKPOINT
@@ -27,7 +27,7 @@ def make(folder, identity="run1", fill=0.0):
     optimiser = torch.optim.SGD(layer.parameters(), lr=0.1, momentum=0.9)
     layer(torch.ones(1, 3)).sum().backward()
     optimiser.step()
-    return Progress(folder, identity, {"network": layer, "optimiser": optimiser})
+    return TrainState(folder, identity, {"network": layer, "optimiser": optimiser})
 
 
 def saved(folder, **values):
@@ -63,11 +63,11 @@ def test_the_clock_goes_on_where_the_checkpoint_left_it(tmp_path, monkeypatch):
     """Time between two processes is nobody's; a second look counts nothing twice."""
     now = [100.0]
     monkeypatch.setattr("kdbench.engine.train_state.time.perf_counter", lambda: now[0])
-    first = Progress(tmp_path, "run1", {})
+    first = TrainState(tmp_path, "run1", {})
     now[0] = 107.0
     first.save()
     now[0] = 1000.0
-    second = Progress(tmp_path, "run1", {})
+    second = TrainState(tmp_path, "run1", {})
     now[0] = 1002.0
     second.load(torch.device("cpu"))
     now[0] = 1003.0
@@ -123,8 +123,9 @@ def test_a_kill_during_a_save_leaves_the_older_checkpoint(tmp_path):
     """SIGKILL with the temporary file written; a sweep removes what is left of it."""
     code = (
         "import os, signal, sys; from pathlib import Path\n"
-        "from kdbench.engine.train_state import Progress\n"
-        "progress = Progress(Path(sys.argv[1]), 'run1', {}); progress.epoch = 1; progress.save()\n"
+        "from kdbench.engine.train_state import TrainState\n"
+        "progress = TrainState(Path(sys.argv[1]), 'run1', {})\n"
+        "progress.epoch = 1; progress.save()\n"
         "os.fsync = lambda _: os.kill(os.getpid(), signal.SIGKILL)\n"
         "progress.epoch = 2; progress.save()\n"
     )
@@ -134,7 +135,7 @@ def test_a_kill_during_a_save_leaves_the_older_checkpoint(tmp_path):
 
     sweep(tmp_path, tmp_path / "record.json")
 
-    progress = Progress(tmp_path, "run1", {})
+    progress = TrainState(tmp_path, "run1", {})
     assert [p.name for p in tmp_path.iterdir()] == [CHECKPOINT]
     assert progress.load(CPU)
     assert progress.epoch == 1
@@ -179,7 +180,7 @@ def test_another_layout_is_refused(tmp_path, content):
 
 def test_a_checkpoint_of_another_network_is_refused(tmp_path):
     """The right identity over other shapes."""
-    Progress(tmp_path, "run1", {"network": nn.Linear(4, 2), "optimiser": nn.Linear(1, 1)}).save()
+    TrainState(tmp_path, "run1", {"network": nn.Linear(4, 2), "optimiser": nn.Linear(1, 1)}).save()
 
     assert "another state" in refusal(tmp_path)
 

@@ -19,14 +19,14 @@ from torch import nn, rand, randn
 
 from kdbench.data.loaders.batch import Batch
 from kdbench.distill.scheme import Scheme
-from kdbench.engine.position import Moment
+from kdbench.engine.position import TrainingPosition
 from kdbench.engine.precision import Precision
 from kdbench.evaluate.classification import classify
 from kdbench.exhibits.protocols import REVIEW
 from kdbench.models.families.densenet import DenseNet
 from kdbench.models.families.resnet import ResNet
 from kdbench.models.families.wide_resnet import WideResNet
-from kdbench.models.pruning.build import build_found, layout_of, structure_of
+from kdbench.models.pruning.build import build_pruned, layout_of, structure_of
 from kdbench.models.pruning.structure import Structure
 from kdbench.models.stages import Features
 from kdbench.plan.components import PACKAGES, find_components
@@ -108,7 +108,7 @@ def float64():
 
 
 def method(cls, parameters, component):
-    """Terms and gradients at three moments of a training, on maps of unequal sizes."""
+    """Terms and gradients at three positions of a training, on maps of unequal sizes."""
     student = ResNet(8, classes=CLASSES, image=(3, 8, 8))
     teacher = WideResNet(depth(component), 2, classes=CLASSES, image=(3, 16, 16))
     extra = {"scheme": scheme(component, parameters)} if component.search else {}
@@ -123,10 +123,10 @@ def method(cls, parameters, component):
             seen.logits = (batch.images.flatten(1) @ randn(3 * 16 * 16, CLASSES) / 16).tanh()
     found = {"connectors": size(loss.parameters())}
     for epoch in (0, 7, 19):
-        moment = Moment(10 * epoch + 3, 200, epoch, 20)
-        terms = {**loss(ours, theirs, batch, moment)}
+        position = TrainingPosition(10 * epoch + 3, 200, epoch, 20)
+        terms = {**loss(ours, theirs, batch, position)}
         if hasattr(loss, "first"):
-            terms |= loss.first_terms(ours, theirs, batch, moment)
+            terms |= loss.first_terms(ours, theirs, batch, position)
         found |= {f"{name} in epoch {epoch}": term for name, term in terms.items()}
         if any(term.requires_grad for term in terms.values()):
             wanted = [*loss.parameters(), *leaves(ours)]
@@ -148,7 +148,7 @@ def carving():
     layout = layout_of(whole)
     open_gates = {name: (torch.rand(n) < 0.6).numpy() for name, n in layout.widths.items()}
     structure = structure_of(whole, layout.plan(open_gates), {})
-    built = build_found(structure, CLASSES, (3, 16, 16))
+    built = build_pruned(structure, CLASSES, (3, 16, 16))
     return seen(built.to(memory_format=torch.channels_last))
 
 
@@ -185,7 +185,7 @@ def search(cls, parameters, component, steps=3):
             theirs = teacher.read(train.images)
             if getattr(searcher, "teacher_on_held", False):
                 extra["held_teacher"] = teacher.read(held.images)
-        losses = searcher.step(train, theirs, held, Moment(step, steps, 0, 1), **extra)
+        losses = searcher.step(train, theirs, held, TrainingPosition(step, steps, 0, 1), **extra)
         found |= {f"{name} at step {step}": value for name, value in losses.items()}
     process = searcher.finding()
     if isinstance(process, Structure):
@@ -247,11 +247,11 @@ def engine():
     found = {"steps": loader.steps}
     for epoch in range(3):
         for place, batch in enumerate(loader.epoch(epoch)):
-            moment = Moment(epoch * loader.steps + place, 3 * loader.steps, epoch, 3)
-            found |= {f"{k} at step {moment.step}": v for k, v in step(batch, moment).items()}
+            position = TrainingPosition(epoch * loader.steps + place, 3 * loader.steps, epoch, 3)
+            found |= {f"{k} at step {position.step}": v for k, v in step(batch, position).items()}
             order = torch.arange(1.0, len(batch.index) + 1)
-            found[f"order at step {moment.step}"] = order @ batch.index.double()
-            found[f"pixels at step {moment.step}"] = batch.images.double().square().mean()
+            found[f"order at step {position.step}"] = order @ batch.index.double()
+            found[f"pixels at step {position.step}"] = batch.images.double().square().mean()
     test = make_loader(data, "test", recipe, 0, FLOAT32, purpose="test")
     found |= classify(student, test.in_order(16), FLOAT32)
     return {**found, "student": size(student.parameters())}

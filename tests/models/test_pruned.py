@@ -9,7 +9,7 @@ from torch import nn, randn
 from kdbench.errors import BadValue, UnknownName, UserError
 from kdbench.evaluate.cost import operations
 from kdbench.models.families.shufflenet_v1 import ShuffleNetV1
-from kdbench.models.pruning.build import build_found, layout_of, structure_of, transplant
+from kdbench.models.pruning.build import build_pruned, layout_of, structure_of, transplant
 from kdbench.models.pruning.slimming import Pick, Slice, picking
 from kdbench.models.pruning.structure import Structure
 
@@ -53,7 +53,7 @@ def found_from(network):
     """The found network with the gated one's weights, and the plan behind it."""
     plan = plan_of(network)
     structure = structure_of(network, plan, {})
-    found = build_found(structure, network.classifier.out_features, network.image).eval()
+    found = build_pruned(structure, network.classifier.out_features, network.image).eval()
     transplant(network, found)
     return found, plan
 
@@ -84,7 +84,7 @@ def test_all_open_is_the_network_itself(name):
     """Same keys and shapes; nothing is picked or bypassed."""
     network = experienced(name)
     plan = layout_of(network).plan(layout_of(network).open())
-    built = build_found(structure_of(network, plan, {}), 5, IMAGE)
+    built = build_pruned(structure_of(network, plan, {}), 5, IMAGE)
     shapes = [{k: v.shape for k, v in n.state_dict().items()} for n in (network, built)]
     assert shapes[0] == shapes[1] and not plan.bypasses
     assert not any(isinstance(m, Pick | Slice) for m in built.modules())
@@ -163,7 +163,7 @@ def test_savings_are_what_closing_one_gate_saves(name):
         for j in {0, len(gates) // 2, len(gates) - 1}:
             less = {**full, name: np.where(np.arange(len(gates)) == j, 0, gates)}
             structure = structure_of(network, layout.plan(less), {})
-            left = sum(operations(build_found(structure, 5, (3, 8, 8)), (3, 8, 8)))
+            left = sum(operations(build_pruned(structure, 5, (3, 8, 8)), (3, 8, 8)))
             assert savings[name][j] == whole - left > 0
 
 
@@ -180,7 +180,7 @@ def test_fresh_weights_are_drawn_for_the_smaller_layers():
     """Fan-out of what is left, not of the larger network; heads as the family draws them."""
     network, _ = with_gates("wrn-2", scattered(0.5))
     torch.manual_seed(3)
-    found = build_found(structure_of(network, plan_of(network), {}), 5, IMAGE)
+    found = build_pruned(structure_of(network, plan_of(network), {}), 5, IMAGE)
     conv = found.trunk["stage3"].blocks[1].conv1
     expected = (2 / (9 * conv.out_channels)) ** 0.5
     assert conv.weight.std().item() == pytest.approx(expected, rel=0.1)
@@ -197,7 +197,7 @@ def test_a_structure_goes_through_its_file(tmp_path):
     assert loaded == structure
     lines = (tmp_path / "structure.json").read_text().splitlines()
     assert sum('"trunk.' in line for line in lines) == len(structure.kept)
-    assert build_found(loaded, 7, (1, 8, 8))(randn(1, 1, 8, 8)).shape == (1, 7)
+    assert build_pruned(loaded, 7, (1, 8, 8))(randn(1, 1, 8, 8)).shape == (1, 7)
 
 
 def test_what_cannot_be_built_is_refused_in_one_line(tmp_path):
@@ -220,7 +220,7 @@ def test_what_cannot_be_built_is_refused_in_one_line(tmp_path):
     ]
     for structure, error, match in cases:
         with pytest.raises(error, match=match) as caught:
-            build_found(structure, 5, IMAGE)
+            build_pruned(structure, 5, IMAGE)
         assert "\n" not in str(caught.value)
 
 

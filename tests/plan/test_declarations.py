@@ -9,7 +9,7 @@ import pytest
 
 import kdbench
 from kdbench.errors import BadValue, UnknownName
-from kdbench.exhibits.tables import asks_of
+from kdbench.exhibits.tables import requests_of
 from kdbench.papers import catalogue
 from kdbench.plan.components import PACKAGES, find_components
 
@@ -132,7 +132,7 @@ def test_the_exhibits_name_components_that_exist():
     """Methods, searches, networks and data sets of every table and figure."""
     components = find_components()
     for exhibit in catalogue():
-        asks = list(asks_of(exhibit))
+        asks = list(requests_of(exhibit))
         assert asks, exhibit.id
         for ask in asks:
             components.get("dataset", ask.dataset, where=exhibit.id)

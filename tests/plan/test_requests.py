@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from kdbench.exhibits.protocols import DISTPRO_SEARCH, REVIEW
-from kdbench.exhibits.requests import AskSearch, AskStudents, Pair
+from kdbench.exhibits.requests import Pair, SearchRequest, StudentRequest
 from kdbench.exhibits.tables import Origin, Row
 from kdbench.papers import distpro, sbs
 from kdbench.plan.build import Builder
@@ -121,7 +121,7 @@ def test_found_students_and_whole_ones_are_other_runs():
 
 def test_joined_methods_have_every_part_and_its_search():
     """In the digest without the places of their code."""
-    ask = AskStudents(
+    ask = StudentRequest(
         dataset="cifar100",
         pair=LEAD,
         method="dfa+distpro+kd",
@@ -143,7 +143,7 @@ def test_joined_methods_have_every_part_and_its_search():
 
 def test_a_search_can_be_asked_for_alone():
     """By figures."""
-    ask = AskSearch(
+    ask = SearchRequest(
         dataset="cifar100",
         pair=LEAD,
         search="distpro",

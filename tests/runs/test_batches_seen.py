@@ -3,7 +3,7 @@
 import pytest
 from tiny_project import SCALE, TEACHER, TinyProject
 
-from kdbench.data.loaders.in_memory import Resident
+from kdbench.data.loaders.in_memory import InMemoryLoader
 from kdbench.errors import TryAgain
 
 SHORT = {"smoke": {**SCALE, "teacher_epochs": 2}}
@@ -12,14 +12,14 @@ SHORT = {"smoke": {**SCALE, "teacher_epochs": 2}}
 @pytest.fixture
 def seen(monkeypatch):
     """Epoch, step and image positions of every training batch."""
-    batches, serve = [], Resident.batch
+    batches, serve = [], InMemoryLoader.batch
 
     def spy(loader, epoch, step):
         batch = serve(loader, epoch, step)
         batches.append((epoch, step, batch.index.tolist()))
         return batch
 
-    monkeypatch.setattr(Resident, "batch", spy)
+    monkeypatch.setattr(InMemoryLoader, "batch", spy)
     return batches
 
 

@@ -31,7 +31,7 @@ class Picky(nn.Module):
         if result == "first":
             self.first = FirstStage(1, 2, 0.1, trains_trunk=True)
 
-    def forward(self, student, teacher, batch, moment):
+    def forward(self, student, teacher, batch, position):
         """One term."""
         if self.result == "shape":
             return {"gap": (student.pooled[:, :7] - teacher.pooled).sum()}
@@ -39,7 +39,7 @@ class Picky(nn.Module):
             return {}
         return {"gap": student.logits.sum() * float("nan")}
 
-    def first_terms(self, student, teacher, batch, moment):
+    def first_terms(self, student, teacher, batch, position):
         """One term of a first stage."""
         return {"start": student.pooled.sum() / 0}
 '''

@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file
 from tiny_project import TEACHER
 
-from kdbench.engine.position import Moment
+from kdbench.engine.position import TrainingPosition
 from kdbench.errors import TryAgain
 from kdbench.exhibits.requests import Pair
 from kdbench.exhibits.tables import Row
@@ -109,7 +109,7 @@ def test_a_first_stage_has_its_own_time_and_curves(finished, method):
 
 
 def test_stages_count_their_own_steps():
-    """Each step of each stage sees the moment that it would see alone."""
+    """Each step of each stage sees the position that it would see alone."""
     seen = []
 
     class Stub:
@@ -118,12 +118,12 @@ def test_stages_count_their_own_steps():
         def __init__(self, name):
             self.name = name
 
-        def __call__(self, batch, moment):
-            seen.append((self.name, moment.step, moment.steps, moment.epoch, moment.epochs))
+        def __call__(self, batch, position):
+            seen.append((self.name, position.step, position.steps, position.epoch, position.epochs))
             return {}
 
     stages = TwoStages(Stub("first"), Stub("main"), epochs=2)
     for step in range(12):
-        stages(None, Moment(step, 12, step // 3, 4))
+        stages(None, TrainingPosition(step, 12, step // 3, 4))
 
     assert seen == [(name, s, 6, s // 3, 2) for name in ("first", "main") for s in range(6)]

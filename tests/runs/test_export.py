@@ -17,7 +17,7 @@ from kdbench.cli import app
 from kdbench.data.stored.open import open_data
 from kdbench.errors import BadValue, DamagedData, UnknownName, UserError
 from kdbench.models.families.wide_resnet import WideResNet
-from kdbench.models.pruning.build import build_found, structure_of
+from kdbench.models.pruning.build import build_pruned, structure_of
 from kdbench.runs import export
 from kdbench.runs.export import About, export_network, export_run, load
 from kdbench.store.record import read_record
@@ -38,7 +38,7 @@ def found(name="densenet-bc"):
     """A found student, and what it is."""
     network, _ = with_gates(name, scattered(0.5))
     structure = structure_of(network, plan_of(network), {"share": 0.3})
-    built = build_found(structure, 5, IMAGE)
+    built = build_pruned(structure, 5, IMAGE)
     about = About(
         "larger", {}, list("abcde"), IMAGE, [0.5] * 3, [0.2] * 3, structure=structure.as_dict()
     )

@@ -9,9 +9,9 @@ from tiny_project import STUDENT, TEACHER
 from torch import nn
 
 from kdbench.data.stored.arrays import Prepared
-from kdbench.engine.position import Moment
+from kdbench.engine.position import TrainingPosition
 from kdbench.engine.precision import Precision
-from kdbench.engine.train_state import Progress
+from kdbench.engine.train_state import TrainState
 from kdbench.errors import TryAgain
 from kdbench.exhibits.recipe import Recipe
 from kdbench.runs import assemble
@@ -59,9 +59,9 @@ def test_a_run_resumed_under_other_code_says_so(finished, monkeypatch):
 
 def test_the_same_origin_is_named_once(tmp_path):
     """Another start of the same code on the same machine is no other origin."""
-    first = Progress(tmp_path, "run", {}, {"code": "a", "started": "1"})
+    first = TrainState(tmp_path, "run", {}, {"code": "a", "started": "1"})
     first.save()
-    second = Progress(tmp_path, "run", {}, {"code": "a", "started": "2"})
+    second = TrainState(tmp_path, "run", {}, {"code": "a", "started": "2"})
 
     second.load(torch.device("cpu"))
 
@@ -75,7 +75,7 @@ class Own(nn.Module):
         super().__init__()
         self.asked = []
 
-    def forward(self, student, teacher, batch, moment):
+    def forward(self, student, teacher, batch, position):
         """Any term of the student's."""
         self.asked.append(teacher)
         return {"own": student.logits.square().mean()}
@@ -92,7 +92,7 @@ def test_a_method_without_a_teacher_is_asked(finished_once):
     loader = assemble.make_loader(data.training_only(), "train", recipe, 0, precision)
     step = TrainStep(student, None, loss, 1.0, optimiser, recipe, loader.steps, precision)
 
-    terms = step(loader.batch(0, 0), Moment(0, 1, 0, 1))
+    terms = step(loader.batch(0, 0), TrainingPosition(0, 1, 0, 1))
 
     assert loss.asked == [None]
     assert set(terms) == {"task", "own"}

@@ -3,7 +3,7 @@
 import pytest
 from tiny_project import SEARCH, STUDENT, TinyProject
 
-from kdbench.data.loaders.in_memory import Resident
+from kdbench.data.loaders.in_memory import InMemoryLoader
 from kdbench.data.stored import arrays as dataset
 from kdbench.data.stored.arrays import Prepared
 from kdbench.errors import BadValue
@@ -75,14 +75,14 @@ def test_the_view_of_a_search_has_no_test_split(finished_once):
 
 def test_training_and_held_out_batches_are_apart(finished, monkeypatch):
     """No image is both fitted and held out, and both come from the training split."""
-    seen, serve = {}, Resident.batch
+    seen, serve = {}, InMemoryLoader.batch
 
     def spy(loader, epoch, step):
         batch = serve(loader, epoch, step)
         seen.setdefault(id(loader), []).append(batch.index.tolist())
         return batch
 
-    monkeypatch.setattr(Resident, "batch", spy)
+    monkeypatch.setattr(InMemoryLoader, "batch", spy)
     finished.undo(SEARCH)
 
     finished.run(SEARCH)

@@ -9,7 +9,7 @@ from torch import randn
 from torch.func import functional_call
 
 from kdbench.data.loaders.batch import Batch
-from kdbench.engine.position import Moment
+from kdbench.engine.position import TrainingPosition
 from kdbench.models.families.resnet import ResNet
 from kdbench.models.families.shufflenet_v2 import ShuffleNetV2
 from kdbench.models.families.wide_resnet import WideResNet
@@ -64,7 +64,9 @@ def take(search, teacher, step, steps=6):
     """One step of so many; returns its losses."""
     train, held = data(step)
     extra = {"held_teacher": look(teacher, held)}
-    return search.step(train, look(teacher, train), held, Moment(step, steps, 0, 1), **extra)
+    return search.step(
+        train, look(teacher, train), held, TrainingPosition(step, steps, 0, 1), **extra
+    )
 
 
 def run(search, teacher, last, first=0, steps=6):

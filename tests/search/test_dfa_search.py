@@ -26,7 +26,7 @@ from torch import randn
 import kdbench.search
 from kdbench.data.loaders.batch import Batch
 from kdbench.distill.dfa import DFA
-from kdbench.engine.position import Moment
+from kdbench.engine.position import TrainingPosition
 from kdbench.errors import BadValue, UnknownName, UserError
 from kdbench.models.families.densenet import DenseNet
 from kdbench.models.families.wide_resnet import WideResNet
@@ -114,9 +114,9 @@ def test_each_beta_moves_in_its_own_share_of_the_steps(options):
     ("steps", "turns"), [(7, [0, 0, 0, 1, 1, 2, 2]), (3, [0, 1, 2]), (2, [0, 1]), (1, [0])]
 )
 def test_groups_share_the_steps(steps, turns):
-    """Shallow to deep, as equal as can be; nothing but the moment decides."""
+    """Shallow to deep, as equal as can be; nothing but the position decides."""
     _, search = start()
-    assert [search.group_at(Moment(step, steps, 0, 1)) for step in range(steps)] == turns
+    assert [search.group_at(TrainingPosition(step, steps, 0, 1)) for step in range(steps)] == turns
 
 
 def test_held_out_images_move_beta_and_nothing_else():
@@ -128,8 +128,8 @@ def test_held_out_images_move_beta_and_nothing_else():
             train, held = data(step)
             held = held._replace(images=held.images + shift, labels=held.labels.flip(0))
             theirs = look(teacher, train), look(teacher, held)
-            moment = Moment(step, 9, 0, 1)
-            search.step(train, theirs[0], held, moment, held_teacher=theirs[1])
+            position = TrainingPosition(step, 9, 0, 1)
+            search.step(train, theirs[0], held, position, held_teacher=theirs[1])
         found.append((search.betas[0].detach(), search.student.classifier.weight.detach()))
 
     assert not torch.equal(found[0][0], found[1][0])
@@ -166,8 +166,8 @@ def test_what_each_loss_looks_for(losses):
     for step in range(24):
         batches = data(step, size=16)
         train, held = (planted(teacher, batch, other, telling(batch)) for batch in batches)
-        moment = Moment(step, 72, 0, 1)
-        search.step(batches[0], train, batches[1], moment, held_teacher=held)
+        position = TrainingPosition(step, 72, 0, 1)
+        search.step(batches[0], train, batches[1], position, held_teacher=held)
     easy, good = search.finding().weights[-1, :2].tolist()
 
     assert (easy if losses == "plain" else good) > 0.75
@@ -344,7 +344,7 @@ def test_a_declaration_fits_the_class(path):
     search = DFASearch(WideResNet(10, 1, classes=5, image=(3, 8, 8)), teacher, **defaults)
     batch = Batch(randn(4, 3, 8, 8), torch.arange(4), torch.arange(4))
     theirs = look(teacher, batch)
-    losses = search.step(batch, theirs, batch, Moment(0, 3, 0, 1), held_teacher=theirs)
+    losses = search.step(batch, theirs, batch, TrainingPosition(0, 3, 0, 1), held_teacher=theirs)
     names = {"dfa": "bridge", "dfa_st_only": "st", "dfa_ts_only": "ts", "dfa_plain": "plain"}
 
     assert all(value.isfinite() for value in losses.values())

@@ -14,13 +14,13 @@ from torch import randn
 import kdbench.search
 from kdbench.data.loaders.batch import Batch
 from kdbench.distill.kd import kd
-from kdbench.engine.position import Moment
+from kdbench.engine.position import TrainingPosition
 from kdbench.errors import UnknownName, UserError
 from kdbench.evaluate.cost import operations, parameters
 from kdbench.models.families.densenet import DenseNet
 from kdbench.models.families.resnet import ResNet
 from kdbench.models.families.shufflenet_v1 import ShuffleNetV1
-from kdbench.models.pruning.build import build_found
+from kdbench.models.pruning.build import build_pruned
 from kdbench.models.pruning.structure import Structure
 from kdbench.search import sbs
 from kdbench.search.divergence import plain_cross_entropy, softened_kl
@@ -35,13 +35,13 @@ STEPS = 20
 
 
 def batches(teacher, steps, first=0):
-    """Training batches, what the teacher says about them, and moments."""
+    """Training batches, what the teacher says about them, and positions."""
     for k in range(first, steps):
         torch.manual_seed(100 + k)
         batch = Batch(randn(6, *IMAGE), torch.randint(5, (6,)), torch.arange(6))
         with torch.no_grad():
             theirs = teacher.read(batch.images)
-        yield batch, theirs, None, Moment(k, STEPS, k // 5, STEPS // 5)
+        yield batch, theirs, None, TrainingPosition(k, STEPS, k // 5, STEPS // 5)
 
 
 def start(family="densenet", seed=0, **options):
@@ -95,7 +95,7 @@ def test_a_step_is_sgd_of_the_weights_and_a_proximal_step_of_the_gates(float64, 
     options = {"loss": loss, "kl0": {"densenet": 0.009, "resnet": 0.18}[family]}
     teacher, search = start(family, momentum=0.8, weight_decay=0.1, **options)
     run(search, teacher, 1)
-    *_, (batch, theirs, held, moment) = batches(teacher, 2)
+    *_, (batch, theirs, held, position) = batches(teacher, 2)
     twin = copy.deepcopy(search.student)
     optimiser = torch.optim.SGD(
         [p for n, p in twin.named_parameters() if not n.endswith("gate")],
@@ -116,7 +116,7 @@ def test_a_step_is_sgd_of_the_weights_and_a_proximal_step_of_the_gates(float64, 
     slopes = torch.cat([twin.get_parameter(f"{n}.gate").grad for n in search.gates.layout.widths])
     optimiser.step()
 
-    terms = search.step(batch, theirs, held, moment)
+    terms = search.step(batch, theirs, held, position)
 
     for key, parameter in twin.named_parameters():
         if not key.endswith("gate"):
@@ -197,7 +197,9 @@ def test_a_tiny_densenet_on_digits_loses_channels_until_the_budget_is_met(tmp_pa
     shares = []
     for k in range(60):
         closed = search.gates.values.clone() if search.finished else None
-        shares.append(search.step(batch, theirs, None, Moment(k, 60, k // 6, 10))["flops_share"])
+        shares.append(
+            search.step(batch, theirs, None, TrainingPosition(k, 60, k // 6, 10))["flops_share"]
+        )
         assert closed is None or torch.equal(closed, search.gates.values)
     assert search.finished and shares[-1] <= 0.3035 < shares[0]
     assert 0 < search.gates.open_share() < 0.9
@@ -205,7 +207,7 @@ def test_a_tiny_densenet_on_digits_loses_channels_until_the_budget_is_met(tmp_pa
 
     structure = search.finding()
     about = structure.summary()["structure"]
-    found = build_found(structure, 10, IMAGE)
+    found = build_pruned(structure, 10, IMAGE)
     assert about["met"] and about["met_at"] < about["steps"] == 60 and about["epoch"] == 10
     assert about["after"]["flops_with_elements"] == sum(operations(found, IMAGE))
     assert about["after"]["multiply_adds"] == operations(found, IMAGE).multiply_adds

@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from kdbench.engine.train_state import Progress
+from kdbench.engine.train_state import TrainState
 from kdbench.errors import BadValue, UserError
 from kdbench.store.disk import one_line
 
@@ -27,13 +27,13 @@ def small_disk(tmp_path):
 
 def save_checkpoint(folder):
     """By PyTorch, which words it in its own way."""
-    Progress(folder, "run", {"network": torch.nn.Linear(200, 200)}).save()
+    TrainState(folder, "run", {"network": torch.nn.Linear(200, 200)}).save()
 
 
 def save_many(folder):
     """By PyTorch, in many small pieces."""
     layers = torch.nn.Sequential(*(torch.nn.Linear(20, 20) for _ in range(60)))
-    Progress(folder, "run", {"network": layers}).save()
+    TrainState(folder, "run", {"network": layers}).save()
 
 
 def save_tensors(folder):

@@ -9,7 +9,7 @@ from tiny_project import SCALE, TinyProject
 from typer.testing import CliRunner
 
 from kdbench.cli import app
-from kdbench.data.loaders.in_memory import Resident
+from kdbench.data.loaders.in_memory import InMemoryLoader
 from kdbench.data.stored import arrays as dataset
 from kdbench.data.stored.arrays import Prepared
 from kdbench.errors import BadValue, UnknownName
@@ -45,8 +45,8 @@ def done(tmp_path_factory):
     )
     project.seen, serve, ordered = (
         {"fit": set(), "looked": set()},
-        Resident.batch,
-        Resident.in_order,
+        InMemoryLoader.batch,
+        InMemoryLoader.in_order,
     )
 
     def spy(loader, epoch, step):
@@ -69,8 +69,8 @@ def done(tmp_path_factory):
         patch.setenv("KDBENCH_DEVICE", "cpu")
         project.run("teacher/resnet56")
         project.run("data/cifar100")
-        patch.setattr(Resident, "batch", spy)
-        patch.setattr(Resident, "in_order", watch)
+        patch.setattr(InMemoryLoader, "batch", spy)
+        patch.setattr(InMemoryLoader, "in_order", watch)
         patch.setattr(dataset, "_map", poisoned)
         for cell in CELLS:
             project.run(f"evaluation/{cell}")
@@ -83,7 +83,7 @@ def metrics(project, name):
 
 
 def test_what_is_measured_was_not_trained_on(done):
-    """Together they are all training images; a quarter of them is held out."""
+    """JoinedLosses they are all training images; a quarter of them is held out."""
     labels = np.load(done.folder("data/cifar100") / "prepared" / "train_labels.npy")
     fit, looked = done.seen["fit"], done.seen["looked"]
 
@@ -101,7 +101,7 @@ def test_a_search_does_not_see_what_its_students_are_measured_on(tmp_path, monke
         tmp_path, exhibits=["own"], pairs=[], seeds=1, tables=[own], scales=longer
     )
     project.run("teacher/resnet56")
-    seen, serve, read, load = set(), Resident.batch, set(), assemble.load_weights
+    seen, serve, read, load = set(), InMemoryLoader.batch, set(), assemble.load_weights
 
     def spy(loader, epoch, step):
         batch = serve(loader, epoch, step)
@@ -112,7 +112,7 @@ def test_a_search_does_not_see_what_its_students_are_measured_on(tmp_path, monke
         read.add((file.parent.parent.parent.name, file.name))
         load(network, file)
 
-    monkeypatch.setattr(Resident, "batch", spy)
+    monkeypatch.setattr(InMemoryLoader, "batch", spy)
     monkeypatch.setattr(assemble, "load_weights", note)
     search = "search/resnet56_resnet20_dfa-held-out-0.25"
     project.run(search)

@@ -111,7 +111,7 @@ def _download(url: str, part: Path, size: int | None, progress: Progress | None)
 
 
 def _connect(url: str, start: int) -> http.client.HTTPResponse | None:
-    """Ask for the bytes from `start` on; None if there are none."""
+    """Request for the bytes from `start` on; None if there are none."""
     headers = {"Range": f"bytes={start}-"} if start else {}
     try:
         request = urllib.request.Request(url, headers=headers)

@@ -20,8 +20,8 @@ def draws(seed: int, *names: object) -> torch.Generator:
     return torch.Generator().manual_seed(number)
 
 
-class Resident:
-    """Batches of a split whose uint8 images lie on the device.
+class InMemoryLoader:
+    """JobGroups of a split whose uint8 images lie on the device.
 
     A batch is a pure function of (seed, epoch, step): an interrupted epoch goes on from any
     step, and every epoch has its own order, crops and flips. Draws are made on the CPU, so all
@@ -86,7 +86,7 @@ class Resident:
         return len(self._labels)
 
     def epoch(self, number: int, start: int = 0) -> Iterator[Batch]:
-        """Batches of one epoch from step `start` on, augmented."""
+        """JobGroups of one epoch from step `start` on, augmented."""
         return (self.batch(number, step) for step in range(start, self.steps))
 
     def batch(self, epoch: int, step: int) -> Batch:
@@ -117,6 +117,6 @@ class Resident:
 
 
 def steps_of(images: int, batch: int) -> int:
-    """Batches in an epoch; a last batch of a single image is left out."""
+    """JobGroups in an epoch; a last batch of a single image is left out."""
     whole, rest = divmod(images, batch)
     return whole + (rest > 1)

@@ -27,10 +27,10 @@ STOPPING = {signal.SIGINT, signal.SIGTERM}
 _running: weakref.WeakSet[Generator[Batch, None, None]] = weakref.WeakSet()
 
 
-class Streaming:
-    """Batches of a split whose encoded images are decoded by worker processes.
+class StreamingLoader:
+    """JobGroups of a split whose encoded images are decoded by worker processes.
 
-    The interface is that of `resident.Resident`. A batch is a pure function of (seed, epoch,
+    The interface is that of `resident.InMemoryLoader`. A batch is a pure function of (seed, epoch,
     step), whatever the number of workers: every image's draws have a seed of their own, of (seed,
     epoch, step, place in the batch). Decoding and resizing may differ in a last bit between
     versions of torchvision and kinds of CPU.
@@ -41,7 +41,7 @@ class Streaming:
     tensors, bilinear with antialiasing.
 
     Attributes:
-        steps: batches in an epoch; as in `Resident`, a last batch of a single image is left out.
+        steps: batches in an epoch; as in `InMemoryLoader`, a last batch of one image is left out.
 
     Source: Szegedy et al., CVPR 2015 (the crop); torchvision's reference training of ImageNet.
     """
@@ -106,7 +106,7 @@ class Streaming:
         return len(self._index)
 
     def epoch(self, number: int, start: int = 0) -> Iterator[Batch]:
-        """Batches of one epoch from step `start` on, augmented; decoded ahead by the workers."""
+        """JobGroups of one epoch from step `start` on, augmented; decoded ahead by the workers."""
         return self._stream(self._job(number, step) for step in range(start, self.steps))
 
     def batch(self, epoch: int, step: int) -> Batch:

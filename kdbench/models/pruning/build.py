@@ -56,7 +56,7 @@ def structure_of(network: StagedNetwork, plan: Plan, metadata: dict[str, Any]) -
     return Structure(type(network).__name__, dict(network.arguments), kept, metadata)
 
 
-def build_found(structure: Structure, classes: int, image: Sequence[int]) -> StagedNetwork:
+def build_pruned(structure: Structure, classes: int, image: Sequence[int]) -> StagedNetwork:
     """The smaller network, with fresh weights as its family draws them.
 
     Args:
@@ -104,7 +104,7 @@ def transplant(network: StagedNetwork, found: StagedNetwork) -> None:
 
     Args:
         network: of the search, with its gates; not changed.
-        found: what `build_found` made of the structure that these gates leave.
+        found: what `build_pruned` made of the structure that these gates leave.
     """
     plain = folded(network)
     small = carve(plain, layout_of(plain).plan(strengths_of(network)))

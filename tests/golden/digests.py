@@ -1,0 +1,27 @@
+"""The digests of the full plans, as `tests/golden/digests.json` holds them."""
+
+import json
+from pathlib import Path
+
+from kdbench.papers import catalogue
+from kdbench.plan.graph import make_graph
+from kdbench.plan.params import Params
+
+FILE = Path(__file__).with_name("digests.json")
+SCALES = ("smoke", "lite", "paper")
+
+
+def planned_digests(scale):
+    """Digests of every run of every exhibit at a scale, by `phase/data set`, in the plan's order."""
+    digests = {}
+    graph = make_graph(Params(scale=scale, exhibits=[exhibit.id for exhibit in catalogue()]))
+    for run in graph.runs.values():
+        digests.setdefault(f"{run.phase}/{run.dataset}", []).append(run.digest)
+    return digests
+
+
+def write():
+    """Write the file anew."""
+    plans = {scale: planned_digests(scale) for scale in SCALES}
+    text = {s: {k: " ".join(sorted(v)) for k, v in sorted(p.items())} for s, p in plans.items()}
+    FILE.write_text(json.dumps(text, indent=1) + "\n", encoding="utf-8")
