@@ -34,8 +34,8 @@ class SBSSearch:
 
     The search is over as soon as the open gates leave a student within the budget. A step that
     leads past it is taken in part (`GateOptimiser.stop_at`); from then on no gate moves, so that
-    the finding is the first student that fits. One that never gets there is found as it is, with `met`
-    false.
+    the result is the first student that fits. One that never gets there is returned as it is,
+    with `met` false.
 
     Args:
         student: network to search in, of a family in `models.pruning.build.LAYOUTS`, with the
