@@ -23,7 +23,7 @@ class Loader(Protocol):
     steps: int
 
     def epoch(self, number: int, start: int = 0) -> Iterator[Any]:
-        """JobGroups of one epoch, from its step `start` on."""
+        """Batches of one epoch, from its step `start` on."""
         ...
 
 

@@ -29,7 +29,7 @@ class Stateful(Protocol):
         ...
 
 
-class Progress:
+class TrainState:
     """Where a training stands, and everything that it changes.
 
     Random draws are pure functions of (seed, epoch, step), so positions are all that is needed to

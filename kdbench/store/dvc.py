@@ -11,7 +11,7 @@ MANY = 50  # folders a call of DVC is given at most
 
 
 def restore_artifacts(folders: Sequence[Path], root: Path, say: Callable[[str], None]) -> bool:
-    """Request DVC for absent artifact folders; they lie inside outputs that dvc.lock names.
+    """Ask DVC for absent artifact folders; they lie inside outputs that dvc.lock names.
 
     Args:
         folders: run folders under `root`.
