@@ -1,42 +1,23 @@
 """Draws searched aggregation weights: a panel a search, a row a group, a column a block."""
 
-import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from statistics import stdev
 from typing import TYPE_CHECKING
 
 from kdbench.exhibits import tables as exhibits
 from kdbench.plan.graph import Graph
 from kdbench.report.figures.drawing import STYLE, Drawn, drawn, matrix, pipe, sheet
+from kdbench.report.readings.aggregation import Aggregation, read_aggregation
 from kdbench.report.readings.banner import banner as notice_of
-from kdbench.report.readings.process import read_rows
 from kdbench.report.readings.records import Record
-from kdbench.store.spec import RunSpec, canonical
+from kdbench.store.spec import RunSpec
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-NAME = re.compile(r"g(\d+)-b(\d+)")
 CELL, ROW, MARGIN = 0.45, 0.5, 1.0  # inches
-
-
-@dataclass(frozen=True)
-class Aggregation:
-    """What one search found.
-
-    Attributes:
-        name: of the search in its figure.
-        kind: equal for searches of one method on one teacher, whose weights can be set side by
-            side.
-        groups: weights of a group's blocks, shallow to deep, by the group's number.
-    """
-
-    name: str
-    kind: str
-    groups: dict[int, list[float]]
 
 
 def render(
@@ -46,24 +27,6 @@ def render(
     found = [read_aggregation(name, spec, record) for name, (spec, record) in runs.items()]
     image = draw(found, figure.title, notice_of(graph))
     return drawn(image, frame(found), body(found))
-
-
-def read_aggregation(name: str, spec: RunSpec, record: Record) -> Aggregation:
-    """The last row of a search's process, by group and block.
-
-    Raises:
-        DamagedData: a name is not of a block of a group, or see `read_rows`.
-    """
-    rows = read_rows(record)
-    groups: dict[int, dict[int, float]] = defaultdict(dict)
-    for block, weight in zip(rows.names, rows.weights[-1], strict=True):
-        match = NAME.fullmatch(block)
-        if match is None:
-            raise record.damaged(("process", "pathways"), block, "a name like g1-b3")
-        groups[int(match[1])][int(match[2])] = weight
-    ordered = {g: [blocks[b] for b in sorted(blocks)] for g, blocks in sorted(groups.items())}
-    kind = canonical([spec.params.get("search"), spec.params.get("teacher")])
-    return Aggregation(name, kind, ordered)
 
 
 def excess(weights: Sequence[float]) -> float:

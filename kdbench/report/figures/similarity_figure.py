@@ -1,52 +1,21 @@
 """Draws how alike searched processes are: an annotated matrix of correlations."""
 
-import re
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from kdbench.exhibits import tables as exhibits
 from kdbench.plan.graph import Graph
 from kdbench.report.figures.drawing import STYLE, Drawn, drawn, matrix, pipe, sheet
 from kdbench.report.readings.banner import banner as notice_of
-from kdbench.report.readings.process import read_rows
+from kdbench.report.readings.course import POINTS, Course, likeness, read_course
 from kdbench.report.readings.records import Record
-from kdbench.report.readings.statistics import correlation
 from kdbench.store.spec import RunSpec
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-POINTS = 200  # on the common axis of time, from the beginning of the search to its end
-TEACHER_MAP = re.compile(r"t(\d+)-.+")
-OTHER_SPACE, NOT_DEFINED = "other space", "not defined"
 CELL, MARGIN = 0.9, 2.2  # inches
-
-
-@dataclass(frozen=True)
-class Course:
-    """One process on the common axis of time.
-
-    Attributes:
-        weights: `POINTS` numbers by pathway.
-        seconds: device work of the search.
-        steps: of the search.
-    """
-
-    name: str
-    weights: dict[str, list[float]]
-    seconds: float
-    steps: float
-
-    def per_map(self, at: int) -> dict[int, float]:
-        """Mean weight of every teacher map's pathways at one point of time."""
-        found: dict[int, list[float]] = defaultdict(list)
-        for pathway, weights in self.weights.items():
-            if match := TEACHER_MAP.fullmatch(pathway):
-                found[int(match[1])].append(weights[at])
-        return {number: sum(w) / len(w) for number, w in sorted(found.items())}
 
 
 def render(
@@ -55,37 +24,6 @@ def render(
     """Correlations as SVG, PNG and CSV, with what every search found and cost."""
     courses = [read_course(name, record) for name, (_, record) in runs.items()]
     return drawn(draw(courses, figure.title, notice_of(graph)), frame(courses), body(courses))
-
-
-def read_course(name: str, record: Record) -> Course:
-    """A recorded process, interpolated linearly; outside of its listed steps it stays.
-
-    Raises:
-        DamagedData: see `read_rows`.
-    """
-    import numpy as np
-
-    rows = read_rows(record)
-    last = max(rows.total - 1, 1)
-    axis = np.linspace(0, 1, POINTS)
-    times = [step / last for step in rows.steps]
-    columns = zip(*rows.weights, strict=True)
-    weights = {
-        pathway: np.interp(axis, times, column).tolist()
-        for pathway, column in zip(rows.names, columns, strict=True)
-    }
-    seconds, steps = record.number("cost", "seconds"), record.number("cost", "steps")
-    return Course(name, weights, seconds, steps)
-
-
-def likeness(one: Course, other: Course) -> float | str:
-    """Pearson's correlation over all pathways and times, or why there is none."""
-    if one.weights.keys() != other.weights.keys():
-        return OTHER_SPACE
-    names = sorted(one.weights)
-    flat = [[w for name in names for w in course.weights[name]] for course in (one, other)]
-    found = correlation(*flat)
-    return NOT_DEFINED if found is None else found.r
 
 
 def body(courses: Sequence[Course]) -> str:

@@ -9,8 +9,6 @@ from kdbench.exhibits.claims import Claim
 from kdbench.papers import all_claims
 from kdbench.plan.graph import Graph
 from kdbench.report.figures.drawing import pipe
-from kdbench.report.figures.heat_map import read_aggregation
-from kdbench.report.figures.similarity_figure import likeness, read_course
 from kdbench.report.judgement.evidence import UNMET, Evidence
 from kdbench.report.judgement.outcomes import (
     NO_RUN,
@@ -23,8 +21,10 @@ from kdbench.report.judgement.outcomes import (
     every_near,
     smallest_best,
 )
+from kdbench.report.readings.aggregation import read_aggregation
 from kdbench.report.readings.banner import changed_parameters, comparable
 from kdbench.report.readings.cost import read_cost
+from kdbench.report.readings.course import likeness, read_course
 from kdbench.report.readings.dropped import read_blocks
 from kdbench.report.readings.process import Process, read_process
 from kdbench.report.readings.records import Records

@@ -3,11 +3,11 @@
 import pytest
 from finished import body_of, found_runs, lines_of, plan_of, search
 
-from kdbench.report.figures.similarity_figure import (
+from kdbench.report.figures.similarity_figure import draw
+from kdbench.report.readings.course import (
     NOT_DEFINED,
     OTHER_SPACE,
     POINTS,
-    draw,
     likeness,
     read_course,
 )

@@ -8,13 +8,13 @@ from kdbench.report.figures.correlation_figure import draw as draw_correlation
 from kdbench.report.figures.drawing import STYLE, matrix, png, sheet, svg
 from kdbench.report.figures.drop_figure import draw as draw_drop
 from kdbench.report.figures.heat_map import draw as draw_heat_map
-from kdbench.report.figures.heat_map import read_aggregation
 from kdbench.report.figures.penalty_figure import draw as draw_penalty
 from kdbench.report.figures.similarity_figure import draw as draw_similarity
-from kdbench.report.figures.similarity_figure import read_course
 from kdbench.report.figures.size_figure import draw as draw_size
 from kdbench.report.figures.size_figure import read_point
+from kdbench.report.readings.aggregation import read_aggregation
 from kdbench.report.readings.banner import banner
+from kdbench.report.readings.course import read_course
 from kdbench.report.readings.dropped import read_blocks
 from kdbench.report.readings.sweep import read_sweep
 

@@ -4,7 +4,8 @@ import pytest
 from finished import body_of, evaluate, found_runs, lines_of, plan_of, search
 
 from kdbench.errors import DamagedData
-from kdbench.report.figures.heat_map import draw, read_aggregation, spreads
+from kdbench.report.figures.heat_map import draw, spreads
+from kdbench.report.readings.aggregation import read_aggregation
 
 FIGURE = "dfa/weights"
 NAMES = ["g1-b1", "g1-b2", "g2-b1", "g2-b2", "g2-b10"]
