@@ -1,7 +1,5 @@
 """A run specification becomes live objects: the one file that knows all packages."""
 
-import importlib
-import importlib.util
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -21,6 +19,7 @@ from kdbench.engine.seeds import derive, seeded
 from kdbench.errors import BadValue, DamagedData
 from kdbench.exhibits.recipe import Recipe
 from kdbench.models.stages import Features, StagedNetwork
+from kdbench.plan.plugins import load_class
 
 Loader: TypeAlias = InMemoryLoader | StreamingLoader
 
@@ -31,23 +30,7 @@ def find_class(entry: Mapping[str, Any]) -> type[Any]:
     Raises:
         BadValue: a plug-in without that class, or whose code fails when it is imported.
     """
-    module = entry["module"]
-    if module.endswith(".py"):
-        spec = importlib.util.spec_from_file_location(Path(module).stem, module)
-        if spec is None or spec.loader is None:
-            raise BadValue("plugins", module, "a Python file")
-        loaded = importlib.util.module_from_spec(spec)
-        try:
-            spec.loader.exec_module(loaded)
-        except Exception as error:
-            said = " ".join(str(error).split())[:200]
-            expected = "code that can be imported"
-            raise BadValue(module, f"{type(error).__name__}: {said}", expected) from None
-    else:
-        loaded = importlib.import_module(module)
-    if not hasattr(loaded, entry["class"]):
-        raise BadValue(module, f"no class {entry['class']!r}", "the class of the declaration")
-    return getattr(loaded, entry["class"])  # type: ignore[no-any-return]
+    return load_class(entry["module"], entry["class"])
 
 
 def make_network(

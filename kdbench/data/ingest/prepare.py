@@ -1,34 +1,17 @@
 """The one entry to preparing: from a given source, by download, or a stand-in."""
 
-import importlib
-import importlib.util
 import os
-import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from kdbench.data.ingest.download import Progress, fetch
 from kdbench.data.stored.open import Stored, open_data
-from kdbench.errors import BadValue, UnknownName
+from kdbench.errors import BadValue
+from kdbench.plan.plugins import load_function
 
-FOLDER = Path(__file__).parents[1] / "sets"
-# Keys of [smoke] that are not for the stand-in's module: who it is, and what the plan reads.
-UNDRAWN = ("stand_in", "augment", "module")
-
-
-def declaration(name: str) -> dict[str, Any]:
-    """What `<name>.toml` of this package says, with its `name` and its `module`.
-
-    Raises:
-        UnknownName: no data set is called so.
-    """
-    path = FOLDER / f"{name}.toml"
-    known = sorted(path.stem for path in FOLDER.glob("*.toml"))
-    if name not in known:
-        raise UnknownName("data set", name, known, where="data")
-    declared = tomllib.loads(path.read_text(encoding="utf-8"))
-    return {**declared, "name": name, "module": f"kdbench.data.sets.{declared.get('module', name)}"}
+# Keys of [smoke] that the plan reads; all others are arguments of the stand-in's function.
+PLANNED = ("stand_in", "augment", "module")
 
 
 def provide(
@@ -81,10 +64,10 @@ def prepare(
     Raises:
         UserError: one line that says what is wrong with source, download, disk or plug-in.
     """
-    call = _function(declared, "prepare")
+    prepare_set = load_function(declared["module"], "prepare", data_set=declared["name"])
     if source is None:
         source = _download(declared, cache or default_cache(), progress)
-    fingerprint: str = call(source, out, declared)
+    fingerprint: str = prepare_set(source, out, declared)
     return fingerprint
 
 
@@ -108,33 +91,15 @@ def prepare_stand_in(
         BadValue: the module cannot do that.
         UserError: the disk is full.
     """
-    call = _function(stand_in, "prepare_stand_in")
-    drawn = {key: value for key, value in smoke.items() if key not in UNDRAWN}
-    fingerprint: str = call(out, name=name, **drawn)
+    draw = load_function(stand_in["module"], "prepare_stand_in", data_set=stand_in["name"])
+    arguments = {key: value for key, value in smoke.items() if key not in PLANNED}
+    fingerprint: str = draw(out, name=name, **arguments)
     return fingerprint
 
 
 def default_cache() -> Path:
     """Where downloads stay: `$XDG_CACHE_HOME/kdbench`, by default `~/.cache/kdbench`."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "kdbench"
-
-
-def _function(declared: Mapping[str, Any], called: str) -> Callable[..., str]:
-    """A function of a data set's module; a plug-in's is loaded from its file."""
-    module = declared["module"]
-    if module.endswith(".py"):
-        spec = importlib.util.spec_from_file_location(Path(module).stem, module)
-        if spec is None or spec.loader is None or not Path(module).is_file():
-            raise BadValue(f"data set {declared['name']}", module, "a Python file")
-        loaded = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(loaded)
-    else:
-        loaded = importlib.import_module(module)
-    if not hasattr(loaded, called):
-        expected = f"a function `{called}` in the data set's module"
-        raise BadValue(module, f"no {called}", expected)
-    function: Callable[..., str] = getattr(loaded, called)
-    return function
 
 
 def _download(declared: Mapping[str, Any], cache: Path, progress: Progress | None) -> Path:

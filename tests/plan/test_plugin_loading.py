@@ -1,0 +1,100 @@
+"""Classes and functions are loaded by the name of their module or by the path of their file."""
+
+import subprocess
+import sys
+
+import pytest
+
+from kdbench.errors import BadValue
+from kdbench.plan.plugins import load_class, load_function
+
+CODE = '''
+"""A plug-in."""
+
+
+class Loss:
+    """A class."""
+
+
+def prepare():
+    """A function."""
+    return 7
+'''
+
+
+@pytest.fixture
+def file(tmp_path):
+    """The file of a plug-in."""
+    path = tmp_path / "mine.py"
+    path.write_text(CODE)
+    return path
+
+
+def one_line(caught, *words):
+    """The message has no line break and all these words."""
+    assert "\n" not in str(caught.value)
+    for word in words:
+        assert str(word) in str(caught.value)
+
+
+def test_a_file_gives_its_class_and_its_function(file):
+    """By name."""
+    assert load_class(str(file), "Loss").__name__ == "Loss"
+    assert load_function(str(file), "prepare", data_set="mine")() == 7
+
+
+def test_a_dotted_name_gives_the_class_of_the_package():
+    """The very one that an import statement gives."""
+    assert load_class("kdbench.errors", "BadValue") is BadValue
+
+
+def test_a_plugin_does_not_become_a_module_that_others_can_import(file):
+    """Its file may be called as any module of Python is."""
+    load_class(str(file), "Loss")
+
+    assert "mine" not in sys.modules
+
+
+def test_a_missing_class_or_function_is_named_with_its_file(file):
+    """One line each."""
+    with pytest.raises(BadValue) as caught:
+        load_class(str(file), "Lost")
+    one_line(caught, file, "no class 'Lost'", "the class of the declaration")
+    with pytest.raises(BadValue) as caught:
+        load_function(str(file), "get", data_set="mine")
+    one_line(caught, file, "no get", "a function `get` in the data set's module")
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        ("import no_such_module", "ModuleNotFoundError: No module named 'no_such_module'"),
+        ("raise ValueError('one\\ntwo')", "ValueError: one two"),
+        ("def", "SyntaxError: "),
+    ],
+)
+def test_code_that_fails_when_it_is_imported_is_one_line(file, code, reason):
+    """The reason is in the message, of classes and of functions."""
+    file.write_text(code)
+    for load in (load_class, lambda *a: load_function(*a, data_set="mine")):
+        with pytest.raises(BadValue) as caught:
+            load(str(file), "Loss")
+        one_line(caught, file, reason, "code that can be imported")
+
+
+def test_a_file_that_is_absent_is_named_with_its_owner(tmp_path):
+    """The plug-ins of params.yaml, or the data set."""
+    absent = str(tmp_path / "absent.py")
+    with pytest.raises(BadValue) as caught:
+        load_class(absent, "Loss")
+    one_line(caught, "plugins: ", absent, "a Python file")
+    with pytest.raises(BadValue) as caught:
+        load_function(absent, "prepare", data_set="mine")
+    one_line(caught, "data set mine: ", absent, "a Python file")
+
+
+def test_loading_needs_no_torch():
+    """The plan and the data phase start without it."""
+    program = "import sys, kdbench.plan.plugins; sys.exit('torch' in sys.modules)"
+
+    assert subprocess.run([sys.executable, "-c", program]).returncode == 0
