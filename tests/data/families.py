@@ -9,6 +9,7 @@ import io
 import json
 import tarfile
 import zipfile
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -17,10 +18,15 @@ import numpy as np
 from old_pickles import python2, python3
 from PIL import Image
 
-from kdbench.data.ingest import prepare as sources
+from kdbench.plan.components import find_components
 
 __all__ = ["python2", "python3"]  # for tests that have this module as the fixture `layouts`
 UNKNOWN = ("fingerprint", "mean", "std", "tolerance", "smoke")  # numbers of the real data
+
+
+def declaration(name):
+    """A copy of what a data set of the package declares."""
+    return deepcopy(find_components().get("dataset", name, where="data").described)
 
 
 class Entry(NamedTuple):
@@ -50,7 +56,7 @@ class Family:
     @property
     def real(self):
         """The real declaration."""
-        return sources.declaration(self.name)
+        return declaration(self.name)
 
     @property
     def suffix(self):

@@ -9,14 +9,14 @@ import families
 import pytest
 
 from kdbench.cli import main
-from kdbench.data.ingest import prepare as sources
 from kdbench.data.ingest.catalogue import as_markdown
+from kdbench.data.ingest.prepare import prepare, prepare_stand_in
 from kdbench.data.stored.arrays import write
 from kdbench.plan.components import find_components
 from kdbench.store.paths import Paths
 from kdbench.store.spec import RunSpec
 
-DOCUMENT = Path(__file__).parents[2] / "docs/data.md"
+DOCUMENT = Path(__file__).parents[3] / "docs/data.md"
 FAMILY = families.FAMILIES["cinic10"]
 STATES = {
     "cifar10": "prepared",  # its damage shows when it is hashed
@@ -48,7 +48,7 @@ def made(tmp_path_factory):
     folder = tmp_path_factory.mktemp("made")
     source = FAMILY.write_folders(folder / "source", FAMILY.content())
     declared = {**FAMILY.declared(), "name": "cinic10", "module": "kdbench.data.sets.cinic10"}
-    sources.prepare(declared, source, folder / "cinic10")
+    prepare(declared, source, folder / "cinic10")
     return folder / "cinic10"
 
 
@@ -66,7 +66,7 @@ def several(tmp_path, made):
         scale="smoke", phase="data", dataset="cifar100", cell="cifar100", params={}, revisions={}
     )
     stand_in = Paths(tmp_path).artifacts(spec) / "prepared"
-    sources.prepare_stand_in("cifar100", smoke, sources.declaration("digits"), stand_in)
+    prepare_stand_in("cifar100", smoke, families.declaration("digits"), stand_in)
     return tmp_path
 
 

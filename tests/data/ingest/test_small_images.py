@@ -12,8 +12,8 @@ import pytest
 from families import FAMILIES, one_line, toml
 
 from kdbench.cli import main
-from kdbench.data.ingest import prepare as sources
 from kdbench.data.ingest.decode import Picture
+from kdbench.data.ingest.prepare import prepare
 from kdbench.data.ingest.small_images import Official, prepare_pictures
 from kdbench.data.stored.arrays import Prepared, verify
 from kdbench.errors import BadValue, DamagedData, UserError
@@ -47,7 +47,7 @@ def plugins(tmp_path_factory):
             (f"{family.tiny}_sum", family.declared(archive=archive)),
         ):
             (folder / f"{own}.toml").write_text(toml(declared))
-            (folder / f"{own}.py").write_text(f"from kdbench.data.{module} import prepare\n")
+            (folder / f"{own}.py").write_text(f"from kdbench.data.sets.{module} import prepare\n")
     return folder
 
 
@@ -100,11 +100,9 @@ def build(family, folder, kind, data):
             return folder
 
 
-def prepare(family, source, out, **changes):
-    """The preparation below the command line."""
-    return sources.prepare(
-        {**family.declared(**changes), "module": family.real["module"]}, source, out
-    )
+def prepare_tiny(family, source, out, **changes):
+    """Prepare a tiny data set below the command line."""
+    return prepare({**family.declared(**changes), "module": family.real["module"]}, source, out)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -113,9 +111,9 @@ def test_every_layout_gives_the_same(tmp_path, family, kind):
     reference = build(family, tmp_path / "reference", "class folders", family.content())
     source = build(family, tmp_path / "source", kind, family.content())
 
-    found = prepare(family, source, tmp_path / "out")
+    found = prepare_tiny(family, source, tmp_path / "out")
 
-    assert found == prepare(family, reference, tmp_path / "again") == verify(tmp_path / "out")
+    assert found == prepare_tiny(family, reference, tmp_path / "again") == verify(tmp_path / "out")
     data = Prepared.open(tmp_path / "out")
     assert (data.name, data.stand_in, data.image) == (family.tiny, None, family.image)
     assert list(data.classes) == sorted(family.classes)
@@ -132,7 +130,7 @@ def test_the_fingerprint_of_a_content_never_changes(tmp_path, name):
     family = FAMILIES[name]
     source = family.write_archive(tmp_path / "archive", family.content())
 
-    found = prepare(family, source, tmp_path / "out")
+    found = prepare_tiny(family, source, tmp_path / "out")
 
     assert found == "2205da629bcc41971bdbf117cb83325c5f7483957de4c49f0bd0751107989cd2"
 
@@ -150,7 +148,7 @@ def earlier(tmp_path_factory):
     folder = tmp_path_factory.mktemp("earlier")
     for name, family in FAMILIES.items():
         source = family.write_shards(folder / "sources" / name, family.content(seed=1))
-        prepare(family, source, folder / family.tiny)
+        prepare_tiny(family, source, folder / family.tiny)
     return folder
 
 
@@ -233,7 +231,7 @@ def test_a_full_file_system_is_one_line_and_changes_nothing(tmp_path, full_disk,
     source = family.write_shards(tmp_path / "source", family.content())
 
     with pytest.raises(UserError) as caught:
-        prepare(family, source, full_disk / "set")
+        prepare_tiny(family, source, full_disk / "set")
 
     one_line(caught, full_disk / "set", "no room left on the disk")
     assert list(full_disk.iterdir()) == []
@@ -243,7 +241,7 @@ def test_grey_pictures_become_coloured(tmp_path):
     """Tiny-ImageNet has some: three equal channels."""
     family = FAMILIES["tinyimagenet"]
     source = family.write_extracted(tmp_path / "source", family.content())
-    prepare(family, source, tmp_path / "out")
+    prepare_tiny(family, source, tmp_path / "out")
 
     grey = [entries[0].pixels for entries in family.content().values()]
 
@@ -257,7 +255,7 @@ def test_the_words_of_tiny_imagenet_are_kept(tmp_path, kind):
     """Of its classes only; without words.txt there are none, which changes nothing else."""
     family = FAMILIES["tinyimagenet"]
     source = build(family, tmp_path / "source", kind, family.content())
-    prepare(family, source, tmp_path / "out")
+    prepare_tiny(family, source, tmp_path / "out")
 
     meta = json.loads((tmp_path / "out/meta.json").read_text())
 
@@ -269,25 +267,25 @@ def test_the_official_test_images_of_tiny_imagenet_are_left_out(tmp_path):
     """Class folders of the official validation images may be called val or test."""
     family = FAMILIES["tinyimagenet"]
     source = family.write_folders(tmp_path / "source", family.content())
-    found = prepare(family, source, tmp_path / "out")
+    found = prepare_tiny(family, source, tmp_path / "out")
 
     (source / "test" / "images").mkdir(parents=True)
     (source / "test" / "images" / "test_0.JPEG").write_bytes(b"no label")
-    assert prepare(family, source, tmp_path / "out") == found
+    assert prepare_tiny(family, source, tmp_path / "out") == found
     shutil.rmtree(source / "test")
     (source / "val").rename(source / "test")
-    assert prepare(family, source, tmp_path / "out") == found
+    assert prepare_tiny(family, source, tmp_path / "out") == found
 
 
 def test_classes_without_names_in_the_declaration(tmp_path, family):
     """They are those that are found; a number that is wrong names the ones in some splits only."""
     source = family.write_folders(tmp_path / "source", family.content())
-    expected = prepare(family, source, tmp_path / "out")
-    assert prepare(family, source, tmp_path / "out", class_names=[]) == expected
+    expected = prepare_tiny(family, source, tmp_path / "out")
+    assert prepare_tiny(family, source, tmp_path / "out", class_names=[]) == expected
 
     shutil.copytree(source / "train" / family.classes[0], source / "train" / "torch")
     with pytest.raises(DamagedData) as caught:
-        prepare(family, source, tmp_path / "out", class_names=[])
+        prepare_tiny(family, source, tmp_path / "out", class_names=[])
     one_line(caught, source, "5 classes (torch not in every split)", "expected 4")
 
 
@@ -295,7 +293,7 @@ def test_classes_without_names_in_the_declaration(tmp_path, family):
 def test_a_declaration_that_lacks_something(tmp_path, family, key):
     """One line that names the key, for authors of plug-ins."""
     with pytest.raises(BadValue) as caught:
-        prepare(family, tmp_path, tmp_path / "out", **{key: None})
+        prepare_tiny(family, tmp_path, tmp_path / "out", **{key: None})
     one_line(caught, f"{family.tiny}.toml", f"no {key}")
 
 
@@ -305,11 +303,11 @@ def test_a_data_set_without_an_archive(tmp_path, family):
     del declared["archive"]
     source = family.write_folders(tmp_path / "source", family.content())
 
-    found = sources.prepare(declared, source, tmp_path / "out")
+    found = prepare(declared, source, tmp_path / "out")
 
-    assert found == prepare(family, source, tmp_path / "again")
+    assert found == prepare_tiny(family, source, tmp_path / "again")
     with pytest.raises(UserError) as caught:
-        sources.prepare(declared, tmp_path / "absent", tmp_path / "out")
+        prepare(declared, tmp_path / "absent", tmp_path / "out")
     one_line(caught, "no such file or folder; expected class folders train/<class>/*.")
 
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from families import FAMILIES, pack, python2, python3, write_sums
+from families import FAMILIES, declaration, pack, python2, python3, write_sums
 
-from kdbench.data.ingest import prepare as sources
+from kdbench.data.ingest.prepare import prepare
 from kdbench.data.stored.arrays import Prepared, verify
 from kdbench.errors import UserError
 
@@ -33,9 +33,9 @@ def test_pickles_of_today_give_the_same(tmp_path, name, protocol):
     (new / files["test"][0]).write_bytes(dump(record))
     (new / files["meta"]).write_bytes(dump({keys["names"]: list(family.classes)}))
 
-    found = sources.prepare(declared, new, tmp_path / "out")
+    found = prepare(declared, new, tmp_path / "out")
 
-    assert found == sources.prepare(declared, old, tmp_path / "again")
+    assert found == prepare(declared, old, tmp_path / "again")
 
 
 def test_a_folder_of_the_other_one_is_not_taken(tmp_path):
@@ -44,7 +44,7 @@ def test_a_folder_of_the_other_one_is_not_taken(tmp_path):
     source = ten.write_extracted(tmp_path / "source", ten.content())
 
     with pytest.raises(UserError, match="layout not recognised"):
-        sources.prepare(
+        prepare(
             {**hundred.declared(), "module": "kdbench.data.sets.cifar"}, source, tmp_path / "out"
         )
 
@@ -55,12 +55,12 @@ def test_a_share_of_the_real_images(tmp_path):
     for path in Path(REAL).glob("test-*.zip"):
         (tmp_path / path.name).symlink_to(path.resolve())
     write_sums(tmp_path)
-    real = sources.declaration("cifar100")
+    real = declaration("cifar100")
     keys = ("module", "classes", "image", "class_names", "files", "keys")
     kept = {key: real[key] for key in keys}
     share = {"name": "share", "splits": {"train": 10000}, "folders": {"train": ["test"]}}
 
-    found = sources.prepare({**kept, **share}, tmp_path, tmp_path / "out")
+    found = prepare({**kept, **share}, tmp_path, tmp_path / "out")
 
     assert found == "0f67935e8a6eee0f00ae5f21bc1ef4bdb633879a856c42582fa085ecd3544b53"
 
@@ -69,8 +69,8 @@ def test_a_share_of_the_real_images(tmp_path):
 @needs_real_images
 def test_the_real_images_agree_whatever_holds_them(tmp_path):
     """CIFAR-100 as given, and packed again in the official layout, has its known fingerprint."""
-    declared = sources.declaration("cifar100")
-    found = sources.prepare(declared, Path(REAL), tmp_path / "a")
+    declared = declaration("cifar100")
+    found = prepare(declared, Path(REAL), tmp_path / "a")
     data = Prepared.open(tmp_path / "a")
     files = [("meta", python2({"fine_label_names": list(data.classes)[::-1]}))]
     for split in data.splits:
@@ -81,6 +81,6 @@ def test_the_real_images_agree_whatever_holds_them(tmp_path):
     source = pack(tmp_path / "archive", files, as_zip=False)
     del declared["archive"]["checksum"]
 
-    again = sources.prepare(declared, source, tmp_path / "b")
+    again = prepare(declared, source, tmp_path / "b")
 
     assert found == again == declared["fingerprint"] == verify(tmp_path / "b")

@@ -9,10 +9,11 @@ import imagenet_layouts as tiny
 import numpy as np
 import pytest
 import torch
+from families import declaration
 from PIL import Image
 from torchvision.models import ResNet50_Weights
 
-from kdbench.data.ingest import prepare as sources
+from kdbench.data.ingest.prepare import provide
 from kdbench.data.loaders.decoding import transforms
 from kdbench.data.sets.imagenet import prepare
 from kdbench.data.stored.open import open_data, verify_data
@@ -139,7 +140,7 @@ def test_an_expected_fingerprint_is_compared(archives, tmp_path, layouts):
 def test_without_a_source_the_way_to_get_it_is_told(tmp_path, layouts):
     """Nothing is downloaded; one line says where to register and what to pass."""
     with pytest.raises(UserError) as caught:
-        sources.prepare(sources.declaration("imagenet"), None, tmp_path / "out")
+        provide(tmp_path, declaration("imagenet"))
     layouts.one_line(caught, "register at https://image-net.org", "--source", *tiny.FILES.values())
 
 
@@ -164,8 +165,8 @@ def test_a_source_of_another_kind(tmp_path, layouts, archives, what):
 
 
 def test_it_is_prepared_through_the_one_entry(archives, prepared, tmp_path):
-    """`sources.provide` prepares it and opens it in its form."""
-    data = sources.provide(tmp_path, archives[1], archives[0])
+    """`ingest.prepare.provide` prepares it and opens it in its form."""
+    data = provide(tmp_path, archives[1], archives[0])
 
     assert isinstance(data, Sharded)
     assert data.fingerprint == open_data(prepared).fingerprint
@@ -174,7 +175,7 @@ def test_it_is_prepared_through_the_one_entry(archives, prepared, tmp_path):
 
 def test_the_declaration_agrees_with_independent_sources():
     """Classes as timm lists them, constants and sizes as torchvision's weights were trained."""
-    declared = sources.declaration("imagenet")
+    declared = declaration("imagenet")
     timm = Path(importlib.util.find_spec("timm").origin).parent
     listed = (timm / "data/_info/imagenet_synsets.txt").read_text().split()
     preset = ResNet50_Weights.IMAGENET1K_V1.transforms()

@@ -1,8 +1,8 @@
 """The numbers of a declaration against what was prepared."""
 
 import pytest
+from families import declaration
 
-from kdbench.data.ingest import prepare as sources
 from kdbench.data.stored.validation import check_result
 from kdbench.errors import DamagedData
 
@@ -21,14 +21,14 @@ MEASURED = {"cifar10": CIFAR10, "cifar100": CIFAR100, **OTHERS}
 
 def result(name, mean, std):
     """What a preparation of the right images would give."""
-    fingerprint = sources.declaration(name).get("fingerprint", "0" * 64)
+    fingerprint = declaration(name).get("fingerprint", "0" * 64)
     return {"name": name, "fingerprint": fingerprint, "mean": mean, "std": std}
 
 
 @pytest.mark.parametrize("name", MEASURED)
 def test_published_statistics_pass(name):
     """The declared digits are those of the measured numbers."""
-    check_result(result(name, *MEASURED[name]), sources.declaration(name))
+    check_result(result(name, *MEASURED[name]), declaration(name))
 
 
 @pytest.mark.parametrize("name", MEASURED)
@@ -42,7 +42,7 @@ def test_statistics_of_other_images_do_not_pass(name, spoilt, layouts):
         "one channel": (mean, [*std[:2], std[2] + 0.025]),
     }[spoilt]
     with pytest.raises(DamagedData) as caught:
-        check_result(result(name, *wrong), sources.declaration(name))
+        check_result(result(name, *wrong), declaration(name))
     called = "means" if spoilt == "swapped colours" else "standard deviations"
     layouts.one_line(caught, name, called, "another source")
 
@@ -70,6 +70,6 @@ def test_another_fingerprint_does_not_pass(layouts):
     mean, std = CIFAR100
     found = {"name": "cifar100", "fingerprint": "0" * 64, "mean": mean, "std": std}
     with pytest.raises(DamagedData) as caught:
-        check_result(found, sources.declaration("cifar100"))
+        check_result(found, declaration("cifar100"))
     layouts.one_line(caught, "cifar100", "0" * 64, "94b35ade")
     check_result(found, {})

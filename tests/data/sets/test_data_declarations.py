@@ -1,0 +1,81 @@
+"""What the declarations of the package's data sets say, and the stand-ins that they ask for."""
+
+import importlib.util
+
+import pytest
+from families import declaration
+
+from kdbench.data.ingest.prepare import prepare_stand_in
+from kdbench.data.loaders.augment import Augment
+from kdbench.data.sets.digits import load
+from kdbench.data.stored.arrays import Prepared
+from kdbench.plan.components import find_components
+
+NAMES = find_components().names("dataset")
+DOWNLOADED = [name for name in NAMES if "archive" in declaration(name)]
+SMOKING = [name for name in NAMES if "smoke" in declaration(name)]
+STAND_INS = {  # results of the smoke scale hang on these very images: these are for ever
+    "cifar10": "9b1aafd45ed703427db002a6bd86626f28ad505b09aabf8820a378bbe0649cba",
+    "cifar100": "8b50cd3d3b4fd08c39811422c92c3e6cee0018c6f402402068859f0ec8350538",
+    "cinic10": "42ad2a6ca57a26b8b61e50e12170a0e2b619d2744e8006aaadb89404b8497cdf",
+    "imagenet": "efc690d3d78b1e99f36b7c33409cc45e6481b0ea1266fdb0f3e352c342afd84c",
+    "tinyimagenet": "0b1fa95499f899427468c09a882e93e2011c13106b808ab301926ff352773667",
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_declarations_are_complete(name):
+    """Every key that other parts read is there, of the right kind."""
+    declared = declaration(name)
+
+    assert declared["name"] == name
+    assert {"label", "citation", "licence", "source", "how"} <= set(declared)
+    assert isinstance(declared["revision"], int)
+    assert isinstance(declared["classes"], int)
+    assert len(declared["image"]) == 3
+    assert importlib.util.find_spec(declared["module"]) is not None
+
+
+@pytest.mark.parametrize("name", DOWNLOADED)
+def test_downloadable_data_sets_say_what_to_expect(name):
+    """Address, checksum, size, counts, class names and statistics."""
+    declared = declaration(name)
+    archive, names = declared["archive"], declared["class_names"]
+
+    assert archive["url"].startswith(("https://", "http://"))
+    assert len(archive["checksum"].removeprefix("md5:")) == 32
+    assert f"({archive['size'] / 1e6:.0f} MB)" in declared["how"]
+    assert archive["root"]
+    assert all(total % declared["classes"] == 0 for total in declared["splits"].values())
+    assert names == sorted(set(names))
+    assert len(names) == declared["classes"]
+    assert len(declared["mean"]) == len(declared["std"]) == declared["image"][0]
+
+
+@pytest.mark.parametrize("name", SMOKING)
+def test_every_data_set_has_a_stand_in_of_its_own(name, tmp_path):
+    """It keeps the data set's name and splits, says what it is, and is not turned round."""
+    declared = declaration(name)
+    smoke = declared["smoke"]
+    stand_in = declaration(smoke["stand_in"])
+
+    found = prepare_stand_in(name, smoke, stand_in, tmp_path / "out")
+
+    data = Prepared.open(tmp_path / "out")
+    assert (data.name, data.stand_in, data.fingerprint) == (name, smoke["stand_in"], found)
+    assert found == STAND_INS.get(name, found)
+    assert set(data.splits) == set(declared["splits"])
+    assert list(data.image) == stand_in["image"]
+    assert len(data.classes) == stand_in["classes"]
+    total = sum(len(data.labels(split)) for split in data.splits)
+    assert total == stand_in["images"] == len(load()[1])
+    assert not Augment.parse(smoke["augment"]).flip
+
+
+def test_no_two_data_sets_share_a_stand_in():
+    """Else a mistake of one for the other would not be seen."""
+    smokes = [declaration(name)["smoke"] for name in SMOKING]
+
+    assert len(set(STAND_INS.values())) == len(STAND_INS)
+    for key in ("split_seed", "relabel"):
+        assert len({smoke[key] for smoke in smokes}) == len(smokes)
