@@ -4,8 +4,10 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Lines:
-    """Where we draw the line for what a paper says in words; they are ours and are printed.
+class Thresholds:
+    """From where a measured value counts for or against a claim that a paper makes in words.
+
+    The papers give no such numbers: these are ours, and the report prints them.
 
     Attributes:
         holds: this value, and what lies beyond it as seen from `fails`, shows the claim.
@@ -58,21 +60,21 @@ class RunsAbove:
 class ProcessesAlike:
     """The smallest correlation of two processes of a figure."""
 
-    lines: Lines
+    thresholds: Thresholds
 
 
 @dataclass(frozen=True)
 class WeightsVanish:
     """The largest weight at the end of a process over the mean weight at its beginning."""
 
-    lines: Lines
+    thresholds: Thresholds
 
 
 @dataclass(frozen=True)
 class WeightsRise:
     """How far the weights' centre among the teacher maps moves, in maps, to the higher ones."""
 
-    lines: Lines
+    thresholds: Thresholds
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,7 @@ class ShallowTakesAll:
     """
 
     run: str
-    lines: Lines
+    thresholds: Thresholds
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,7 @@ class StepsCost:
 
     row: str
     other: str
-    lines: Lines
+    thresholds: Thresholds
 
 
 @dataclass(frozen=True)
@@ -106,7 +108,7 @@ class LossesSaved:
     row: str
     whole: str
     base: str
-    lines: Lines
+    thresholds: Thresholds
 
 
 @dataclass(frozen=True)
@@ -114,7 +116,7 @@ class BlockDropped:
     """Share removed of what the layers of one dense block read, the largest of a figure."""
 
     block: int
-    lines: Lines
+    thresholds: Thresholds
 
 
 @dataclass(frozen=True)

@@ -154,8 +154,8 @@ class Table(Exhibit):
         held_out: see `StudentRequest`; a table with it chooses parameters.
         leads: its first column has the scale's `lead_seeds`.
         least_seeds: student runs of a cell at every scale, where fewer would decide nothing.
-        contests: labels of two rows each, the first of which is thought to be the better one; the
-            report says in which columns the runs show it.
+        comparisons: labels of two rows each, the first of which is thought to be the better one;
+            the report says in which columns the runs show it.
     """
 
     metric: Metric
@@ -173,7 +173,7 @@ class Table(Exhibit):
     held_out: float = 0.0
     leads: bool = False
     least_seeds: int = 1
-    contests: tuple[tuple[str, str], ...] = ()
+    comparisons: tuple[tuple[str, str], ...] = ()
 
     @cached_property
     def all_columns(self) -> tuple[Column, ...]:

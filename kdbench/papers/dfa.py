@@ -7,7 +7,7 @@ is marked so.
 
 from dataclasses import replace
 
-from kdbench.exhibits.claims import Claim, Lines, RowBest, RowsAbove, RowsNear, ShallowTakesAll
+from kdbench.exhibits.claims import Claim, RowBest, RowsAbove, RowsNear, ShallowTakesAll, Thresholds
 from kdbench.exhibits.protocols import (
     DFA_CIFAR,
     DFA_CINIC,
@@ -208,7 +208,7 @@ CLAIMS = (
         text="Searched with the plain distillation loss, the weights collapse onto shallow maps.",
         where="text",
         exhibits=("dfa/weights",),
-        check=ShallowTakesAll("plain loss", Lines(holds=0.5, fails=0.0)),
+        check=ShallowTakesAll("plain loss", Thresholds(holds=0.5, fails=0.0)),
     ),
     Claim(
         id="dfa/transfer",

@@ -4,13 +4,13 @@ from dataclasses import replace
 
 from kdbench.exhibits.claims import (
     Claim,
-    Lines,
     LossesSaved,
     ProcessesAlike,
     RowBest,
     RowsAbove,
     RowsNear,
     StepsCost,
+    Thresholds,
     WeightsRise,
     WeightsVanish,
 )
@@ -216,14 +216,14 @@ CLAIMS = (
         text="Weight moves from low to high teacher maps as the training goes on.",
         where="Figure 6",
         exhibits=("distpro/figure6",),
-        check=WeightsRise(Lines(holds=0.1, fails=0.0)),
+        check=WeightsRise(Thresholds(holds=0.1, fails=0.0)),
     ),
     Claim(
         id="distpro/alike",
         text="The process is similar across networks.",
         where="text",
         exhibits=("distpro/similarity",),
-        check=ProcessesAlike(Lines(holds=0.8, fails=0.5)),
+        check=ProcessesAlike(Thresholds(holds=0.8, fails=0.5)),
     ),
     Claim(
         id="distpro/transfer",
@@ -237,21 +237,21 @@ CLAIMS = (
         text="A first-order gradient drives all weights to 0.",
         where="text",
         exhibits=("distpro/first-order",),
-        check=WeightsVanish(Lines(holds=0.1, fails=1.0)),
+        check=WeightsVanish(Thresholds(holds=0.1, fails=1.0)),
     ),
     Claim(
         id="distpro/cost",
         text="Distillation with the process takes as much time as with the baselines (ReviewKD).",
         where="text",
         exhibits=("distpro/cost",),
-        check=StepsCost("DistPro", "ReviewKD+", Lines(holds=1.1, fails=1.25)),
+        check=StepsCost("DistPro", "ReviewKD+", Thresholds(holds=1.1, fails=1.25)),
     ),
     Claim(
         id="distpro/dropping",
         text="Leaving out pathways of small weight saves about 60 % of the losses' time.",
         where="text",
         exhibits=("distpro/cost",),
-        check=LossesSaved("DistPro", WHOLE, "KD (added by us)", Lines(holds=0.5, fails=0.3)),
+        check=LossesSaved("DistPro", WHOLE, "KD (added by us)", Thresholds(holds=0.5, fails=0.3)),
     ),
     *(
         Claim(id=f"distpro/{name}", text=text, where=where)

@@ -7,10 +7,10 @@ from kdbench.exhibits.claims import (
     Claim,
     ColumnsAbove,
     ErrorRises,
-    Lines,
     RowsAbove,
     RunsAbove,
     SmallestBest,
+    Thresholds,
 )
 from kdbench.exhibits.protocols import SBS, SBS_SEARCH
 from kdbench.exhibits.requests import (
@@ -287,7 +287,7 @@ CLAIMS = (
         text="The third dense block stays almost whole.",
         where="Figure 5",
         exhibits=("sbs/figure5",),
-        check=BlockDropped(3, Lines(holds=0.1, fails=0.3)),
+        check=BlockDropped(3, Thresholds(holds=0.1, fails=0.3)),
     ),
     Claim(
         id="sbs/penalty",

@@ -164,7 +164,7 @@ CONTROLS = replace(
     seeds=5,
     least_seeds=3,
     on_request=True,
-    contests=(
+    comparisons=(
         *(("DFA", f"DFA's loss, {weights}") for weights in WEIGHTS),
         *(("DistPro", f"DistPro's pathways, {weights}") for weights in ("equal weights", ALPHA_T)),
     ),
@@ -195,7 +195,7 @@ LOSSES = replace(
         )
     ),
     on_request=True,
-    contests=tuple(
+    comparisons=tuple(
         ("found by KL, weighted", f"found by {label}") for label in ("NP", "NP, weighted", "KL")
     ),
     notes=(

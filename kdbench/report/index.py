@@ -9,7 +9,8 @@ from tabulate import tabulate
 from kdbench.exhibits.tables import Exhibit
 from kdbench.plan.graph import Graph
 from kdbench.plan.params import FILE, changed_keys
-from kdbench.report.judgement.judge import claims_section
+from kdbench.report.figures.drawing import pipe
+from kdbench.report.judgement.judge import judge_claims
 from kdbench.report.readings.banner import banner, comparable, quoted
 from kdbench.report.readings.provenance import hours
 from kdbench.report.readings.records import Records
@@ -28,12 +29,12 @@ does not ask for it. **not known**: no published number was available to us.
 """
 
 CLAIMS = """\
-A claim holds where every comparison in it is clearly so, the 95 % interval of the difference \
-(Welch's, over seeds) apart from 0; it does not where one is clearly not so, by an interval that \
-is wider the more comparisons there are (Bonferroni); otherwise it is not testable yet. What a \
-paper says without a number is held against lines that we drew, printed with the evidence. At a \
-scale whose notice says that numbers are not comparable nothing is decided, and the evidence is \
-what was found here.
+A claim holds where every comparison in it is clearly so: the 95 % interval of the difference \
+(Welch's, over seeds) leaves out 0. It does not hold where one is clearly not so, by an interval \
+that is wider the more comparisons there are (Bonferroni). Otherwise it is not testable yet. What \
+a paper says without a number is held against thresholds of ours, printed with the evidence. At a \
+scale whose notice says that its numbers are not comparable, nothing is decided and the evidence \
+is that of this report's runs.
 """
 
 
@@ -68,9 +69,15 @@ def _about(graph: Graph) -> str:
 
 
 def _claims(graph: Graph, records: Records) -> list[str]:
-    """What the papers say in words, with what this report's runs say of it; empty without any."""
-    found = claims_section(graph, records)
-    return [f"## The papers' claims\n\n{CLAIMS}\n{found}\n"] if found else []
+    """What the papers say in words, and what this report's runs say of it; empty without any."""
+    lines = [
+        [claim.text, claim.where, f"**{judgement.state.value}**", judgement.evidence]
+        for claim, judgement in judge_claims(graph, records)
+    ]
+    if not lines:
+        return []
+    table = pipe(lines, ["claim", "where", "state", "evidence"])
+    return [f"## The papers' claims\n\n{CLAIMS}\n{table}\n"]
 
 
 def _anchor(exhibit: Exhibit) -> str:

@@ -8,12 +8,12 @@ from tabulate import tabulate
 
 from kdbench.exhibits.tables import Table
 from kdbench.plan.graph import Graph
-from kdbench.report.judgement.comparisons import contests_markdown
+from kdbench.report.judgement.comparisons import in_words, row_comparisons
 from kdbench.report.readings.banner import comparable
 from kdbench.report.readings.cells import Result, epoch_of, head
 from kdbench.report.readings.provenance import footer, remarks
-from kdbench.report.readings.records import Records, State
-from kdbench.report.readings.statistics import Summary
+from kdbench.report.readings.records import CellState, Records
+from kdbench.report.readings.statistics import Estimate
 from kdbench.report.readings.verdict import Verdict
 
 MARK = "†"
@@ -26,6 +26,12 @@ AT_BEST = (
     "Teachers are used at the epoch that was best on the test set, as the field's code does; "
     "the searches themselves see training images only."
 )
+COMPARED = (
+    "In brackets half of the interval of the difference over the students' seeds (Welch's t; "
+    "{count} intervals that hold at 95 % together, by Bonferroni). A row's runs have their teacher "
+    "and, where there is one, their search in common, and all rows the training images: nothing "
+    "here says what others would give."
+)
 LARGER = f"{MISSED} Larger than it should be: the search ended before its budget was met."
 
 
@@ -33,7 +39,7 @@ def table_markdown(graph: Graph, table: Table, cells: Sequence[Result], records:
     """Legend, table, last-epoch table, notes and footer; the caller sets banner and title."""
     kept = _kept(cells)
     if not kept:
-        return f"*{State.LEFT_OUT.value} by params.yaml*\n".capitalize()
+        return f"*{CellState.LEFT_OUT.value} by params.yaml*\n".capitalize()
     planned = [c.evaluation for c in graph.cells[table.id] if c.evaluation]
     runs = records.behind(planned)
     parts = [
@@ -41,7 +47,7 @@ def table_markdown(graph: Graph, table: Table, cells: Sequence[Result], records:
         _main_table(graph, kept),
         _verdicts(graph, kept),
         _last_table(graph, table, kept),
-        contests_markdown(graph, table, kept, records),
+        _comparisons(graph, table, kept, records),
         _bullets(
             [
                 *table.notes,
@@ -56,7 +62,7 @@ def table_markdown(graph: Graph, table: Table, cells: Sequence[Result], records:
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def number(summary: Summary | None, state: State) -> str:
+def number(summary: Estimate | None, state: CellState) -> str:
     """Our number, `76.31 ± 0.12 (5)`, or why there is none."""
     if summary is None:
         return state.value
@@ -118,6 +124,20 @@ def _last_table(graph: Graph, table: Table, cells: Sequence[Result]) -> str:
     return f"{title}\n\n{_pipe(lines, ['', *_heads(graph, cells)])}"
 
 
+def _comparisons(graph: Graph, table: Table, cells: Sequence[Result], records: Records) -> str:
+    comparisons = row_comparisons(graph, table, cells, records)
+    if not comparisons:
+        return ""
+    tries = len(comparisons)
+    unit = "points" if table.metric.unit == "%" else table.metric.unit
+    heading = (
+        f"**What these runs show, in {unit} above 0 where the first is better, "
+        f"at the {epoch_of(table)} epoch:**"
+    )
+    lines = [f"{one.name}: {in_words(one, tries)}." for one in comparisons]
+    return f"{heading}\n\n{_bullets(lines)}\n\n{COMPARED.format(count=tries)}"
+
+
 def _ours(result: Result) -> str:
     return number(result.ours, result.state) + (f" {MISSED}" if result.missed else "")
 
@@ -145,7 +165,7 @@ def _legend(graph: Graph, table: Table) -> str:
 def _kept(cells: Sequence[Result]) -> list[Result]:
     """Without rows and columns of which nothing is wanted."""
     columns = {r.cell.column for r in cells if r.cell.evaluation}
-    rows = {r.cell.row for r in cells if r.state is not State.LEFT_OUT}
+    rows = {r.cell.row for r in cells if r.state is not CellState.LEFT_OUT}
     return [r for r in cells if r.cell.column in columns and r.cell.row in rows]
 
 

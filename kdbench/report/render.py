@@ -10,7 +10,7 @@ from kdbench.plan.graph import Graph
 from kdbench.report.figures.drawing import csv_bytes
 from kdbench.report.readings.banner import banner, quoted
 from kdbench.report.readings.provenance import footer
-from kdbench.report.readings.records import Records, State
+from kdbench.report.readings.records import CellState, Records
 
 TABLES, FIGURES = "tables", "figures"
 FOLDERS = (TABLES, FIGURES)
@@ -56,11 +56,11 @@ def render_figure(figure: Figure, graph: Graph, records: Records) -> Rendered:
     """
     specs = graph.drawn[figure.id]
     if not any(specs.values()):
-        return Rendered({}, f"*{State.LEFT_OUT.value} by params.yaml*\n".capitalize())
+        return Rendered({}, f"*{CellState.LEFT_OUT.value} by params.yaml*\n".capitalize())
     found = {name: (spec, records.get(spec)) for name, spec in specs.items() if spec}
     done = {name: (spec, record) for name, (spec, record) in found.items() if record}
     if not done:
-        return Rendered({}, f"*{State.NOT_RUN.value}*\n")
+        return Rendered({}, f"*{CellState.NOT_RUN.value}*\n")
     renderer = importlib.import_module(f"kdbench.report.figures.{figure.renderer}")
     more = {"records": records} if getattr(renderer, "LOOKS_UPSTREAM", False) else {}
     drawn = renderer.render(figure, graph, done, **more)

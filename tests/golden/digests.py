@@ -12,7 +12,7 @@ SCALES = ("smoke", "lite", "paper")
 
 
 def planned_digests(scale):
-    """Digests of every run of every exhibit at a scale, by `phase/data set`, in the plan's order."""
+    """Digests of every run of every exhibit at a scale, by `phase/data set`, in plan order."""
     digests = {}
     graph = make_graph(Params(scale=scale, exhibits=[exhibit.id for exhibit in catalogue()]))
     for run in graph.runs.values():

@@ -13,8 +13,8 @@ from kdbench.exhibits.published import Published
 from kdbench.papers import published_numbers
 from kdbench.report.markdown import number, table_markdown
 from kdbench.report.readings import cells as tables
-from kdbench.report.readings.records import Records, State
-from kdbench.report.readings.statistics import summarise
+from kdbench.report.readings.records import CellState, Records
+from kdbench.report.readings.statistics import estimate
 from kdbench.report.readings.verdict import Verdict
 from kdbench.store.record import write_json
 
@@ -55,7 +55,7 @@ def test_a_cell_holds_the_hand_computed_mean_spread_and_count(project):
 
 def test_a_single_run_prints_no_spread():
     """One run prints its value and that it is one."""
-    assert number(summarise([70.0]), State.DONE) == "70.00 (1)"
+    assert number(estimate([70.0]), CellState.DONE) == "70.00 (1)"
 
 
 def test_the_reported_epoch_is_the_best_and_the_last_stands_below(project):
@@ -127,7 +127,7 @@ def test_what_params_leave_out_leaves_the_table_but_is_named(project):
     found, cells = table_of(plan)
     text = markdown_of(plan)
 
-    assert cells["KD (added by us)", 1].state is State.LEFT_OUT
+    assert cells["KD (added by us)", 1].state is CellState.LEFT_OUT
     assert len(line_of(text, "KD (added by us)", "ours")) == 1 and "**DistPro**" not in text
     assert "Left out by params.yaml: WRN-40-2 → ShuffleNet-v1" in text
     assert len(found) == len(plan.table.rows) * len(plan.table.pairs)
@@ -184,7 +184,7 @@ def test_the_csv_can_be_read_back(project):
 
     (done,) = [line for line in back if line["state"] == "done"]
     assert len(back) == 48 and list(done) == list(frame.columns)
-    assert float(done["ours_mean"]) == summarise(RUNS).mean and done["n"] == "5"
+    assert float(done["ours_mean"]) == estimate(RUNS).mean and done["n"] == "5"
     assert (plan.paths.root / done["record"]).is_file()
 
 

@@ -9,7 +9,7 @@ from kdbench.plan.graph import Graph
 from kdbench.report.figures.drawing import COLOURS, STYLE, Drawn, drawn, pipe, sheet
 from kdbench.report.markdown import number
 from kdbench.report.readings.banner import banner as notice_of
-from kdbench.report.readings.records import Record, State
+from kdbench.report.readings.records import CellState, Record
 from kdbench.report.readings.statistics import FEWEST, Correlation, correlation
 from kdbench.report.readings.sweep import Try, read_sweep
 from kdbench.store.spec import RunSpec
@@ -58,7 +58,7 @@ def body(tries: Sequence[Try], x: str, printed: object) -> str:
     lines = [
         [
             f"{one.x:g}",
-            number(one.error, State.NOT_RUN),
+            number(one.error, CellState.NOT_RUN),
             "" if one.search is None else f"{one.search.largest_kl:.3f}",
             "" if one.search is None else f"{one.search.flops:.1f}",
             "" if one.search is None else ("yes" if one.search.met else "no"),

@@ -8,7 +8,7 @@ from kdbench.plan.graph import Graph
 from kdbench.report.figures.drawing import Drawn, csv_bytes, pipe
 from kdbench.report.markdown import number
 from kdbench.report.readings.cost import Cost, read_cost
-from kdbench.report.readings.records import Record, Records, State
+from kdbench.report.readings.records import CellState, Record, Records
 from kdbench.store.spec import RunSpec
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def body(costs: Sequence[Cost], baseline: Cost | None, name: str) -> str:
     lines = [
         [
             cost.name,
-            number(cost.accuracy, State.DONE),
+            number(cost.accuracy, CellState.DONE),
             _shown(cost.gain(baseline), "+.2f"),
             _shown(cost.epoch, ".1f"),
             _shown(None if cost.step is None else 1000 * cost.step, ".1f"),

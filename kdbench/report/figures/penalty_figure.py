@@ -8,7 +8,7 @@ from kdbench.plan.graph import Graph
 from kdbench.report.figures.drawing import COLOURS, STYLE, Drawn, drawn, pipe, sheet
 from kdbench.report.markdown import number
 from kdbench.report.readings.banner import banner as notice_of
-from kdbench.report.readings.records import Record, State
+from kdbench.report.readings.records import CellState, Record
 from kdbench.report.readings.sweep import Budget, Try, read_sweep
 from kdbench.store.spec import RunSpec
 
@@ -33,7 +33,7 @@ def render(
 def needed(budget: Budget | None) -> str:
     """Epochs until the budget was met, in words."""
     if budget is None:
-        return State.NOT_RUN.value
+        return CellState.NOT_RUN.value
     if not budget.met:
         return f"not met within {budget.epochs:g}"
     return f"{budget.epochs:.2f}"
@@ -46,7 +46,7 @@ def body(tries: Sequence[Try]) -> str:
             f"{one.x:g}",
             needed(one.search),
             f"{one.search.flops:.1f}" if one.search else "",
-            number(one.error, State.NOT_RUN),
+            number(one.error, CellState.NOT_RUN),
         ]
         for one in tries
     ]

@@ -7,7 +7,7 @@ from kdbench.exhibits import tables as exhibits
 from kdbench.plan.graph import Graph
 from kdbench.report.figures.drawing import COLOURS, STYLE, STYLES, Drawn, Line, drawn, pipe, sheet
 from kdbench.report.readings.banner import banner as notice_of
-from kdbench.report.readings.process import Process, read_process
+from kdbench.report.readings.process import PathwayProcess, read_process
 from kdbench.report.readings.records import Record
 from kdbench.store.spec import RunSpec
 
@@ -33,7 +33,7 @@ def render(
     return drawn(image, process.frame(), totals_table(process))
 
 
-def totals_table(process: Process) -> str:
+def totals_table(process: PathwayProcess) -> str:
     """The sum of the weights of every teacher map at five points of the search."""
     last = len(process.steps) - 1
     points = sorted({round(last * quarter / 4) for quarter in range(5)})
@@ -45,7 +45,7 @@ def totals_table(process: Process) -> str:
     return pipe(lines, heads)
 
 
-def draw(process: Process, title: str, banner: str) -> "Figure":
+def draw(process: PathwayProcess, title: str, banner: str) -> "Figure":
     """One panel a teacher map, then their sums; axes are labelled `t1`, `t2`, …, `totals`."""
     from matplotlib.style import context
 
@@ -66,7 +66,7 @@ def draw(process: Process, title: str, banner: str) -> "Figure":
     return figure
 
 
-def _looks(process: Process) -> tuple[dict[int, str], dict[str, Line]]:
+def _looks(process: PathwayProcess) -> tuple[dict[int, str], dict[str, Line]]:
     students = sorted({pathway.student for pathway in process.pathways})
     transforms = dict.fromkeys(pathway.transform for pathway in process.pathways)
     return _cycled(students, COLOURS), _cycled(transforms, STYLES)
@@ -78,7 +78,7 @@ def _cycled(keys: Iterable[Key], values: Sequence[Look]) -> dict[Key, Look]:
 
 def _panel(
     axes: "Axes",
-    process: Process,
+    process: PathwayProcess,
     teacher: int,
     colours: dict[int, str],
     styles: dict[str, Line],
@@ -96,7 +96,7 @@ def _panel(
     axes.set_label(f"t{teacher}")
 
 
-def _totals(axes: "Axes", process: Process) -> None:
+def _totals(axes: "Axes", process: PathwayProcess) -> None:
     shades = process.maps()
     for i, teacher in enumerate(shades):
         grey = str(0.75 * (1 - (i + 1) / len(shades)))

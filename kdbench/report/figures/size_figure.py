@@ -12,8 +12,8 @@ from kdbench.report.figures.drawing import COLOURS, STYLE, Drawn, drawn, pipe, s
 from kdbench.report.markdown import number
 from kdbench.report.readings.banner import banner as notice_of
 from kdbench.report.readings.cells import reported
-from kdbench.report.readings.records import Record, State
-from kdbench.report.readings.statistics import Summary, summarise
+from kdbench.report.readings.records import CellState, Record
+from kdbench.report.readings.statistics import Estimate, estimate
 from kdbench.store.spec import RunSpec
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class Point:
     how: str
     parameters: float
     flops: float | None
-    error: Summary
+    error: Estimate
 
     def size(self, key: str) -> float | None:
         """On the x axis `key`, "parameters" or "flops"."""
@@ -79,7 +79,7 @@ def read_point(graph: Graph, name: str, record: Record) -> Point:
     if "flops_with_elements" in record.at("metrics"):
         flops = record.number("metrics", "flops_with_elements") / 1e6
     parameters = record.number("metrics", "parameters") / 1e6
-    error = summarise(reported(record, TEST_ERROR))
+    error = estimate(reported(record, TEST_ERROR))
     return Point(dataset, label, how, parameters, flops, error)
 
 
@@ -104,7 +104,10 @@ def body(points: Sequence[Point]) -> str:
                 student,
                 f"{one.parameters:.2f}",
                 "not known" if flops is None else f"{flops:.1f}",
-                *("" if p is None else number(p.error, State.DONE) for p in (scratch, distilled)),
+                *(
+                    "" if p is None else number(p.error, CellState.DONE)
+                    for p in (scratch, distilled)
+                ),
                 below(scratch, distilled),
             ]
         )

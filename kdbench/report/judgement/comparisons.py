@@ -1,47 +1,96 @@
-"""What a table's runs show and do not: one row against another, in words."""
+"""One row or run against another: is it better, by more than chance?"""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import Enum
 from itertools import product
 
 from kdbench.exhibits.tables import Table
 from kdbench.plan.graph import Graph
-from kdbench.report.judgement.outcomes import Comparison, State
 from kdbench.report.readings.cells import Result, epoch_of, head, values
 from kdbench.report.readings.records import Records
+from kdbench.report.readings.statistics import welch
 
-SAYS = {
-    State.HOLDS: "better, by more than chance",
-    State.FAILS: "worse, by more than chance",
-    State.UNTESTED: "not decided by these runs",
+
+class ClaimState(Enum):
+    """Where a claim stands; the values are what reports print."""
+
+    HOLDS = "holds"
+    FAILS = "does not"
+    UNTESTED = "not testable yet"
+
+
+DECISIONS = {
+    ClaimState.HOLDS: "better, by more than chance",
+    ClaimState.FAILS: "worse, by more than chance",
+    ClaimState.UNTESTED: "not decided by these runs",
 }
-NO_SPREAD = "not decided: without a spread of both there is no saying"
+NO_SPREAD = "not decided: needs a spread for both"
 LARGER = "not decided: a student is larger than its budget"
-MEANING = (
-    "In brackets half of the interval of the difference over the students' seeds (Welch's t; "
-    "{count} intervals that hold at 95 % together, by Bonferroni). A row's runs have their teacher "
-    "and, where there is one, their search in common, and all rows the training images: nothing "
-    "here says what others would give."
-)
 
 
-def contests_markdown(graph: Graph, table: Table, cells: Sequence[Result], records: Records) -> str:
-    """A line a contest and column of which both cells are done; "" where there is none."""
+@dataclass(frozen=True)
+class Comparison:
+    """One claim of the form "a is better than b".
+
+    Attributes:
+        name: for readers.
+        first: values of a, one per seed; none where its runs are missing.
+        second: values of b, likewise.
+        higher: whether higher values are better.
+        unfair: why the two may not be compared; "" where they may.
+    """
+
+    name: str
+    first: Sequence[float]
+    second: Sequence[float]
+    higher: bool = True
+    unfair: str = ""
+
+    @property
+    def complete(self) -> bool:
+        """Whether both sides have values."""
+        return bool(self.first and self.second)
+
+    def lead(self, tries: int = 1) -> tuple[float, float | None]:
+        """By how much a is better, and half the 95 % interval of that; see `welch`."""
+        gap, half = welch(self.first, self.second, tries)
+        return (gap if self.higher else -gap), half
+
+    def state(self, tries: int = 1) -> ClaimState:
+        """Clearly better, clearly worse, or within the seeds' spread; `tries` as in `welch`."""
+        lead, half = self.lead(tries)
+        if self.unfair or half is None or abs(lead) <= half:
+            return ClaimState.UNTESTED
+        return ClaimState.HOLDS if lead > 0 else ClaimState.FAILS
+
+
+def row_comparisons(
+    graph: Graph, table: Table, cells: Sequence[Result], records: Records
+) -> list[Comparison]:
+    """The comparisons that a table declares, in every column where both rows are done.
+
+    None at a scale of stand-ins, whose runs say nothing about any row.
+    """
     if graph.scale.stand_in:
-        return ""  # such runs say nothing about any row
-    found = list(_contests(graph, table, cells, records))
-    if not found:
-        return ""
-    lines = [f"- {one.name}: {_told(one, len(found))}." for one in found]
-    heading = f"**What these runs show, in {_unit(table)}, at the {epoch_of(table)} epoch:**"
-    return "\n".join([heading, "", *lines, "", MEANING.format(count=len(found))])
+        return []
+    return list(_row_comparisons(graph, table, cells, records))
 
 
-def _contests(
+def in_words(comparison: Comparison, tries: int) -> str:
+    """The lead, its interval and what they decide, as one clause; `tries` as in `welch`."""
+    lead, half = comparison.lead(tries)
+    spread = "" if half is None else f" (±{half:.2f})"
+    decision = NO_SPREAD if half is None else DECISIONS[comparison.state(tries)]
+    return f"{lead:+.2f}{spread}, {comparison.unfair or decision}"
+
+
+def _row_comparisons(
     graph: Graph, table: Table, cells: Sequence[Result], records: Records
 ) -> Iterator[Comparison]:
     by_place = {(cell.cell.row.label, cell.cell.column): cell for cell in cells}
     columns = dict.fromkeys(cell.cell.column for cell in cells)
-    for labels, column in product(table.contests, columns):
+    for labels, column in product(table.comparisons, columns):
         done = [by_place[label, column] for label in labels if (label, column) in by_place]
         if len(done) < 2 or not all(cell.ours for cell in done):
             continue
@@ -56,20 +105,8 @@ def _contests(
         )
 
 
-def _told(contest: Comparison, tries: int) -> str:
-    lead, half = contest.lead(tries)
-    spread = "" if half is None else f" (±{half:.2f})"
-    said = contest.unfair or (NO_SPREAD if half is None else SAYS[contest.state(tries)])
-    return f"{lead:+.2f}{spread}, {said}"
-
-
 def _values(table: Table, cell: Result, records: Records) -> list[float]:
     assert cell.cell.evaluation is not None
     record = records.get(cell.cell.evaluation)
     assert record is not None
     return values(record, epoch_of(table), table.metric)
-
-
-def _unit(table: Table) -> str:
-    unit = "points" if table.metric.unit == "%" else table.metric.unit
-    return f"{unit} above 0 where the first is better"

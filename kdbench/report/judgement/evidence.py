@@ -6,7 +6,7 @@ from functools import cached_property
 
 from kdbench.exhibits.tables import TEST_ERROR, Column, Exhibit, Table
 from kdbench.plan.graph import Graph
-from kdbench.report.judgement.outcomes import Comparison
+from kdbench.report.judgement.comparisons import Comparison
 from kdbench.report.readings.cells import head, reported, values
 from kdbench.report.readings.records import Record, Records
 from kdbench.store.spec import RunSpec
@@ -22,12 +22,15 @@ class Evidence:
     exhibit: Exhibit
     records: Records
 
+    @property
+    def planned(self) -> Mapping[str, RunSpec | None]:
+        """Runs that a figure reads, by its names; None for what params.yaml leaves out."""
+        return self.graph.drawn.get(self.exhibit.id, {})
+
     @cached_property
     def runs(self) -> Mapping[str, tuple[RunSpec, Record]]:
         """Finished runs of a figure, by its names."""
-        specs = self.graph.drawn.get(self.exhibit.id, {})
-        found = {name: (spec, self.records.get(spec)) for name, spec in specs.items() if spec}
-        return {name: (spec, record) for name, (spec, record) in found.items() if record}
+        return self.records.finished(self.planned)
 
     def rows(self, pairs: Iterable[tuple[str, str]]) -> list[Comparison]:
         """Pairs of a table's rows, by label, in every column."""
@@ -64,20 +67,19 @@ class Evidence:
 
     def errors(self, pairs: Iterable[tuple[str, str]]) -> list[Comparison]:
         """Pairs of a figure's runs, by test error."""
-        named = self.graph.drawn.get(self.exhibit.id, {})
         return [
             Comparison(
                 f"{a} over {b}".replace("|", ", "),
                 self.error(a),
                 self.error(b),
                 higher=False,
-                unfair=self._unfair(named.get(a), named.get(b)),
+                unfair=self._unfair(self.planned.get(a), self.planned.get(b)),
             )
             for a, b in pairs
         ]
 
     def error(self, name: str) -> list[float]:
-        """Test errors of one of a figure's runs, one a seed; none where it is not finished."""
+        """Test errors of one of a figure's runs, one per seed; none while it is not finished."""
         return reported(self.runs[name][1], TEST_ERROR) if name in self.runs else []
 
     def _cells(
@@ -102,7 +104,7 @@ class Evidence:
         return {(cell.row.label, cell.column): cell.evaluation for cell in cells}
 
     def _unfair(self, *specs: RunSpec | None) -> str:
-        """Found networks of unequal budgets are not compared; one network with itself is."""
+        """Networks pruned to unequal sizes are not compared; one network with itself is."""
         searches = [spec.upstream.get("structure") if spec else None for spec in specs]
         if len({search.digest if search else None for search in searches}) == 1:
             return ""

@@ -1,162 +1,120 @@
-"""Whether numbers bear a claim out. Pure functions; each can say "not yet"."""
+"""Whether numbers bear a claim out. Pure functions; each can answer "not testable yet"."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import Enum
 
-from kdbench.exhibits.claims import Lines
-from kdbench.report.readings.statistics import Correlation, welch
+from kdbench.exhibits.claims import Thresholds
+from kdbench.report.judgement.comparisons import ClaimState, Comparison
+from kdbench.report.readings.statistics import Correlation
 from kdbench.report.readings.sweep import Try
 
 
-class State(Enum):
-    """Where a claim stands; the values are what reports print."""
-
-    HOLDS = "holds"
-    FAILS = "does not"
-    UNTESTED = "not testable yet"
-
-
 @dataclass(frozen=True)
-class Outcome:
+class Judgement:
     """State of a claim, and why, in a sentence without its full stop."""
 
-    state: State
+    state: ClaimState
     evidence: str
 
 
-NO_RUN = Outcome(State.UNTESTED, "no run of it is finished")
+NO_RUN = Judgement(ClaimState.UNTESTED, "no run of it is finished")
 
 
-@dataclass(frozen=True)
-class Comparison:
-    """One "a is better than b".
+def every_better(comparisons: Sequence[Comparison]) -> Judgement:
+    """Whether every comparison holds; one clear failure is enough to say no.
 
-    Attributes:
-        name: for readers.
-        first, second: a's and b's values, one a seed; none where runs are missing.
-        higher: whether higher values are better.
-        unfair: why the two may not be compared; "" where they may.
+    Many comparisons make it no easier for all to hold at once. They make it easier for one of
+    them to fail by chance: a failure counts where it stands out among that many tries.
     """
-
-    name: str
-    first: Sequence[float]
-    second: Sequence[float]
-    higher: bool = True
-    unfair: str = ""
-
-    @property
-    def there(self) -> bool:
-        """Whether both sides have values."""
-        return bool(self.first and self.second)
-
-    def lead(self, tries: int = 1) -> tuple[float, float | None]:
-        """By how much a is better, and half the 95 % interval of that; see `welch`."""
-        gap, half = welch(self.first, self.second, tries)
-        return (gap if self.higher else -gap), half
-
-    def state(self, tries: int = 1) -> State:
-        """Clearly so, clearly not, or within the seeds' spread; `tries` as in `welch`."""
-        lead, half = self.lead(tries)
-        if self.unfair or half is None or abs(lead) <= half:
-            return State.UNTESTED
-        return State.HOLDS if lead > 0 else State.FAILS
-
-
-def every_better(comparisons: Sequence[Comparison]) -> Outcome:
-    """Whether all comparisons come out; one clear failure is enough to say no.
-
-    That all are so at once is no easier for being many. That one of many fails is: it counts where
-    it stands out among so many tries.
-    """
-    there = [one for one in comparisons if one.there]
-    if not there:
+    complete = [one for one in comparisons if one.complete]
+    if not complete:
         return NO_RUN
-    clear = sum(one.state() is State.HOLDS for one in there)
-    against = sum(one.state(tries=len(there)) is State.FAILS for one in there)
-    missing = len(comparisons) - len(there)
-    worst = min(there, key=lambda one: one.lead()[0])
-    told = f"{clear} of {len(comparisons)} comparisons are clearly so, {against} clearly not"
-    open_ones = len(there) - clear - against
-    told += f", {open_ones} undecided by these seeds" if open_ones else ""
-    told += f", {missing} without runs" if missing else ""
-    told += f"; smallest lead: {worst.name}, {_shown(*worst.lead())}"
-    told += "".join(f"; {why}" for why in dict.fromkeys(one.unfair for one in there if one.unfair))
+    clear = sum(one.state() is ClaimState.HOLDS for one in complete)
+    against = sum(one.state(tries=len(complete)) is ClaimState.FAILS for one in complete)
+    undecided, missing = len(complete) - clear - against, len(comparisons) - len(complete)
+    worst = min(complete, key=lambda one: one.lead()[0])
+    reasons = dict.fromkeys(one.unfair for one in complete if one.unfair)
+    evidence = f"{clear} of {len(comparisons)} comparisons are clearly so, {against} clearly not"
+    evidence += f", {undecided} undecided by these seeds" if undecided else ""
+    evidence += f", {missing} without runs" if missing else ""
+    evidence += f"; smallest lead: {worst.name}, {_with_spread(*worst.lead())}"
+    evidence += "".join(f"; {reason}" for reason in reasons)
     if against:
-        return Outcome(State.FAILS, told)
-    return Outcome(State.HOLDS if clear == len(comparisons) else State.UNTESTED, told)
+        return Judgement(ClaimState.FAILS, evidence)
+    all_clear = clear == len(comparisons)
+    return Judgement(ClaimState.HOLDS if all_clear else ClaimState.UNTESTED, evidence)
 
 
-def every_near(comparisons: Sequence[Comparison], within: float) -> Outcome:
+def every_near(comparisons: Sequence[Comparison], within: float) -> Judgement:
     """Whether the 95 % interval of every difference lies within ±`within`; wholly outside: no.
 
-    For what is outside see `every_better`.
+    A difference outside counts as in `every_better`.
     """
-    there = [one for one in comparisons if one.there]
-    if not there:
+    complete = [one for one in comparisons if one.complete]
+    if not complete:
         return NO_RUN
-    leads = [one.lead() for one in there]
-    wide = [one.lead(tries=len(there)) for one in there]
+    leads = [one.lead() for one in complete]
+    wide = [one.lead(tries=len(complete)) for one in complete]
     far = [abs(gap) - half > within for gap, half in wide if half is not None]
     near = [half is not None and abs(gap) + half <= within for gap, half in leads]
-    worst = max(there, key=lambda one: abs(one.lead()[0]))
-    told = (
-        f"{sum(near)} of {len(comparisons)} differences lie within ±{within:g}, {sum(far)} outside"
-    )
-    told += f"; largest: {worst.name}, {_shown(*worst.lead())}"
+    worst = max(complete, key=lambda one: abs(one.lead()[0]))
+    evidence = f"{sum(near)} of {len(comparisons)} differences lie within ±{within:g}"
+    evidence += f", {sum(far)} outside; largest: {worst.name}, {_with_spread(*worst.lead())}"
     if any(far):
-        return Outcome(State.FAILS, told)
-    done = all(near) and len(there) == len(comparisons)
-    return Outcome(State.HOLDS if done else State.UNTESTED, told)
+        return Judgement(ClaimState.FAILS, evidence)
+    done = all(near) and len(complete) == len(comparisons)
+    return Judgement(ClaimState.HOLDS if done else ClaimState.UNTESTED, evidence)
 
 
-def beyond(value: float, lines: Lines, what: str) -> Outcome:
-    """Whether a value lies beyond one of two lines."""
-    up = lines.holds > lines.fails
-    told = f"{what}: {value:.3g} (our lines: it holds {_side(up)} {lines.holds:g}, "
-    told += f"does not {_side(not up)} {lines.fails:g})"
-    if value >= lines.holds if up else value <= lines.holds:
-        return Outcome(State.HOLDS, told)
-    if value <= lines.fails if up else value >= lines.fails:
-        return Outcome(State.FAILS, told)
-    return Outcome(State.UNTESTED, told)
+def beyond(value: float, thresholds: Thresholds, what: str) -> Judgement:
+    """Whether a value lies beyond one of two thresholds."""
+    holds, fails = thresholds.holds, thresholds.fails
+    up = holds > fails
+    evidence = f"{what}: {value:.3g} (our thresholds: it holds {_side(up)} {holds:g}, "
+    evidence += f"does not {_side(not up)} {fails:g})"
+    if value >= holds if up else value <= holds:
+        return Judgement(ClaimState.HOLDS, evidence)
+    if value <= fails if up else value >= fails:
+        return Judgement(ClaimState.FAILS, evidence)
+    return Judgement(ClaimState.UNTESTED, evidence)
 
 
-def smallest_best(tries: Sequence[Try]) -> Outcome:
-    """Whether the smallest value takes longer and finds better than the largest.
+def smallest_best(tries: Sequence[Try]) -> Judgement:
+    """Whether the search with the smallest value takes longer and finds the better student.
 
     Args:
-        tries: by rising value.
+        tries: by rising value; the smallest is held against the largest.
     """
     if len(tries) < 2 or not (tries[0].search and tries[-1].search):
         return NO_RUN
     small, large = tries[0].search, tries[-1].search
     times = f"{small.epochs:.3g} epochs at {tries[0].x:g}, {large.epochs:.3g} at {tries[-1].x:g}"
     if not (small.met and large.met):
-        return Outcome(State.UNTESTED, f"a budget was not met ({times})")
+        return Judgement(ClaimState.UNTESTED, f"a budget was not met ({times})")
     better = Comparison("error of the smallest", tries[0].errors, tries[-1].errors, higher=False)
-    if not better.there:
-        return Outcome(State.UNTESTED, f"{times}; a student is missing")
-    told = f"{times}; its student is better by {_shown(*better.lead())}"
+    if not better.complete:
+        return Judgement(ClaimState.UNTESTED, f"{times}; a student is missing")
+    evidence = f"{times}; its student is better by {_with_spread(*better.lead())}"
     if small.epochs <= large.epochs:
-        return Outcome(State.FAILS, told)
-    return Outcome(better.state(), told)
+        return Judgement(ClaimState.FAILS, evidence)
+    return Judgement(better.state(), evidence)
 
 
-def error_rises(found: Correlation | None, p: float) -> Outcome:
-    """Whether a correlation is above 0 by more than chance."""
-    if found is None:
-        return Outcome(State.UNTESTED, "the correlation is not defined yet")
-    told = f"correlation {found.r:.3f} of {found.n} points (p = {found.p:.2g})"
-    if found.p > p:
-        return Outcome(State.UNTESTED, told)
-    return Outcome(State.HOLDS if found.r > 0 else State.FAILS, told)
+def error_rises(correlation: Correlation | None, p: float) -> Judgement:
+    """Whether a correlation is above 0, and as large by chance with probability `p` at most."""
+    if correlation is None:
+        return Judgement(ClaimState.UNTESTED, "the correlation is not defined yet")
+    r, n = correlation.r, correlation.n
+    evidence = f"correlation {r:.3f} of {n} points (p = {correlation.p:.2g})"
+    if correlation.p > p:
+        return Judgement(ClaimState.UNTESTED, evidence)
+    return Judgement(ClaimState.HOLDS if r > 0 else ClaimState.FAILS, evidence)
 
 
 def _side(up: bool) -> str:
     return "from" if up else "up to"
 
 
-def _shown(lead: float, half: float | None) -> str:
+def _with_spread(lead: float, half: float | None) -> str:
     spread = "no spread known" if half is None else f"±{half:.2f}"
     return f"{lead:+.2f} ({spread})"

@@ -11,8 +11,8 @@ from kdbench.exhibits.tables import Column, Metric, Row, Table
 from kdbench.papers import published_numbers
 from kdbench.plan.graph import Cell, Graph
 from kdbench.report.readings.banner import comparable
-from kdbench.report.readings.records import Record, Records, State
-from kdbench.report.readings.statistics import Summary, summarise
+from kdbench.report.readings.records import CellState, Record, Records
+from kdbench.report.readings.statistics import Estimate, estimate
 from kdbench.report.readings.verdict import Verdict, judge
 
 if TYPE_CHECKING:
@@ -33,9 +33,9 @@ class Result:
     """
 
     cell: Cell
-    state: State
-    ours: Summary | None
-    last: Summary | None
+    state: CellState
+    ours: Estimate | None
+    last: Estimate | None
     published: Published | None
     verdict: Verdict | None
     record: str
@@ -104,13 +104,13 @@ def _result(graph: Graph, table: Table, cell: Cell, records: Records) -> Result:
     if record is None:
         return Result(cell, state, None, None, printed, None, path)
     ours = values(record, epoch_of(table), table.metric)
-    last = summarise(values(record, "last", table.metric))
+    last = estimate(values(record, "last", table.metric))
     missed = records.missed_budget(cell.evaluation)
     verdict = None
     if printed is not None:
         may = printed.comparable and comparable(graph, cell.evaluation) and not missed
         verdict = judge(printed.value, ours, table.tolerance) if may else Verdict.NOT_COMPARABLE
-    return Result(cell, state, summarise(ours), last, printed, verdict, path, missed)
+    return Result(cell, state, estimate(ours), last, printed, verdict, path, missed)
 
 
 def epoch_of(table: Table) -> str:

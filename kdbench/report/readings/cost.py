@@ -7,7 +7,7 @@ from statistics import fmean
 from kdbench.exhibits.tables import TOP1
 from kdbench.report.readings.cells import reported
 from kdbench.report.readings.records import Record, Records
-from kdbench.report.readings.statistics import Summary, summarise
+from kdbench.report.readings.statistics import Estimate, estimate
 from kdbench.store.spec import RunSpec
 
 HOUR = 3600.0
@@ -31,7 +31,7 @@ class Cost:
     """
 
     name: str
-    accuracy: Summary
+    accuracy: Estimate
     epoch: float | None
     step: float | None
     training: float | None
@@ -86,7 +86,7 @@ def read_cost(name: str, spec: RunSpec, record: Record, records: Records) -> Cos
         taught = None  # imported: nobody knows what its training took
     return Cost(
         name,
-        summarise(reported(record, TOP1)),
+        estimate(reported(record, TOP1)),
         epoch=fmean(s / e for s, e in zip(seconds, epochs, strict=True)) if done else None,
         step=sum(seconds) / sum(steps) if sum(steps) else None,
         training=fmean(seconds) if done else None,

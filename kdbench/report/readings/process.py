@@ -25,7 +25,7 @@ class Pathway:
 
 
 @dataclass(frozen=True)
-class Process:
+class PathwayProcess:
     """Weights of n pathways at the steps that the record lists.
 
     Attributes:
@@ -95,7 +95,7 @@ def read_rows(record: Record) -> Rows:
     return Rows(names, steps, weights, int(total))
 
 
-def read_process(spec: RunSpec, record: Record) -> Process:
+def read_process(spec: RunSpec, record: Record) -> PathwayProcess:
     """The process in the record of a search among pathways.
 
     Raises:
@@ -104,7 +104,7 @@ def read_process(spec: RunSpec, record: Record) -> Process:
     rows = read_rows(record)
     length = float(spec.params["recipe"]["epochs"])
     epochs = [step * length / rows.total for step in rows.steps]
-    return Process(_pathways(record, rows.names), rows.steps, epochs, rows.weights)
+    return PathwayProcess(_pathways(record, rows.names), rows.steps, epochs, rows.weights)
 
 
 def _row(record: Record, i: int, n: int) -> list[float]:

@@ -16,7 +16,7 @@ from kdbench.store.spec import RunSpec
 ADVICE = "delete the file and run again"
 
 
-class State(Enum):
+class CellState(Enum):
     """Where a number stands; the values are what reports print."""
 
     DONE = "done"
@@ -95,35 +95,40 @@ class Records:
     def behind(self, targets: Iterable[RunSpec]) -> list[tuple[RunSpec, Record]]:
         """Finished runs among the targets and all that they depend on, each once."""
         specs = {s.digest: s for target in targets for s in target.with_upstream()}
-        found = ((spec, self.get(spec)) for spec in specs.values())
-        return [(spec, record) for spec, record in found if record is not None]
+        records = ((spec, self.get(spec)) for spec in specs.values())
+        return [(spec, record) for spec, record in records if record is not None]
+
+    def finished(self, runs: Mapping[str, RunSpec | None]) -> dict[str, tuple[RunSpec, Record]]:
+        """Those of some named runs that have finished."""
+        records = {name: (spec, self.get(spec)) for name, spec in runs.items() if spec}
+        return {name: (spec, record) for name, (spec, record) in records.items() if record}
 
     def missed_budget(self, evaluation: RunSpec | None) -> bool:
-        """Whether the measured network was found by a search that ended over its budget."""
+        """Whether the measured network was pruned by a search that ended over its budget."""
         search = evaluation.upstream.get("structure") if evaluation else None
         record = self.get(search) if search else None
         return record is not None and record.at("structure", "met") is not True
 
-    def state(self, cell: Cell) -> State:
+    def state(self, cell: Cell) -> CellState:
         """Whether a cell of a table has its number, and why not."""
         if cell.row.role == "pending":
-            return State.NOT_BUILT
+            return CellState.NOT_BUILT
         if cell.evaluation is None:
-            return State.LEFT_OUT
+            return CellState.LEFT_OUT
         if self.get(cell.evaluation) is not None:
-            return State.DONE
-        return State.DIVERGED if self.diverged([cell.evaluation]) else State.NOT_RUN
+            return CellState.DONE
+        return CellState.DIVERGED if self.diverged([cell.evaluation]) else CellState.NOT_RUN
 
     def diverged(self, targets: Iterable[RunSpec]) -> list[str]:
-        """What those say that diverged, among the targets and all that they depend on.
+        """Which runs diverged and when, among the targets and all that they depend on.
 
         Raises:
             DamagedData: such a file is damaged.
         """
         specs = {s.digest: s for target in targets for s in target.with_upstream()}
         files = [self.paths.diverged(s) for s in specs.values() if self.get(s) is None]
-        found = [Record(path, read_record(path)) for path in files if path.is_file()]
-        return [f"{record.at('title')}: {record.at('said')}" for record in found]
+        records = [Record(path, read_record(path)) for path in files if path.is_file()]
+        return [f"{record.at('title')}: {record.at('said')}" for record in records]
 
     def relative(self, spec: RunSpec) -> str:
         """Path of a run's record inside the project folder."""
@@ -134,7 +139,7 @@ class Records:
         if not path.is_file():
             return None
         record = Record(path, read_record(path))
-        if record.at("spec", "digest") != spec.digest:
-            found = f"digest {record.at('spec', 'digest')}"
-            raise record.damaged(("spec", "digest"), found, spec.digest)
+        digest = record.at("spec", "digest")
+        if digest != spec.digest:
+            raise record.damaged(("spec", "digest"), f"digest {digest}", spec.digest)
         return record

@@ -9,7 +9,7 @@ FEWEST = 3  # points of a correlation: through two a line always goes
 
 
 @dataclass(frozen=True)
-class Summary:
+class Estimate:
     """What n runs of one cell say, in the metric's own unit.
 
     Attributes:
@@ -33,20 +33,20 @@ class Correlation:
     n: int
 
 
-def summarise(values: Sequence[float]) -> Summary:
+def estimate(values: Sequence[float]) -> Estimate:
     """Summarise at least one value.
 
-    >>> one = summarise([70.0, 71.0, 72.0])
+    >>> one = estimate([70.0, 71.0, 72.0])
     >>> one.mean, one.std, round(one.half, 3)
     (71.0, 1.0, 2.484)
-    >>> summarise([70.0])
-    Summary(n=1, mean=70.0, std=None, half=None)
+    >>> estimate([70.0])
+    Estimate(n=1, mean=70.0, std=None, half=None)
     """
     n = len(values)
     if n == 1:
-        return Summary(1, fmean(values), None, None)
+        return Estimate(1, fmean(values), None, None)
     spread = stdev(values)
-    return Summary(n, fmean(values), spread, student_t95(n - 1) * spread / sqrt(n))
+    return Estimate(n, fmean(values), spread, student_t95(n - 1) * spread / sqrt(n))
 
 
 def student_t95(degrees: float, tries: int = 1) -> float:

@@ -7,7 +7,7 @@ from kdbench.errors import BadValue
 from kdbench.exhibits.tables import TEST_ERROR
 from kdbench.report.readings.cells import reported
 from kdbench.report.readings.records import Record
-from kdbench.report.readings.statistics import Summary, summarise
+from kdbench.report.readings.statistics import Estimate, estimate
 from kdbench.store.spec import RunSpec
 
 SEARCH, STUDENT = "search", "student"
@@ -45,9 +45,9 @@ class Try:
     errors: list[float]
 
     @property
-    def error(self) -> Summary | None:
+    def error(self) -> Estimate | None:
         """Over the seeds."""
-        return summarise(self.errors) if self.errors else None
+        return estimate(self.errors) if self.errors else None
 
 
 def read_sweep(runs: Mapping[str, tuple[RunSpec, Record]], x: str) -> list[Try]:

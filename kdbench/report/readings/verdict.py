@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from enum import Enum
 
-from kdbench.report.readings.statistics import summarise
+from kdbench.report.readings.statistics import estimate
 
 
 class Verdict(Enum):
-    """Outcome of a comparison; higher and lower are of the value, not of its merit."""
+    """Ours beside a printed number; higher and lower are of the value, not of its merit."""
 
     REPRODUCED = "reproduced"
     HIGHER = "higher"
@@ -30,12 +30,12 @@ def judge(printed: float, ours: Sequence[float], tolerance: float) -> Verdict:
     >>> judge(75.9, [71.8, 71.9, 72.0], tolerance=0.3)
     <Verdict.LOWER: 'lower'>
     """
-    summary = summarise(ours)
-    if summary.half is None:
+    our = estimate(ours)
+    if our.half is None:
         return Verdict.UNDECIDED
-    gap = summary.mean - printed
-    if abs(gap) + summary.half <= tolerance:
+    gap = our.mean - printed
+    if abs(gap) + our.half <= tolerance:
         return Verdict.REPRODUCED
-    if abs(gap) - summary.half > tolerance:
+    if abs(gap) - our.half > tolerance:
         return Verdict.HIGHER if gap > 0 else Verdict.LOWER
     return Verdict.UNDECIDED

@@ -7,20 +7,20 @@ from finished import TRANSFORMS, carve, dense, evaluate, plan_of, search
 
 from kdbench.exhibits.claims import Claim, RowsAbove, RunsAbove
 from kdbench.papers import all_claims, catalogue
+from kdbench.report.judgement.comparisons import ClaimState
 from kdbench.report.judgement.evidence import UNMET
-from kdbench.report.judgement.judge import NO_EXHIBIT, claims_section, judged
-from kdbench.report.judgement.outcomes import State
+from kdbench.report.judgement.judge import NO_EXHIBIT, judge_claim, judge_claims
 from kdbench.report.make import make_report
 from kdbench.report.readings.records import Records
 
 CLAIMS = {claim.id: claim for claim in all_claims()}
 EXHIBITS = {exhibit.id: exhibit for exhibit in catalogue()}
-HOLDS, FAILS, UNTESTED = State
+HOLDS, FAILS, UNTESTED = ClaimState
 
 
 def outcome(plan, name):
     """How a claim stands."""
-    return judged(CLAIMS[name], plan.graph, Records(plan.paths))
+    return judge_claim(CLAIMS[name], plan.graph, Records(plan.paths))
 
 
 def table(plan, exhibit, rows):
@@ -50,7 +50,7 @@ def test_every_check_runs_without_any_record(project, scale):
     plan = plan_of(project, "all", scale=scale)
 
     for claim in CLAIMS.values():
-        found = judged(claim, plan.graph, Records(plan.paths))
+        found = judge_claim(claim, plan.graph, Records(plan.paths))
         assert found.state is UNTESTED
         assert found.evidence == (NO_EXHIBIT if claim.check is None else "no run of it is finished")
         names = [name for pair in getattr(claim.check, "pairs", ()) for name in pair]
@@ -216,7 +216,7 @@ def test_the_centre_is_that_of_both_ends(project):
     spec = plan.graph.drawn["distpro/figure6"]["search"]
     search(plan, spec, NAMES, process(0.1, 0.2))
 
-    assert "maps: 0.25 (our lines" in outcome(plan, "distpro/rise").evidence
+    assert "maps: 0.25 (our thresholds" in outcome(plan, "distpro/rise").evidence
 
 
 @pytest.mark.parametrize(("end", "state"), [(0.005, HOLDS), (0.11, FAILS), (0.05, UNTESTED)])
@@ -355,7 +355,7 @@ def test_a_paper_without_claims_has_no_section(project):
     """CRD's benchmark makes none."""
     plan = plan_of(project, "crd/table1", scale="smoke")
 
-    assert claims_section(plan.graph, Records(plan.paths)) == ""
+    assert judge_claims(plan.graph, Records(plan.paths)) == []
     assert "papers' claims" not in make_report(plan.graph, plan.paths).read_text(encoding="utf-8")
 
 
@@ -371,4 +371,4 @@ def test_an_unknown_row_is_a_mistake_of_the_declaration(project):
     )
 
     with pytest.raises(KeyError, match="nobody"):
-        judged(claim, plan.graph, Records(plan.paths))
+        judge_claim(claim, plan.graph, Records(plan.paths))

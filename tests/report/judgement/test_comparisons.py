@@ -22,7 +22,7 @@ def controls(project, **accuracies):
 
 
 def line(body):
-    """What is said of the only contest."""
+    """What is said of the only comparison."""
     (found,) = [x for x in body.splitlines() if x.startswith("- DFA against DFA's loss, last map")]
     return found.partition(": ")[2]
 
@@ -36,12 +36,12 @@ def line(body):
         (
             [71.0, 71.0],
             [70.0, 70.0],
-            "+1.00, not decided: without a spread of both there is no saying.",
+            "+1.00, not decided: needs a spread for both.",
         ),
         (
             [71.0],
             [70.0, 71.0, 72.0],
-            "+0.00, not decided: without a spread of both there is no saying.",
+            "+0.00, not decided: needs a spread for both.",
         ),
     ],
 )
@@ -51,7 +51,7 @@ def test_a_difference_counts_where_its_interval_leaves_0_out(project, dfa, last,
 
 
 def test_nothing_is_said_before_both_rows_are_done(project):
-    """Half of a contest shows nothing."""
+    """One row of a comparison alone shows nothing."""
     assert HEADING not in controls(project, dfa=[71.0, 72.0])
 
 
@@ -64,7 +64,7 @@ def test_a_student_over_its_budget_wins_nothing(project):
 
     found = [x for x in rendered(plan, LOSSES).body.splitlines() if "against found by" in x]
 
-    assert len(found) == 6  # three contests in two columns
+    assert len(found) == 6  # three comparisons in two columns
     # Of two values 0.5 apart on either side; six intervals that hold together (Bonferroni).
     half = stdtrit(2, 1 - 0.025 / 6) * (2 * 0.125 / 2) ** 0.5
     assert all(f"(±{half:.2f})" in x for x in found)
@@ -72,14 +72,14 @@ def test_a_student_over_its_budget_wins_nothing(project):
     assert all("more than chance" in x for x in found if "by KL (" in x)
 
 
-def test_every_contest_is_between_rows_of_its_table():
+def test_every_comparison_is_between_rows_of_its_table():
     """A misspelt label would never be shown."""
     tables = [one for one in catalogue() if isinstance(one, Table)]
     wrong = [
         (table.id, label)
         for table in tables
-        for label in (label for pair in table.contests for label in pair)
+        for label in (label for pair in table.comparisons for label in pair)
         if label not in [row.label for row in table.rows]
     ]
 
-    assert any(table.contests for table in tables) and not wrong
+    assert any(table.comparisons for table in tables) and not wrong

@@ -16,7 +16,7 @@ def test_costs_are_those_of_a_training_step(project, seconds, state):
 
     found = outcome(plan, "distpro/cost")
 
-    assert found.state is state and f"{seconds / 100:.3g} (our lines" in found.evidence
+    assert found.state is state and f"{seconds / 100:.3g} (our thresholds" in found.evidence
 
 
 @pytest.mark.parametrize(

@@ -2,11 +2,10 @@
 
 import pytest
 
-from kdbench.exhibits.claims import Lines
+from kdbench.exhibits.claims import Thresholds
+from kdbench.report.judgement.comparisons import ClaimState, Comparison
 from kdbench.report.judgement.outcomes import (
     NO_RUN,
-    Comparison,
-    State,
     beyond,
     error_rises,
     every_better,
@@ -14,7 +13,7 @@ from kdbench.report.judgement.outcomes import (
 )
 from kdbench.report.readings.statistics import Correlation, welch
 
-HOLDS, FAILS, UNTESTED = State
+HOLDS, FAILS, UNTESTED = ClaimState
 
 
 def test_the_difference_of_means_has_welchs_interval():
@@ -114,24 +113,25 @@ def test_near_wants_all_comparisons():
 
 
 @pytest.mark.parametrize(
-    ("value", "lines", "state"),
+    ("value", "thresholds", "state"),
     [
-        (0.8, Lines(0.8, 0.5), HOLDS),
-        (0.5, Lines(0.8, 0.5), FAILS),
-        (0.6, Lines(0.8, 0.5), UNTESTED),
-        (0.1, Lines(0.1, 0.3), HOLDS),
-        (0.3, Lines(0.1, 0.3), FAILS),
-        (0.2, Lines(0.1, 0.3), UNTESTED),
+        (0.8, Thresholds(0.8, 0.5), HOLDS),
+        (0.5, Thresholds(0.8, 0.5), FAILS),
+        (0.6, Thresholds(0.8, 0.5), UNTESTED),
+        (0.1, Thresholds(0.1, 0.3), HOLDS),
+        (0.3, Thresholds(0.1, 0.3), FAILS),
+        (0.2, Thresholds(0.1, 0.3), UNTESTED),
     ],
 )
-def test_lines_are_drawn_in_either_direction(value, lines, state):
-    """The lines themselves count, and are printed."""
-    found = beyond(value, lines, "it")
+def test_thresholds_work_in_either_direction(value, thresholds, state):
+    """A value at a threshold counts as beyond it; both thresholds are printed."""
+    found = beyond(value, thresholds, "it")
 
     assert found.state is state
-    order = ("from", "up to") if lines.holds > lines.fails else ("up to", "from")
+    order = ("from", "up to") if thresholds.holds > thresholds.fails else ("up to", "from")
     assert (
-        f"holds {order[0]} {lines.holds:g}, does not {order[1]} {lines.fails:g}" in found.evidence
+        f"holds {order[0]} {thresholds.holds:g}, does not {order[1]} {thresholds.fails:g}"
+        in found.evidence
     )
 
 
