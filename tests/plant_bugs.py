@@ -31,9 +31,24 @@ def does_not_apply(bug: Bug) -> str:
     """Why a bug cannot be planted in today's code; "" where it can."""
     try:
         planted(ROOT / "kdbench", bug.place, bug.right, bug.wrong)
+        arguments(bug.tests)
     except DoesNotApply as error:
         return str(error)
     return ""
+
+
+def arguments(tests: str) -> list[str]:
+    """Pytest's arguments, with the folder of every test file.
+
+    Raises:
+        DoesNotApply: a file or folder of tests does not exist.
+    """
+    files = {path.name: str(path.relative_to(ROOT)) for path in ROOT.glob("tests/**/test_*.py")}
+    whole = [files.get(word, word) for word in tests.split()]
+    for word in whole:
+        if word.startswith(("test_", "tests")) and not (ROOT / word).exists():
+            raise DoesNotApply(f"{word}: no such tests")
+    return whole
 
 
 def caught(bug: Bug, folder: Path) -> bool:
@@ -71,14 +86,15 @@ def passes(tests: str, folder: Path) -> bool:
     """
     options = ["-q", "-x", "-p", "no:cacheprovider", "-p", "no:xdist"]
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", *options, *tests.split()],
+        [sys.executable, "-m", "pytest", *options, *arguments(tests)],
         cwd=folder,
         env={**os.environ, "PYTHONPATH": str(folder), "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
     )
     if done.returncode not in (0, 1):
-        raise RuntimeError(f"{tests}: pytest ended with {done.returncode}\n{done.stdout[-2000:]}")
+        said = (done.stdout + done.stderr)[-2000:]
+        raise RuntimeError(f"{tests}: pytest ended with {done.returncode}\n{said}")
     return done.returncode == 0
 
 

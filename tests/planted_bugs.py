@@ -4,14 +4,14 @@ from typing import NamedTuple
 
 # The formulas' own tests; and those of the contract, which hold for every declared method.
 FORMULAS = "tests/distill --ignore-glob=*/test_contract*"
-LEARNS = "tests/distill/test_contract.py"
-NUMBERS = "tests/distill/test_contract_numbers.py"
-ODD_PAIRS = "tests/distill/test_contract_pairs.py"
-EVERY_METHOD = "tests/runs/test_every_method.py"
-COMPARISONS = "tests/report/test_comparisons.py"
-OUTCOMES = "tests/report/test_outcomes.py"
-COST_TABLE = "tests/report/test_cost_table.py"
-CELL_JOBS = "tests/workflow/test_cell_jobs.py"
+LEARNS = "test_contract.py"
+NUMBERS = "test_contract_numbers.py"
+ODD_PAIRS = "test_contract_pairs.py"
+EVERY_METHOD = "test_every_method.py"
+COMPARISONS = "test_comparisons.py"
+OUTCOMES = "test_outcomes.py"
+COST_TABLE = "test_cost_table.py"
+CELL_JOBS = "test_cell_jobs.py"
 
 
 class Bug(NamedTuple):
@@ -22,7 +22,7 @@ class Bug(NamedTuple):
         place: `module:name`, see `planting.py`.
         right: what stands there; `$x` is any name.
         wrong: what takes its place.
-        tests: pytest's arguments.
+        tests: pytest's arguments; a test file by its name alone, wherever it lies.
         quick: whether it is one of the few that `make test-all` plants.
     """
 
@@ -57,7 +57,7 @@ BUGS = [
         "agrees(main, $x[: len(main)])", "True", FORMULAS),
     Bug("a teacher whose statistics move", "assemble:Teacher",
         "module.track_running_stats = False", "pass",
-        "tests/runs/test_teacher.py tests/runs/test_teacher_modes.py", quick=True),
+        "test_teacher.py test_teacher_modes.py", quick=True),
     Bug("a first stage that shares the main optimiser's time", "runs.steps:TwoStages.__call__",
         "position.step - before", "position.step", f"{EVERY_METHOD} -k stages_count"),
     Bug("L2T's optimiser left out of checkpoints", "runs.training:run_training",
@@ -132,7 +132,7 @@ BUGS = [
     Bug("a regressor for one size too few", "regressors:resizing",
         "1 + h - th, 1 + w - tw", "h - th, w - tw", f"{ODD_PAIRS} -k ab"),
     Bug("a stage that shallow networks lack", "matching:stage_pairs",
-        "min(ours, theirs) - 1", "ours - 1", "tests/distill/test_matching.py", quick=True),
+        "min(ours, theirs) - 1", "ours - 1", "test_matching.py", quick=True),
     Bug("ReviewKD: as many levels as the student has", "reviewkd:ReviewKD.__init__",
         "min(len(ours), len(theirs))", "len(ours)", f"{ODD_PAIRS} -k reviewkd"),
     Bug("comparisons: every interval as if it were the only one",
@@ -162,7 +162,7 @@ BUGS = [
     Bug("cost: the wall clock begins anew in a continued run", "train_state:VALUES",
         '"seconds", "wall", "macs"', '"seconds", "macs"', "tests/engine tests/resume"),
     Bug("a tuning run's teacher chosen on test images", "spec:RunSpec.teacher_epoch",
-        'and "held_out" not in self.params', "", "tests/workflow/test_tune.py"),
+        'and "held_out" not in self.params', "", "test_tune.py"),
     Bug("least_seeds forgotten", "plan.build:Builder._seeds",
         ", least=ask.least", "", "tests/plan"),
     Bug("params.yaml's seeds are no longer the last word", "resolve:Resolver.seeds",
@@ -178,11 +178,11 @@ BUGS = [
         "for one in $cells[-1:] for name in self._inputs(one)", CELL_JOBS),
     Bug("picked channels lose their memory format", "slimming:Pick.forward",
         "if not x.is_contiguous(memory_format=torch.channels_last):", "if True:",
-        "tests/models/test_pruned.py -k scattered", quick=True),
+        "test_pruned.py -k scattered", quick=True),
     Bug("pruned students without their revision", "plan.build:Builder._students",
         '$revisions["carving"] = CARVING_REVISION', "pass", "tests/plan"),
     Bug("a note of divergence outlives the success", "runs.execute:execute",
-        "paths.diverged(spec).unlink(missing_ok=True)", "pass", "tests/runs/test_failures.py"),
+        "paths.diverged(spec).unlink(missing_ok=True)", "pass", "test_failures.py"),
     Bug("the report's command forgets what was overridden", "report.index:_missing",
         'if $key != "scale"', "if False", "tests/report"),
 ]  # fmt: skip

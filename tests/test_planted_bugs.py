@@ -132,3 +132,10 @@ def test_a_module_name_that_means_two_files_is_refused(package):
 
     with pytest.raises(DoesNotApply, match=r"found mean\.py, stats/plain/mean\.py"):
         planted(package, "mean:mean", "sum(values)", "0")
+
+
+def test_tests_that_do_not_exist_are_reported():
+    """A bug whose tests were renamed does not pass for one that is caught."""
+    bug = BUGS[0]._replace(tests="test_of_nothing.py")
+
+    assert does_not_apply(bug) == "test_of_nothing.py: no such tests"
