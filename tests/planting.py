@@ -1,10 +1,11 @@
 """Replace a piece of code that is named, not quoted: by module, function and what is inside it.
 
-A place is `module:name`. The module is the end of its dotted name ("sp", "runs.training") and must
-mean one file of the package, wherever that lies. The name is that of a function, a class, a method
-(`CRD.draw`) or an assignment. What is replaced is compared token by token, so line breaks, comments
-and trailing commas do not matter; `$x` stands for any one name and may be used in the replacement.
-Text inside f-strings cannot be named: Python 3.11 reads each as one token.
+A place is `module:name`, or `module` alone where only private functions hold the text. The module
+is the end of its dotted name ("sp", "runs.training") and must mean one file of the package,
+wherever that lies. The name is that of a function, a class, a method (`CRD.draw`) or an assignment.
+What is replaced is compared token by token, so line breaks, comments and trailing commas do not
+matter; `$x` stands for any one name and may be used in the replacement. Text inside f-strings
+cannot be named: Python 3.11 reads each as one token.
 """
 
 import ast
@@ -29,7 +30,7 @@ def planted(package: Path, place: str, right: str, wrong: str) -> tuple[Path, st
 
     Args:
         package: the folder of the package.
-        place: `module:name`.
+        place: `module:name`, or `module` for the whole of it.
         right: what stands there exactly once.
         wrong: what is put in its place.
 
@@ -39,7 +40,7 @@ def planted(package: Path, place: str, right: str, wrong: str) -> tuple[Path, st
     module, _, name = place.partition(":")
     file = file_of(package, module)
     text = file.read_text(encoding="utf-8")
-    first, last = lines_of(ast.parse(text), name, place)
+    first, last = lines_of(ast.parse(text), name, place) if name else (1, text.count("\n") + 1)
     inside = [token for token in tokens_of(text) if first <= token.start[0] <= last]
     matches = list(occurrences(inside, tokens_of(holes(right))))
     if len(matches) != 1:

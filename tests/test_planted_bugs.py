@@ -139,3 +139,10 @@ def test_tests_that_do_not_exist_are_reported():
     bug = BUGS[0]._replace(tests="test_of_nothing.py")
 
     assert does_not_apply(bug) == "test_of_nothing.py: no such tests"
+
+
+def test_a_module_alone_is_a_place(package):
+    """A private function may then have any name."""
+    (package / "sums.py").write_text("def _sum(values):\n    return sum(values)\n")
+
+    assert planted(package, "sums", "sum(values)", "0")[1] == "def _sum(values):\n    return 0\n"
