@@ -1,8 +1,7 @@
 """What a search finds: the weights of every pathway at every step of the search."""
 
 import json
-import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from kdbench.errors import BadValue, DamagedData
+from kdbench.store.atomic import whole_file, write_text
 from kdbench.store.record import thinned
 
 TENSORS = "scheme.safetensors"
@@ -101,12 +101,12 @@ class Scheme:
         Args:
             folder: made where it does not exist.
         """
-        folder.mkdir(parents=True, exist_ok=True)
         tensors = {"weights": self.weights, "alphas": self.alphas}
         text = {"format": FORMAT, "names": list(self.names), "metadata": self.metadata}
-        whole(folder / TENSORS, lambda path: save_file(tensors, path))
+        with whole_file(folder / TENSORS) as temporary:
+            save_file(tensors, temporary)
         lines = json.dumps(text, indent=2, sort_keys=True, allow_nan=False) + "\n"
-        whole(folder / TEXT, lambda path: path.write_text(lines, encoding="utf-8"))
+        write_text(folder / TEXT, lines)
 
     @classmethod
     def load(cls, folder: Path) -> "Scheme":
@@ -134,13 +134,3 @@ class Scheme:
 def _rounded(table: Tensor) -> list[list[float]]:
     """Rows as plain numbers; 7 digits say all that float32 knows."""
     return [[float(f"{value:.7g}") for value in row] for row in table.tolist()]
-
-
-def whole(path: Path, write: Callable[[Path], object]) -> None:
-    """Let `write` fill a temporary neighbour, then rename it to `path`."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        write(partial)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)

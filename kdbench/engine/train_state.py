@@ -1,6 +1,5 @@
 """All that a training changes is one object: saved whole, resumed to the bit."""
 
-import os
 import time
 import warnings
 from collections.abc import Mapping
@@ -12,6 +11,7 @@ import torch
 from torch import Tensor
 
 from kdbench.errors import DamagedData
+from kdbench.store.atomic import whole_file
 from kdbench.store.paths import CHECKPOINT
 
 VALUES = ("epoch", "step", "sums", "curves", "best", "seconds", "wall", "macs", "origins")
@@ -89,23 +89,15 @@ class TrainState:
         return self.wall
 
     def save(self) -> None:
-        """Write the checkpoint under a temporary name, then rename: it is whole or absent."""
+        """Write the checkpoint, whole or not at all."""
         self.clock()
         content = {
             "identity": self.identity,
             "parts": {name: part.state_dict() for name, part in self.parts.items()},
             **{name: getattr(self, name) for name in VALUES},
         }
-        self.file.parent.mkdir(parents=True, exist_ok=True)
-        temporary = self.file.with_name(f".{CHECKPOINT}.{os.getpid()}")
-        try:
-            with temporary.open("wb") as file:
-                torch.save(content, file)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(self.file)
-        finally:
-            temporary.unlink(missing_ok=True)
+        with whole_file(self.file) as temporary, temporary.open("wb") as file:
+            torch.save(content, file)  # to an open file: a path's name would be in the bytes
 
     def load(self, device: torch.device) -> bool:
         """Continue from the checkpoint, if there is one.

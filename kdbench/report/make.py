@@ -1,6 +1,5 @@
 """Writes the report of a scale: index, tables, figures. Equal records give equal bytes."""
 
-import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -9,6 +8,7 @@ from kdbench.plan.graph import Graph
 from kdbench.report.index import index
 from kdbench.report.readings.records import Records
 from kdbench.report.render import FOLDERS, SUFFIXES, render
+from kdbench.store.atomic import write_bytes
 from kdbench.store.paths import Paths
 
 INDEX = "README.md"
@@ -30,23 +30,16 @@ def make_report(graph: Graph, paths: Paths) -> Path:
     folder = paths.report(graph.scale.name)
     files = {name: content for _, part in rendered for name, content in part.files.items()}
     for name, content in files.items():
-        write_bytes(folder / name, content)
+        write_changed(folder / name, content)
     remove_stale(folder, graph, keep=files)
-    write_bytes(folder / INDEX, page.encode())
+    write_changed(folder / INDEX, page.encode())
     return folder / INDEX
 
 
-def write_bytes(path: Path, content: bytes) -> None:
-    """Write under a temporary name, then rename; a file that says the same is left alone."""
-    if path.is_file() and path.read_bytes() == content:
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        temporary.write_bytes(content)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+def write_changed(path: Path, content: bytes) -> None:
+    """Write a file whole; one that says the same already is left alone."""
+    if not path.is_file() or path.read_bytes() != content:
+        write_bytes(path, content)
 
 
 def remove_stale(folder: Path, graph: Graph, keep: Iterable[str]) -> None:

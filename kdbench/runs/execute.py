@@ -22,10 +22,11 @@ from kdbench.runs.search import run_search
 from kdbench.runs.training import run_training
 from kdbench.store import disk
 from kdbench.store.artifacts import LOCK, locked, seal, sweep
+from kdbench.store.atomic import write_json
 from kdbench.store.dvc import restore_artifacts
 from kdbench.store.fingerprint import run_fingerprint
 from kdbench.store.paths import CHECKPOINT, Paths
-from kdbench.store.record import SCHEMA, read_record, write_json
+from kdbench.store.record import SCHEMA, read_record
 from kdbench.store.spec import RunSpec
 
 PHASES: dict[str, Callable[[Job], Outcome]] = {
@@ -155,7 +156,7 @@ def pull(spec: RunSpec, paths: Paths, options: Options) -> bool:
 def execute(spec: RunSpec, paths: Paths, options: Options, stopper: Stopper) -> None:
     """Run a phase, seal its artifacts, write its record; rebuilds keep the record they have."""
     folder, record = paths.artifacts(spec), paths.record(spec)
-    with disk.one_line(folder), locked(folder):
+    with disk.plain_errors(folder, disk.RESUME), locked(folder):
         if paths.manifest(spec).is_file() and record.is_file():
             (folder / CHECKPOINT).unlink(missing_ok=True)
             return  # another job made it while this one waited

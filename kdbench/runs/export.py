@@ -12,7 +12,6 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from kdbench.distill.scheme import whole
 from kdbench.engine.precision import Precision
 from kdbench.engine.stopping import Stopper
 from kdbench.errors import BadValue, DamagedData, UserError
@@ -25,8 +24,9 @@ from kdbench.runs import assemble
 from kdbench.runs.job import BEST, LAST, Job
 from kdbench.runs.networks import trained_network
 from kdbench.runs.training import save_weights
+from kdbench.store.atomic import whole_file, write_json
 from kdbench.store.paths import Paths
-from kdbench.store.record import read_record, write_json
+from kdbench.store.record import read_record
 from kdbench.store.spec import RunSpec
 
 WEIGHTS = "model.safetensors"
@@ -94,7 +94,8 @@ def export_network(
     save_weights(network.state_dict(), folder / WEIGHTS)
     if onnx:
         files.append(folder / ONNX)
-        whole(folder / ONNX, lambda path: _write_onnx(network, about, path))
+        with whole_file(folder / ONNX) as temporary:
+            _write_onnx(network, about, temporary)
     fields = {name: getattr(about, name) for name in About.__dataclass_fields__}
     write_json(folder / TEXT, {"format": FORMAT, **fields})
     return [*files, folder / TEXT]

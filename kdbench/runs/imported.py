@@ -3,7 +3,6 @@
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
-from hashlib import file_digest
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,6 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from kdbench.data.stored.open import Stored
-from kdbench.distill.scheme import whole
 from kdbench.engine import environment
 from kdbench.engine.precision import Precision
 from kdbench.errors import BadValue, DamagedData, UserError
@@ -26,6 +24,8 @@ from kdbench.plan.components import Component
 from kdbench.runs import assemble
 from kdbench.runs.job import BEST, LAST, Job, Outcome
 from kdbench.runs.training import save_weights
+from kdbench.store.atomic import write_text
+from kdbench.store.disk import checksum_of
 from kdbench.store.paths import Paths
 from kdbench.store.spec import RunSpec
 
@@ -125,7 +125,7 @@ def import_teacher(
     say(f"{file}: the weights of {component.label}, named as by {used}; checking on the test set")
     top1 = measure(network, data, _recipe(claim.constants), precision)
     _check_claim(file, top1, claimed, claim)
-    sha256 = _sha256(file)
+    sha256 = checksum_of(file)
     target = paths.checkpoint(sha256)
     target.parent.mkdir(parents=True, exist_ok=True)
     save_weights(weights, target)
@@ -139,11 +139,11 @@ def import_teacher(
         claim=claimed,
         top1=top1,
         images=len(data.labels("test")),
-        weights=_sha256(target),
+        weights=checksum_of(target),
         imported=environment.now(),
     )
     text = json.dumps(asdict(found), indent=1) + "\n"
-    whole(target.with_suffix(".json"), lambda path: Path(path).write_text(text, encoding="utf-8"))
+    write_text(target.with_suffix(".json"), text)
     return found
 
 
@@ -217,17 +217,12 @@ def _stored(job: Job, sha256: str) -> Imported:
 def _load(file: Path, found: Imported) -> dict[str, Tensor]:
     advice = "import it again with kdbench teacher import"
     try:
-        if _sha256(file) != found.weights:
+        if checksum_of(file) != found.weights:
             raise DamagedData(file, "other bytes", f"sha256 {found.weights[:12]}...", advice)
         weights: dict[str, Tensor] = load_file(file)
     except (OSError, SafetensorError) as error:
         raise DamagedData(file, f"unreadable ({error})", "imported weights", advice) from None
     return weights
-
-
-def _sha256(file: Path) -> str:
-    with file.open("rb") as opened:
-        return file_digest(opened, "sha256").hexdigest()
 
 
 def check_precision() -> Precision:

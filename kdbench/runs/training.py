@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from kdbench.data.stored.open import Stored
 from kdbench.distill.joined import JoinedLosses
 from kdbench.distill.loss import FirstStage
-from kdbench.distill.scheme import Scheme, whole
+from kdbench.distill.scheme import Scheme
 from kdbench.engine.fit import fit
 from kdbench.engine.precision import Precision
 from kdbench.engine.train_state import TrainState
@@ -27,6 +27,7 @@ from kdbench.runs.held_out import looking_loaders, remark, teacher_weights
 from kdbench.runs.job import BEST, LAST, Job, Outcome
 from kdbench.runs.networks import trained_network
 from kdbench.runs.steps import FirstStep, TrainStep, TwoStages
+from kdbench.store.atomic import whole_file
 from kdbench.store.record import thinned
 
 
@@ -179,4 +180,5 @@ def _finish(
 def save_weights(state: Mapping[str, Tensor], file: Path) -> None:
     """Write a state whole, as contiguous tensors of the CPU: equal values are equal bytes."""
     tensors = {k: v.detach().cpu().contiguous() for k, v in state.items()}
-    whole(file, lambda path: save_file(tensors, path))
+    with whole_file(file) as temporary:
+        save_file(tensors, temporary)

@@ -6,22 +6,16 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from hashlib import file_digest
 from pathlib import Path
 from typing import IO, Any
 
 from kdbench.errors import DamagedData
+from kdbench.store.atomic import write_json
+from kdbench.store.disk import checksum_of
 from kdbench.store.paths import CHECKPOINT, MANIFEST
-from kdbench.store.record import write_json
 
 LOCK = ".lock"
 NOT_ARTIFACTS = {MANIFEST, CHECKPOINT}
-
-
-def sha256_of(path: Path) -> str:
-    """Hex SHA-256 of a file's bytes."""
-    with path.open("rb") as file:
-        return file_digest(file, "sha256").hexdigest()
 
 
 def seal(folder: Path) -> dict[str, dict[str, Any]]:
@@ -34,7 +28,7 @@ def seal(folder: Path) -> dict[str, dict[str, Any]]:
     files = sorted(path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
     names = [file.as_posix() for file in files if not _is_temporary(file)]
     manifest = {
-        name: {"sha256": sha256_of(folder / name), "bytes": (folder / name).stat().st_size}
+        name: {"sha256": checksum_of(folder / name), "bytes": (folder / name).stat().st_size}
         for name in names
         if name not in NOT_ARTIFACTS
     }
@@ -59,7 +53,7 @@ def checked(folder: Path) -> dict[str, dict[str, Any]]:
         file = folder / name
         if not file.is_file():
             raise DamagedData(file, "no such file", "an artifact of a finished run", advice)
-        found = sha256_of(file)
+        found = checksum_of(file)
         if found != sha256:
             raise DamagedData(file, f"sha256 {found[:12]}", sha256[:12], advice)
     return manifest

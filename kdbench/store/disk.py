@@ -1,22 +1,31 @@
-"""Errors of the disk in one line, whichever library meets them."""
+"""Files on the disk: errors in one line, whichever library meets them, and checksums."""
 
 import errno
+import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from safetensors import SafetensorError
 
 from kdbench.errors import UserError
 
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-SAID = ("No space left on device", "Disk quota exceeded", "File too large")
+FULL_TEXTS = ("No space left on device", "Disk quota exceeded", "File too large")
+RESUME = "free some space; the same command goes on from the last checkpoint"
 
 
 @contextmanager
-def one_line(where: object) -> Iterator[None]:
-    """Turn the operating system's errors inside the block into one line about `where`.
+def plain_errors(
+    where: object, advice: str = "free some space or choose another folder"
+) -> Iterator[None]:
+    """Turn errors of the disk inside the block into one line about `where`.
 
     PyTorch and safetensors report a full disk by errors of their own kinds.
+
+    Args:
+        where: the file, folder or run that the line begins with.
+        advice: what to do where the disk is full.
 
     Raises:
         UserError: the disk is full, or a file cannot be read or written.
@@ -25,10 +34,10 @@ def one_line(where: object) -> Iterator[None]:
         yield
     except (OSError, RuntimeError, SafetensorError) as error:
         if disk_is_full(error):
-            advice = "free some space; the same command goes on from the last checkpoint"
             raise UserError(f"{where}: no room left on the disk; {advice}") from error
         if isinstance(error, OSError):
-            raise UserError(f"{where}: cannot be read or written: {error}") from error
+            reason = _reason(error, where)
+            raise UserError(f"{where}: cannot be read or written: {reason}") from error
         raise
 
 
@@ -41,6 +50,27 @@ def disk_is_full(error: BaseException) -> bool:
     before = error.__cause__ or error.__context__
     return (
         (isinstance(error, OSError) and error.errno in FULL)
-        or any(text in str(error) for text in SAID)
+        or any(text in str(error) for text in FULL_TEXTS)
         or (before is not None and disk_is_full(before))
     )
+
+
+def checksum_of(path: Path, algorithm: str = "sha256") -> str:
+    """Hex digest of a file's bytes.
+
+    Args:
+        path: a file.
+        algorithm: "sha256", or "md5" where a publisher gives nothing better.
+    """
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, lambda: hashlib.new(algorithm, usedforsecurity=False))
+    return digest.hexdigest()
+
+
+def _reason(error: OSError, where: object) -> str:
+    """What the system says, and about which file unless `where` is that file."""
+    if error.strerror is None:
+        return str(error)
+    if error.filename is None or str(error.filename) == str(where):
+        return error.strerror
+    return f"{error.filename}: {error.strerror}"

@@ -1,8 +1,7 @@
 """Records: what a finished run says. Small JSON files, written once, whole, and last."""
 
 import json
-import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,28 +9,6 @@ from kdbench.errors import DamagedData
 
 SCHEMA = 1
 MOST_POINTS = 200
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Write `text` under a temporary name, then rename: readers never see half a file.
-
-    The content is on the disk before the name is, so a power cut leaves no empty record.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with temporary.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Write JSON with a fixed layout, so that equal contents are equal bytes."""
-    write_atomically(path, json.dumps(content, indent=1, sort_keys=True, allow_nan=False) + "\n")
 
 
 def read_record(path: Path) -> dict[str, Any]:

@@ -13,10 +13,11 @@ from kdbench.errors import UnknownName, UserError
 from kdbench.plan.graph import Graph, load_graph
 from kdbench.plan.job_groups import JobGroups
 from kdbench.plan.params import FILE, changed_keys, load_params, parse_yaml
+from kdbench.store.atomic import write_json
 from kdbench.store.dvc import restore_artifacts
 from kdbench.store.fingerprint import code_fingerprint
 from kdbench.store.paths import MANIFEST, Paths
-from kdbench.store.record import SCHEMA, write_json
+from kdbench.store.record import SCHEMA
 from kdbench.store.spec import PHASES, RunSpec, digest_of
 from kdbench.workflow import programs
 

@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -100,8 +101,8 @@ def half_written(content, file):
     ("target", "name", "broken"),
     [
         (module.torch, "save", half_written),
-        (module.os, "fsync", no_room),
-        (module.Path, "replace", no_room),
+        (os, "fsync", no_room),
+        (Path, "replace", no_room),
         (nn.Linear, "state_dict", no_room),
     ],
 )

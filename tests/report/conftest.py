@@ -7,8 +7,8 @@ from finished import TRANSFORMS
 
 from kdbench.plan.graph import make_graph
 from kdbench.plan.params import Params
+from kdbench.store.atomic import write_json
 from kdbench.store.paths import Paths
-from kdbench.store.record import write_json
 
 FIRST = {"exhibits": ["distpro/table1", "distpro/figure6"], "datasets": ["cifar100"]}
 

@@ -16,7 +16,7 @@ from kdbench.report.readings import cells as tables
 from kdbench.report.readings.records import CellState, Records
 from kdbench.report.readings.statistics import estimate
 from kdbench.report.readings.verdict import Verdict
-from kdbench.store.record import write_json
+from kdbench.store.atomic import write_json
 
 RUNS = [76.3, 76.4, 76.35, 76.3, 76.4]
 

@@ -20,18 +20,18 @@ from tiny_project import (
 # How the package is changed in a process that is to be killed at one certain place.
 DRIVER = """
 import os, signal
-import kdbench.runs.execute, kdbench.engine.train_state as progress
+import kdbench.runs.execute, kdbench.store.atomic as atomic
 def die(*_): os.kill(os.getpid(), signal.SIGKILL)
 {patch}
 from kdbench.cli import main
 main()
 """
 IN_THE_THIRD_SAVE = """
-kept, calls = os.fsync, []
-def fsync(file):
-    calls.append(file)
-    die() if len(calls) == 3 else kept(file)
-progress.os.fsync = fsync
+flush, saves = atomic.flush, []
+def flush_or_die(file):
+    saves.extend([file] * ("checkpoint" in file.name))
+    die() if len(saves) == 3 else flush(file)
+atomic.flush = flush_or_die
 """
 BETWEEN_SEAL_AND_RECORD = "kdbench.runs.execute.write_json = die"
 AFTER_THE_RECORD = """

@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 
 from kdbench.engine.train_state import TrainState
 from kdbench.errors import BadValue, UserError
-from kdbench.store.disk import one_line
+from kdbench.store.disk import RESUME, checksum_of, plain_errors
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def save_bytes(folder):
 @pytest.mark.parametrize("write", [save_checkpoint, save_many, save_tensors, save_bytes])
 def test_a_full_disk_is_one_line(small_disk, write):
     """The same for every library; a checkpoint leaves nothing behind."""
-    with pytest.raises(UserError) as caught, one_line("run x"):
+    with pytest.raises(UserError) as caught, plain_errors("run x", RESUME):
         write(small_disk)
 
     assert str(caught.value).startswith("run x: no room left on the disk; free some space")
@@ -61,7 +61,7 @@ def test_other_errors_of_the_disk_keep_their_reason(tmp_path):
     """With the file's name."""
     with (
         pytest.raises(UserError, match=r"run x: cannot be read or written: .*no_file"),
-        one_line("run x"),
+        plain_errors("run x", RESUME),
     ):
         (tmp_path / "no_file").read_bytes()
 
@@ -69,7 +69,7 @@ def test_other_errors_of_the_disk_keep_their_reason(tmp_path):
 @pytest.mark.parametrize("error", [RuntimeError("shapes"), BadValue("a", 1, "2"), KeyError("k")])
 def test_other_errors_pass(error):
     """A mistake of ours keeps its traceback, a user's its own line."""
-    with pytest.raises(type(error)) as caught, one_line("run x"):
+    with pytest.raises(type(error)) as caught, plain_errors("run x", RESUME):
         raise error
 
     assert caught.value is error
@@ -77,5 +77,22 @@ def test_other_errors_pass(error):
 
 def test_a_quota_counts_as_full():
     """For the person before it, it is."""
-    with pytest.raises(UserError, match="no room left"), one_line("run x"):
+    with pytest.raises(UserError, match="no room left"), plain_errors("run x", RESUME):
         raise OSError(errno.EDQUOT, "Disk quota exceeded")
+
+
+def test_a_line_names_the_file_once(tmp_path):
+    """Where the block is about the very file, its name is not repeated."""
+    file = tmp_path / "no_file"
+    with pytest.raises(UserError) as caught, plain_errors(file):
+        file.read_bytes()
+
+    assert str(caught.value) == f"{file}: cannot be read or written: No such file or directory"
+
+
+def test_checksums_are_the_published_ones(tmp_path):
+    """SHA-256 unless another algorithm is named (FIPS 180-2, RFC 1321: of "abc")."""
+    (tmp_path / "file").write_bytes(b"abc")
+
+    assert checksum_of(tmp_path / "file").startswith("ba7816bf8f01cfea414140de5dae2223b00361a3")
+    assert checksum_of(tmp_path / "file", "md5") == "900150983cd24fb0d6963f7d28e17f72"

@@ -7,9 +7,9 @@ import pytest
 from kdbench.errors import DamagedData
 from kdbench.plan.graph import make_graph
 from kdbench.plan.params import Params
+from kdbench.store.atomic import write_json
 from kdbench.store.fingerprint import run_fingerprint
 from kdbench.store.paths import Paths
-from kdbench.store.record import write_json
 from kdbench.workflow.status import describe, list_runs, state
 
 

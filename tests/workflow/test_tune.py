@@ -16,8 +16,8 @@ from kdbench.errors import BadValue, UnknownName
 from kdbench.plan.graph import load_graph
 from kdbench.runs import assemble
 from kdbench.runs.held_out import places
+from kdbench.store.atomic import write_json
 from kdbench.store.paths import Paths
-from kdbench.store.record import write_json
 from kdbench.workflow import tune as tuning
 from kdbench.workflow.tune import lines, ranked, tuning_table
 

@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO, NamedTuple, TypeAlias
 
 from kdbench.errors import DamagedData
-from kdbench.store.disk_of_data import plain_errors
+from kdbench.store.disk import plain_errors
 
 BROKEN = (
     tarfile.TarError,

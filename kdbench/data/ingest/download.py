@@ -1,6 +1,5 @@
 """Fetching a published file: resumable, and kept only if its checksum is right."""
 
-import hashlib
 import http.client
 import re
 import urllib.error
@@ -10,7 +9,8 @@ from pathlib import Path
 from typing import BinaryIO, TypeAlias
 
 from kdbench.errors import BadValue, DamagedData, TryAgain, UserError
-from kdbench.store.disk_of_data import FULL, plain_errors
+from kdbench.store.atomic import publish
+from kdbench.store.disk import checksum_of, disk_is_full, plain_errors
 
 Progress: TypeAlias = Callable[[int, int | None], None]  # bytes so far, bytes in all if known
 
@@ -58,7 +58,7 @@ def fetch(
         part.unlink()
         raise DamagedData(url, found, checksum, f"nothing was kept; try again, {LOCAL}")
     with plain_errors(target):
-        part.replace(target)
+        publish(part, target)
     return target
 
 
@@ -71,9 +71,8 @@ def digest(path: Path, algorithm: str) -> str:
     """
     if algorithm not in ("md5", "sha256"):
         raise BadValue("checksum", algorithm, "md5:<hex> or sha256:<hex>")
-    with plain_errors(path), path.open("rb") as file:
-        hasher = hashlib.file_digest(file, lambda: hashlib.new(algorithm, usedforsecurity=False))
-    return f"{algorithm}:{hasher.hexdigest()}"
+    with plain_errors(path):
+        return f"{algorithm}:{checksum_of(path, algorithm)}"
 
 
 def matches(path: Path, checksum: str) -> bool:
@@ -103,7 +102,7 @@ def _download(url: str, part: Path, size: int | None, progress: Progress | None)
             with plain_errors(part), part.open("ab" if start else "wb") as file:
                 done = _receive(response, file, start, total, progress)
         except UserError as error:
-            if getattr(error.__cause__, "errno", None) in FULL:
+            if disk_is_full(error):
                 part.unlink(missing_ok=True)
             raise
     if total is not None and done < total:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from PIL import Image
 
 from kdbench.errors import DamagedData
-from kdbench.store.disk_of_data import plain_errors
+from kdbench.store.disk import plain_errors
 
 FORMATS = ("JPEG", "PNG")
 LARGEST = 64 << 20  # bytes of an image; the largest of ImageNet have some 15 MB

@@ -9,7 +9,7 @@ from kdbench.data.ingest.decode import Picture, suffixes
 from kdbench.data.ingest.download import matches
 from kdbench.data.ingest.tree import Archive, Folder, Tree
 from kdbench.errors import DamagedData
-from kdbench.store.disk_of_data import plain_errors
+from kdbench.store.disk import plain_errors
 
 SUMS = "SHA256SUMS"
 AGAIN = "get the file again from its source"

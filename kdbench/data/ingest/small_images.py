@@ -14,7 +14,7 @@ from kdbench.data.ingest.tree import Archive, Folder, Tree
 from kdbench.data.stored.arrays import write
 from kdbench.data.stored.validation import check_classes
 from kdbench.errors import BadValue, DamagedData, UserError
-from kdbench.store.disk_of_data import plain_errors
+from kdbench.store.disk import plain_errors
 
 Declared: TypeAlias = Mapping[str, Any]
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from kdbench.data.ingest.archive import members
-from kdbench.store.disk_of_data import plain_errors
+from kdbench.store.disk import plain_errors
 
 
 class File(NamedTuple):

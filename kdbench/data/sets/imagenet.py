@@ -15,7 +15,7 @@ from kdbench.data.stored.arrow import Row
 from kdbench.data.stored.shards import write
 from kdbench.data.stored.validation import COPY
 from kdbench.errors import DamagedData, UserError
-from kdbench.store.disk_of_data import plain_errors
+from kdbench.store.disk import plain_errors
 
 Declared: TypeAlias = Mapping[str, Any]
 

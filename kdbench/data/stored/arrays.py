@@ -22,7 +22,8 @@ from kdbench.data.stored.fingerprint import (
 )
 from kdbench.data.stored.validation import check_result
 from kdbench.errors import BadValue, DamagedData, UnknownName, UserError
-from kdbench.store.disk_of_data import plain_errors, whole_folder
+from kdbench.store.atomic import whole_folder
+from kdbench.store.disk import plain_errors
 
 FORMAT = "arrays"  # of meta.json; data prepared before there were others does not say it
 OWN_FILES = re.compile(r"meta\.json|\w+_(images|labels)\.npy|\w+-\d{4,}\.arrow")

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from hashlib import file_digest, sha256
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from kdbench.data.stored.fingerprint import Labels
 from kdbench.errors import DamagedData
+from kdbench.store.disk import checksum_of
 
 Row: TypeAlias = tuple[int, bytes]  # label, an encoded image
 Content: TypeAlias = tuple[Labels, NDArray[np.uint8]]  # (N,) labels, (N, 32) SHA-256 of the images
@@ -203,12 +204,6 @@ class _Writer:
         self._arrow.close()
         self._file.close()
         path = Path(self._file.name)
-        shard = Shard(path.name, self._rows, sha256_of(path), path.stat().st_size)
+        shard = Shard(path.name, self._rows, checksum_of(path), path.stat().st_size)
         self.shards.append(shard)
         self._file, self._rows, self._written = None, 0, 0
-
-
-def sha256_of(path: Path) -> str:
-    """Hex SHA-256 of a file."""
-    with path.open("rb") as file:
-        return file_digest(file, "sha256").hexdigest()

@@ -19,12 +19,12 @@ from kdbench.data.stored.arrow import (
     Row,
     Shard,
     read_rows,
-    sha256_of,
     write_rows,
 )
 from kdbench.data.stored.fingerprint import Labels
 from kdbench.errors import BadValue, DamagedData, UnknownName, UserError
-from kdbench.store.disk_of_data import plain_errors, whole_folder
+from kdbench.store.atomic import whole_folder
+from kdbench.store.disk import checksum_of, plain_errors
 
 FORMAT = "shards"
 OWN_FILES = re.compile(r"meta\.json|\w+_(images|labels)\.npy|\w+-\d{4,}\.arrow")
@@ -211,7 +211,7 @@ def verify(folder: Path) -> str:
     """
     data, index = Sharded.open(folder), read_meta(folder)["shards"]
     for shard in (Shard(**entry) for shards in index.values() for entry in shards):
-        found = sha256_of(folder / shard.file)
+        found = checksum_of(folder / shard.file)
         if found != shard.sha256:
             raise DamagedData(folder / shard.file, f"sha256 {found}", shard.sha256, AGAIN)
     content = {}

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from kdbench.errors import BadValue, DamagedData
-from kdbench.store.record import write_atomically
+from kdbench.store.atomic import write_text
 
 TEXT = "structure.json"
 FORMAT = 1  # raised when the file changes
@@ -77,7 +77,7 @@ class Structure:
             + (readers if key == "kept" else json.dumps(value, sort_keys=True, allow_nan=False))
             for key, value in fields.items()
         ]
-        write_atomically(folder / TEXT, "{\n" + ",\n".join(parts) + "\n}\n")
+        write_text(folder / TEXT, "{\n" + ",\n".join(parts) + "\n}\n")
 
     @classmethod
     def load(cls, folder: Path) -> "Structure":
