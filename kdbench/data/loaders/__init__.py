@@ -1,0 +1,1 @@
+"""Batches of prepared data, each a pure function of (seed, epoch, step)."""

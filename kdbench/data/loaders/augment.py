@@ -17,7 +17,7 @@ NAMES = (
     "crop4",
     "crop4-flip",
     "reflect4-flip",
-    "resized-flip",
+    "resized-flip",  # a random resized crop and a flip
 )  # examples of what is understood
 
 
@@ -30,13 +30,14 @@ class Augment:
         border: what a shifted image shows at its border: "zeros" is black, "reflect" the image
             mirrored without repeating its edge.
         flip: whether every second image, at random, is mirrored left to right.
-        resized: a random window, stretched to the image's size, in place of a shift.
+        random_resized_crop: whether a random window, stretched to the image's size, takes the
+            place of a shift.
     """
 
     pad: int = 0
     border: Border = "zeros"
     flip: bool = False
-    resized: bool = False
+    random_resized_crop: bool = False
 
     @classmethod
     def parse(cls, text: str, where: str = "augment") -> "Augment":
@@ -49,12 +50,16 @@ class Augment:
         if match is None:
             raise UnknownName("augmentation", text, NAMES, where=where)
         border: Border = "reflect" if match[1] == "reflect" else "zeros"
-        flip, resized = text.endswith("flip"), text.startswith("resized")
-        return cls(pad=int(match[2] or 0), border=border, flip=flip, resized=resized)
+        return cls(
+            pad=int(match[2] or 0),
+            border=border,
+            flip=text.endswith("flip"),
+            random_resized_crop=text.startswith("resized"),
+        )
 
     def __call__(self, images: Tensor, rng: torch.Generator) -> Tensor:
         """Augmented (B, C, H, W) images, uint8 or float; `rng` is a CPU generator."""
-        if self.resized:
+        if self.random_resized_crop:
             images = random_resized_crop(images, rng)
         if self.pad:
             images = random_crop(images, self.pad, rng, self.border)

@@ -12,8 +12,8 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from kdbench.data.ingest.image_files import FORMATS
-from kdbench.data.stored.arrow import AGAIN, Encoded
+from kdbench.data.stored.arrow import Encoded
+from kdbench.data.stored.files import AGAIN, ENCODED_FORMATS
 from kdbench.errors import BadValue, DamagedData, UnknownName, UserError
 
 
@@ -22,7 +22,7 @@ class Job(NamedTuple):
 
     Attributes:
         positions: in the prepared split.
-        seeds: of each image's augmentation; None serves them without, as for evaluation.
+        seeds: of each image's augmentation; None serves the images without any, as for evaluation.
     """
 
     positions: list[int]
@@ -107,11 +107,12 @@ def decode(data: bytes, where: str) -> Tensor:
         if pixels is not None and pixels.dtype == torch.uint8:
             return pixels
         try:
-            with Image.open(io.BytesIO(data), formats=FORMATS) as opened:
+            with Image.open(io.BytesIO(data), formats=ENCODED_FORMATS) as opened:
                 array = np.array(opened if opened.mode == "RGB" else opened.convert("RGB"))
         except Exception as error:  # decoders of damaged bytes raise many kinds
-            found = f"an unreadable picture of {len(data)} bytes"
-            raise DamagedData(where, found, f"one in {' or '.join(FORMATS)}", AGAIN) from error
+            actual = f"an unreadable picture of {len(data)} bytes"
+            expected = f"one in {' or '.join(ENCODED_FORMATS)}"
+            raise DamagedData(where, actual, expected, AGAIN) from error
     return torch.from_numpy(array).permute(2, 0, 1)
 
 

@@ -37,16 +37,16 @@ def draw_boxes(count: int, height: int, width: int, rng: torch.Generator) -> Ten
     wide, high_ = (area * ratio).sqrt().round().long(), (area / ratio).sqrt().round().long()
     fits = (wide > 0) & (wide <= width) & (high_ > 0) & (high_ <= height)
     first = torch.where(fits.any(1), fits.int().argmax(1), 0)
-    rows = torch.arange(count)
-    wide, high_ = wide[rows, first], high_[rows, first]
+    images = torch.arange(count)
+    wide, high_ = wide[images, first], high_[images, first]
     middle_high, middle_wide = _middle(height, width)
-    found = fits.any(1)
-    wide, high_ = wide.where(found, middle_wide), high_.where(found, middle_high)
+    fitted = fits.any(1)
+    wide, high_ = wide.where(fitted, middle_wide), high_.where(fitted, middle_high)
     draws = torch.rand(2, count, generator=rng)
     top = (draws[0] * (height - high_ + 1)).long()
     left = (draws[1] * (width - wide + 1)).long()
-    top = top.where(found, (height - high_) // 2)
-    left = left.where(found, (width - wide) // 2)
+    top = top.where(fitted, (height - high_) // 2)
+    left = left.where(fitted, (width - wide) // 2)
     return torch.stack([top, left, high_, wide], 1)
 
 
@@ -58,13 +58,14 @@ def stretch(images: Tensor, boxes: Tensor) -> Tensor:
     """
     rows = _between(boxes[:, 0], boxes[:, 2], images.shape[2])
     columns = _between(boxes[:, 1], boxes[:, 3], images.shape[3])
-    mixed = _mix(_mix(images.float(), rows, 2), columns, 3)
+    stretched = _interpolate(_interpolate(images.float(), rows, 2), columns, 3)
     if images.dtype == torch.uint8:
-        return mixed.round().to(torch.uint8)
-    return mixed.to(images.dtype)
+        return stretched.round().to(torch.uint8)
+    return stretched.to(images.dtype)
 
 
 def _middle(height: int, width: int) -> tuple[Tensor, Tensor]:
+    """Height and width of the largest window that keeps the bounds of the shape."""
     ratio = width / height
     if ratio < RATIO[0]:
         high, wide = round(width / RATIO[0]), width
@@ -84,7 +85,8 @@ def _between(start: Tensor, length: Tensor, size: int) -> tuple[Tensor, Tensor, 
     return low + start[:, None], high + start[:, None], place - low
 
 
-def _mix(images: Tensor, between: tuple[Tensor, Tensor, Tensor], axis: int) -> Tensor:
+def _interpolate(images: Tensor, between: tuple[Tensor, Tensor, Tensor], axis: int) -> Tensor:
+    """Pixels between pairs of others along an axis; `between` as `_between` gives it."""
     low, high, share = between
     shape = [len(images), 1, 1, 1]
     shape[axis] = -1

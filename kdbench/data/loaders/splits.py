@@ -47,5 +47,5 @@ def take_share(labels: Index, share: float) -> Index:
     if not 0 < share <= 1:
         raise BadValue("share of the images", share, "a number above 0 and at most 1")
     places = (np.flatnonzero(labels == label) for label in np.unique(labels))
-    kept = [place[: max(1, round(share * len(place)))] for place in places]
-    return np.sort(np.concatenate(kept)).astype(np.int64)
+    shares = [place[: max(1, round(share * len(place)))] for place in places]
+    return np.sort(np.concatenate(shares)).astype(np.int64)

@@ -16,7 +16,8 @@ from torch.utils.data import DataLoader
 
 from kdbench.data.loaders.batch import Batch
 from kdbench.data.loaders.decoding import Decoder, Job, transforms
-from kdbench.data.loaders.in_memory import draws, steps_of
+from kdbench.data.loaders.order import EpochOrder, draws
+from kdbench.data.loaders.pixels import Normalise
 from kdbench.data.stored.arrow import Encoded
 from kdbench.errors import BadValue, UserError
 
@@ -28,11 +29,11 @@ _running: weakref.WeakSet[Generator[Batch, None, None]] = weakref.WeakSet()
 
 
 class StreamingLoader:
-    """JobGroups of a split whose encoded images are decoded by worker processes.
+    """Batches of a split whose encoded images are decoded by worker processes.
 
-    The interface is that of `resident.InMemoryLoader`. A batch is a pure function of (seed, epoch,
-    step), whatever the number of workers: every image's draws have a seed of their own, of (seed,
-    epoch, step, place in the batch). Decoding and resizing may differ in a last bit between
+    The interface is that of `in_memory.InMemoryLoader`. A batch is a pure function of (seed,
+    epoch, step), whatever the number of workers: every image's draws have a seed of their own, of
+    (seed, epoch, step, place in the batch). Decoding and resizing may differ in a last bit between
     versions of torchvision and kinds of CPU.
 
     Training sees a random part of each image (8 to 100 % of its area, 3:4 to 4:3) resized to the
@@ -41,7 +42,7 @@ class StreamingLoader:
     tensors, bilinear with antialiasing.
 
     Attributes:
-        steps: batches in an epoch; as in `InMemoryLoader`, a last batch of one image is left out.
+        steps: batches in an epoch; a last batch of one image is left out, see `EpochOrder`.
 
     Source: Szegedy et al., CVPR 2015 (the crop); torchvision's reference training of ImageNet.
     """
@@ -74,7 +75,7 @@ class StreamingLoader:
             mean: per channel, in 0..1.
             std: the same.
             seed: of the order and of the augmentation.
-            device: where batches are wanted; they get there as bytes and are normalised there.
+            device: where batches go; they get there as bytes and are normalised there.
             memory_format: of a batch's images.
             steps_per_epoch: an epoch ends after so many batches, if it has more.
             index: positions to serve; by default all.
@@ -83,30 +84,25 @@ class StreamingLoader:
 
         Raises:
             UnknownName: another augmentation.
-            BadValue: no batch can be made, or images of another shape are wanted.
+            BadValue: no batch can be made, or images of another shape are to be served.
         """
         training, plain = transforms(augment, image)
         self._decoder = Decoder(encoded, training, plain)
         self._labels = labels
         self._index = np.arange(len(labels)) if index is None else np.asarray(index)
         self._device = torch.device(device)
-        self._mean = torch.tensor(mean, dtype=torch.float32, device=device).view(1, -1, 1, 1)
-        self._std = torch.tensor(std, dtype=torch.float32, device=device).view(1, -1, 1, 1)
-        self._batch, self._seed, self._format = batch, seed, memory_format
+        self._normalise = Normalise(mean, std, device=device, memory_format=memory_format)
+        self._seed = seed
         self._workers = default_workers() if workers is None else workers
-        self._order: tuple[int, NDArray[np.int64]] | None = None
-        self.steps = steps_of(len(self._index), batch)
-        if steps_per_epoch is not None:
-            self.steps = min(self.steps, steps_per_epoch)
-        if self.steps < 1:
-            raise BadValue("batch", batch, f"a size that makes a batch of {len(self)} images")
+        self._order = EpochOrder(len(self), batch, seed, steps_per_epoch=steps_per_epoch)
+        self.steps = self._order.steps
 
     def __len__(self) -> int:
         """Images that are served."""
         return len(self._index)
 
     def epoch(self, number: int, start: int = 0) -> Iterator[Batch]:
-        """JobGroups of one epoch from step `start` on, augmented; decoded ahead by the workers."""
+        """Batches of one epoch from step `start` on, augmented; decoded ahead by the workers."""
         return self._stream(self._job(number, step) for step in range(start, self.steps))
 
     def batch(self, epoch: int, step: int) -> Batch:
@@ -120,20 +116,12 @@ class StreamingLoader:
         return self._stream(Job(self._index[s : s + batch].tolist(), None) for s in starts)
 
     def _job(self, epoch: int, step: int) -> Job:
-        if not 0 <= step < self.steps:
-            raise IndexError(f"step {step} of an epoch of {self.steps}")
-        chosen = self._permutation(epoch)[step * self._batch : (step + 1) * self._batch]
+        positions = self._index[self._order.places(epoch, step).numpy()]
         seeds = [
             draws(self._seed, "augment", epoch, step, place).initial_seed()
-            for place in range(len(chosen))
+            for place in range(len(positions))
         ]
-        return Job(chosen.tolist(), seeds)
-
-    def _permutation(self, epoch: int) -> NDArray[np.int64]:
-        if self._order is None or self._order[0] != epoch:
-            order = torch.randperm(len(self), generator=draws(self._seed, "order", epoch))
-            self._order = epoch, self._index[order.numpy()]
-        return self._order[1]
+        return Job(positions.tolist(), seeds)
 
     def _stream(self, jobs: Iterable[Job]) -> Iterator[Batch]:
         stream = self._batches(jobs)
@@ -166,10 +154,8 @@ class StreamingLoader:
             getattr(batches, "_shutdown_workers", lambda: None)()
 
     def _serve(self, job: Job, pixels: Tensor) -> Batch:
-        """Normalise on the device, as torchvision does, operation by operation."""
-        images = pixels.to(self._device, non_blocking=True)
-        images = images.to(torch.float32, memory_format=self._format).div_(255)
-        images = images.sub_(self._mean).div_(self._std)
+        """What is decoded goes to the device as bytes, with its labels and positions."""
+        images = self._normalise(pixels)
         labels = torch.from_numpy(np.array(self._labels[job.positions], dtype=np.int64))
         index = torch.tensor(job.positions, dtype=torch.int64)
         return Batch(images, labels.to(self._device), index.to(self._device))
@@ -181,14 +167,14 @@ def default_workers() -> int:
     Raises:
         BadValue: KDBENCH_WORKERS is no number of processes.
     """
-    wanted = os.environ.get(WORKERS, "")
-    if not wanted:
-        here = hasattr(os, "sched_getaffinity")  # the cores of this job, not of the machine
-        cores = len(os.sched_getaffinity(0)) if here else os.cpu_count() or 1
+    setting = os.environ.get(WORKERS, "")
+    if not setting:
+        has_affinity = hasattr(os, "sched_getaffinity")  # the cores of this job, not of the machine
+        cores = len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1
         return min(MOST_WORKERS, cores - 1)
-    if not wanted.isdecimal():
-        raise BadValue(WORKERS, wanted, "a number of processes, 0 or more")
-    return int(wanted)
+    if not setting.isdecimal():
+        raise BadValue(WORKERS, setting, "a number of processes, 0 or more")
+    return int(setting)
 
 
 def _start(loader: DataLoader[Any]) -> Iterator[Any]:

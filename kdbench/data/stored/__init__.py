@@ -1,0 +1,1 @@
+"""Prepared data: their files, their fingerprint, and how to open them."""

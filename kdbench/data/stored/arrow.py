@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from kdbench.data.stored.files import AGAIN
 from kdbench.data.stored.fingerprint import Labels
 from kdbench.errors import DamagedData
 from kdbench.store.disk import checksum_of
@@ -19,14 +20,13 @@ Row: TypeAlias = tuple[int, bytes]  # label, an encoded image
 Content: TypeAlias = tuple[Labels, NDArray[np.uint8]]  # (N,) labels, (N, 32) SHA-256 of the images
 
 # The digest beside each image lets a check name the image that is damaged. Labels are one array
-# for the whole split, as in `dataset`, because splits and shares are chosen from it.
+# for the whole split, as in `arrays`, because splits and shares are chosen from it.
 SCHEMA = pa.schema([("image", pa.binary()), ("sha256", pa.binary(32))])
 # A writer holds one batch in memory, so it should be small; every batch costs a reader some
 # microseconds, so there should be few. 8 MiB are some 70 images of ImageNet.
 BATCH_BYTES = 8 << 20
 # Small enough to copy, check or fetch again alone; large enough for ImageNet to be 550 files.
 SHARD_BYTES = 256 << 20
-AGAIN = "prepare the data set again"
 
 
 @dataclass(frozen=True)
@@ -104,26 +104,26 @@ def read_shard(folder: Path, shard: Shard) -> pa.Table:
         if table is not None:
             table.validate(full=True)  # or an offset that leads nowhere would end the process
     except (pa.ArrowException, OSError, ValueError) as error:
-        found = f"a broken file ({' '.join(str(error).split())[:120]})"
-        raise DamagedData(path, found, expected, AGAIN) from error
+        reason = f"a broken file ({' '.join(str(error).split())[:120]})"
+        raise DamagedData(path, reason, expected, AGAIN) from error
     if table is None or table.num_rows != shard.rows:
-        found = "other columns" if table is None else f"{table.num_rows} images"
-        raise DamagedData(path, found, expected, AGAIN)
+        actual = "other columns" if table is None else f"{table.num_rows} images"
+        raise DamagedData(path, actual, expected, AGAIN)
     return table
 
 
-def read_rows(labels: Labels, images: Encoded, kept: Iterable[int]) -> Iterator[Row]:
+def read_rows(labels: Labels, images: Encoded, positions: Iterable[int]) -> Iterator[Row]:
     """Images at the given positions, each compared with the digest beside it.
 
     Raises:
         DamagedData: an image is not the one that was prepared.
     """
-    for position in kept:
+    for position in positions:
         image = images[position]
-        found, written = sha256(image).digest(), images.digest(position)
-        if found != written:
-            found_hex, expected = f"sha256 {found.hex()}", written.hex()
-            raise DamagedData(images.where(position), found_hex, expected, AGAIN)
+        computed, written = sha256(image).digest(), images.digest(position)
+        if computed != written:
+            actual, expected = f"sha256 {computed.hex()}", written.hex()
+            raise DamagedData(images.where(position), actual, expected, AGAIN)
         yield int(labels[position]), image
 
 

@@ -1,11 +1,12 @@
-"""Prepared data in either form: pixels in one array, or encoded images in shards."""
+"""Prepared data in either form: pixels in one array per split, or encoded images in shards."""
 
 from pathlib import Path
 from typing import TypeAlias
 
-from kdbench.data.stored import arrays as dataset
-from kdbench.data.stored import shards
+from kdbench.data.stored import arrays, shards
 from kdbench.data.stored.arrays import Prepared
+from kdbench.data.stored.base import format_of
+from kdbench.data.stored.files import META, read_meta
 from kdbench.data.stored.shards import Sharded
 from kdbench.errors import DamagedData
 
@@ -29,14 +30,14 @@ def verify_data(folder: Path) -> str:
         UserError: no data set was prepared there.
         DamagedData: its contents are not those that were prepared.
     """
-    return shards.verify(folder) if _in_shards(folder) else dataset.verify(folder)
+    return shards.verify(folder) if _in_shards(folder) else arrays.verify(folder)
 
 
 def _in_shards(folder: Path) -> bool:
-    """What `meta.json` says the form is; older arrays say nothing."""
-    form = shards.read_meta(folder).get("format")
-    if form not in (None, dataset.FORMAT, shards.FORMAT):
-        known = f"{dataset.FORMAT!r} or {shards.FORMAT!r}"
+    """Whether the form that `meta.json` tells is that of encoded images."""
+    form = format_of(read_meta(folder))
+    if form not in (Prepared.FORMAT, Sharded.FORMAT):
+        known = f"{Prepared.FORMAT!r} or {Sharded.FORMAT!r}"
         advice = "another version of kdbench made it; prepare the data set again"
-        raise DamagedData(folder / "meta.json", f"format {form!r}", known, advice)
-    return form == shards.FORMAT
+        raise DamagedData(folder / META, f"format {form!r}", known, advice)
+    return bool(form == Sharded.FORMAT)

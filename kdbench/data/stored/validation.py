@@ -1,4 +1,4 @@
-"""What a declaration says about a data set, compared with what was found."""
+"""What a declaration says about a data set, compared with its images."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -29,9 +29,9 @@ def check_classes(
     """
     counts = {split: Counter(labels.get(split, ())) for split in declared["splits"]}
     classes = sorted(declared.get("class_names") or set().union(*counts.values()))
-    for split, found in counts.items():
-        for name in sorted(found.keys() - set(classes)):
-            strange = f"{found[name]} images of an unknown class"
+    for split, counted in counts.items():
+        for name in sorted(counted.keys() - set(classes)):
+            strange = f"{counted[name]} images of an unknown class"
             known = f"the {len(classes)} classes of {declared['name']}"
             raise DamagedData(f"{where}, {split}/{name}", strange, known, COPY)
     if len(classes) != declared["classes"]:
@@ -48,7 +48,7 @@ def check_classes(
 
 def _rare(counts: Mapping[str, Counter[str]]) -> str:
     """Names the classes that only some splits have, if any: one of them is likely the mistake."""
-    everywhere = set.intersection(*(set(found) for found in counts.values()))
+    everywhere = set.intersection(*map(set, counts.values()))
     rare = sorted(set().union(*counts.values()) - everywhere)
     return f" ({', '.join(rare[:3])} not in every split)" if rare else ""
 
@@ -71,9 +71,9 @@ def check_result(result: Mapping[str, Any], declared: Mapping[str, Any]) -> None
         allowed = declared.get("tolerance") or 0.5 * 10.0 ** -_digits(declared[key])
         gaps = [abs(a - b) for a, b in zip(result[key], declared[key], strict=True)]
         if max(gaps) > allowed * (1 + 1e-9):
-            found = " ".join(f"{value:.6f}" for value in result[key])
+            measured = " ".join(f"{value:.6f}" for value in result[key])
             expected = f"{' '.join(map(str, declared[key]))} (to {allowed:g})"
-            raise DamagedData(f"{name}, channel {called} of train", found, expected, OTHER)
+            raise DamagedData(f"{name}, channel {called} of train", measured, expected, OTHER)
     if known and result["fingerprint"] != known:
         raise DamagedData(name, f"fingerprint {result['fingerprint']}", known, OTHER)
 

@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from kdbench.data.loaders.augment import flip
-from kdbench.data.loaders.in_memory import InMemoryLoader, draws, steps_of
+from kdbench.data.loaders.in_memory import InMemoryLoader
+from kdbench.data.loaders.order import draws, steps_of
 from kdbench.errors import BadValue, UnknownName
 
 MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.3, 0.25)

@@ -70,7 +70,7 @@ def test_the_name_is_understood_and_draws_are_the_generator_s():
     images, augment = photographs(), Augment.parse("resized-flip")
     first, second = (augment(images, torch.Generator().manual_seed(6)) for _ in range(2))
 
-    assert augment.resized and augment.flip and augment.pad == 0
+    assert augment.random_resized_crop and augment.flip and augment.pad == 0
     assert torch.equal(first, second)
     assert not torch.equal(first, augment(images, torch.Generator().manual_seed(7)))
     plain = random_resized_crop(images, torch.Generator().manual_seed(6))

@@ -16,9 +16,10 @@ from torchvision.transforms import v2
 
 from kdbench.data.loaders import decoding, streaming
 from kdbench.data.loaders.decoding import decode, transforms
-from kdbench.data.loaders.in_memory import InMemoryLoader, draws
+from kdbench.data.loaders.in_memory import InMemoryLoader
+from kdbench.data.loaders.order import draws
 from kdbench.data.loaders.streaming import StreamingLoader
-from kdbench.data.stored import arrow as encoded
+from kdbench.data.stored import arrow
 from kdbench.data.stored.shards import Sharded, write
 from kdbench.errors import BadValue, DamagedData, UnknownName, UserError
 
@@ -50,8 +51,8 @@ def images(tmp_path_factory):
     folder = tmp_path_factory.mktemp("shards") / "set"
     about = {"name": "toy", "image": IMAGE, "mean": MEAN, "std": STD, "stand_in": None}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(encoded, "BATCH_BYTES", 2000)
-        patch.setattr(encoded, "SHARD_BYTES", 6000)
+        patch.setattr(arrow, "BATCH_BYTES", 2000)
+        patch.setattr(arrow, "SHARD_BYTES", 6000)
         write(folder, about, {"train": ROWS}, list("abcde"))
     return Sharded.open(folder).encoded("train")
 
@@ -242,9 +243,9 @@ def test_nothing_is_drawn_from_the_global_generator(images, workers):
 def test_both_loaders_shuffle_alike(images):
     """The same seed, epoch and batch give the same positions, on pixels and on encoded images."""
     arrays = np.zeros((COUNT, 4, 4, 3), np.uint8)
-    resident = InMemoryLoader(arrays, LABELS, batch=4, augment="none", mean=MEAN, std=STD, seed=7)
+    in_memory = InMemoryLoader(arrays, LABELS, batch=4, augment="none", mean=MEAN, std=STD, seed=7)
 
-    for one, other in zip(resident.epoch(2), loader(images).epoch(2), strict=True):
+    for one, other in zip(in_memory.epoch(2), loader(images).epoch(2), strict=True):
         assert torch.equal(one.index, other.index)
         assert torch.equal(one.labels, other.labels)
 

@@ -8,39 +8,25 @@ from hashlib import sha256
 import numpy as np
 import pyarrow as pa
 import pytest
+from prepared_sets import ABOUT, CLASSES, ENCODED_SPLITS, change_byte
 
-from kdbench.data.stored import arrow as encoded
-from kdbench.data.stored.arrays import write as write_arrays
+from kdbench.data.stored import arrow
 from kdbench.data.stored.shards import Sharded, fingerprint, take, verify, write
-from kdbench.errors import BadValue, DamagedData, UnknownName, UserError
+from kdbench.errors import DamagedData
 from kdbench.store.disk import checksum_of
-
-CLASSES = ["a", "b", "c"]
-ABOUT = {"name": "toy", "image": [3, 8, 8], "mean": [0.1] * 3, "std": [0.2] * 3, "stand_in": None}
-
-
-def rows_of(seed=0, count=12, size=300):
-    """Sorted labels and bytes of different lengths that nobody decodes."""
-    rng = np.random.RandomState(seed)
-    labels = rng.randint(0, 3, count).tolist()
-    rows = [(label, rng.bytes(rng.randint(1, size))) for label in labels]
-    return sorted(rows, key=lambda row: (row[0], sha256(row[1]).digest()))
-
-
-SPLITS = {"train": rows_of(0), "test": rows_of(1, 7), "extra": rows_of(2, 5)}
 
 
 @pytest.fixture(autouse=True)
 def small_files(monkeypatch):
     """A few images a batch, a few batches a shard: every border is met."""
-    monkeypatch.setattr(encoded, "BATCH_BYTES", 200)
-    monkeypatch.setattr(encoded, "SHARD_BYTES", 500)
+    monkeypatch.setattr(arrow, "BATCH_BYTES", 200)
+    monkeypatch.setattr(arrow, "SHARD_BYTES", 500)
 
 
 @pytest.fixture
 def folder(tmp_path):
     """A prepared data set."""
-    write(tmp_path / "set", ABOUT, SPLITS, CLASSES)
+    write(tmp_path / "set", ABOUT, ENCODED_SPLITS, CLASSES)
     return tmp_path / "set"
 
 
@@ -58,7 +44,7 @@ def test_what_was_written_is_opened(folder):
     assert (data.name, data.classes, data.image) == ("toy", ("a", "b", "c"), (3, 8, 8))
     assert (data.mean, data.std, data.stand_in) == ((0.1,) * 3, (0.2,) * 3, None)
     assert data.splits == ("extra", "test", "train")
-    for split, rows in SPLITS.items():
+    for split, rows in ENCODED_SPLITS.items():
         assert list(zip(data.labels(split).tolist(), data.encoded(split), strict=True)) == rows
         assert data.labels(split).dtype == np.int64
     assert len(list(folder.glob("train-*.arrow"))) > 2
@@ -69,7 +55,7 @@ def test_images_are_found_by_their_position(folder):
     images = Sharded.open(folder).encoded("train")
     order = np.random.RandomState(1).permutation(12)
 
-    assert [images[i] for i in order] == [SPLITS["train"][i][1] for i in order]
+    assert [images[i] for i in order] == [ENCODED_SPLITS["train"][i][1] for i in order]
     assert type(images[0]) is bytes
     assert len(images) == 12
     for position in (12, -1, 10**9):
@@ -114,14 +100,14 @@ def test_arrow_reads_the_files_without_this_package(folder):
         table = pa.ipc.open_file(file).read_all()
 
     assert table.schema == pa.schema([("image", pa.binary()), ("sha256", pa.binary(32))])
-    assert table["image"][0].as_py() == SPLITS["train"][0][1]
-    assert table["sha256"][0].as_py() == sha256(SPLITS["train"][0][1]).digest()
+    assert table["image"][0].as_py() == ENCODED_SPLITS["train"][0][1]
+    assert table["sha256"][0].as_py() == sha256(ENCODED_SPLITS["train"][0][1]).digest()
 
 
 def test_few_images_are_in_memory_while_writing(tmp_path, monkeypatch):
     """Rows are taken one by one, a batch is held, and what Arrow holds is as little."""
-    monkeypatch.setattr(encoded, "BATCH_BYTES", 1 << 20)
-    monkeypatch.setattr(encoded, "SHARD_BYTES", 4 << 20)
+    monkeypatch.setattr(arrow, "BATCH_BYTES", 1 << 20)
+    monkeypatch.setattr(arrow, "SHARD_BYTES", 4 << 20)
     rng = np.random.RandomState(0)
 
     def rows():
@@ -153,7 +139,7 @@ def test_the_fingerprint_is_what_it_says(folder):
     """Computed here as the documentation spells it out."""
     digest = sha256(b'["a", "b", "c"]')
     for split in ("extra", "test", "train"):
-        rows = SPLITS[split]
+        rows = ENCODED_SPLITS[split]
         digest.update(f'["{split}", "encoded", {len(rows)}]'.encode())
         digest.update(b"".join(label.to_bytes(8, "little") for label, _ in rows))
         digest.update(b"".join(sha256(raw).digest() for _, raw in rows))
@@ -167,12 +153,12 @@ def test_the_fingerprint_sees_every_change(what):
     classes = list(CLASSES)
     content = {
         split: (np.array([label for label, _ in rows]), digests([raw for _, raw in rows]))
-        for split, rows in SPLITS.items()
+        for split, rows in ENCODED_SPLITS.items()
     }
     before = fingerprint(classes, content)
     labels, found = content["test"]
     if what == "byte":
-        raw = SPLITS["test"][3][1]
+        raw = ENCODED_SPLITS["test"][3][1]
         found[3] = digests([raw[:-1] + bytes([raw[-1] ^ 1])])[0]
     elif what == "label":
         labels[3] += 1
@@ -193,52 +179,9 @@ def digests(images):
 @pytest.mark.parametrize("change", [lambda r: r[::-1], lambda r: [*r[1:], r[0]]])
 def test_images_out_of_order_are_refused(tmp_path, layouts, change):
     """Whoever sorted them saw other bytes than those that came; nothing is written."""
-    splits = {"train": change(SPLITS["train"])}
+    splits = {"train": change(ENCODED_SPLITS["train"])}
     damaged(lambda: write(tmp_path / "set", ABOUT, splits, CLASSES), layouts, "train images")
     assert list(tmp_path.iterdir()) == []
-
-
-def test_training_only_cannot_reach_the_test_split(folder, layouts):
-    """All other splits are there; the error says why, and no attribute leads to a test image."""
-    data = Sharded.open(folder)
-    view = data.training_only()
-
-    assert view.splits == ("extra", "train")
-    assert view.encoded("train")[3] == SPLITS["train"][3][1]
-    for reach in (view.encoded, view.labels, view.training_only().encoded):
-        with pytest.raises(BadValue) as caught:
-            reach("test")
-        layouts.one_line(caught, "toy", "'test'", "a search must not see test images")
-    assert set(view._parts) == {"extra", "train"}
-    assert "test" in data.splits
-
-
-@pytest.mark.parametrize("view", [lambda d: d, Sharded.training_only])
-def test_an_unknown_split_is_named(folder, view):
-    """A typing error gets the nearest split."""
-    with pytest.raises(UnknownName, match="did you mean 'train'"):
-        view(Sharded.open(folder)).encoded("trian")
-
-
-@pytest.mark.parametrize("name", ["train-0001.arrow", "test_labels.npy", "meta.json"])
-@pytest.mark.parametrize("damage", ["cut", "empty", "absent"])
-def test_damaged_folders_do_not_open(folder, layouts, name, damage):
-    """A cut, empty or absent file is one line that names it."""
-    path = folder / name
-    if damage == "absent":
-        path.unlink()
-    else:
-        path.write_bytes(path.read_bytes()[: 40 if damage == "cut" else 0])
-    with pytest.raises(UserError) as caught:
-        Sharded.open(folder)
-    layouts.one_line(caught, folder, name, "prepare the data set again")
-
-
-@pytest.mark.parametrize("meta", ["[]", "{}", '{"counts": {"train": 12}}', "null"])
-def test_a_description_with_something_missing(folder, layouts, meta):
-    """Valid JSON of another kind is no description."""
-    (folder / "meta.json").write_text(meta)
-    damaged(lambda: Sharded.open(folder), layouts, "meta.json")
 
 
 @pytest.mark.parametrize("what", ["counts", "rows"])
@@ -253,19 +196,12 @@ def test_numbers_that_do_not_fit(folder, layouts, what):
     damaged(lambda: Sharded.open(folder), layouts, "train_labels.npy")
 
 
-def changed(path, place, value=None):
-    """Change a byte of a file in place."""
-    raw = bytearray(path.read_bytes())
-    raw[place] = raw[place] ^ 1 if value is None else value
-    path.write_bytes(raw)
-
-
 def test_every_changed_byte_of_a_shard_is_seen(folder, layouts):
     """Reading may succeed or say that the file is damaged; verifying always says so."""
     path = folder / "test-0000.arrow"
     whole, meta = path.read_bytes(), json.loads((folder / "meta.json").read_text())
     for place in range(0, len(whole), 7):
-        changed(path, place, whole[place] ^ 0xFF)
+        change_byte(path, place, whole[place] ^ 0xFF)
         try:
             list(Sharded.open(folder).encoded("test"))
         except DamagedData as error:
@@ -279,7 +215,7 @@ def test_verify_names_the_image(folder, layouts):
     """Where the index was made to agree, the digest beside the image does not."""
     images = Sharded.open(folder).encoded("test")
     path = folder / "test-0000.arrow"
-    changed(path, path.read_bytes().index(images[1]))
+    change_byte(path, path.read_bytes().index(images[1]))
     meta = json.loads((folder / "meta.json").read_text())
     meta["shards"]["test"][0]["sha256"] = checksum_of(path)
     (folder / "meta.json").write_text(json.dumps(meta))
@@ -292,7 +228,7 @@ def test_verify_compares_the_whole(folder, layouts, what):
     """A changed label, fingerprint or class name, which no shard knows of."""
     meta = json.loads((folder / "meta.json").read_text())
     if what == "label":
-        changed(folder / "test_labels.npy", -8)
+        change_byte(folder / "test_labels.npy", -8)
     elif what == "class":
         meta["classes"][0] = "z"
     else:
@@ -305,10 +241,10 @@ def test_verify_compares_the_whole(folder, layouts, what):
 def test_an_offset_that_leads_nowhere_is_damage(folder, layouts):
     """Arrow trusts offsets unless it is asked; a wild one would end the process."""
     path = folder / "train-0000.arrow"
-    table = encoded.read_shard(folder, Sharded.open(folder).encoded("train")._shards[0])
+    table = arrow.read_shard(folder, Sharded.open(folder).encoded("train")._shards[0])
     offsets = table["image"].chunk(0).buffers()[1].to_pybytes()
     at = path.read_bytes().index(offsets[:12])
-    changed(path, at + 7, 0x7F)
+    change_byte(path, at + 7, 0x7F)
 
     damaged(lambda: list(Sharded.open(folder).encoded("train")), layouts, "train-0000", "broken")
 
@@ -316,7 +252,7 @@ def test_an_offset_that_leads_nowhere_is_damage(folder, layouts):
 def test_a_shard_of_another_kind_is_damage(folder, layouts):
     """A valid Arrow file with other columns or another number of rows."""
     path = folder / "train-0000.arrow"
-    other, empty = pa.table({"x": [1]}), pa.Table.from_batches([], encoded.SCHEMA)
+    other, empty = pa.table({"x": [1]}), pa.Table.from_batches([], arrow.SCHEMA)
     for table, found in ((other, "other columns"), (empty, "found 0 images")):
         with pa.ipc.new_file(path, table.schema) as writer:
             writer.write_table(table)
@@ -334,8 +270,8 @@ def test_a_share_is_a_data_set_of_its_own(folder, tmp_path):
     found = take(data, tmp_path / "share", {"train": kept})
 
     share = Sharded.open(tmp_path / "share")
-    assert list(share.encoded("train")) == [SPLITS["train"][i][1] for i in kept]
-    assert share.labels("train").tolist() == [SPLITS["train"][i][0] for i in kept]
+    assert list(share.encoded("train")) == [ENCODED_SPLITS["train"][i][1] for i in kept]
+    assert share.labels("train").tolist() == [ENCODED_SPLITS["train"][i][0] for i in kept]
     assert list(share.encoded("test")) == list(data.encoded("test"))
     assert (share.image, share.mean, share.classes) == (data.image, data.mean, data.classes)
     assert found == verify(tmp_path / "share") != data.fingerprint
@@ -343,7 +279,7 @@ def test_a_share_is_a_data_set_of_its_own(folder, tmp_path):
 
 def test_a_share_keeps_what_is_known_of_the_classes(tmp_path):
     """Further keys of the description go with it."""
-    write(tmp_path / "set", {**ABOUT, "words": {"a": "ant"}}, SPLITS, CLASSES)
+    write(tmp_path / "set", {**ABOUT, "words": {"a": "ant"}}, ENCODED_SPLITS, CLASSES)
 
     take(Sharded.open(tmp_path / "set"), tmp_path / "share", {"train": np.arange(3)})
 
@@ -354,48 +290,9 @@ def test_a_damaged_image_is_in_no_share(folder, tmp_path, layouts):
     """Its bytes are compared with the digest beside them on the way."""
     images = Sharded.open(folder).encoded("train")
     path = folder / "train-0000.arrow"
-    changed(path, path.read_bytes().index(images[0]))
+    change_byte(path, path.read_bytes().index(images[0]))
     data = Sharded.open(folder)
 
     everything = {"train": np.arange(12)}
     damaged(lambda: take(data, tmp_path / "share", everything), layouts, "train-0000.arrow, image")
     assert not (tmp_path / "share").exists()
-
-
-@pytest.mark.parametrize("before", ["shards", "arrays"])
-def test_preparing_again_replaces_the_folder(tmp_path, before):
-    """The new data set takes the place of the old one, of either form; nothing else is left."""
-    if before == "arrays":
-        images = np.random.RandomState(0).randint(0, 256, (6, 4, 4, 3)).astype(np.uint8)
-        labels = np.arange(6) % 3
-        write_arrays(tmp_path / "set", "toy", {"train": (images, labels)}, CLASSES)
-    else:
-        write(tmp_path / "set", ABOUT, SPLITS, CLASSES)
-
-    new = write(tmp_path / "set", ABOUT, {"train": rows_of(9)}, CLASSES)
-
-    assert Sharded.open(tmp_path / "set").fingerprint == new == verify(tmp_path / "set")
-    assert [path.name for path in tmp_path.iterdir()] == ["set"]
-    assert not list((tmp_path / "set").glob("t*_images.npy"))
-    assert not list((tmp_path / "set").glob("test*"))
-
-
-@pytest.mark.parametrize("size", [0, 100, 700])
-def test_a_full_disk_leaves_the_old_folder(folder, layouts, small_disk, size):
-    """One line, and what was there before is untouched."""
-    before = verify(folder)
-    with small_disk(size), pytest.raises(UserError) as caught:
-        write(folder, ABOUT, {"train": rows_of(3, 40, 3000)}, CLASSES)
-    layouts.one_line(caught, folder, "no room left on the disk")
-
-    assert verify(folder) == before
-    assert [path.name for path in folder.parent.iterdir()] == ["set"]
-
-
-def test_a_folder_of_something_else_is_never_replaced(tmp_path, layouts):
-    """A mistyped output folder must not cost anybody their files."""
-    (tmp_path / "train-1.arrow").write_text("somebody's own")
-    with pytest.raises(BadValue) as caught:
-        write(tmp_path, ABOUT, SPLITS, CLASSES)
-    layouts.one_line(caught, tmp_path, "train-1.arrow", "choose another folder")
-    assert (tmp_path / "train-1.arrow").read_text() == "somebody's own"
