@@ -8,10 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from kdbench.data.ingest import prepare as sources
+from kdbench.data.ingest.prepare import prepare_stand_in, provide
 from kdbench.data.loaders import splits
-from kdbench.data.stored import arrays as dataset
-from kdbench.data.stored import shards
+from kdbench.data.stored import arrays, shards
 from kdbench.data.stored.open import Stored, open_data
 from kdbench.data.stored.shards import Sharded
 from kdbench.plan.components import find_components
@@ -23,10 +22,10 @@ def run_data(job: Job) -> Outcome:
     params, target = job.spec.params, job.folder / PREPARED
     if "stand_in" in params:
         stand_in = _declared(job, params["stand_in"]["stand_in"])
-        sources.prepare_stand_in(job.spec.dataset, params["stand_in"], stand_in, target)
+        prepare_stand_in(job.spec.dataset, params["stand_in"], stand_in, target)
         source = None
     else:
-        source = sources.provide(job.paths.data, _declared(job, job.spec.dataset))
+        source = provide(job.paths.data, _declared(job, job.spec.dataset))
         share = float(params["train_share"])
         if share < 1:
             _take(source, target, share)
@@ -49,9 +48,9 @@ def _take(data: Stored, target: Path, share: float) -> None:
     if isinstance(data, Sharded):
         shards.take(data, target, {"train": kept})
         return
-    arrays: dict[str, Any] = {s: (data.images(s), data.labels(s)) for s in data.splits}
-    arrays["train"] = (data.images("train")[kept], data.labels("train")[kept])
-    dataset.write(target, data.name, arrays, data.classes)
+    parts: dict[str, Any] = {s: (data.images(s), data.labels(s)) for s in data.splits}
+    parts["train"] = (data.images("train")[kept], data.labels("train")[kept])
+    arrays.write(target, data.name, parts, data.classes)
 
 
 def _link(source: Path, target: Path) -> None:

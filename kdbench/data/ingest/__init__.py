@@ -1,0 +1,1 @@
+"""From any source to prepared data: download, read without trust, check, write."""

@@ -8,6 +8,7 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, NamedTuple, TypeAlias
 
@@ -28,7 +29,8 @@ BROKEN = (
 LARGEST = 8 << 30  # bytes that one archive may unpack to
 LARGEST_MEMBER = 1 << 28  # bytes of one member, which is read whole; CIFAR-100's have 1.6e8
 AGAIN = "get the archive again from its source"
-Wanted: TypeAlias = Callable[[str], bool]
+NameFilter: TypeAlias = Callable[[str], bool]
+Entries: TypeAlias = Iterator[tuple[str, int, Callable[[], bytes]]]  # name, bytes, how to read them
 
 
 class Member(NamedTuple):
@@ -40,7 +42,7 @@ class Member(NamedTuple):
 
 def members(
     path: Path,
-    wanted: Wanted = lambda name: True,
+    wanted: NameFilter = lambda name: True,
     *,
     largest: int = LARGEST,
     largest_member: int = LARGEST_MEMBER,
@@ -69,12 +71,8 @@ def members(
                     _check_size(f"{path}, member {name!r}", size, largest_member)
                     yield Member(name, load())
         except BROKEN as error:
-            reason = str(error).partition("\n")[0].rstrip(":")
-            found, expected = f"a broken archive ({reason})", "a whole tar or zip archive"
-            raise DamagedData(path, found, expected, AGAIN) from error
-
-
-Found: TypeAlias = Iterator[tuple[str, int, Callable[[], bytes]]]  # name, bytes, how to read them
+            expected = "a whole tar or zip archive"
+            raise DamagedData(path, _broken(error), expected, AGAIN) from error
 
 
 def _is_zip(path: Path) -> bool:
@@ -82,7 +80,7 @@ def _is_zip(path: Path) -> bool:
         return file.read(2) == b"PK"
 
 
-def _zip_members(path: Path, largest: int) -> Found:
+def _zip_members(path: Path, largest: int) -> Entries:
     with zipfile.ZipFile(path) as archive:
         infos = archive.infolist()
         _check_size(path, sum(info.file_size for info in infos), largest)
@@ -92,10 +90,10 @@ def _zip_members(path: Path, largest: int) -> Found:
             if stat.S_IFMT(mode) not in (0, stat.S_IFREG, stat.S_IFDIR):
                 _refuse(path, info.filename, "a link or a device")
             if not info.is_dir():
-                yield info.filename, info.file_size, lambda info=info: archive.read(info)
+                yield info.filename, info.file_size, partial(archive.read, info)
 
 
-def _tar_members(path: Path, largest: int) -> Found:
+def _tar_members(path: Path, largest: int) -> Entries:
     total = 0
     with tarfile.open(path, "r:*") as archive:
         while (info := archive.next()) is not None:
@@ -110,7 +108,12 @@ def _tar_members(path: Path, largest: int) -> Found:
                 yield info.name, info.size, file.read
 
 
+# Not tarfile's own data filter: it guards a folder that members are unpacked to, and here none is.
+# It is weaker, too. It takes the "/" off an absolute path and lets the member pass; it passes links
+# to other members, sparse files, backslashes and drive letters, "a/../b", and any size; zips it
+# does not know. What it refuses ("..", devices, links that lead out) is refused here as well.
 def _check_name(path: Path, name: str) -> None:
+    """Refuse a path that could lead out of a folder on any system."""
     pure = PurePosixPath(name)
     if pure.is_absolute() or ".." in pure.parts or "\\" in name or ":" in name:
         _refuse(path, name, "a path that leads out of the archive")
@@ -121,9 +124,15 @@ def _check_size(where: object, size: int, largest: int) -> None:
         raise DamagedData(where, f"{size} bytes inside", f"at most {largest}", AGAIN)
 
 
-def _refuse(path: Path, name: str, found: str) -> None:
+def _refuse(path: Path, name: str, what: str) -> None:
     expected = "plain files with relative paths"
-    raise DamagedData(f"{path}, member {name!r}", found, expected, f"do not trust it; {AGAIN}")
+    raise DamagedData(f"{path}, member {name!r}", what, expected, f"do not trust it; {AGAIN}")
+
+
+def _broken(error: BaseException) -> str:
+    """What is wrong with an archive, in one line."""
+    reason = str(error).partition("\n")[0].rstrip(":")
+    return f"a broken archive ({reason})"
 
 
 class Place(NamedTuple):
@@ -150,9 +159,8 @@ def places(path: Path, within: Place | None = None) -> Iterator[Place]:
         try:
             yield from _places(path, file, start, start + size)
         except BROKEN as error:
-            reason = str(error).partition("\n")[0].rstrip(":")
-            found = f"a broken archive ({reason})"
-            raise DamagedData(where, found, "a whole, uncompressed tar", AGAIN) from error
+            expected = "a whole, uncompressed tar"
+            raise DamagedData(where, _broken(error), expected, AGAIN) from error
 
 
 def _places(path: Path, file: BinaryIO, start: int, end: int) -> Iterator[Place]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from tabulate import tabulate
 
+from kdbench.data.stored.files import AGAIN
 from kdbench.data.stored.open import open_data, verify_data
 from kdbench.errors import DamagedData, UserError
 
@@ -88,12 +89,12 @@ def check(folder: Path, declared: Mapping[str, Any] | None) -> str:
         DamagedData: it is not what was prepared, or not what its declaration says.
         UserError: nothing was prepared there.
     """
-    found, data = verify_data(folder), open_data(folder)
-    pinned = (declared or {}).get("fingerprint", found)
-    if data.stand_in is None and found != pinned:
-        advice = "prepare the data set again"
-        raise DamagedData(folder, f"fingerprint {found}", f"{pinned}, as published", advice)
-    return found
+    computed, data = verify_data(folder), open_data(folder)
+    published = (declared or {}).get("fingerprint", computed)
+    if data.stand_in is None and computed != published:
+        actual, expected = f"fingerprint {computed}", f"{published}, as published"
+        raise DamagedData(folder, actual, expected, AGAIN)
+    return computed
 
 
 def prepared_below(folder: Path) -> Iterator[str]:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image
 
+from kdbench.data.ingest.image_files import AGAIN
 from kdbench.data.stored.fingerprint import Images
 from kdbench.errors import DamagedData
 
@@ -38,8 +39,8 @@ def formats(declared: Mapping[str, Any]) -> tuple[str, ...]:
 
 def suffixes(declared: Mapping[str, Any]) -> tuple[str, ...]:
     """Endings of the file names of those formats."""
-    found = (SUFFIXES.get(name, (f".{name.lower()}",)) for name in formats(declared))
-    return tuple(suffix for some in found for suffix in some)
+    endings = (SUFFIXES.get(name, (f".{name.lower()}",)) for name in formats(declared))
+    return tuple(suffix for of_format in endings for suffix in of_format)
 
 
 def decode(picture: Picture, declared: Mapping[str, Any]) -> Images:
@@ -56,7 +57,6 @@ def decode(picture: Picture, declared: Mapping[str, Any]) -> Images:
         return picture.data
     (_, height, width), allowed = declared["image"], formats(declared)
     expected = f"a {width} x {height} picture in {', '.join(allowed)}"
-    advice = "get this file again from its source"
     try:
         with warnings.catch_warnings():  # a picture of absurd size is an error, not a warning
             warnings.simplefilter("error")
@@ -64,10 +64,10 @@ def decode(picture: Picture, declared: Mapping[str, Any]) -> Images:
                 size = opened.size
                 pixels = np.asarray(opened.convert("RGB")) if size == (width, height) else None
     except Exception as error:  # decoders of damaged bytes raise many kinds
-        found = f"an unreadable picture of {len(picture.data)} bytes"
-        raise DamagedData(picture.where, found, expected, advice) from error
+        actual = f"an unreadable picture of {len(picture.data)} bytes"
+        raise DamagedData(picture.where, actual, expected, AGAIN) from error
     if pixels is None:
-        raise DamagedData(picture.where, f"{size[0]} x {size[1]} pixels", expected, advice)
+        raise DamagedData(picture.where, f"{size[0]} x {size[1]} pixels", expected, AGAIN)
     return pixels
 
 
@@ -82,7 +82,7 @@ class Drawn(NamedTuple):
 
 
 def draw(pictures: Iterable[Picture], declared: Mapping[str, Any]) -> dict[str, Drawn]:
-    """Decode pictures into one array a split, made once in its full size.
+    """Decode pictures into one array per split, made once in its full size.
 
     One thread: decoding holds the interpreter's lock, and two were measured at half the speed.
 

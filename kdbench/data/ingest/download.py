@@ -54,9 +54,9 @@ def fetch(
         target.parent.mkdir(parents=True, exist_ok=True)
     _download(url, part, size, progress)
     if not matches(part, checksum):
-        found = digest(part, checksum.partition(":")[0])
+        actual = digest(part, checksum.partition(":")[0])
         part.unlink()
-        raise DamagedData(url, found, checksum, f"nothing was kept; try again, {LOCAL}")
+        raise DamagedData(url, actual, checksum, f"nothing was kept; try again, {LOCAL}")
     with plain_errors(target):
         publish(part, target)
     return target

@@ -7,15 +7,15 @@ from typing import NamedTuple
 
 from PIL import Image
 
+from kdbench.data.stored.files import ENCODED_FORMATS
 from kdbench.errors import DamagedData
 from kdbench.store.disk import plain_errors
 
-FORMATS = ("JPEG", "PNG")
 LARGEST = 64 << 20  # bytes of an image; the largest of ImageNet have some 15 MB
 AGAIN = "get this file again from its source"
 
 
-class Piece(NamedTuple):
+class ImageFile(NamedTuple):
     """An image file, alone or within an archive.
 
     Attributes:
@@ -33,20 +33,20 @@ class Piece(NamedTuple):
     size: int
 
 
-def read(piece: Piece) -> bytes:
+def read(file: ImageFile) -> bytes:
     """An image's bytes.
 
     Raises:
         DamagedData: too large for an image, or the file ends before it does.
         UserError: the file cannot be read.
     """
-    if piece.size > LARGEST:
-        raise DamagedData(piece.where, f"{piece.size} bytes", f"at most {LARGEST}", AGAIN)
-    with plain_errors(piece.path), piece.path.open("rb", buffering=0) as file:
-        file.seek(piece.offset)
-        data = file.read(piece.size)
-    if len(data) != piece.size:
-        raise DamagedData(piece.where, f"{len(data)} bytes", f"{piece.size} bytes", AGAIN)
+    if file.size > LARGEST:
+        raise DamagedData(file.where, f"{file.size} bytes", f"at most {LARGEST}", AGAIN)
+    with plain_errors(file.path), file.path.open("rb", buffering=0) as opened:
+        opened.seek(file.offset)
+        data = opened.read(file.size)
+    if len(data) != file.size:
+        raise DamagedData(file.where, f"{len(data)} bytes", f"{file.size} bytes", AGAIN)
     return data
 
 
@@ -67,14 +67,13 @@ def check_picture(data: bytes, where: str, decode: bool = False) -> None:
             # Real images of ImageNet have damaged EXIF blocks, which concern nobody.
             warnings.simplefilter("ignore")
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(data), formats=FORMATS) as opened:
+            with Image.open(io.BytesIO(data), formats=ENCODED_FORMATS) as opened:
                 # A thumbnail in the header has an end of its own, but before the image's scans.
                 ended = data.rfind(b"\xff\xd9") > data.rfind(b"\xff\xda") >= 0
                 if decode or opened.format == "PNG" or not ended:
                     opened.load()
     except Exception as error:  # decoders of damaged bytes raise many kinds
         reason = " ".join(str(error).split())[:80] or type(error).__name__
-        found = f"an unreadable picture of {len(data)} bytes ({reason})"
-        raise DamagedData(
-            where, found, f"a whole picture in {' or '.join(FORMATS)}", AGAIN
-        ) from error
+        actual = f"an unreadable picture of {len(data)} bytes ({reason})"
+        expected = f"a whole picture in {' or '.join(ENCODED_FORMATS)}"
+        raise DamagedData(where, actual, expected, AGAIN) from error

@@ -7,12 +7,12 @@ from typing import Any
 
 from kdbench.data.ingest.decode import Picture, suffixes
 from kdbench.data.ingest.download import matches
+from kdbench.data.ingest.image_files import AGAIN
 from kdbench.data.ingest.tree import Archive, Folder, Tree
 from kdbench.errors import DamagedData
 from kdbench.store.disk import plain_errors
 
 SUMS = "SHA256SUMS"
-AGAIN = "get the file again from its source"
 
 
 def class_folders(
@@ -56,10 +56,10 @@ def _names(declared: Mapping[str, Any]) -> dict[str, list[str]]:
     return {split: other.get(split, [split]) for split in declared["splits"]}
 
 
-def _folders(declared: Mapping[str, Any], there: Callable[[str], bool]) -> dict[str, str]:
-    """Split by the first of its folder's names that is there."""
-    found = {split: next(filter(there, names), None) for split, names in _names(declared).items()}
-    return {name: split for split, name in found.items() if name is not None}
+def _folders(declared: Mapping[str, Any], exists: Callable[[str], bool]) -> dict[str, str]:
+    """Split by the first of its folder's names that exists."""
+    first = {split: next(filter(exists, names), None) for split, names in _names(declared).items()}
+    return {name: split for split, name in first.items() if name is not None}
 
 
 def _shards(source: Path, folder: str) -> list[Path]:

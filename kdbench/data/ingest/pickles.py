@@ -87,18 +87,18 @@ def loads(data: bytes, where: object) -> dict[str, Any]:
         pickle has it (bytes, where Python 2 wrote it).
 
     Raises:
-        DamagedData: truncated, not a dictionary, or with anything else in it; a name that the
-            pickle wants to call is told.
+        DamagedData: truncated, not a dictionary, or with anything else in it; the error names
+            what the pickle would call.
     """
     expected = "a dictionary of lists, text and byte arrays"
     try:
-        found = _Reader(io.BytesIO(data), encoding="bytes").load()
-        if not isinstance(found, dict):
-            raise pickle.UnpicklingError(f"a {type(found).__name__}")
-        return {_text(key): _plain(value) for key, value in found.items()}
+        content = _Reader(io.BytesIO(data), encoding="bytes").load()
+        if not isinstance(content, dict):
+            raise pickle.UnpicklingError(f"a {type(content).__name__}")
+        return {_text(key): _plain(value) for key, value in content.items()}
     except Exception as error:  # a damaged pickle can raise anything
-        found = str(error).partition("\n")[0] or type(error).__name__
-        raise DamagedData(where, found, expected, AGAIN) from error
+        reason = str(error).partition("\n")[0] or type(error).__name__
+        raise DamagedData(where, reason, expected, AGAIN) from error
 
 
 def _text(value: Any) -> str:

@@ -44,7 +44,7 @@ def prepare_pictures(source: Path, out: Path, declared: Declared, official: Offi
     Args:
         source: the official archive; a folder with it, or with what it unpacks to; a folder
             `<split>/<class>/` of pictures; a folder of zip shards of those.
-        out: the prepared folder, see `dataset.write`.
+        out: the prepared folder, see `arrays.write`.
         declared: `name`, `classes`, `image` and `splits` (images in each); optionally `archive`
             (`url`, `root`, and the `checksum` that a given archive must have), `class_names`,
             `formats`, `folders`, and of the result `fingerprint`, `mean` and `std`.
@@ -103,8 +103,8 @@ def _find(source: Path, declared: Declared, official: Official) -> tuple[Tree, I
 def _archive(path: Path, declared: Declared, official: Official) -> tuple[Tree, Iterator[Picture]]:
     checksum = declared.get("archive", {}).get("checksum")
     if checksum and not matches(path, checksum):
-        found = digest(path, checksum.partition(":")[0])
-        raise DamagedData(path, found, checksum, "download the archive again")
+        actual = digest(path, checksum.partition(":")[0])
+        raise DamagedData(path, actual, checksum, "download the archive again")
     return Archive(path), official.pictures(Archive(path), declared)
 
 

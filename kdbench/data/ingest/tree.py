@@ -88,5 +88,5 @@ def _ends_so(name: str, suffixes: Collection[str]) -> bool:
 
 def _fits(parts: list[str], shape: list[str]) -> bool:
     return len(parts) == len(shape) and all(
-        wanted in ("*", part) for part, wanted in zip(parts, shape, strict=True)
+        pattern in ("*", part) for part, pattern in zip(parts, shape, strict=True)
     )

@@ -15,7 +15,7 @@ from kdbench.errors import DamagedData
 
 
 def prepare(source: Path, out: Path, declaration: Mapping[str, Any]) -> str:
-    """Prepare one of the two from any source, see `preparation.prepare_pictures`.
+    """Prepare one of the two from any source, see `small_images.prepare_pictures`.
 
     Args:
         source: archive or folder.
@@ -37,12 +37,13 @@ def pictures(tree: Tree, declared: Mapping[str, Any]) -> Iterator[Picture]:
         DamagedData: a pickle is absent, is none, or does not hold what it should.
     """
     splits = {name: split for split in declared["splits"] for name in declared["files"][split]}
-    wanted = [*splits, declared["files"]["meta"]]
-    files = {file.name: file for file in tree.read(*wanted)}
-    for name in wanted:
+    meta = declared["files"]["meta"]
+    pickles = [*splits, meta]
+    files = {file.name: file for file in tree.read(*pickles)}
+    for name in pickles:
         if name not in files:
-            raise DamagedData(tree.path, f"no file {name!r}", ", ".join(wanted), COPY)
-    names = _class_names(files[wanted[-1]], declared["keys"]["names"])
+            raise DamagedData(tree.path, f"no file {name!r}", ", ".join(pickles), COPY)
+    names = _class_names(files[meta], declared["keys"]["names"])
     for name, split in splits.items():
         yield from _unpickle(files[name], split, names, declared)
 
@@ -59,11 +60,8 @@ def _unpickle(
     file: File, split: str, names: list[str], declared: Mapping[str, Any]
 ) -> Iterator[Picture]:
     """Images of one pickle: a row of its array `data` is one of them, (C, H, W) flattened."""
-    content, key, image = (
-        loads(file.data, file.where),
-        declared["keys"]["labels"],
-        declared["image"],
-    )
+    content = loads(file.data, file.where)
+    key, image = declared["keys"]["labels"], declared["image"]
     data, labels, width = content.get("data"), content.get(key), int(np.prod(image))
     if not isinstance(data, np.ndarray) or data.ndim != 2 or data.shape[1] != width:
         raise DamagedData(file.where, "no such array", f"data of shape (N, {width})", COPY)

@@ -9,7 +9,7 @@ from kdbench.data.ingest.small_images import Official, prepare_pictures
 
 
 def prepare(source: Path, out: Path, declaration: Mapping[str, Any]) -> str:
-    """Prepare it from any source, see `preparation.prepare_pictures`.
+    """Prepare it from any source, see `small_images.prepare_pictures`.
 
     Returns:
         The fingerprint.

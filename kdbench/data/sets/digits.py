@@ -28,7 +28,7 @@ def prepare_stand_in(
     whose stream is promised never to change.
 
     Args:
-        out: the prepared folder, see `dataset.write`.
+        out: the prepared folder, see `arrays.write`.
         name: the data set whose place they take.
         split_seed: draws which images are test images, the same share of every class.
         test_share: share of test images, between 0 and 1.

@@ -7,9 +7,9 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from kdbench.data.ingest.archive import Place, places
+from kdbench.data.ingest.archive import AGAIN, Place, places
 from kdbench.data.ingest.download import digest
-from kdbench.data.ingest.image_files import Piece, check_picture, read
+from kdbench.data.ingest.image_files import ImageFile, check_picture, read
 from kdbench.data.sets.imagenet_devkit import check_names, read_devkit
 from kdbench.data.stored.arrow import Row
 from kdbench.data.stored.shards import write
@@ -24,7 +24,7 @@ SUFFIXES = (".jpeg", ".jpg")  # of class folders; one file of the training set i
 
 
 @dataclass(frozen=True)
-class Source:
+class Listing:
     """Where the images are.
 
     Attributes:
@@ -32,7 +32,7 @@ class Source:
         details: `words` and `numbers` of the classes, by class name, where the devkit is there.
     """
 
-    find: Callable[[str, str], list[Piece]]
+    find: Callable[[str, str], list[ImageFile]]
     details: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -66,19 +66,19 @@ def prepare(source: Path, out: Path, declaration: Declared, *, decode: bool = Fa
     """
     classes = sorted(declaration["class_names"])  # a label is a position in them
     declared = {**declaration, "class_names": classes}
-    found = _open(source, declared)
+    listing = _open(source, declared)
     about = {key: declared[key] for key in ("name", "image", "mean", "std")}
-    splits = {s: _rows(found, source, s, declared, decode) for s in declared["splits"]}
+    splits = {s: _rows(listing, source, s, declared, decode) for s in declared["splits"]}
     return write(
         out,
-        {**about, "stand_in": None, **found.details},
+        {**about, "stand_in": None, **listing.details},
         splits,
         classes,
         expected=declared.get("fingerprint"),
     )
 
 
-def _open(source: Path, declared: Declared) -> Source:
+def _open(source: Path, declared: Declared) -> Listing:
     archives = {role: source / one["file"] for role, one in declared["archives"].items()}
     with plain_errors(source):
         if all(any((source / f).is_dir() for f in fs) for fs in declared["folders"].values()):
@@ -95,7 +95,7 @@ def _open(source: Path, declared: Declared) -> Source:
     )
 
 
-def _archives(paths: Mapping[str, Path], declared: Declared) -> Source:
+def _archives(paths: Mapping[str, Path], declared: Declared) -> Listing:
     """The official archives, after their checksums; the listing of the outer two is compared."""
     for role, path in paths.items():
         _check_archive(path, declared["archives"][role])
@@ -109,38 +109,37 @@ def _archives(paths: Mapping[str, Path], declared: Declared) -> Source:
     check_names(f"{paths['train']}", tars, declared["class_names"])
     images = _validation(paths["test"], kit.truth)
 
-    def find(split: str, wnid: str) -> list[Piece]:
+    def find(split: str, wnid: str) -> list[ImageFile]:
         return images.get(wnid, []) if split == "test" else _inside(paths["train"], tars[wnid])
 
-    source = Source(find, {"words": kit.words, "numbers": kit.numbers})
-    _check_listing(source, paths["test"], "test", declared)
-    return source
+    listing = Listing(find, {"words": kit.words, "numbers": kit.numbers})
+    _check_listing(listing, paths["test"], "test", declared)
+    return listing
 
 
 def _check_archive(path: Path, known: Declared) -> None:
     """Compare size and checksum with the published ones, the size first because it is quick."""
-    again = "get the archive again from its source"
     size = path.stat().st_size
     if size != known.get("size", size):
-        raise DamagedData(path, f"{size} bytes", f"{known['size']} bytes", again)
+        raise DamagedData(path, f"{size} bytes", f"{known['size']} bytes", AGAIN)
     if "checksum" in known:
-        found = digest(path, known["checksum"].partition(":")[0])
-        if found != known["checksum"]:
-            raise DamagedData(path, found, known["checksum"], again)
+        actual = digest(path, known["checksum"].partition(":")[0])
+        if actual != known["checksum"]:
+            raise DamagedData(path, actual, known["checksum"], AGAIN)
 
 
-def _inside(path: Path, tar: Place) -> list[Piece]:
+def _inside(path: Path, tar: Place) -> list[ImageFile]:
     """The images of a tar within the training archive."""
     where = f"{path}, member {tar.name!r}"
     return [
-        Piece(inner.name, f"{where}, {inner.name!r}", path, inner.offset, inner.size)
+        ImageFile(inner.name, f"{where}, {inner.name!r}", path, inner.offset, inner.size)
         for inner in places(path, tar)
     ]
 
 
-def _validation(path: Path, truth: list[str]) -> dict[str, list[Piece]]:
+def _validation(path: Path, truth: list[str]) -> dict[str, list[ImageFile]]:
     """The validation images by class."""
-    found: dict[str, list[Piece]] = {}
+    by_class: dict[str, list[ImageFile]] = {}
     seen = set()
     for place in places(path):
         where, match = f"{path}, member {place.name!r}", VALIDATION.fullmatch(place.name)
@@ -149,22 +148,22 @@ def _validation(path: Path, truth: list[str]) -> dict[str, list[Piece]]:
             expected = f"one file for each number from 1 to {len(truth)}"
             raise DamagedData(where, "another or a second file", expected, COPY)
         seen.add(number)
-        piece = Piece(place.name, where, path, place.offset, place.size)
-        found.setdefault(truth[number - 1], []).append(piece)
-    return found
+        image = ImageFile(place.name, where, path, place.offset, place.size)
+        by_class.setdefault(truth[number - 1], []).append(image)
+    return by_class
 
 
-def _class_folders(source: Path, devkit: Path, declared: Declared) -> Source:
+def _class_folders(source: Path, devkit: Path, declared: Declared) -> Listing:
     """Class folders, all of them listed and compared before anything is read."""
     roots = {
         split: next(source / name for name in names if (source / name).is_dir())
         for split, names in declared["folders"].items()
     }
 
-    def find(split: str, wnid: str) -> list[Piece]:
+    def find(split: str, wnid: str) -> list[ImageFile]:
         with plain_errors(roots[split] / wnid):
             return [
-                Piece(path.name, str(path), path, 0, path.stat().st_size)
+                ImageFile(path.name, str(path), path, 0, path.stat().st_size)
                 for path in (roots[split] / wnid).iterdir()
                 if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
             ]
@@ -174,37 +173,37 @@ def _class_folders(source: Path, devkit: Path, declared: Declared) -> Source:
         _check_archive(devkit, declared["archives"]["devkit"])
         kit = read_devkit(devkit, declared)
         details = {"words": kit.words, "numbers": kit.numbers}
-    found = Source(find, details)
+    listing = Listing(find, details)
     for split, root in roots.items():
-        there = [path.name for path in root.iterdir() if path.is_dir() and path.name[0] != "."]
-        check_names(str(root), there, declared["class_names"])
-        _check_listing(found, root, split, declared)
-    return found
+        names = [path.name for path in root.iterdir() if path.is_dir() and path.name[0] != "."]
+        check_names(str(root), names, declared["class_names"])
+        _check_listing(listing, root, split, declared)
+    return listing
 
 
-def _check_listing(source: Source, where: Path, split: str, declared: Declared) -> None:
+def _check_listing(listing: Listing, where: Path, split: str, declared: Declared) -> None:
     """Compare a whole split that is quickly listed, before hours are spent on it."""
     total = 0
     for wnid in declared["class_names"]:
-        pieces = source.find(split, wnid)
-        _check_class(f"{where}, class {wnid}", pieces, split, wnid, declared)
-        total += len(pieces)
+        images = listing.find(split, wnid)
+        _check_class(f"{where}, class {wnid}", images, split, wnid, declared)
+        total += len(images)
     _check_total(where, split, total, declared)
 
 
 def _check_class(
-    where: str, pieces: list[Piece], split: str, wnid: str, declared: Declared
+    where: str, images: list[ImageFile], split: str, wnid: str, declared: Declared
 ) -> None:
     """As many images as a class has, and none of which another class is known."""
     fewest, most = declared["each"][split]
-    if not fewest <= len(pieces) <= most:
+    if not fewest <= len(images) <= most:
         expected = f"{fewest}" if fewest == most else f"{fewest} to {most}"
-        raise DamagedData(where, f"{len(pieces)} images", expected, COPY)
-    for piece in pieces:
-        right = declared.get("known", {}).get(piece.name, wnid)
+        raise DamagedData(where, f"{len(images)} images", expected, COPY)
+    for image in images:
+        right = declared.get("known", {}).get(image.name, wnid)
         if right != wnid:
-            found, advice = f"class {wnid}", "its images are sorted into wrong classes; " + COPY
-            raise DamagedData(piece.where, found, f"class {right}", advice)
+            advice = f"its images are sorted into wrong classes; {COPY}"
+            raise DamagedData(image.where, f"class {wnid}", f"class {right}", advice)
 
 
 def _check_total(where: Path, split: str, total: int, declared: Declared) -> None:
@@ -214,19 +213,19 @@ def _check_total(where: Path, split: str, total: int, declared: Declared) -> Non
 
 
 def _rows(
-    source: Source, where: Path, split: str, declared: Declared, decode: bool
+    listing: Listing, where: Path, split: str, declared: Declared, decode: bool
 ) -> Iterator[Row]:
     """Labels and images of a split, sorted by (label, SHA-256 of the file)."""
     total = 0
     for label, wnid in enumerate(declared["class_names"]):
-        pieces = source.find(split, wnid)
-        _check_class(f"{where}, {split}, class {wnid}", pieces, split, wnid, declared)
+        images = listing.find(split, wnid)
+        _check_class(f"{where}, {split}, class {wnid}", images, split, wnid, declared)
         digests = []
-        for piece in pieces:
-            data = read(piece)
-            check_picture(data, piece.where, decode)
+        for image in images:
+            data = read(image)
+            check_picture(data, image.where, decode)
             digests.append(sha256(data).digest())
-        for place in sorted(range(len(pieces)), key=digests.__getitem__):
-            yield label, read(pieces[place])
-        total += len(pieces)
+        for place in sorted(range(len(images)), key=digests.__getitem__):
+            yield label, read(images[place])
+        total += len(images)
     _check_total(where, split, total, declared)

@@ -76,19 +76,19 @@ def _leaves(data: bytes, where: str) -> list[tuple[str, int, str]]:
             if int(one["num_children"]) == 0
         ]
     except Exception as error:  # damaged bytes raise many kinds
-        found = f"{type(error).__name__} ({' '.join(str(error).split())[:120]})"
-        raise DamagedData(where, found, "the devkit's synsets", COPY) from error
+        reason = f"{type(error).__name__} ({' '.join(str(error).split())[:120]})"
+        raise DamagedData(where, reason, "the devkit's synsets", COPY) from error
 
 
-def check_names(where: str, found: Collection[str], expected: Collection[str]) -> None:
-    """Compare the names of classes.
+def check_names(where: str, names: Collection[str], expected: Collection[str]) -> None:
+    """Compare the names of the classes of a source with those of the data set.
 
     Raises:
         DamagedData: one is missing, or one is unknown.
     """
-    for wrong, said in (
-        (sorted(set(expected) - set(found)), "no class"),
-        (sorted(set(found) - set(expected)), "an unknown class"),
+    for wrong, problem in (
+        (sorted(set(expected) - set(names)), "no class"),
+        (sorted(set(names) - set(expected)), "an unknown class"),
     ):
         if wrong:
-            raise DamagedData(where, f"{said} {wrong[0]!r}", f"{len(expected)} classes", COPY)
+            raise DamagedData(where, f"{problem} {wrong[0]!r}", f"{len(expected)} classes", COPY)

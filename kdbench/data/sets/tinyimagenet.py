@@ -10,13 +10,13 @@ from kdbench.data.ingest.tree import File, Tree
 from kdbench.data.stored.validation import COPY
 from kdbench.errors import DamagedData
 
-CLASSES = "wnids.txt"  # a WordNet id a line
+CLASSES = "wnids.txt"  # one WordNet id per line
 WORDS = "words.txt"  # id, tab, the words that it stands for; of all ids of WordNet
 LISTED = "val/val_annotations.txt"  # file, tab, id, tab, box
 
 
 def prepare(source: Path, out: Path, declaration: Mapping[str, Any]) -> str:
-    """Prepare it from any source, see `preparation.prepare_pictures`.
+    """Prepare it from any source, see `small_images.prepare_pictures`.
 
     The official validation images become the split "test"; the official test images have no
     labels and are left out. Classes are called by their ids; what they mean is `words` in
@@ -52,8 +52,8 @@ def pictures(tree: Tree, declared: Mapping[str, Any]) -> Iterator[Picture]:
         else:
             raise DamagedData(file.where, "no class for it", f"one line in {LISTED}", COPY)
     for last in sorted(labels):
-        where, found = texts[LISTED].where, f"{last!r}, which is absent"
-        raise DamagedData(where, found, "names of files in val/images", COPY)
+        actual = f"{last!r}, which is absent"
+        raise DamagedData(texts[LISTED].where, actual, "names of files in val/images", COPY)
 
 
 def words(tree: Tree, classes: Sequence[str]) -> dict[str, Any]:
@@ -88,9 +88,9 @@ def _lines(file: File, fields: int) -> Iterator[tuple[int, list[str]]]:
     except UnicodeDecodeError as error:
         raise DamagedData(file.where, f"no text ({error.reason})", "UTF-8", COPY) from error
     for number, line in enumerate(text.splitlines(), 1):
-        found = line.strip().split("\t")
-        if line.strip() and len(found) < fields:
+        columns = line.strip().split("\t")
+        if line.strip() and len(columns) < fields:
             expected = f"{fields} or more fields between tabs"
             raise DamagedData(f"{file.where}, line {number}", repr(line), expected, COPY)
         if line.strip():
-            yield number, found
+            yield number, columns

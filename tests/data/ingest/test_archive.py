@@ -7,7 +7,7 @@ import zipfile
 
 import pytest
 
-from kdbench.data.ingest.archive import members
+from kdbench.data.ingest.archive import members, places
 from kdbench.errors import DamagedData, UserError
 
 
@@ -72,6 +72,30 @@ def test_links_in_a_zip_are_refused(tmp_path, layouts):
     with pytest.raises(DamagedData) as caught:
         list(members(zip_of(tmp_path / "bad", "train", stat.S_IFLNK | 0o777)))
     layouts.one_line(caught, "'train'", "a link or a device")
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "link"),
+    [
+        ("/abs", tarfile.REGTYPE, ""),
+        ("..\\up", tarfile.REGTYPE, ""),
+        ("C:up", tarfile.REGTYPE, ""),
+        ("a/../b", tarfile.REGTYPE, ""),
+        ("train", tarfile.SYMTYPE, "good"),
+        ("train", tarfile.LNKTYPE, "good"),
+    ],
+)
+def test_more_is_refused_than_by_the_filter_of_tarfile(tmp_path, name, kind, link):
+    """The filter `data` lets these pass; where it refuses one of them, ours may be given up."""
+    info = tarfile.TarInfo(name)
+    info.type, info.linkname = kind, link
+    assert tarfile.data_filter(info, str(tmp_path)).name == name.removeprefix("/")
+    with tarfile.open(tmp_path / "bad", "w") as archive:
+        archive.addfile(info)
+
+    for look in (members, places):
+        with pytest.raises(DamagedData, match="do not trust"):
+            list(look(tmp_path / "bad"))
 
 
 @pytest.mark.parametrize("mode", ["w", "w:gz", "w:xz"])

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kdbench.data.ingest import image_files as pieces
+from kdbench.data.ingest import image_files
 from kdbench.data.ingest.image_files import check_picture
 from kdbench.data.sets import imagenet
 from kdbench.data.sets.imagenet import prepare
@@ -155,7 +155,7 @@ def test_another_archive_than_the_published_one(tmp_path, layouts, role, what):
 
 def test_an_image_larger_than_any_is_not_read(tmp_path, layouts, monkeypatch):
     """A member may claim to be huge; memory is not its own to take."""
-    monkeypatch.setattr(pieces, "LARGEST", 1000)
+    monkeypatch.setattr(image_files, "LARGEST", 1000)
     source = tiny.write_archives(tmp_path / "source", DATA, train=train_with((LINK, b"x" * 1001)))
     (tmp_path / "out").mkdir()
     declared = tiny.declaration(DATA, source, known={}, each={"train": [3, 9], "test": [2, 2]})
