@@ -1,4 +1,4 @@
-"""What an exhibit asks for, in a reader's words; `kdbench.plan.build` makes runs of it."""
+"""Requests: what an exhibit needs, in a reader's words; `kdbench.plan.build` makes runs of them."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -40,8 +40,8 @@ class SearchRequest:
         search_recipe: the protocol of the search.
         parameters: of the search, where the exhibit differs from its declaration.
         seed: 0, but where an exhibit shows how far apart the seeds of a search end.
-        held_out: share of the training images that it must not see, because its students are
-            measured on them; see `StudentRequest`.
+        tuning_holdout: share of the training images that it must not see, because its students
+            are measured on them; see `StudentRequest`.
     """
 
     dataset: str
@@ -51,7 +51,7 @@ class SearchRequest:
     search_recipe: Recipe
     parameters: Parameters = ()
     seed: int = 0
-    held_out: float = 0.0
+    tuning_holdout: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,11 +67,11 @@ class StudentRequest:
         search_recipe: the protocol of the searches that the methods need.
         parameters: of the (first) method, where the exhibit differs from its declaration.
         search_parameters: of its search.
-        found_by: the student is what this search finds in its pair's student; None for the
+        pruned_by: the student is what this search leaves of its pair's student; None for the
             network itself.
         origin: where the scheme is searched, if not on this pair and data set.
-        held_out: share of the training images that is not trained on and measured instead of the
-            test images; 0 for none.
+        tuning_holdout: share of the training images that is not trained on and is measured in
+            place of the test images; 0 for none.
     """
 
     dataset: str
@@ -84,9 +84,9 @@ class StudentRequest:
     search_recipe: Recipe | None = None
     parameters: Parameters = ()
     search_parameters: Parameters = ()
-    found_by: SearchRequest | None = None
+    pruned_by: SearchRequest | None = None
     origin: SearchRequest | None = None
-    held_out: float = 0.0
+    tuning_holdout: float = 0.0
 
 
 Request = TeacherRequest | SearchRequest | StudentRequest

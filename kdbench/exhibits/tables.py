@@ -1,4 +1,4 @@
-"""What a paper shows: tables and figures, and what they ask for."""
+"""What a paper shows: tables and figures, and the requests that they make."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -37,7 +37,7 @@ class Metric:
         return 100.0 - recorded if self.complement else recorded
 
 
-TEACHER = "teacher"  # as the network that a student is found in: the column's own
+TEACHER = "teacher"  # as the network that a search prunes: the column's own
 TOP1 = Metric("top1", "top-1 accuracy", "%")
 TEST_ERROR = Metric(
     "top1", "test error", "%", higher_is_better=False, complement=True, printed="test_error"
@@ -72,9 +72,9 @@ class Row:
         published: the method's name in the CSV of published numbers; empty where the paper has
             no such line.
         parameters: of the method, where this row differs from the declaration.
-        search_parameters: of its search, or of `found_by`.
-        found_by: the search whose found network is the student, in place of the pair's.
-        found_in: the network that it is found in, or "teacher"; by default the pair's student.
+        search_parameters: of its search, or of `pruned_by`.
+        pruned_by: the search whose pruned network is the student, in place of the pair's.
+        pruned_from: the network that it prunes, or "teacher"; by default the pair's student.
         origin: where the scheme is searched.
     """
 
@@ -84,8 +84,8 @@ class Row:
     published: str = ""
     parameters: Parameters = ()
     search_parameters: Parameters = ()
-    found_by: str = ""
-    found_in: str = ""
+    pruned_by: str = ""
+    pruned_from: str = ""
     origin: Origin | None = None
 
     @property
@@ -120,7 +120,7 @@ class Exhibit:
     """A table or figure of a paper. `id` is `paper/name` and names its files.
 
     Attributes:
-        dataset: the data set that it needs; further ones stand in its columns and asks.
+        dataset: the data set that it needs; its columns and requests may name others.
         on_request: made only where params.yaml names it or its paper, not by "all".
     """
 
@@ -151,7 +151,7 @@ class Table(Exhibit):
         published: CSV beside the papers' declarations; `exhibit` the key of this table in it.
         setting: the CSV's name of a column, with {teacher} and {student} labels.
         spread_is_variance: the paper prints variances; they are shown as their square roots.
-        held_out: see `StudentRequest`; a table with it chooses parameters.
+        tuning_holdout: see `StudentRequest`; a table with it chooses parameters.
         leads: its first column has the scale's `lead_seeds`.
         least_seeds: student runs of a cell at every scale, where fewer would decide nothing.
         comparisons: labels of two rows each, the first of which is thought to be the better one;
@@ -170,18 +170,18 @@ class Table(Exhibit):
     exhibit: str = ""
     setting: str = ""
     spread_is_variance: bool = False
-    held_out: float = 0.0
+    tuning_holdout: float = 0.0
     leads: bool = False
     least_seeds: int = 1
     comparisons: tuple[tuple[str, str], ...] = ()
 
     @cached_property
     def all_columns(self) -> tuple[Column, ...]:
-        """`columns`, or one a pair."""
+        """`columns`, or one per pair."""
         return self.columns or tuple(Column(pair) for pair in self.pairs)
 
-    def asked(self, row: Row, column: Column) -> TeacherRequest | StudentRequest:
-        """What one cell asks for."""
+    def request(self, row: Row, column: Column) -> TeacherRequest | StudentRequest:
+        """What one cell needs."""
         dataset, pair = column.dataset or self.dataset, column.pair
         if row.role == "teacher":
             return TeacherRequest(dataset=dataset, network=pair.teacher, recipe=self.recipe)
@@ -195,38 +195,38 @@ class Table(Exhibit):
             least=self.least_seeds,
             search_recipe=self.search_recipe,
             parameters=(*column.parameters, *row.parameters),
-            search_parameters=() if row.found_by else row.search_parameters,
-            found_by=self._found_by(row, dataset, pair),
+            search_parameters=() if row.pruned_by else row.search_parameters,
+            pruned_by=self._pruning(row, dataset, pair),
             origin=self._origin(row, dataset, pair),
-            held_out=self.held_out,
+            tuning_holdout=self.tuning_holdout,
         )
 
-    def _found_by(self, row: Row, dataset: str, pair: Pair) -> SearchRequest | None:
-        if not row.found_by or self.search_recipe is None:
+    def _pruning(self, row: Row, dataset: str, pair: Pair) -> SearchRequest | None:
+        if not row.pruned_by or self.search_recipe is None:
             return None
-        whole = pair.teacher if row.found_in == TEACHER else row.found_in or pair.student
+        whole = pair.teacher if row.pruned_from == TEACHER else row.pruned_from or pair.student
         return SearchRequest(
             dataset=dataset,
             pair=Pair(whole, whole),
-            search=row.found_by,
+            search=row.pruned_by,
             recipe=self.recipe,
             search_recipe=self.search_recipe,
             parameters=row.search_parameters,
         )
 
     def _origin(self, row: Row, dataset: str, pair: Pair) -> SearchRequest | None:
-        there = row.origin
-        if there is None:
+        origin = row.origin
+        if origin is None:
             return None
-        recipe = there.search_recipe or self.search_recipe
-        if recipe is None:
+        search_recipe = origin.search_recipe or self.search_recipe
+        if search_recipe is None:
             return None
         return SearchRequest(
-            dataset=there.dataset or dataset,
-            pair=there.pair or pair,
+            dataset=origin.dataset or dataset,
+            pair=origin.pair or pair,
             search="",  # the method's own
-            recipe=there.recipe or self.recipe,
-            search_recipe=recipe,
+            recipe=origin.recipe or self.recipe,
+            search_recipe=search_recipe,
             parameters=row.search_parameters,
         )
 
@@ -237,13 +237,13 @@ class Figure(Exhibit):
 
     Attributes:
         renderer: module of `kdbench.report` whose function `render` draws it.
-        asks: what it reads, by name.
+        requests: what it reads, by name.
         caption: what the paper says of it.
         options: for the renderer.
     """
 
     renderer: str
-    asks: tuple[tuple[str, Request], ...]
+    requests: tuple[tuple[str, Request], ...]
     caption: str = ""
     options: Parameters = ()
 
@@ -253,9 +253,9 @@ class Figure(Exhibit):
 
 
 def requests_of(exhibit: Exhibit) -> Iterator[Request]:
-    """Everything that an exhibit asks for, pending rows apart."""
+    """Every request of an exhibit; pending rows make none."""
     if isinstance(exhibit, Table):
         rows = [row for row in exhibit.rows if row.role != "pending"]
-        yield from (exhibit.asked(row, column) for row in rows for column in exhibit.all_columns)
+        yield from (exhibit.request(row, column) for row in rows for column in exhibit.all_columns)
     elif isinstance(exhibit, Figure):
-        yield from (ask for _, ask in exhibit.asks)
+        yield from (request for _, request in exhibit.requests)

@@ -147,7 +147,7 @@ TUNING = replace(
         ),
     ),
     seeds=1,
-    held_out=0.1,
+    tuning_holdout=0.1,
     published="",
     exhibit="",
     on_request=True,
@@ -175,7 +175,7 @@ WEIGHTS = Figure(
     title="DFA: searched aggregation weights, CIFAR-100",
     dataset="cifar100",
     renderer="heat_map",
-    asks=(
+    requests=(
         *((f"DFA, {pair.key}", _search("dfa", pair)) for pair in WRNS),
         ("plain loss", _search("dfa_plain", WRNS[0])),
     ),

@@ -86,7 +86,7 @@ FIGURE6 = Figure(
     title="DistPro, Figure 6: the searched process, WRN-40-2 -> WRN-16-2 on CIFAR-100",
     dataset="cifar100",
     renderer="process_figure",
-    asks=(("search", _search(LEAD)),),
+    requests=(("search", _search(LEAD)),),
     caption=(
         "Weight of every pathway over the search, one panel a teacher map. The paper finds that "
         "weight moves from low to high teacher maps as the training goes on."
@@ -152,7 +152,7 @@ SIMILARITY = Figure(
     title="DistPro: are the searched processes of all pairs alike? CIFAR-100 (ours)",
     dataset="cifar100",
     renderer="similarity_figure",
-    asks=tuple((pair.key, _search(pair)) for pair in TABLE1.pairs),
+    requests=tuple((pair.key, _search(pair)) for pair in TABLE1.pairs),
     caption=(
         "Correlation of the weights of two pairs' processes, over all pathways and the whole "
         "search. The paper says that the process is similar across networks and tasks."
@@ -163,7 +163,7 @@ FIRST_ORDER = replace(
     FIGURE6,
     id="distpro/first-order",
     title="DistPro: the search with a first-order gradient, WRN-40-2 -> WRN-16-2 (ours)",
-    asks=(("search", _search(LEAD, (("gradient", "first-order"),))),),
+    requests=(("search", _search(LEAD, (("gradient", "first-order"),))),),
     caption=(
         "The paper says that a first-order gradient drives all values to 0. A pathway's slope is "
         "then its own loss; under the biased softmax those with a small loss rise first."
@@ -175,14 +175,14 @@ COST = Figure(
     title="DistPro: time of every method, WRN-40-2 -> WRN-16-2 on CIFAR-100",
     dataset="cifar100",
     renderer="cost_table",
-    asks=(
+    requests=(
         *(
-            (row.label, TABLE1.asked(row, TABLE1.all_columns[0]))
+            (row.label, TABLE1.request(row, TABLE1.all_columns[0]))
             for row in TABLE1.rows
             if row.role == "student"
         ),
         *(
-            (row.label, VARIANTS.asked(row, VARIANTS.all_columns[0]))
+            (row.label, VARIANTS.request(row, VARIANTS.all_columns[0]))
             for row in VARIANTS.rows
             if row.label == WHOLE
         ),

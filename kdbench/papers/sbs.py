@@ -52,7 +52,10 @@ def _search(dataset: str, search: str = "sbs_kl", parameters: Parameters = ()) -
 
 
 def _students(
-    dataset: str, student: str = TEACHER, found: SearchRequest | None = None, distilled: bool = True
+    dataset: str,
+    student: str = TEACHER,
+    pruned_by: SearchRequest | None = None,
+    distilled: bool = True,
 ) -> StudentRequest:
     return StudentRequest(
         dataset=dataset,
@@ -60,15 +63,15 @@ def _students(
         method="kd" if distilled else "none",
         recipe=SBS,
         seeds=3,
-        lead=found == _search("cifar10") and not distilled,  # as Table 1's first column
+        lead=pruned_by == _search("cifar10") and not distilled,  # as Table 1's first column
         parameters=DISTILLED if distilled else (),
-        found_by=found,
+        pruned_by=pruned_by,
     )
 
 
 TABLE1 = Table(
     id="sbs/table1",
-    title="SBS, Table 1: test error of found students",
+    title="SBS, Table 1: test error of searched students",
     dataset="cifar10",
     metric=TEST_ERROR,
     columns=tuple(
@@ -85,10 +88,10 @@ TABLE1 = Table(
     ),
     rows=(
         Row("teacher, DenseNet-BC(100, 12)", role="teacher"),
-        Row("found by NP", found_by="sbs_np_unweighted", published="search loss NP"),
-        Row("found by NP, weighted", found_by="sbs_np", published="search loss NP weighted"),
-        Row("found by KL", found_by="sbs_kl_unweighted", published="search loss KD"),
-        Row("found by KL, weighted", found_by="sbs_kl", published="search loss KD weighted"),
+        Row("found by NP", pruned_by="sbs_np_unweighted", published="search loss NP"),
+        Row("found by NP, weighted", pruned_by="sbs_np", published="search loss NP weighted"),
+        Row("found by KL", pruned_by="sbs_kl_unweighted", published="search loss KD"),
+        Row("found by KL, weighted", pruned_by="sbs_kl", published="search loss KD weighted"),
     ),
     recipe=SBS,
     search_recipe=SBS_SEARCH,
@@ -115,8 +118,8 @@ def _sizes() -> Iterator[tuple[str, StudentRequest | TeacherRequest]]:
             TeacherRequest(dataset=dataset, network=TEACHER, recipe=SBS),
         )
         for how, distilled in (("scratch", False), ("distilled", True)):
-            found = _search(dataset)
-            yield f"{name}|found|{how}", _students(dataset, found=found, distilled=distilled)
+            searched = _students(dataset, pruned_by=_search(dataset), distilled=distilled)
+            yield f"{name}|searched|{how}", searched
             for network in MANUAL:
                 yield f"{name}|{network}|{how}", _students(dataset, network, distilled=distilled)
 
@@ -126,7 +129,7 @@ FIGURE3 = Figure(
     title="SBS, Figure 3: test error against size",
     dataset="cifar10",
     renderer="size_figure",
-    asks=tuple(_sizes()),
+    requests=tuple(_sizes()),
     caption=(
         "Test error against parameters (a) and FLOPs (b). Circles are trained from scratch, "
         "crosses are distilled. The paper finds every distilled student below its twin from "
@@ -140,16 +143,24 @@ FIGURE3 = Figure(
     ),
 )
 
+
+def _search_and_student(
+    value: str, search: SearchRequest
+) -> tuple[tuple[str, SearchRequest], tuple[str, StudentRequest]]:
+    """A search of a sweep and its distilled student, by the names that the figures read."""
+    student = _students("cifar10", pruned_by=search)
+    return (f"search {value}", search), (f"student {value}", student)
+
+
 FIGURE4 = Figure(
     id="sbs/figure4",
     title="SBS, Figure 4: the divergence aimed at, and the student's test error, CIFAR-10",
     dataset="cifar10",
     renderer="correlation_figure",
-    asks=tuple(
-        ask
+    requests=tuple(
+        named
         for kl0 in KL0
-        for found in [_search("cifar10", "sbs_kl0", (("kl0", kl0),))]
-        for ask in ((f"search {kl0}", found), (f"student {kl0}", _students("cifar10", found=found)))
+        for named in _search_and_student(f"{kl0}", _search("cifar10", "sbs_kl0", (("kl0", kl0),)))
     ),
     caption=(
         "The search's first term is the mean of |KL - kl0|. The paper finds that the smaller kl0 "
@@ -170,11 +181,11 @@ FIGURE5 = Figure(
     title="SBS, Figure 5: channels removed from every connection",
     dataset="cifar10",
     renderer="drop_figure",
-    asks=tuple((name, _search(dataset)) for dataset, name in DATASETS.items()),
+    requests=tuple((name, _search(dataset)) for dataset, name in DATASETS.items()),
     caption=(
         "Share of the channels of every connection that the search removed: rows are the layers "
-        "that read, columns the layers that are read, a panel a dense block. The paper finds the "
-        "third block almost whole."
+        "that read, columns the layers that are read, one panel per dense block. The paper finds "
+        "the third block almost whole."
     ),
     notes=(
         "The paper's legend says that 0 (white) is removed, its definition says removed channels "
@@ -187,13 +198,11 @@ FIGURE6 = Figure(
     title="SBS, Figure 6: the strength of the penalty, CIFAR-10",
     dataset="cifar10",
     renderer="penalty_figure",
-    asks=tuple(
-        ask
+    requests=tuple(
+        named
         for value in LAMBDA2
-        for found in [_search("cifar10", "sbs_kl", (("lambda_2", value),))]
-        for ask in (
-            (f"search {value:g}", found),
-            (f"student {value:g}", _students("cifar10", found=found)),
+        for named in _search_and_student(
+            f"{value:g}", _search("cifar10", "sbs_kl", (("lambda_2", value),))
         )
     ),
     caption=(
@@ -216,13 +225,13 @@ CLAIMS = (
             tuple(
                 (f"{name}|{network}|distilled", f"{name}|{network}|scratch")
                 for name in DATASETS.values()
-                for network in ("found", *MANUAL)
+                for network in ("searched", *MANUAL)
             )
         ),
     ),
     Claim(
         id="sbs/distilled-found",
-        text="Every found student is better distilled than from scratch, whatever found it.",
+        text="Every searched student is better distilled than from scratch, whatever the search.",
         where="Table 1",
         exhibits=("sbs/table1",),
         check=ColumnsAbove(
@@ -250,13 +259,13 @@ CLAIMS = (
     ),
     Claim(
         id="sbs/found-from-scratch",
-        text="From scratch, too, the found student is better than those made by hand "
+        text="From scratch, too, the searched student is better than those made by hand "
         "(ShuffleNet-v2 and MobileNet-v2 on CIFAR-100 apart).",
         where="Figure 3",
         exhibits=("sbs/figure3",),
         check=RunsAbove(
             tuple(
-                (f"{name}|found|scratch", f"{name}|{network}|scratch")
+                (f"{name}|searched|scratch", f"{name}|{network}|scratch")
                 for name in DATASETS.values()
                 for network in MANUAL
                 if name != "CIFAR-100" or network not in LIGHT
@@ -265,13 +274,14 @@ CLAIMS = (
     ),
     Claim(
         id="sbs/light-networks",
-        text="On CIFAR-100 ShuffleNet-v2 and MobileNet-v2, distilled, beat the found student at "
+        text="On CIFAR-100 ShuffleNet-v2 and MobileNet-v2, distilled, beat the searched student at "
         "equal FLOPs.",
         where="Figure 3",
         exhibits=("sbs/figure3",),
         check=RunsAbove(
             tuple(
-                (f"CIFAR-100|{network}|distilled", "CIFAR-100|found|distilled") for network in LIGHT
+                (f"CIFAR-100|{network}|distilled", "CIFAR-100|searched|distilled")
+                for network in LIGHT
             )
         ),
     ),

@@ -25,13 +25,13 @@ SEARCHES = Table(
         Row("DFA", "dfa"),
         Row("DistPro", "distpro"),
         Row("DFA and DistPro together", "dfa+distpro"),
-        Row("SBS: found in the teacher", "none", found_by="sbs_kl", found_in=TEACHER),
+        Row("SBS: found in the teacher", "none", pruned_by="sbs_kl", pruned_from=TEACHER),
         Row(
             "SBS: found in the teacher, distilled",
             "kd",
             parameters=KD_SBS,
-            found_by="sbs_kl",
-            found_in=TEACHER,
+            pruned_by="sbs_kl",
+            pruned_from=TEACHER,
         ),
     ),
     recipe=REVIEW,
@@ -54,7 +54,13 @@ STUDENTS = Table(
     metric=TOP1,
     columns=(Column(LEAD, label="WRN-40-2<br>→ found in WRN-40-2"),),
     rows=tuple(
-        Row(f"found student, {label}", method, parameters=own, found_by="sbs_kl", found_in=GRAPH)
+        Row(
+            f"searched student, {label}",
+            method,
+            parameters=own,
+            pruned_by="sbs_kl",
+            pruned_from=GRAPH,
+        )
         for label, method, own in (
             ("from scratch", "none", ()),
             ("KD as in SBS", "kd", KD_SBS),
@@ -73,7 +79,7 @@ STUDENTS = Table(
     notes=(
         "The student is carved out of WRN-40-2 down to 30 % of its FLOPs, about those of "
         "WRN-16-2 (31 %).",
-        "DFA aggregates with equal weights here: its search wants a fixed student.",
+        "DFA aggregates with equal weights here: its search needs a fixed student.",
     ),
 )
 
@@ -86,7 +92,7 @@ def _costs() -> Figure:
         title="What a search costs beside what it gains, WRN-40-2 -> WRN-16-2 on CIFAR-100 (ours)",
         dataset="cifar100",
         renderer="cost_table",
-        asks=tuple((row.label, SEARCHES.asked(row, column)) for row in rows),
+        requests=tuple((row.label, SEARCHES.request(row, column)) for row in rows),
         caption="Search and training together: points of accuracy over the student alone per hour.",
         options=(("baseline", "student"),),
     )
@@ -100,7 +106,7 @@ def _spread() -> Figure:
         title="How far searches move, and how far apart their seeds end, CIFAR-100 (ours)",
         dataset="cifar100",
         renderer="spread_table",
-        asks=tuple(
+        requests=tuple(
             (f"{label}|{seed}", _search(search, pair, seed=seed))
             for label, search, pair in searches
             for seed in range(3)
@@ -133,7 +139,9 @@ METAGRADIENT = Figure(
     title="The meta-gradient: finite difference against exact, WRN-40-2 -> WRN-16-2 (ours)",
     dataset="cifar100",
     renderer="similarity_figure",
-    asks=tuple((name, _gradient(name)) for name in ("finite-difference", "exact", "first-order")),
+    requests=tuple(
+        (name, _gradient(name)) for name in ("finite-difference", "exact", "first-order")
+    ),
     caption=(
         "Correlation of the processes that the three ways to take the gradient find, and what the "
         "search costs with each. Table distpro/variants says what comes of it; "
@@ -186,7 +194,7 @@ LOSSES = replace(
         for label, method, own in (("from scratch", "none", ()), ("distilled", "kd", KD_SBS))
     ),
     rows=tuple(
-        Row(f"found by {label}", found_by=search, found_in=GRAPH)
+        Row(f"found by {label}", pruned_by=search, pruned_from=GRAPH)
         for label, search in (
             ("NP", "sbs_np_unweighted"),
             ("NP, weighted", "sbs_np"),

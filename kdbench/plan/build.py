@@ -34,7 +34,7 @@ def remembered(build: Build[P]) -> Build[P]:
 
 def _held(ask: SearchRequest | StudentRequest) -> str:
     """What the name of a run says of training images that it holds out."""
-    return f"-held-out-{ask.held_out:g}" if ask.held_out else ""
+    return f"-held-out-{ask.tuning_holdout:g}" if ask.tuning_holdout else ""
 
 
 @dataclass
@@ -118,8 +118,8 @@ class Builder:
         }
         found = {ask.search: component.revision, **revisions(networks)}
         told += f"-seed{ask.seed}" if ask.seed else ""
-        if ask.held_out:
-            params["held_out"] = ask.held_out
+        if ask.tuning_holdout:
+            params["held_out"] = ask.tuning_holdout
             told += _held(ask)
         cell = f"{ask.pair.teacher}_{ask.pair.student}_{ask.search}{told}"
         return self._run("search", ask.dataset, cell, params, found, upstream)
@@ -129,8 +129,8 @@ class Builder:
         parts = [self.resolve.get("method", name) for name in ask.method.split(JOIN)]
         needs_teacher = any(part.needs_teacher for part in parts)
         networks = self._networks(ask)
-        if ask.found_by:
-            networks["student"] = self.resolve.get("network", ask.found_by.pair.student)
+        if ask.pruned_by:
+            networks["student"] = self.resolve.get("network", ask.pruned_by.pair.student)
         if not needs_teacher:
             networks = {"student": networks["student"]}
         entries, told = self._methods(ask, parts)
@@ -145,20 +145,22 @@ class Builder:
         upstream = {"data": self.data(ask.dataset)}
         if needs_teacher:
             upstream["teacher"] = self.teacher(ask.dataset, ask.pair.teacher, ask.recipe)
-        if ask.held_out:
-            params["held_out"] = ask.held_out
+        if ask.tuning_holdout:
+            params["held_out"] = ask.tuning_holdout
             told += _held(ask)
         student = networks["student"].name
-        if ask.found_by:
-            upstream["structure"] = self.search(replace(ask.found_by, held_out=ask.held_out))
-            params["student"]["found_by"] = ask.found_by.search
+        if ask.pruned_by:
+            upstream["structure"] = self.search(
+                replace(ask.pruned_by, tuning_holdout=ask.tuning_holdout)
+            )
+            params["student"]["found_by"] = ask.pruned_by.search
             student = upstream["structure"].cell.removeprefix(f"{student}_").replace(_held(ask), "")
         for role, part in self._searching(parts):
             upstream[role], place = self._scheme(ask, part)
             told += "" if place in told else place
         prefix = f"{ask.pair.teacher}_" if needs_teacher else ""
         found = {**{part.name: part.revision for part in parts}, **revisions(networks)}
-        if ask.found_by:
+        if ask.pruned_by:
             found["carving"] = CARVING_REVISION
         for seed in self._seeds(ask):
             cell = f"{prefix}{student}_{ask.method}{told}_s{seed}"
@@ -206,13 +208,13 @@ class Builder:
             recipe=ask.recipe,
             search_recipe=ask.search_recipe,
             parameters=ask.search_parameters,
-            held_out=ask.held_out,
+            tuning_holdout=ask.tuning_holdout,
         )
         if ask.origin is None:
             found = self.search(own)
             return found, found.cell.partition(f"_{own.search}")[2].replace(_held(ask), "")
-        share = ask.held_out if ask.origin.dataset == ask.dataset else 0.0
-        there = replace(ask.origin, search=own.search, held_out=share)
+        share = ask.tuning_holdout if ask.origin.dataset == ask.dataset else 0.0
+        there = replace(ask.origin, search=own.search, tuning_holdout=share)
         found = self.search(there)
         place = "" if there.dataset == ask.dataset else f"-{there.dataset}"
         if there.pair != ask.pair:

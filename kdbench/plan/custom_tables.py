@@ -55,8 +55,8 @@ def _table(own: CustomTable, components: Components, where: str) -> Table:
         recipe=_suited(PROTOCOLS[own.protocol], own.protocol, own.dataset),
         search_recipe=_suited(SEARCH_PROTOCOLS[own.protocol], own.protocol, own.dataset),
         seeds=own.seeds,
-        held_out=own.held_out,
-        notes=(HELD_OUT,) if own.held_out else (),
+        tuning_holdout=own.tuning_holdout,
+        notes=(HELD_OUT,) if own.tuning_holdout else (),
     )
 
 
@@ -69,16 +69,16 @@ def _suited(recipe: Recipe, protocol: str, dataset: str) -> Recipe:
 
 def _check_found(own: CustomTable, components: Components, where: str) -> None:
     """Refuse a found student that no search finds, or whose methods would search on another."""
-    if not own.found_by:
-        if own.found_in:
-            advice = "found_by says which search finds a student there"
-            raise BadValue(f"{where}, found_in", own.found_in, "found_by beside it", advice)
+    if not own.pruned_by:
+        if own.pruned_from:
+            advice = "pruned_by says which search finds a student there"
+            raise BadValue(f"{where}, pruned_from", own.pruned_from, "pruned_by beside it", advice)
         return
-    found = components.get("search", own.found_by, where=where)
+    found = components.get("search", own.pruned_by, where=where)
     if found.declaration.get("start") != "teacher":
-        raise BadValue(f"{where}, found_by", own.found_by, "a search that finds a student")
-    if own.found_in and own.found_in != TEACHER:
-        components.get("network", own.found_in, where=where)
+        raise BadValue(f"{where}, pruned_by", own.pruned_by, "a search that finds a student")
+    if own.pruned_from and own.pruned_from != TEACHER:
+        components.get("network", own.pruned_from, where=where)
     searching = [m for name in own.methods for m in _parts(name, components, where) if m.search]
     if searching and own.searched_on is None:
         advice = "searched_on says whose scheme a found student is to take"
@@ -107,11 +107,13 @@ def _origin(own: CustomTable, components: Components, where: str) -> Origin | No
 
 def _head(pair: Pair, own: CustomTable, components: Components) -> str:
     """What stands over a column; "" for the networks' labels."""
-    if not own.found_by:
+    if not own.pruned_by:
         return ""
-    network = pair.teacher if own.found_in == TEACHER else own.found_in or pair.student
-    teacher, found_in = (components.get("network", n, where=FILE) for n in (pair.teacher, network))
-    return f"{teacher.label}<br>→ found in {found_in.label}"
+    network = pair.teacher if own.pruned_from == TEACHER else own.pruned_from or pair.student
+    teacher, pruned_from = (
+        components.get("network", n, where=FILE) for n in (pair.teacher, network)
+    )
+    return f"{teacher.label}<br>→ found in {pruned_from.label}"
 
 
 def _parts(name: str, components: Components, where: str) -> list[Component]:
@@ -127,7 +129,7 @@ def _check_grid(name: str, parts: list[Component], own: CustomTable, where: str)
         advice = "the parameters of joined methods stand in params.yaml's methods and searches"
         raise BadValue(f"{where}, grid", name, "methods that stand alone", advice)
     for key in own.grid:
-        if key.startswith(SEARCH) and not (parts[0].search or own.found_by):
+        if key.startswith(SEARCH) and not (parts[0].search or own.pruned_by):
             raise BadValue(f"{where}, grid", key, f"parameters of {name}, which searches nothing")
 
 
@@ -168,6 +170,6 @@ def _row(
         parameters=ours,
         search_parameters=theirs,
         origin=searched,
-        found_by=own.found_by,
-        found_in=own.found_in,
+        pruned_by=own.pruned_by,
+        pruned_from=own.pruned_from,
     )

@@ -56,7 +56,7 @@ class Graph:
             elif isinstance(exhibit, Figure):
                 self.drawn[exhibit.id] = {
                     name: builder.build(ask) if self._keeps(ask) else None
-                    for name, ask in exhibit.asks
+                    for name, ask in exhibit.requests
                 }
 
     @cached_property
@@ -128,7 +128,7 @@ class Graph:
     def _table(self, table: Table, builder: Builder) -> Iterator[Cell]:
         for row in table.rows:
             for column in table.all_columns:
-                ask = None if row.role == "pending" else table.asked(row, column)
+                ask = None if row.role == "pending" else table.request(row, column)
                 wanted = ask is not None and self._keeps_pair(column.pair) and self._keeps(ask)
                 yield Cell(row, column, builder.build(ask) if ask and wanted else None)
 
@@ -185,9 +185,9 @@ def _datasets(exhibit: Exhibit) -> set[str]:
 def with_plugins(exhibit: Exhibit, components: Components) -> Exhibit:
     """A table with one row more for every plug-in method; the papers have no number for it."""
     own = [components.get("method", name, where=FILE) for name in components.plugin_methods()]
-    if not isinstance(exhibit, Table) or not own or exhibit.held_out:
+    if not isinstance(exhibit, Table) or not own or exhibit.tuning_holdout:
         return exhibit
-    about_one_thing = any(row.found_by or row.search_parameters for row in exhibit.rows)
+    about_one_thing = any(row.pruned_by or row.search_parameters for row in exhibit.rows)
     if about_one_thing or any(column.method for column in exhibit.columns):
         return exhibit
     return replace(exhibit, rows=(*exhibit.rows, *(Row(m.label, m.name) for m in own)))

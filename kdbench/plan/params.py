@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 from kdbench.errors import BadValue, UnknownName, UserError
 from kdbench.plan.scales import SCALES, Scale
 
 FILE = "params.yaml"
+RENAMED = {"found_by": "pruned_by", "found_in": "pruned_from"}  # of tables in older files
 SCALE = TypeAdapter(Scale)
 # What pydantic's kinds of error say to a user.
 EXPECTED = {
@@ -47,13 +48,13 @@ class CustomTable(BaseModel):
         protocol: of every training (see `kdbench.exhibits.protocols`); a search takes the one that
             belongs to it.
         seeds: student runs of a cell.
-        found_by: a search whose found network is the student; `found_in` the network that it is
-            found in, or "teacher"; by default the pair's student.
+        pruned_by: a search whose pruned network is the student.
+        pruned_from: the network that it prunes, or "teacher"; by default the pair's student.
         searched_on: where the methods' schemes are searched, if not here.
         grid: values to try of a method's parameters, or of its search's as `search.name`; a row
             for every combination.
-        held_out: measure on this share of the training images, which is then not trained on, in
-            place of the test images: for choosing parameters.
+        tuning_holdout: `held_out` in params.yaml: measure on this share of the training images,
+            which is then not trained on, in place of the test images: for choosing parameters.
     """
 
     model_config = ConfigDict(extra="forbid", strict=True)
@@ -65,11 +66,20 @@ class CustomTable(BaseModel):
     methods: list[str] = Field(min_length=1)
     protocol: str = "review"
     seeds: int = Field(default=1, ge=1, le=100)
-    found_by: str = ""
-    found_in: str = ""
+    pruned_by: str = ""
+    pruned_from: str = ""
     searched_on: Elsewhere | None = None
     grid: dict[str, Annotated[list[Any], Field(min_length=1)]] = {}
-    held_out: float = Field(default=0.0, ge=0, le=0.9)
+    tuning_holdout: float = Field(default=0.0, ge=0, le=0.9, alias="held_out")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_todays_names(cls, table: Any) -> Any:
+        """Keys of older files under today's names; one that stands beside its successor stays."""
+        if not isinstance(table, dict):
+            return table
+        old = {key for key, new in RENAMED.items() if new not in table}
+        return {RENAMED[key] if key in old else key: value for key, value in table.items()}
 
 
 class Params(BaseModel):
@@ -162,8 +172,9 @@ def parse_yaml(text: str) -> Any:
 
 def changed_keys(params: Params, file: Path) -> dict[str, Any]:
     """Top-level keys that are not as in params.yaml, with their values; all defaults without it."""
-    written = (load_params(file) if file.is_file() else Params()).model_dump()
-    return {key: value for key, value in params.model_dump().items() if value != written[key]}
+    written = (load_params(file) if file.is_file() else Params()).model_dump(by_alias=True)
+    today = params.model_dump(by_alias=True)
+    return {key: value for key, value in today.items() if value != written[key]}
 
 
 def _scaled(name: str, overrides: Mapping[str, Any]) -> Scale:

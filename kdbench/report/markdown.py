@@ -146,7 +146,7 @@ def _legend(graph: Graph, table: Table) -> str:
     better = "higher" if table.metric.higher_is_better else "lower"
     epoch = {"best": "best epoch on the test set", "last": "last epoch"}[epoch_of(table)]
     who = "the authors report" if table.published else "the protocol reports"
-    why = "on training images that are held out" if table.held_out else f"which is what {who}"
+    why = "on training images that are held out" if table.tuning_holdout else f"which is what {who}"
     text = (
         f"{table.metric.label.capitalize()} in {table.metric.unit}, {better} is better; "
         f"mean {PLUS_MINUS} sample standard deviation (number of runs) at the {epoch}, {why}."

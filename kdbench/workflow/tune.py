@@ -50,12 +50,12 @@ def tuning_table(graph: Graph, name: str) -> Table:
         BadValue: it measures on test images.
     """
     tables = {table.id: table for table in graph.tables()}
-    known = [key for key, table in tables.items() if table.held_out]
+    known = [key for key, table in tables.items() if table.tuning_holdout]
     if name not in tables and known:
         raise UnknownName("table", name, known, where="tune")
     if name not in tables:
         raise BadValue("tune", name, "a table with held_out above 0", "as dfa/tuning")
-    if not tables[name].held_out:
+    if not tables[name].tuning_holdout:
         raise BadValue(f"tune, {name}", "a table of test accuracies", "one with held_out above 0")
     return tables[name]
 

@@ -25,9 +25,9 @@ ALL = ["cifar10", "cifar100", "cinic10"]
         ({"grid": {"bogus": [1]}}, "'bogus'"),
         ({"grid": {"search.beta_lr": [0.1]}}, "parameters of kd, which searches nothing"),
         ({"methods": ["dfa"], "grid": {"search.bogus": [0.1]}}, "'bogus'"),
-        ({"methods": ["dfa"], "found_by": "sbs_kl"}, "methods that search nothing"),
-        ({"found_in": "resnet56"}, "found_by beside it"),
-        ({"found_by": "dfa"}, "a search that finds a student"),
+        ({"methods": ["dfa"], "pruned_by": "sbs_kl"}, "methods that search nothing"),
+        ({"pruned_from": "resnet56"}, "pruned_by beside it"),
+        ({"pruned_by": "dfa"}, "a search that finds a student"),
         ({"methods": ["dfa"], "searched_on": {"protocol": "reveiw"}}, "did you mean 'review'"),
     ],
 )
@@ -40,7 +40,7 @@ def test_what_no_run_would_take_is_refused(own, said):
 
 def test_a_found_student_may_take_a_scheme_that_is_said_to_be_from_elsewhere():
     """Then the search is that of the pair that searched_on names."""
-    graph = graph_of(methods=["dfa"], found_by="sbs_kl", searched_on={"pair": "wrn-40-2:wrn-16-2"})
+    graph = graph_of(methods=["dfa"], pruned_by="sbs_kl", searched_on={"pair": "wrn-40-2:wrn-16-2"})
     (cell,) = graph.cells["own/mine"]
     student = cell.evaluation.upstream["run0"]
 
@@ -51,7 +51,7 @@ def test_a_found_student_may_take_a_scheme_that_is_said_to_be_from_elsewhere():
 def test_a_student_may_be_found_in_every_column_s_teacher():
     """Whatever the pair."""
     pairs = ["resnet56:resnet20", "wrn-40-2:wrn-16-2"]
-    graph = graph_of(pairs=pairs, found_by="sbs_kl", found_in="teacher")
+    graph = graph_of(pairs=pairs, pruned_by="sbs_kl", pruned_from="teacher")
     whole = [
         c.evaluation.upstream["structure"].params["student"]["name"]
         for c in graph.cells["own/mine"]

@@ -14,7 +14,14 @@ from kdbench.papers import catalogue
 from kdbench.plan.components import PACKAGES, find_components
 
 ROOT = Path(kdbench.__file__).parent
-DECLARED = [(kind, p) for kind, f in PACKAGES.items() for p in sorted((ROOT / f).glob("*.toml"))]
+
+
+def _files(package):
+    """Declarations of one of the package's folders, which its dotted name gives."""
+    return sorted((ROOT / package.replace(".", "/")).glob("*.toml"))
+
+
+DECLARED = [(kind, p) for kind, f in PACKAGES.items() for p in _files(f)]
 ASSEMBLERS = {"method": {"task_weight", "teacher_bn"}, "search": {"held_out", "teacher_bn"}}
 KEYS = {
     "method": {

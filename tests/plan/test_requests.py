@@ -19,7 +19,7 @@ LEAD = Pair("wrn-40-2", "wrn-16-2")
 def built(row, params=None, table=distpro.TABLE1):
     """The evaluation of a row in a table's first column."""
     builder = Builder(params or Params(scale="paper"), find_components())
-    return builder.build(table.asked(row, table.all_columns[0]))
+    return builder.build(table.request(row, table.all_columns[0]))
 
 
 def students(spec):
@@ -94,9 +94,9 @@ def test_a_scheme_from_another_pair_or_data_set(planned):
 def test_a_found_student_is_built_from_its_search():
     """The search starts from the teacher; the evaluation reads the structure as well."""
     column = sbs.TABLE1.columns[1]
-    row = next(row for row in sbs.TABLE1.rows if row.found_by == "sbs_kl")
+    row = next(row for row in sbs.TABLE1.rows if row.pruned_by == "sbs_kl")
     builder = Builder(Params(scale="paper"), find_components())
-    evaluation = builder.build(sbs.TABLE1.asked(row, column))
+    evaluation = builder.build(sbs.TABLE1.request(row, column))
     (student, *_) = students(evaluation)
     search = student.upstream["structure"]
 
@@ -110,9 +110,9 @@ def test_a_found_student_is_built_from_its_search():
 
 def test_found_students_and_whole_ones_are_other_runs():
     """Same network, same method, other digest and name."""
-    table = replace(sbs.TABLE1, rows=(Row("a", found_by="sbs_kl"), Row("b")))
+    table = replace(sbs.TABLE1, rows=(Row("a", pruned_by="sbs_kl"), Row("b")))
     builder = Builder(Params(scale="paper"), find_components())
-    found, whole = (builder.build(table.asked(row, table.columns[0])) for row in table.rows)
+    found, whole = (builder.build(table.request(row, table.columns[0])) for row in table.rows)
 
     assert found.cell == "densenet-bc-100-12_sbs_kl_none"
     assert whole.cell == "densenet-bc-100-12_none"
@@ -186,8 +186,8 @@ def test_a_table_of_one_s_own_is_planned(planned):
         tables=[
             {
                 **OWN,
-                "found_by": "sbs_kl",
-                "found_in": "wrn-40-2",
+                "pruned_by": "sbs_kl",
+                "pruned_from": "wrn-40-2",
                 "searched_on": {"pair": "wrn-40-2:wrn-40-1"},
             }
         ],

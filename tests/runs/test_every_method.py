@@ -37,7 +37,9 @@ def student(project, method):
     table = next(e for e in catalogue() if e.id == "distpro/table1")
     table = replace(table, rows=(Row(method, method),), pairs=(CHOSEN,))
     params = load_graph(project.root).params.model_copy(update={"seeds": 1})
-    evaluation = Builder(params, COMPONENTS).build(table.asked(table.rows[0], table.all_columns[0]))
+    evaluation = Builder(params, COMPONENTS).build(
+        table.request(table.rows[0], table.all_columns[0])
+    )
     return evaluation.upstream["run0"]
 
 

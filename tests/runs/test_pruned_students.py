@@ -14,8 +14,8 @@ OWN = {
     "id": "mine",
     "pairs": ["resnet20:resnet8"],
     "methods": ["none", "dfa_average+kd"],
-    "found_by": "sbs_kl",
-    "found_in": "resnet20",
+    "pruned_by": "sbs_kl",
+    "pruned_from": "resnet20",
 }
 SEARCH = "search/resnet20_resnet20_sbs_kl"
 ALONE = "resnet20_sbs_kl_none"

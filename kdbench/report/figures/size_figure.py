@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from matplotlib.lines import Line2D
 
 SCRATCH, DISTILLED = "scratch", "distilled"
-OWN_LABELS = {"found": "found by the search", "teacher": "teacher"}
+OWN_LABELS = {"searched": "found by the search", "teacher": "teacher"}
 SIZES = {"parameters": "parameters (M)", "flops": "FLOPs, elements counted (M)"}
 PANEL, HEIGHT, LEGEND = 3.4, 3.0, 2.2  # inches
 

@@ -115,7 +115,7 @@ def _result(graph: Graph, table: Table, cell: Cell, records: Records) -> Result:
 
 def epoch_of(table: Table) -> str:
     """The epoch that is shown: where parameters are chosen, never the best, chosen as well."""
-    return "last" if table.held_out else table.recipe.reported
+    return "last" if table.tuning_holdout else table.recipe.reported
 
 
 def values(record: Record, epoch: str, metric: Metric) -> list[float]:

@@ -14,11 +14,11 @@ def finished(project, **more):
     plan = plan_of(project, FIGURE)
     asked = plan.graph.drawn[FIGURE]
     evaluate(plan, asked["CIFAR-10|teacher|scratch"], [95.0], parameters=770_000)
-    evaluate(plan, asked["CIFAR-10|found|scratch"], [93.0, 94.0, 95.0], **more)
-    evaluate(plan, asked["CIFAR-10|found|distilled"], [95.0], parameters=700_000, **more)
+    evaluate(plan, asked["CIFAR-10|searched|scratch"], [93.0, 94.0, 95.0], **more)
+    evaluate(plan, asked["CIFAR-10|searched|distilled"], [95.0], parameters=700_000, **more)
     evaluate(plan, asked["CIFAR-10|vgg-sbs|scratch"], [92.0])
     evaluate(plan, asked["CIFAR-10|vgg-sbs|distilled"], [91.0])
-    evaluate(plan, asked["CIFAR-100|found|scratch"], [70.0])
+    evaluate(plan, asked["CIFAR-100|searched|scratch"], [70.0])
     return plan
 
 
@@ -49,7 +49,7 @@ def test_the_reported_epoch_is_read(project):
     """Where the best epoch is reported, its accuracies count."""
     plan = plan_of(project, FIGURE)
     run = {"last": {"top1": 90.0}, "best": {"top1": 92.0}}
-    spec = plan.graph.drawn[FIGURE]["CIFAR-10|found|scratch"]
+    spec = plan.graph.drawn[FIGURE]["CIFAR-10|searched|scratch"]
     evaluate(plan, spec, [], reported="best", runs=[run])
 
     assert points(plan)[0].error.mean == 8.0
@@ -89,7 +89,7 @@ def test_a_data_set_has_a_row(project):
 def test_old_records_are_left_out_of_the_flops_and_it_is_said(project):
     """Those that have no count with elements."""
     plan = plan_of(project, FIGURE)
-    spec = plan.graph.drawn[FIGURE]["CIFAR-10|found|scratch"]
+    spec = plan.graph.drawn[FIGURE]["CIFAR-10|searched|scratch"]
     run = {"last": {"top1": 90.0}, "best": {"top1": 92.0}}
     plan.write(spec, {"reported": "last", "runs": [run], "parameters": 800_000})
 
@@ -131,4 +131,4 @@ def test_a_name_of_another_form_is_refused(project):
     record = next(iter(found_runs(plan, FIGURE).values()))[1]
 
     with pytest.raises(BadValue, match="expected data set"):
-        read_point(plan.graph, "CIFAR-10|found|half", record)
+        read_point(plan.graph, "CIFAR-10|searched|half", record)

@@ -159,7 +159,7 @@ def test_near_is_within_the_margin_by_its_whole_interval(project, ours, state):
 def test_columns_are_compared_by_error_and_one_network_with_itself_whatever_its_size(
     project, distilled, met, state
 ):
-    """Every found student distilled against from scratch: a missed budget is both twins'."""
+    """Every searched student distilled against from scratch: a missed budget is both twins'."""
     plan = plan_of(project, "sbs/table1", seeds=3)
     for cell in plan.graph.cells["sbs/table1"]:
         if cell.row.role == "student":
@@ -176,17 +176,17 @@ def test_columns_are_compared_by_error_and_one_network_with_itself_whatever_its_
 
 @pytest.mark.parametrize(("light", "state"), [(96.0, HOLDS), (94.0, FAILS), (95.0, UNTESTED)])
 def test_runs_of_a_figure_are_compared_by_error(project, light, state):
-    """The light networks against the found student, on CIFAR-100 and distilled."""
+    """The light networks against the searched student, on CIFAR-100 and distilled."""
     plan = plan_of(project, "sbs/figure3", seeds=3)
     asked = plan.graph.drawn["sbs/figure3"]
-    evaluate(plan, asked["CIFAR-100|found|distilled"], around(95.0))
+    evaluate(plan, asked["CIFAR-100|searched|distilled"], around(95.0))
     for name in ("shufflenet-v2-sbs", "mobilenet-v2-sbs"):
         evaluate(plan, asked[f"CIFAR-100|{name}|distilled"], around(light))
 
     found = outcome(plan, "sbs/light-networks")
 
     assert found.state is state
-    assert re.search(r"CIFAR-100, \w+-v2-sbs, distilled over CIFAR-100, found", found.evidence)
+    assert re.search(r"CIFAR-100, \w+-v2-sbs, distilled over CIFAR-100, searched", found.evidence)
 
 
 NAMES = [f"t{t}-s{s}-{k}" for t in (1, 2, 3) for s in (1, 2, 3) for k in TRANSFORMS]
