@@ -11,6 +11,7 @@ import torch
 from kdbench.errors import UserError
 from kdbench.evaluate import cost
 from kdbench.plan.components import Component, find_components
+from kdbench.plan.declarations import Network
 from kdbench.runs.assemble import find_class
 
 FILE = Path("docs/zoo.md")
@@ -64,7 +65,7 @@ class Entry:
     pooled: int
 
 
-def measure(component: Component, classes: int, image: Sequence[int]) -> Entry:
+def measure(component: Component[Network], classes: int, image: Sequence[int]) -> Entry:
     """Build a network where no number is computed, and measure it for images (C, H, W)."""
     cls = find_class({"module": component.module, "class": component.class_name})
     with torch.device("meta"):
@@ -74,7 +75,7 @@ def measure(component: Component, classes: int, image: Sequence[int]) -> Entry:
     return Entry(
         name=component.name,
         label=component.label,
-        citation=component.declaration["citation"],
+        citation=component.declaration.citation,
         parameters=cost.parameters(network),
         operations=cost.operations(network, image),
         stages=" ".join(shapes),
@@ -82,17 +83,17 @@ def measure(component: Component, classes: int, image: Sequence[int]) -> Entry:
     )
 
 
-def compose(components: Iterable[Component]) -> str:
+def compose(components: Iterable[Component[Network]]) -> str:
     """The whole page, for networks in any order."""
     found = sorted(components, key=lambda c: _natural(c.name))
-    native = [c for c in found if "image" in c.declaration]
-    small = [c for c in found if "image" not in c.declaration]
+    native = [c for c in found if c.declaration.image]
+    small = [c for c in found if not c.declaration.image]
     students = sorted((c for c in found if _of_sbs(c)), key=lambda c: c.name != TEACHER)
     tables = [
         ("32 × 32 pixels, 100 classes", [measure(c, 100, SMALL) for c in small]),
         (
             "224 × 224 pixels, 1000 classes",
-            [measure(c, 1000, c.declaration["image"]) for c in native],
+            [measure(c, 1000, c.declaration.image or SMALL) for c in native],
         ),
         (
             "SBS: its teacher and the students made by hand, 32 × 32 pixels, 10 classes",
@@ -108,7 +109,7 @@ def compose(components: Iterable[Component]) -> str:
     return "\n".join([*parts, "## Sources\n", *cited, ""])
 
 
-def package_networks() -> list[Component]:
+def package_networks() -> list[Component[Network]]:
     """Every example of every network that the package itself declares."""
     components = find_components()
     found = (components.get("network", n, where="zoo") for n in components.names("network"))

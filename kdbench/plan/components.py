@@ -6,13 +6,27 @@ import math
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache, cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, Literal, overload
+
+from pydantic import ValidationError
+from typing_extensions import TypeVar
 
 from kdbench.errors import BadValue, UnknownName
-from kdbench.plan.validation import check_limits, within_limits
+from kdbench.plan.constraints import check_constraints, check_own_values
+from kdbench.plan.declarations import (
+    KINDS,
+    Dataset,
+    Declaration,
+    Distiller,
+    Method,
+    Network,
+    OwnDataset,
+    Search,
+)
+from kdbench.plan.validation import one_line
 from kdbench.store.fingerprint import code_fingerprint
 
 ROOT = Path(__file__).parent.parent
@@ -24,12 +38,13 @@ PACKAGES = {
 }
 PLUGIN_GROUP = "kdbench.components"
 TEACHER_MODES = ("eval", "batch")
-SHORT = ("smoke", "lite")  # scales for which a declaration may have values of its own
+D = TypeVar("D", bound=Declaration)
+D_co = TypeVar("D_co", bound=Declaration, covariant=True, default=Declaration)
 
 
 @dataclass(frozen=True)
-class Component:
-    """One method, network, data set or search, as its declaration tells it.
+class Component(Generic[D_co]):
+    """One method, network, data set or search, as its declaration describes it.
 
     Attributes:
         kind: "method", "network", "dataset" or "search".
@@ -37,7 +52,7 @@ class Component:
         module: where its code lives: a dotted name, or the path of a plug-in's .py file.
         class_name: the class in that module.
         arguments: constructor arguments that follow from the name (networks).
-        declaration: the whole TOML.
+        declaration: the whole TOML, typed.
         plugin: whether it comes from outside the package; its code then counts in digests.
     """
 
@@ -46,13 +61,13 @@ class Component:
     module: str
     class_name: str
     arguments: Mapping[str, Any]
-    declaration: Mapping[str, Any]
+    declaration: D_co
     plugin: bool = False
 
     @property
     def label(self) -> str:
         """Printed name."""
-        return str(self.declaration["label"]).format(**self.arguments)
+        return self.declaration.label.format(**self.arguments)
 
     @property
     def family(self) -> str:
@@ -62,18 +77,18 @@ class Component:
     @cached_property
     def revision(self) -> int | str:
         """What stands for the component's arithmetic in digests."""
-        revision: int = self.declaration["revision"]
+        revision = self.declaration.revision
         return f"{revision}+{code_fingerprint([Path(self.module)])}" if self.plugin else revision
 
     @property
     def described(self) -> dict[str, Any]:
         """The declaration with its name and where its code lies: what `kdbench.data` reads."""
-        return {**self.declaration, "name": self.name, "module": self.module}
+        return {**self.declaration.as_written, "name": self.name, "module": self.module}
 
     @property
     def teacher_bn(self) -> str:
         """Teacher's batch norm while distilling: "eval" or "batch" statistics."""
-        return str(self.declaration.get("teacher_bn", "eval"))
+        return self.declaration.teacher_bn if isinstance(self.declaration, Distiller) else "eval"
 
     @property
     def takes_teacher_bn(self) -> bool:
@@ -83,12 +98,17 @@ class Component:
     @property
     def search(self) -> str | None:
         """The search whose scheme a method needs, if any."""
-        return self.declaration.get("search")
+        return self.declaration.search if isinstance(self.declaration, Method) else None
 
     @property
     def needs_teacher(self) -> bool:
         """Whether a method reads a teacher at all."""
-        return bool(self.declaration.get("needs_teacher", True))
+        return self.declaration.needs_teacher if isinstance(self.declaration, Method) else True
+
+    @property
+    def start(self) -> str | None:
+        """Where a search's student begins: "teacher", or None for weights of its own."""
+        return self.declaration.start if isinstance(self.declaration, Search) else None
 
     def parameters(
         self, *, scale: str, pair: str | None, overrides: Mapping[str, Any], where: str
@@ -99,20 +119,23 @@ class Component:
             UnknownName: an override that the declaration does not know.
             BadValue: an override of another type than the default's, or out of its range.
         """
-        defaults = dict(self.declaration.get("defaults", {}))
-        overridable = {**({"teacher_bn": "eval"} if self.takes_teacher_bn else {}), **defaults}
-        known = dict(defaults)
-        known.update(self.declaration.get("pairs", {}).get(pair or "", {}))
-        if scale in SHORT and self.kind != "dataset":
-            known.update(self.declaration.get(scale, {}))
+        declared = self.declaration
+        if not isinstance(declared, Distiller):
+            raise TypeError(f"a {self.kind} has no parameters")
+        overridable = {
+            **({"teacher_bn": "eval"} if self.takes_teacher_bn else {}),
+            **declared.defaults,
+        }
+        short = {"smoke": declared.smoke, "lite": declared.lite}.get(scale, {})
+        values = {**declared.defaults, **declared.pairs.get(pair or "", {}), **short}
         for key, value in overrides.items():
             if key not in overridable:
                 raise UnknownName("parameter", key, list(overridable), where=f"{where}.{self.name}")
             if key == "teacher_bn" and value not in TEACHER_MODES:
                 raise BadValue(f"{where}.{self.name}.{key}", value, "'eval' or 'batch'")
-            known[key] = checked(f"{where}.{self.name}.{key}", value, overridable[key])
-            within_limits(f"{where}.{self.name}.{key}", key, known[key], self.declaration)
-        return known
+            values[key] = checked(f"{where}.{self.name}.{key}", value, overridable[key])
+            check_constraints(f"{where}.{self.name}.{key}", key, values[key], declared)
+        return values
 
 
 def checked(where: str, value: Any, default: Any) -> Any:
@@ -135,10 +158,39 @@ def checked(where: str, value: Any, default: Any) -> Any:
 
 @dataclass(frozen=True)
 class Components:
-    """Every declaration that can be found, by kind and file name."""
+    """Every declaration that can be found, by file name; of networks, by family.
 
-    declarations: Mapping[str, Mapping[str, tuple[Path, Mapping[str, Any]]]]
-    plugins: frozenset[Path] = frozenset()
+    Attributes:
+        methods, networks, datasets, searches: each file and what it declares.
+        plugins: folders from outside the package.
+    """
+
+    methods: dict[str, tuple[Path, Method]] = field(default_factory=dict)
+    networks: dict[str, tuple[Path, Network]] = field(default_factory=dict)
+    datasets: dict[str, tuple[Path, Dataset]] = field(default_factory=dict)
+    searches: dict[str, tuple[Path, Search]] = field(default_factory=dict)
+    plugins: set[Path] = field(default_factory=set)
+
+    @property
+    def declarations(self) -> Mapping[str, Mapping[str, tuple[Path, Declaration]]]:
+        """The declarations by kind."""
+        return {
+            "method": self.methods,
+            "network": self.networks,
+            "dataset": self.datasets,
+            "search": self.searches,
+        }
+
+    @overload
+    def get(self, kind: Literal["method"], name: str, *, where: str) -> Component[Method]: ...
+    @overload
+    def get(self, kind: Literal["network"], name: str, *, where: str) -> Component[Network]: ...
+    @overload
+    def get(self, kind: Literal["dataset"], name: str, *, where: str) -> Component[Dataset]: ...
+    @overload
+    def get(self, kind: Literal["search"], name: str, *, where: str) -> Component[Search]: ...
+    @overload
+    def get(self, kind: str, name: str, *, where: str) -> Component: ...
 
     def get(self, kind: str, name: str, *, where: str) -> Component:
         """The component of that name.
@@ -151,28 +203,27 @@ class Components:
         if name not in self.declarations[kind]:
             raise UnknownName(kind, name, self.names(kind), where=where)
         path, declaration = self.declarations[kind][name]
-        return self._component(kind, name, path, declaration, {})
+        class_name = declaration.class_name if isinstance(declaration, Distiller) else ""
+        return self._component(kind, name, path, class_name, {}, declaration)
 
     def names(self, kind: str) -> list[str]:
         """Names of one kind; networks give the examples of their families."""
         if kind == "network":
-            families = self.declarations[kind].values()
-            return [example for _, declared in families for example in declared["examples"]]
+            return [name for _, family in self.networks.values() for name in family.examples]
         return sorted(self.declarations[kind])
 
     def plugin_methods(self) -> list[str]:
         """Names of the methods that come from outside the package."""
-        methods = self.declarations["method"].items()
+        methods = self.methods.items()
         return sorted(name for name, (path, _) in methods if path.parent in self.plugins)
 
-    def _network(self, name: str, where: str) -> Component:
-        for path, declaration in self.declarations["network"].values():
-            match = re.fullmatch(declaration["pattern"], name)
+    def _network(self, name: str, where: str) -> Component[Network]:
+        for path, family in self.networks.values():
+            match = re.fullmatch(family.pattern, name)
             if match:
-                found = {k: v for k, v in match.groupdict().items() if v is not None}
-                numbers = {k: _number(v) for k, v in found.items()}
-                arguments = {**declaration.get("arguments", {}), **numbers}
-                return self._component("network", name, path, declaration, arguments)
+                groups = {k: _number(v) for k, v in match.groupdict().items() if v is not None}
+                arguments = {**family.arguments, **groups}
+                return self._component("network", name, path, family.class_name, arguments, family)
         raise UnknownName("network", name, self.names("network"), where=where)
 
     def _component(
@@ -180,14 +231,26 @@ class Components:
         kind: str,
         name: str,
         path: Path,
-        declaration: Mapping[str, Any],
+        class_name: str,
         arguments: Mapping[str, Any],
-    ) -> Component:
-        stem = declaration.get("module", path.stem)
+        declaration: D,
+    ) -> Component[D]:
+        stem = declaration.module or path.stem
         plugin = path.parent in self.plugins
         module = str(path.with_name(f"{stem}.py")) if plugin else f"kdbench.{PACKAGES[kind]}.{stem}"
-        class_name = declaration.get("class", "")
         return Component(kind, name, module, class_name, arguments, declaration, plugin)
+
+    def add(self, path: Path, declaration: Declaration) -> None:
+        """Take a declaration in, under the name of its file."""
+        match declaration:
+            case Method():
+                self.methods[path.stem] = path, declaration
+            case Network():
+                self.networks[path.stem] = path, declaration
+            case Dataset():
+                self.datasets[path.stem] = path, declaration
+            case Search():
+                self.searches[path.stem] = path, declaration
 
 
 def _number(text: str) -> int | float | str:
@@ -205,30 +268,33 @@ def find_components(plugins: Iterable[str] = ()) -> Components:
     `kdbench.components`, whose value names a package.
 
     Raises:
-        BadValue: a folder that does not exist, a declaration that lacks a key or its code, or a
-            name that another component of the same kind has.
+        BadValue, UnknownName: a folder that does not exist, a declaration with a wrong key or
+            value or without its code, or a name that another component of the same kind has.
     """
     return _find_components(tuple(plugins))
 
 
 @cache
 def _find_components(plugins: tuple[str, ...]) -> Components:
-    found: dict[str, dict[str, tuple[Path, Mapping[str, Any]]]] = {k: {} for k in PACKAGES}
-    for kind, package in PACKAGES.items():
+    components = Components()
+    for package_kind, package in PACKAGES.items():
         for path in sorted((ROOT / package.replace(".", "/")).glob("*.toml")):
-            found[kind][path.stem] = (path, _read(path, kind))
-    folders = list(dict.fromkeys([*_installed(), *(Path(folder) for folder in plugins)]))
-    for folder in folders:
+            components.add(path, _validated(path, _toml(path), KINDS[package_kind]))
+    for folder in dict.fromkeys([*_installed(), *(Path(folder) for folder in plugins)]):
         if not folder.is_dir():
             raise BadValue("params.yaml, plugins", str(folder), "a folder with declarations")
+        components.plugins.add(folder)
         for path in sorted(folder.glob("*.toml")):
-            declaration = _read(path)
-            if declaration.get("kind") not in PACKAGES:
-                expected = f"one of {', '.join(PACKAGES)}"
-                raise BadValue(f"{path}, kind", declaration.get("kind"), expected)
-            _check_own(path, declaration, found[declaration["kind"]])
-            found[declaration["kind"]][path.stem] = (path, declaration)
-    return Components(found, frozenset(folders))
+            content = _toml(path)
+            if content.get("kind") not in KINDS:
+                expected = f"one of {', '.join(KINDS)}"
+                raise BadValue(f"{path}, kind", content.get("kind"), expected)
+            kind: str = content["kind"]
+            model = OwnDataset if kind == "dataset" else KINDS[kind]
+            declaration = _validated(path, content, model)
+            _check_plugin(path, kind, declaration, components)
+            components.add(path, declaration)
+    return components
 
 
 def _installed() -> list[Path]:
@@ -237,47 +303,30 @@ def _installed() -> list[Path]:
     return [Path(spec.origin).parent for spec in specs if spec and spec.origin]
 
 
-def _check_own(
-    path: Path, declaration: Mapping[str, Any], others: Mapping[str, tuple[Path, Mapping[str, Any]]]
-) -> None:
+def _check_plugin(path: Path, kind: str, declaration: Declaration, others: Components) -> None:
     """Refuse a plug-in without code, or with a name that is taken."""
-    kind, name = declaration["kind"], path.stem
-    if name in others:
-        taken = f"a name that no other {kind} has ({others[name][0]} declares one)"
+    name, known = path.stem, others.declarations[kind]
+    if name in known:
+        taken = f"a name that no other {kind} has ({known[name][0]} declares one)"
         raise BadValue(str(path), name, taken, "rename the plug-in's two files")
-    code = path.with_name(f"{declaration.get('module', name)}.py")
+    code = path.with_name(f"{declaration.module or name}.py")
     if not code.is_file():
         raise BadValue(str(path), f"no file {code}", "the code beside its declaration")
 
 
-def _read(path: Path, kind: str | None = None) -> Mapping[str, Any]:
-    """A declaration; what every component has is there, and what a network must have."""
+def _toml(path: Path) -> dict[str, Any]:
     try:
-        declaration = tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise BadValue(str(path), str(error), "a valid TOML file") from None
-    for key in ("label", "revision"):
-        if key not in declaration:
-            raise BadValue(str(path), f"no key {key!r}", "a declaration with label and revision")
-    kind = kind or declaration.get("kind")
-    if kind == "network":
-        _check_network(path, declaration)
-    if kind in ("method", "search", "network") and not declaration.get("class"):
-        raise BadValue(str(path), "no key 'class'", "the class in the .py file beside it")
-    if kind in ("method", "search"):
-        check_limits(str(path), declaration)
-    return declaration
 
 
-def _check_network(path: Path, declaration: Mapping[str, Any]) -> None:
-    for key in ("pattern", "examples"):
-        if not declaration.get(key):
-            expected = "a network's declaration with pattern and examples"
-            raise BadValue(str(path), f"no key {key!r}", expected)
-    pattern, examples = declaration["pattern"], declaration["examples"]
+def _validated(path: Path, content: Mapping[str, Any], model: type[Declaration]) -> Declaration:
+    """What a file declares; its parameters keep within its own constraints."""
     try:
-        re.compile(pattern)
-    except (re.error, TypeError) as error:
-        raise BadValue(f"{path}, pattern", pattern, "a regular expression", str(error)) from None
-    if not isinstance(examples, list) or not all(isinstance(name, str) for name in examples):
-        raise BadValue(f"{path}, examples", examples, "a list of names")
+        declaration = model.model_validate(content)
+    except ValidationError as error:
+        raise one_line(model, str(path), error) from None
+    if isinstance(declaration, Distiller):
+        check_own_values(str(path), declaration)
+    return declaration

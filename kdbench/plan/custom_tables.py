@@ -75,7 +75,7 @@ def _check_found(own: CustomTable, components: Components, where: str) -> None:
             raise BadValue(f"{where}, pruned_from", own.pruned_from, "pruned_by beside it", advice)
         return
     found = components.get("search", own.pruned_by, where=where)
-    if found.declaration.get("start") != "teacher":
+    if found.start != "teacher":
         raise BadValue(f"{where}, pruned_by", own.pruned_by, "a search that finds a student")
     if own.pruned_from and own.pruned_from != TEACHER:
         components.get("network", own.pruned_from, where=where)

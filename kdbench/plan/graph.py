@@ -203,7 +203,7 @@ def make_graph(params: Params) -> Graph:
     components = find_components(params.plugins)
     for name in params.datasets:
         where = f"{FILE}, datasets"
-        if components.get("dataset", name, where=where).declaration.get("role") == "stand-in":
+        if components.get("dataset", name, where=where).declaration.role == "stand-in":
             advice = "it takes other data sets' places at scale smoke by itself"
             raise BadValue(where, name, "a data set, not a stand-in", advice)
     for name in params.methods_only:

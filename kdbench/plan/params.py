@@ -7,36 +7,26 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
 from kdbench.errors import BadValue, UnknownName, UserError
 from kdbench.plan.scales import SCALES, Scale
+from kdbench.plan.validation import SHA256, TABLE_ID, Strict, one_line
 
 FILE = "params.yaml"
 RENAMED = {"found_by": "pruned_by", "found_in": "pruned_from"}  # of tables in older files
 SCALE = TypeAdapter(Scale)
-# What pydantic's kinds of error say to a user.
-EXPECTED = {
-    "too_short": "at least one entry",
-    "string_type": "a text",
-    "list_type": "a list, in square brackets",
-    "dict_type": "a mapping, in curly brackets",
-    "model_type": "a mapping, in curly brackets",
-}
-PATTERNS = {"teachers": "64 hex digits of a SHA-256", "tables": "a table's id of a-z, 0-9 and -"}
 
 
-class Elsewhere(BaseModel):
+class Elsewhere(Strict):
     """Another data set, pair or protocol to search with; empty means the table's own."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
 
     dataset: str = ""
     pair: str = ""
     protocol: str = ""
 
 
-class CustomTable(BaseModel):
+class CustomTable(Strict):
     """A table of the user's own.
 
     Attributes:
@@ -57,9 +47,7 @@ class CustomTable(BaseModel):
             which is then not trained on, in place of the test images: for choosing parameters.
     """
 
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-    id: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
+    id: str = Field(pattern=TABLE_ID)
     title: str = ""
     dataset: str = "cifar100"
     pairs: list[str] = Field(min_length=1)
@@ -82,7 +70,7 @@ class CustomTable(BaseModel):
         return {RENAMED[key] if key in old else key: value for key, value in table.items()}
 
 
-class Params(BaseModel):
+class Params(Strict):
     """Everything a user may set in params.yaml.
 
     Attributes:
@@ -100,8 +88,6 @@ class Params(BaseModel):
         plugins: folders with declarations and code of your own.
     """
 
-    model_config = ConfigDict(extra="forbid", strict=True)
-
     scale: Literal["smoke", "lite", "paper"] = "smoke"
     datasets: list[str] = Field(default=["cifar10", "cifar100", "cinic10"], min_length=1)
     exhibits: list[str] = Field(default=["all"], min_length=1)
@@ -111,7 +97,7 @@ class Params(BaseModel):
     methods: dict[str, dict[str, Any]] = {}
     searches: dict[str, dict[str, Any]] = {}
     scales: dict[str, dict[str, Any]] = {}
-    teachers: dict[str, Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]] = {}
+    teachers: dict[str, Annotated[str, Field(pattern=SHA256)]] = {}
     tables: list[CustomTable] = []
     plugins: list[str] = []
 
@@ -151,7 +137,7 @@ def load_params(path: Path, overrides: Mapping[str, Any] | None = None) -> Param
     try:
         params = Params.model_validate(content)
     except ValidationError as error:
-        raise _one_line(FILE, error) from None
+        raise one_line(Params, FILE, error) from None
     params.settings()
     return params
 
@@ -181,25 +167,4 @@ def _scaled(name: str, overrides: Mapping[str, Any]) -> Scale:
     try:
         return SCALE.validate_python({**asdict(SCALES[name]), **overrides})
     except ValidationError as error:
-        raise _one_line(f"{FILE}, scales.{name}", error) from None
-
-
-def _one_line(name: str, error: ValidationError) -> UserError:
-    first = error.errors()[0]
-    key, found = ".".join(str(part) for part in first["loc"]), first["input"]
-    if first["type"] == "extra_forbidden":
-        place, _, last = key.rpartition(".")
-        known = CustomTable if place.startswith("tables") else Params
-        where = f"{name}, {place}" if place else name
-        return UnknownName("key", last, list(known.model_fields), where=where)
-    where = f"{name}.{key}" if name != FILE else f"{name}, {key}"
-    if first["type"] == "literal_error" and isinstance(found, str):
-        known = first["ctx"]["expected"].replace("'", "").replace(" or ", ", ").split(", ")
-        return UnknownName("value", found, known, where=where)
-    if first["type"] == "string_pattern_mismatch":
-        return BadValue(where, found, PATTERNS[str(first["loc"][0])])
-    return BadValue(where, found, EXPECTED.get(first["type"]) or _plainly(first))
-
-
-def _plainly(error: Any) -> str:
-    return str(error["msg"]).removeprefix("Input should be ")
+        raise one_line(Params, f"{FILE}, scales.{name}", error) from None

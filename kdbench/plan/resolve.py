@@ -118,7 +118,7 @@ def smoke_section(dataset: Component) -> dict[str, Any]:
     Raises:
         BadValue: it says nothing, or too little.
     """
-    smoke = dataset.declaration.get("smoke", {})
+    smoke = dataset.described.get("smoke", {})
     if not {"stand_in", "augment"} <= set(smoke):
         expected = "a section with stand_in and augment, or a scale with the data set itself"
         raise BadValue(f"{dataset.name}.toml, smoke", smoke, expected)
@@ -140,8 +140,8 @@ def _entry(component: Component, parameters: Mapping[str, Any]) -> dict[str, Any
     }
     if component.kind in OVERRIDES:
         named["teacher_bn"] = rest.pop("teacher_bn", component.teacher_bn)
-    if component.kind == "search" and "start" in component.declaration:
-        named["start"] = component.declaration["start"]
+    if component.start:
+        named["start"] = component.start
     return named
 
 

@@ -1,53 +1,118 @@
-"""What values a declaration allows beyond their kind: choices and ranges."""
+"""What pydantic models of files share: strict keys, and every error in one line."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Collection, Iterator, Sequence
+from typing import Any, get_args
 
-from kdbench.errors import BadValue, UnknownName
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from kdbench.errors import BadValue, UnknownName, UserError
+
+# What pydantic's kinds of error say to a user.
+EXPECTED = {
+    "too_short": "at least one entry",
+    "string_too_short": "a text that is not empty",
+    "string_type": "a text",
+    "bool_type": "true or false",
+    "list_type": "a list, in square brackets",
+    "dict_type": "a mapping",
+    "model_type": "a mapping",
+}
+SHA256 = r"^[0-9a-f]{64}$"
+TABLE_ID = r"^[a-z0-9][a-z0-9-]*$"
+PATTERNS = {SHA256: "64 hex digits of a SHA-256", TABLE_ID: "a table's id of a-z, 0-9 and -"}
+EXPLAINED = "Attributes:"  # in a docstring, what comes before the descriptions of the fields
 
 
-def within_limits(where: str, key: str, value: Any, declaration: Mapping[str, Any]) -> None:
-    """Refuse a parameter that a declaration's `[choices]` or `[ranges]` rules out.
+class Strict(BaseModel):
+    """A mapping in a file that has these keys and no others, without conversions.
+
+    The docstrings of subclasses say, below `Attributes:`, what each field is: errors and JSON
+    Schemas quote them.
+    """
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+def one_line(model: type[BaseModel], where: str, error: ValidationError) -> UserError:
+    """The first of pydantic's errors: the file, the key, what was found and what was expected.
 
     Args:
-        where: the place of the parameter, for errors.
-        key: its name.
-        value: of the right kind already; of a list, every entry is looked at.
-        declaration: its `[choices]` lists what may stand; its `[ranges]` gives the smallest and
-            the largest number, both allowed.
-
-    Raises:
-        UnknownName: not among the choices.
-        BadValue: out of range.
+        model: what the content was validated as.
+        where: the file, and the key that holds the content if it is not the whole of it.
+        error: what pydantic raised.
     """
-    choices = declaration.get("choices", {}).get(key)
-    if (
-        isinstance(value, list)
-        and choices is not None
-        and (not value or len({*value}) < len(value))
-    ):
-        raise BadValue(where, value, f"at least one of {', '.join(map(str, choices))}, each once")
-    for entry in value if isinstance(value, list) else [value]:
-        if choices is not None and entry not in choices:
-            raise UnknownName("choice", str(entry), [str(c) for c in choices], where=where)
-    limits = declaration.get("ranges", {}).get(key)
-    for entry in value if isinstance(value, list) else [value]:
-        if limits is not None and not limits[0] <= entry <= limits[1]:
-            raise BadValue(where, entry, f"a number from {limits[0]} to {limits[1]}")
+    first = error.errors()[0]
+    *path, last = first["loc"] or ("",)
+    owner = _model_at(model, path)
+    if first["type"] == "extra_forbidden":
+        return UnknownName("key", str(last), list(keys(owner)), where=_place(where, path))
+    if first["type"] == "missing":
+        field = keys(owner)[str(last)]
+        expected = descriptions(owner).get(field) or "a value for it"
+        return BadValue(_place(where, path), f"no key {str(last)!r}", expected)
+    place, value = _place(where, first["loc"]), first["input"]
+    if first["type"] == "literal_error" and isinstance(value, str):
+        choices = first["ctx"]["expected"].replace("'", "").replace(" or ", ", ").split(", ")
+        return UnknownName("value", value, choices, where=place)
+    if first["type"] == "string_pattern_mismatch":
+        return BadValue(place, value, PATTERNS.get(first["ctx"]["pattern"], "another text"))
+    plain = str(first["msg"]).removeprefix("Input should be ")
+    return BadValue(place, value, EXPECTED.get(first["type"], plain))
 
 
-def check_limits(path: str, declaration: Mapping[str, Any]) -> None:
-    """Refuse a declaration whose limits are of no parameter, or rule its own values out.
+def keys(model: type[BaseModel]) -> dict[str, str]:
+    """Names of a model's fields by their keys in files."""
+    return {field.alias or name: name for name, field in model.model_fields.items()}
 
-    Raises:
-        BadValue, UnknownName: with the file's name.
-    """
-    defaults = declaration.get("defaults", {})
-    for section in ("choices", "ranges"):
-        for key in declaration.get(section, {}):
-            if key not in defaults:
-                raise UnknownName("parameter", key, list(defaults), where=f"{path}, {section}")
-    sets = [defaults, declaration.get("smoke", {}), *declaration.get("pairs", {}).values()]
-    for values in sets:
-        for key, value in values.items():
-            within_limits(f"{path}, {key}", key, value, declaration)
+
+def descriptions(model: type) -> dict[str, str]:
+    """What the docstring says of each field of a model or dataclass, inherited ones too."""
+    documented: dict[str, str] = {}
+    for base in reversed(model.__mro__):
+        documented.update(_documented(base.__dict__.get("__doc__") or ""))
+    return documented
+
+
+def summary(model: type) -> str:
+    """The docstring of a model or dataclass up to the descriptions of its fields."""
+    text, _, _ = (model.__doc__ or "").partition(EXPLAINED)
+    return " ".join(text.split())
+
+
+def _documented(docstring: str) -> Iterator[tuple[str, str]]:
+    """Fields and their descriptions in Google style; several may share one."""
+    entries: list[tuple[str, list[str]]] = []
+    for line in docstring.partition(EXPLAINED)[2].splitlines():
+        names, colon, text = line.strip().partition(": ")
+        indent = len(line) - len(line.lstrip())
+        if colon and indent == 8:
+            entries.append((names, [text]))
+        elif entries and line.strip():
+            entries[-1][1].append(line.strip())
+    for names, lines in entries:
+        for name in names.split(", "):
+            yield name, " ".join(lines)
+
+
+def _place(where: str, path: Collection[int | str]) -> str:
+    """`params.yaml, tables.0.id`; or one level more where `where` names a key already."""
+    parts = ".".join(map(str, path))
+    if not parts:
+        return where
+    return f"{where}{'.' if ', ' in where else ', '}{parts}"
+
+
+def _model_at(model: type[BaseModel], path: Sequence[int | str]) -> type[BaseModel]:
+    """The model that the mapping at a place is validated as."""
+    for part in path:
+        field = model.model_fields.get(keys(model).get(str(part), ""))
+        model = next(_models(field.annotation), model) if field else model
+    return model
+
+
+def _models(annotation: Any) -> Iterator[type[BaseModel]]:
+    """Models in an annotation such as `list[Model] | None`."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for argument in get_args(annotation):
+        yield from _models(argument)

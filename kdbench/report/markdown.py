@@ -218,8 +218,8 @@ def _readings(graph: Graph, cells: Sequence[Result]) -> dict[str, str]:
     entries = [spec.params.get("method", {}) for spec in runs]
     names = {part["name"] for entry in entries for part in entry.get("parts", [entry]) if part}
     methods = [graph.components.get("method", name, where="exhibits") for name in sorted(names)]
-    said = {m.label: str(m.declaration.get("fidelity", "")) for m in methods}
-    marked = {m.label for m in methods if m.declaration.get("reading")}
+    said = {m.label: m.declaration.fidelity for m in methods}
+    marked = {m.label for m in methods if m.declaration.reading}
     return {label: text for label, text in said.items() if label in marked}
 
 

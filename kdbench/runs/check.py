@@ -155,9 +155,9 @@ class _Trials:
     def _shape(self, dataset: str) -> tuple[tuple[int, int, int], int]:
         """(C, H, W) and number of classes of what a data set is at this scale."""
         get = self.graph.components.get
-        declared = get("dataset", dataset, where="check").declaration
+        declared = get("dataset", dataset, where="check").described
         if self.graph.scale.stand_in:
-            declared = get("dataset", declared["smoke"]["stand_in"], where="check").declaration
+            declared = get("dataset", declared["smoke"]["stand_in"], where="check").described
         channels, height, width = declared["image"]
         return (channels, height, width), declared["classes"]
 

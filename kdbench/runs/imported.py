@@ -117,7 +117,7 @@ def import_teacher(
         "parameters": dict(component.arguments),
     }
     network = assemble.make_network(entry, data, 0, precision)
-    names: Mapping[str, Any] = component.declaration.get("names", {})
+    names: Mapping[str, Any] = component.described.get("names", {})
     used, weights = fit(
         file, checkpoint.weights, network.state_dict(), names, network=component.name, naming=naming
     )

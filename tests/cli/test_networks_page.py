@@ -56,7 +56,7 @@ def test_every_example_is_listed_once(today):
     assert sorted([*small, *large]) == sorted(set(names)) == sorted(names)
     for name in large:
         declared = components.get("network", name, where="test").declaration
-        assert declared["image"] == [3, 224, 224]
+        assert declared.image == [3, 224, 224]
 
 
 @pytest.mark.parametrize(

@@ -60,7 +60,7 @@ def components():
     declarations = find_components().declarations
     for kind in ("method", "network", "search"):
         for name, (path, declaration) in declarations[kind].items():
-            asked = declaration["examples"][0] if kind == "network" else name
+            asked = declaration.examples[0] if kind == "network" else name
             component = find_components().get(kind, asked, where="golden numbers")
             file = f"kdbench/{PACKAGES[kind]}/{path.name}"
             found[f"{kind}/{name}"] = SimpleNamespace(
@@ -77,7 +77,7 @@ def defaults(entry):
     """The declared parameters of a component that its class takes."""
     if not hasattr(entry, "component"):
         return {}
-    given = {**entry.component.declaration.get("defaults", {}), **entry.component.arguments}
+    given = {**getattr(entry.component.declaration, "defaults", {}), **entry.component.arguments}
     return {key: value for key, value in given.items() if key not in TAKEN_ELSEWHERE}
 
 
@@ -174,7 +174,7 @@ def search(cls, parameters, component, steps=3):
     torch.manual_seed(1)
     teacher = WideResNet(depth(component), 1, classes=CLASSES, image=(3, 8, 8)).eval()
     student = ResNet(8, classes=CLASSES, image=(3, 8, 8))
-    if component.declaration.get("start") == "teacher":
+    if component.start == "teacher":
         student = teacher
     searcher = cls(student, teacher, **parameters)
     found = {}

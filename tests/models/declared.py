@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from kdbench.models.stages import StagedNetwork
 from kdbench.plan.components import Component, find_components
 
-_FOUND = {stem: found for stem, (_, found) in find_components().declarations["network"].items()}
+_FOUND = {stem: found.as_written for stem, (_, found) in find_components().networks.items()}
 # Those that cannot go on come last, so that both marks below number the others alike, and pytest
 # runs all tests of one network before those of the next.
 DECLARATIONS = dict(sorted(_FOUND.items(), key=lambda item: not item[1].get("from_stage", True)))

@@ -43,7 +43,7 @@ def test_every_foreign_key_has_its_place(name, naming):
         theirs = {key: torch.empty(shape) for key, shape in shapes(name).items()}
         expected = build(name, classes=10).state_dict()
 
-    renamed, differences = rename(theirs, expected, component(name).declaration["names"][naming])
+    renamed, differences = rename(theirs, expected, component(name).declaration.names[naming])
 
     assert differences.lines() == []
     assert len(theirs) == len(expected)
@@ -56,7 +56,7 @@ def test_foreign_weights_give_the_foreign_logits(float64, name):
     """Every weight lands where the other code has it: each key has numbers of its own."""
     expected = LOGITS[name]
     network = build(name, classes=10).eval()
-    rules = component(name).declaration["names"]
+    rules = component(name).declaration.names
     first = rules[FILES[name][0].split()[0]]
 
     renamed, _ = rename(weights(shapes(name)), network.state_dict(), first)
@@ -69,7 +69,7 @@ def test_foreign_weights_give_the_foreign_logits(float64, name):
 @pytest.mark.parametrize("name", FILES)
 def test_namings_of_one_key_list_have_the_same_rules(name):
     """Codes that call everything alike are renamed alike, so that logits need one check."""
-    rules = component(name).declaration["names"]
+    rules = component(name).declaration.names
     namings = FILES[name][0].split()
 
     assert all(rules[naming] == rules[namings[0]] for naming in namings)
@@ -77,7 +77,7 @@ def test_namings_of_one_key_list_have_the_same_rules(name):
 
 def test_every_naming_of_small_networks_is_listed():
     """A naming that a declaration adds needs a list of keys (large images are tested elsewhere)."""
-    listed = {(component(name).declaration["pattern"], naming) for name, naming in NAMINGS}
+    listed = {(component(name).declaration.pattern, naming) for name, naming in NAMINGS}
     declared = {
         (declaration["pattern"], naming)
         for stem, declaration in DECLARATIONS.items()

@@ -172,7 +172,7 @@ def test_a_transformer_cannot_go_on_from_a_map():
 def test_what_cannot_go_on_is_declared():
     """Declarations with `from_stage = false` are those whose networks refuse, and no others."""
     for name in SHAPES:
-        declared = component(name).declaration.get("from_stage", True)
+        declared = component(name).declaration.from_stage
         assert declared is not name.startswith(("vit", "deit"))
 
 

@@ -6,12 +6,15 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 import kdbench
-from kdbench.errors import BadValue, UnknownName
+from kdbench.errors import UnknownName, UserError
 from kdbench.exhibits.tables import requests_of
 from kdbench.papers import catalogue
 from kdbench.plan.components import PACKAGES, find_components
+from kdbench.plan.declarations import KINDS, Dataset
+from kdbench.plan.validation import descriptions
 
 ROOT = Path(kdbench.__file__).parent
 
@@ -23,29 +26,7 @@ def _files(package):
 
 DECLARED = [(kind, p) for kind, f in PACKAGES.items() for p in _files(f)]
 ASSEMBLERS = {"method": {"task_weight", "teacher_bn"}, "search": {"held_out", "teacher_bn"}}
-KEYS = {
-    "method": {
-        "defaults",
-        "pairs",
-        "smoke",
-        "lite",
-        "teacher_bn",
-        "search",
-        "needs_teacher",
-        "fidelity",
-        "reading",
-        "choices",
-        "ranges",
-    },
-    "search": {"defaults", "pairs", "smoke", "lite", "teacher_bn", "fidelity", "choices", "ranges"}
-    | {"start"},
-    "network": {"pattern", "examples", "arguments", "names", "from_stage", "image"},
-    "dataset": {"classes", "image", "mean", "std", "splits", "licence", "source", "archive"}
-    | {"smoke", "role", "images", "fingerprint", "how", "class_names", "tolerance", "formats"}
-    | {"folders", "files", "keys", "archives", "each", "known"},
-}
 DFA = ("search", "method")
-COMMON = {"class", "module", "label", "citation", "revision"}
 
 
 def each(*kinds):
@@ -62,42 +43,52 @@ def component(kind, path):
     return find_components().get(kind, name, where="test")
 
 
-def test_each_kind_is_there():
-    """The glob above found something of everything."""
+def test_the_package_declares_components_of_every_kind():
+    """The tests below run over something of everything."""
     assert {kind for kind, _ in DECLARED} == set(PACKAGES)
 
 
 @each("search")
 def test_every_search_says_where_our_reading_begins(kind, path):
-    """No paper leaves nothing open."""
-    assert component(kind, path).declaration["fidelity"].startswith("our ")
+    """Every search has a fidelity, because no paper leaves nothing open."""
+    assert component(kind, path).declaration.fidelity.startswith("our ")
 
 
 def test_a_plain_loss_weighs_in_the_search_what_it_weighs_after_it():
     """A search with the loss of stage 2 is one with that loss, as heavy."""
     search, method = (find_components().get(k, "dfa_plain", where="test") for k in DFA)
 
-    assert search.declaration["defaults"]["losses"] == "plain"
-    weights = [one.declaration["defaults"]["gamma_fd"] for one in (search, method)]
+    assert search.declaration.defaults["losses"] == "plain"
+    weights = [one.declaration.defaults["gamma_fd"] for one in (search, method)]
     assert weights[0] == weights[1]
 
 
 @each(*PACKAGES)
-def test_the_common_keys_are_there(kind, path):
-    """Label, citation, a revision from 1 on, and no key that nobody reads."""
-    found = component(kind, path)
-    declared = found.declaration
+def test_every_component_has_a_label_a_citation_and_a_revision(kind, path):
+    """The label is filled in, and the revision counts from 1."""
+    known = component(kind, path)
+    declared = known.declaration
 
-    assert declared["label"].strip() and declared["citation"].strip()
-    assert type(declared["revision"]) is int and declared["revision"] >= 1
-    assert found.revision == declared["revision"]
-    assert declared.keys() <= COMMON | KEYS[kind]
-    assert "{" not in found.label
+    assert declared.label.strip() and declared.citation.strip()
+    assert known.revision == declared.revision >= 1
+    assert "{" not in known.label
+
+
+@each(*PACKAGES)
+def test_a_declaration_holds_what_its_file_says(kind, path):
+    """No key is lost or converted on the way through the model."""
+    content = tomllib.loads(path.read_text(encoding="utf-8"))
+
+    assert component(kind, path).declaration.as_written == content
+    numbers = [repr(v) for v in content.get("defaults", {}).values()]
+    assert [
+        repr(v) for v in getattr(component(kind, path).declaration, "defaults", {}).values()
+    ] == (numbers)
 
 
 @each(*PACKAGES)
 def test_the_class_is_in_its_module(kind, path):
-    """A data set has a module only."""
+    """And a data set's module can be imported."""
     found = component(kind, path)
     module = importlib.import_module(found.module)
 
@@ -106,33 +97,28 @@ def test_the_class_is_in_its_module(kind, path):
 
 @each("method", "search", "network")
 def test_defaults_are_what_the_class_takes(kind, path):
-    """Besides what the assembler takes; and nothing that JSON cannot hold."""
+    """The class accepts every default but those that the assembler takes."""
     found = component(kind, path)
     cls = getattr(importlib.import_module(found.module), found.class_name)
     accepted = inspect.signature(cls).parameters.keys()
-    given = {**found.declaration.get("defaults", {}), **found.arguments}
+    given = {**getattr(found.declaration, "defaults", {}), **found.arguments}
 
     assert given.keys() - ASSEMBLERS.get(kind, set()) <= accepted
     assert all(isinstance(v, bool | int | float | str | list) for v in given.values())
 
 
 @each("method", "search")
-def test_overrides_are_of_declared_parameters(kind, path):
-    """Of a pair, or of a short scale; with values of the same kind."""
+def test_overrides_are_of_declared_parameters_and_their_kind(kind, path):
+    """Values for a pair or a short scale are of the kind of the default; the pair exists."""
     declared = component(kind, path).declaration
-    for override in [
-        *declared.get("pairs", {}).values(),
-        *(declared.get(s, {}) for s in ("smoke", "lite")),
-    ]:
+    for override in [*declared.pairs.values(), declared.smoke, declared.lite]:
         for key, value in override.items():
-            assert type(value) is type(declared["defaults"][key]), key
-    assert declared.get("teacher_bn", "eval") in ("eval", "batch")
+            assert type(value) is type(declared.defaults[key]), key
     components = find_components()
-    for pair in declared.get("pairs", {}):
-        for network in pair.split(":"):
-            components.get("network", network, where="test")
-    if "search" in declared:
-        components.get("search", declared["search"], where="test")
+    for pair in declared.pairs:
+        assert all(components.get("network", name, where="test") for name in pair.split(":"))
+    if kind == "method" and declared.search:
+        assert components.get("search", declared.search, where="test")
 
 
 def test_the_exhibits_name_components_that_exist():
@@ -173,35 +159,73 @@ def test_an_unknown_network_gets_the_nearest_name():
         find_components().get("network", "wrn-40-2x", where="test")
 
 
-@pytest.mark.parametrize(
-    ("declaration", "said"),
-    [
-        ("label = 1 2", "valid TOML"),
-        ('kind = "method"\nlabel = "X"', "revision"),
-        ('kind = "loss"\nlabel = "X"\nrevision = 1', "one of method, network, dataset, search"),
-        ('label = "X"\nrevision = 1', "one of method, network, dataset, search"),
-        ('kind = "method"\nclass = "X"\nlabel = "X"\nrevision = 1', r"no file .*mine\.py"),
-        (
-            'kind = "method"\nclass = "X"\nmodule = "two"\nlabel = "X"\nrevision = 1',
-            r"no file .*two\.py",
-        ),
-        ('kind = "network"\nlabel = "X"\nrevision = 1\nexamples = ["a"]', "no key 'pattern'"),
-        ('kind = "network"\nlabel = "X"\nrevision = 1\npattern = "a"', "no key 'examples'"),
-        (
-            'kind = "network"\nlabel = "X"\nrevision = 1\npattern = "("\nexamples = ["a"]',
-            "a regular expression",
-        ),
-        (
-            'kind = "network"\nlabel = "X"\nrevision = 1\npattern = "a"\nexamples = "a"',
-            "a list of names",
-        ),
-    ],
-)
-def test_a_bad_declaration_of_a_plugin_is_one_line(tmp_path, declaration, said):
-    """It names the file."""
-    (tmp_path / "mine.toml").write_text(declaration)
-    with pytest.raises(BadValue, match=said) as caught:
-        find_components([str(tmp_path)])
+METHOD = 'kind = "method"\nclass = "X"\nlabel = "X"\nrevision = 1\n'
+NETWORK = METHOD.replace("method", "network") + 'pattern = "a"\nexamples = ["a"]\n'
+DATASET = 'kind = "dataset"\nlabel = "X"\nrevision = 1\n'
+MISTAKES = {  # a plug-in's declaration: what the line must say
+    "label = 1 2": ["valid TOML"],
+    METHOD.replace("revision", "revisoin"): ["found \"no key 'revision'\"", "raised by hand"],
+    METHOD.replace("= 1", "= 1.5"): ["mine.toml, revision: found 1.5", "integer"],
+    METHOD.replace("method", "loss"): ["kind: found 'loss'", "one of method, network, dataset"],
+    'label = "X"\nrevision = 1': ["kind: found None", "one of method, network, dataset, search"],
+    METHOD: ["no file", "mine.py"],
+    METHOD + 'module = "two"': ["no file", "two.py"],
+    METHOD.replace('class = "X"', 'class = ""'): ["class: found ''", "a text that is not empty"],
+    METHOD + "teacher_bm = 1": ["no key is called 'teacher_bm'", "did you mean 'teacher_bn'?"],
+    METHOD + 'teacher_bn = "evla"': ["mine.toml, teacher_bn", "did you mean 'eval'?"],
+    METHOD + "needs_teacher = 1": ["needs_teacher: found 1", "true or false"],
+    METHOD + "defaults = 3": ["defaults: found 3", "a mapping"],
+    METHOD + "[defaults]\nw = 2026-01-01": ["defaults.w: found", "a finite number"],
+    METHOD + "[defaults]\nw = nan": ["defaults.w: found nan", "a finite number"],
+    METHOD + "[ranges]\nw = [0, 1]": ["mine.toml, ranges: no parameter is called 'w'"],
+    METHOD + "[defaults]\nw = 2\n[ranges]\nw = [0]": ["ranges.w: found [0]"],
+    METHOD + "[defaults]\nw = 2\n[ranges]\nw = [0, 1]": ["w: found 2", "from 0 to 1"],
+    METHOD + '[defaults]\nw = "a"\n[choices]\nw = ["b"]': ["no choice is called 'a'"],
+    METHOD.replace("method", "search") + 'start = "student"': ["start", "known: teacher"],
+    NETWORK.replace("pattern", "patern"): ["no key", "pattern", "regular expression"],
+    NETWORK.replace('"a"\ne', '"("\ne'): ["pattern: found '('", "a regular expression"],
+    NETWORK.replace("examples", "exmples"): ["no key", "examples", "names that tests"],
+    NETWORK.replace('["a"]', '"a"'): ["examples: found 'a'", "a list"],
+    NETWORK.replace('["a"]', "[]"): ["examples: found []", "at least one entry"],
+    NETWORK + "image = [3, 32]": ["image: found [3, 32]", "at least 3 items"],
+    NETWORK + "[names]\nours = [['a']]": ["names.ours.0: found ['a']"],
+    DATASET + 'classes = "ten"': ["classes: found 'ten'", "integer"],
+    DATASET + "[archive]\nulr = 'x'": ["mine.toml, archive: no key is called 'ulr'", "'url'"],
+    DATASET + 'fingerprint = "abc"': ["fingerprint: found 'abc'", "64 hex digits"],
+}
 
-    assert "mine.toml" in str(caught.value)
-    assert "\n" not in str(caught.value)
+
+@pytest.mark.parametrize("declaration", MISTAKES, ids=ascii)
+def test_a_mistake_in_a_plug_in_s_declaration_is_one_line(tmp_path, declaration):
+    """The line names the file and the key, what was found, and what was expected."""
+    (tmp_path / "mine.toml").write_text(declaration)
+    with pytest.raises(UserError) as caught:
+        find_components([str(tmp_path)])
+    line = str(caught.value)
+
+    assert "mine.toml" in line and "\n" not in line
+    assert all(part in line for part in MISTAKES[declaration]), line
+
+
+def test_a_plug_in_s_data_set_may_have_keys_of_its_own(tmp_path):
+    """Its own `prepare` gets the whole declaration."""
+    (tmp_path / "mine.toml").write_text(DATASET + 'shelf = "north"\n')
+    (tmp_path / "mine.py").touch()
+    described = find_components([str(tmp_path)]).get("dataset", "mine", where="test").described
+
+    assert described["shelf"] == "north" and described["module"] == str(tmp_path / "mine.py")
+
+
+def test_a_data_set_of_the_package_has_known_keys_only():
+    """A key that nobody reads is a typo."""
+    with pytest.raises(ValidationError, match="tolerence"):
+        Dataset(label="X", revision=1, tolerence=0.1)
+
+
+@pytest.mark.parametrize("kind", PACKAGES)
+def test_every_key_of_a_declaration_is_documented(kind):
+    """Errors about missing keys and the JSON Schemas quote the docstrings."""
+    documented = descriptions(KINDS[kind])
+
+    assert set(KINDS[kind].model_fields) == set(documented)
+    assert all(text.endswith(".") for text in documented.values())

@@ -10,6 +10,7 @@ import os
 import shutil
 import subprocess
 import sys
+from copy import deepcopy
 from dataclasses import dataclass, fields
 from functools import cache
 from pathlib import Path
@@ -18,7 +19,6 @@ import pytest
 import yaml
 
 from kdbench.plan import build
-from kdbench.plan.components import Components
 from kdbench.plan.graph import Graph, make_graph
 from kdbench.plan.params import Params
 from kdbench.plan.scales import SCALES, Scale
@@ -303,11 +303,11 @@ def test_parameters_are_those_of_the_plan(pipeline, scale, tmp_path):
 
 def with_revision(graph, kind, name):
     """The same plan after a raised revision of one declaration."""
-    declarations = {k: dict(v) for k, v in graph.components.declarations.items()}
-    path, declaration = declarations[kind][name]
-    raised = {**declaration, "revision": declaration["revision"] + 1}
-    declarations[kind][name] = (path, raised)
-    return Graph(graph.params, Components(declarations), graph.exhibits)
+    components = deepcopy(graph.components)
+    path, declaration = components.declarations[kind][name]
+    raised = declaration.model_copy(update={"revision": declaration.revision + 1})
+    components.add(path, raised)
+    return Graph(graph.params, components, graph.exhibits)
 
 
 @pytest.mark.parametrize("scale", ["smoke", "paper"])

@@ -1,0 +1,52 @@
+"""What values a declaration allows beyond their kind: its choices and ranges."""
+
+from typing import Any
+
+from kdbench.errors import BadValue, UnknownName
+from kdbench.plan.declarations import Distiller
+
+
+def check_constraints(where: str, key: str, value: Any, declaration: Distiller) -> None:
+    """Refuse a parameter that a declaration's `[choices]` or `[ranges]` rules out.
+
+    Args:
+        where: the place of the parameter, for errors.
+        key: its name.
+        value: of the right kind already; of a list, every entry is checked.
+        declaration: its `[choices]` lists what may stand; its `[ranges]` gives the smallest and
+            the largest number, both allowed.
+
+    Raises:
+        UnknownName: not among the choices.
+        BadValue: out of range, or a list of choices that is empty or repeats one.
+    """
+    choices, bounds = declaration.choices.get(key), declaration.ranges.get(key)
+    entries = value if isinstance(value, list) else [value]
+    if choices is not None and isinstance(value, list) and len({*value}) < max(1, len(value)):
+        raise BadValue(where, value, f"at least one of {', '.join(map(str, choices))}, each once")
+    for entry in entries:
+        if choices is not None and entry not in choices:
+            raise UnknownName("choice", str(entry), [str(c) for c in choices], where=where)
+        if bounds is not None and not bounds[0] <= entry <= bounds[1]:
+            raise BadValue(where, entry, f"a number from {bounds[0]} to {bounds[1]}")
+
+
+def check_own_values(path: str, declaration: Distiller) -> None:
+    """Refuse a declaration whose constraints are of no parameter, or rule its own values out.
+
+    Raises:
+        BadValue, UnknownName: with the file's name.
+    """
+    for section in ("choices", "ranges"):
+        for key in getattr(declaration, section):
+            if key not in declaration.defaults:
+                known = list(declaration.defaults)
+                raise UnknownName("parameter", key, known, where=f"{path}, {section}")
+    for values in (
+        declaration.defaults,
+        declaration.smoke,
+        declaration.lite,
+        *declaration.pairs.values(),
+    ):
+        for key, value in values.items():
+            check_constraints(f"{path}, {key}", key, value, declaration)

@@ -1,0 +1,234 @@
+"""The declarations beside the components, typed: one model per kind of TOML file."""
+
+import re
+from functools import cached_property
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import AfterValidator, ConfigDict, Field, WithJsonSchema
+from pydantic_core import PydanticCustomError
+
+from kdbench.plan.validation import SHA256, Strict
+from kdbench.store.spec import canonical
+
+JSON_TYPES = ["boolean", "number", "string", "array", "object"]
+
+
+def _json_value(value: Any) -> Any:
+    """Refuse what no run specification can hold: dates, times, numbers that are not finite."""
+    try:
+        canonical(value)
+    except (TypeError, ValueError):
+        raise PydanticCustomError(
+            "no_json", "a finite number, a text, true, false or a list"
+        ) from None
+    return value
+
+
+def _regular_expression(pattern: str) -> str:
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        reason = {"reason": str(error)}
+        raise PydanticCustomError("no_pattern", "a regular expression ({reason})", reason) from None
+    return pattern
+
+
+Text = Annotated[str, Field(min_length=1)]
+Count = Annotated[int, Field(ge=1)]
+Number: TypeAlias = int | float
+Value = Annotated[Any, AfterValidator(_json_value), WithJsonSchema({"type": JSON_TYPES})]
+Values = dict[str, Value]
+Image = Annotated[list[Count], Field(min_length=3, max_length=3)]
+Constants = Annotated[list[float], Field(min_length=3, max_length=3)]
+Bounds = Annotated[list[Number], Field(min_length=2, max_length=2)]
+Names = Annotated[list[Text], Field(min_length=1)]
+Rule = Annotated[list[str], Field(min_length=2, max_length=2)]
+TeacherMode = Literal["eval", "batch"]
+
+
+class Declaration(Strict):
+    """What every component declares.
+
+    Attributes:
+        label: printed name; a network's may use the named groups of its pattern, as `{depth}`.
+        revision: raised by hand when the arithmetic changes: digests then change.
+        kind: of component; needed in plug-ins, whose folders hold several kinds.
+        module: name of the .py file beside this one, where it is not of this file's name.
+        citation: where the component is described.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    label: Text
+    revision: Annotated[int, Field(ge=0)]
+    kind: Literal["method", "network", "dataset", "search"] | None = None
+    module: str = ""
+    citation: str = ""
+
+    @cached_property
+    def as_written(self) -> dict[str, Any]:
+        """The keys of the file, and none that it leaves out."""
+        return self.model_dump(by_alias=True, exclude_unset=True)
+
+
+class Distiller(Declaration):
+    """What methods and searches declare alike.
+
+    Attributes:
+        class_name: the class in the .py file.
+        fidelity: what the authors' code does that the paper does not say, or where our reading
+            begins.
+        teacher_bn: how the teacher's batch norm works while distilling: with its running
+            statistics ("eval") or with each batch's ("batch").
+        defaults: every parameter with its default, keyword arguments of the class.
+        pairs: parameters that differ for a pair, by `teacher:student`.
+        smoke: parameters that differ at scale smoke.
+        lite: parameters that differ at scale lite.
+        choices: all values that a parameter may have.
+        ranges: smallest and largest value of a parameter, both allowed.
+    """
+
+    class_name: Text = Field(alias="class")
+    fidelity: str = ""
+    teacher_bn: TeacherMode = "eval"
+    defaults: Values = {}
+    pairs: dict[str, Values] = {}
+    smoke: Values = {}
+    lite: Values = {}
+    choices: dict[str, list[Value]] = {}
+    ranges: dict[str, Bounds] = {}
+
+
+class Method(Distiller):
+    """A distillation method: how a teacher's knowledge becomes terms of a student's loss.
+
+    Attributes:
+        needs_teacher: whether it reads a teacher at all.
+        search: the search whose scheme it needs.
+        reading: whether its source is not public or leaves much open, so that it is our reading;
+            reports mark it.
+    """
+
+    needs_teacher: bool = True
+    search: Text | None = None
+    reading: bool = False
+
+
+class Search(Distiller):
+    """A search, on one pair: of a scheme that methods take, or of a smaller student.
+
+    Attributes:
+        start: "teacher" where the student begins as a copy of the teacher, to be pruned.
+    """
+
+    start: Literal["teacher"] | None = None
+
+
+class Network(Declaration):
+    """A family of networks.
+
+    Attributes:
+        class_name: the class in the .py file.
+        pattern: regular expression of the family's names; its named groups become arguments of
+            the class, as numbers where they look like numbers.
+        examples: names that tests, docs/zoo.md and "did you mean" use.
+        arguments: further arguments of the class, the same for the whole family.
+        image: size (C, H, W) for which docs/zoo.md measures it, where that is not 3 x 32 x 32.
+        from_stage: false where the network cannot go on from a stage's map.
+        names: for each code base whose checkpoints can be imported, pairs of a pattern and a
+            replacement from its keys to ours.
+    """
+
+    class_name: Text = Field(alias="class")
+    pattern: Annotated[Text, AfterValidator(_regular_expression)]
+    examples: Names
+    arguments: Values = {}
+    image: Image | None = None
+    from_stage: bool = True
+    names: dict[str, list[Rule]] = {}
+
+
+class Archive(Strict):
+    """A file that a data set is published in.
+
+    Attributes:
+        url: where it can be downloaded.
+        file: its name, where it cannot.
+        checksum: `md5:` or `sha256:` and the digits.
+        size: in bytes.
+        root: the folder inside.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    url: Text = ""
+    file: Text = ""
+    checksum: Annotated[str, Field(pattern=r"^(md5|sha256):[0-9a-f]+$")] = ""
+    size: Count | None = None
+    root: str = ""
+
+
+class Dataset(Declaration):
+    """A data set: what its prepared data must be, and how to get it.
+
+    Attributes:
+        licence: under which it may be used.
+        source: the page that it comes from.
+        how: how to get it, in a sentence.
+        role: "stand-in" where it takes other data sets' places at scale smoke.
+        classes: how many there are.
+        class_names: their names.
+        image: size (C, H, W) of what the loaders serve.
+        images: how many, of a stand-in, which others split.
+        fingerprint: SHA-256 of the prepared data.
+        mean, std: channel constants of the training images in 0..1.
+        tolerance: largest difference between these and those of the prepared images.
+        splits: images in each split.
+        each: fewest and most images of a class, by split.
+        formats: formats with loss that its images have; those without loss always count.
+        archive: the file that it is published in.
+        archives: the files, by what they hold, where there are several.
+        folders: names that the folder of a split may have among class folders.
+        files: files inside the archive, by split, and `meta`, the one with the class names.
+        keys: of labels and names in these files.
+        known: classes of some files, to be compared.
+        smoke: `stand_in`, the data set that takes its place at scale smoke, `augment`, the
+            augmentation there, and arguments of the stand-in's `prepare_stand_in`.
+    """
+
+    licence: str = ""
+    source: str = ""
+    how: str = ""
+    role: Literal["stand-in"] | None = None
+    classes: Count | None = None
+    class_names: list[Text] = []
+    image: Image | None = None
+    images: Count | None = None
+    fingerprint: Annotated[str, Field(pattern=SHA256)] | None = None
+    mean: Constants | None = None
+    std: Constants | None = None
+    tolerance: Annotated[float, Field(gt=0)] | None = None
+    splits: dict[str, Count] = {}
+    each: dict[str, Bounds] = {}
+    formats: list[Text] = []
+    archive: Archive | None = None
+    archives: dict[str, Archive] = {}
+    folders: dict[str, Names] = {}
+    files: dict[str, str | list[str]] = {}
+    keys: dict[str, str] = {}
+    known: dict[str, str] = {}
+    smoke: Values = {}
+
+
+class OwnDataset(Dataset):
+    """A plug-in's data set, whose own `prepare` may read keys of its own."""
+
+    model_config = ConfigDict(extra="allow")
+
+
+KINDS: dict[str, type[Declaration]] = {
+    "method": Method,
+    "network": Network,
+    "dataset": Dataset,
+    "search": Search,
+}
