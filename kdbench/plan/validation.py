@@ -9,7 +9,8 @@ from kdbench.errors import BadValue, UnknownName, UserError
 
 # What pydantic's kinds of error say to a user.
 EXPECTED = {
-    "too_short": "at least one entry",
+    "too_short": "at least {min_length} entries",
+    "too_long": "at most {max_length} entries",
     "string_too_short": "a text that is not empty",
     "string_type": "a text",
     "bool_type": "true or false",
@@ -56,8 +57,10 @@ def one_line(model: type[BaseModel], where: str, error: ValidationError) -> User
         return UnknownName("value", value, choices, where=place)
     if first["type"] == "string_pattern_mismatch":
         return BadValue(place, value, PATTERNS.get(first["ctx"]["pattern"], "another text"))
-    plain = str(first["msg"]).removeprefix("Input should be ")
-    return BadValue(place, value, EXPECTED.get(first["type"], plain))
+    if first["type"] not in EXPECTED:
+        return BadValue(place, value, str(first["msg"]).removeprefix("Input should be "))
+    expected = EXPECTED[first["type"]].format(**first.get("ctx", {}))
+    return BadValue(place, value, expected.replace(" 1 entries", " one entry"))
 
 
 def keys(model: type[BaseModel]) -> dict[str, str]:
@@ -68,7 +71,7 @@ def keys(model: type[BaseModel]) -> dict[str, str]:
 def descriptions(model: type) -> dict[str, str]:
     """What the docstring says of each field of a model or dataclass, inherited ones too."""
     documented: dict[str, str] = {}
-    for base in reversed(model.__mro__):
+    for base in (one for one in reversed(model.__mro__) if one not in BaseModel.__mro__):
         documented.update(_documented(base.__dict__.get("__doc__") or ""))
     return documented
 

@@ -187,7 +187,7 @@ MISTAKES = {  # a plug-in's declaration: what the line must say
     NETWORK.replace("examples", "exmples"): ["no key", "examples", "names that tests"],
     NETWORK.replace('["a"]', '"a"'): ["examples: found 'a'", "a list"],
     NETWORK.replace('["a"]', "[]"): ["examples: found []", "at least one entry"],
-    NETWORK + "image = [3, 32]": ["image: found [3, 32]", "at least 3 items"],
+    NETWORK + "image = [3, 32]": ["image: found [3, 32]", "at least 3 entries"],
     NETWORK + "[names]\nours = [['a']]": ["names.ours.0: found ['a']"],
     DATASET + 'classes = "ten"': ["classes: found 'ten'", "integer"],
     DATASET + "[archive]\nulr = 'x'": ["mine.toml, archive: no key is called 'ulr'", "'url'"],
