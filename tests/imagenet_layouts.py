@@ -129,13 +129,13 @@ def devkit(data, *, mat=None, lines=None):
 def write_archives(folder, data, **replaced):
     """The three official archives in a folder; `replaced` gives other bytes for some."""
     folder.mkdir(parents=True, exist_ok=True)
-    made = {
+    builders = {
         "train": lambda: tar(class_tars(data)),
         "test": lambda: tar([(name, raw) for _, name, raw in data["test"]]),
         "devkit": lambda: devkit(data),
     }
     for role, name in FILES.items():
-        (folder / name).write_bytes(replaced.get(role) or made[role]())
+        (folder / name).write_bytes(replaced.get(role) or builders[role]())
     return folder
 
 

@@ -20,10 +20,10 @@ def attacks_on(name):
         modules.append(attacks_on_pickles)
     if name == "tinyimagenet":
         modules.append(attacks_on_annotations)
-    found = [attack for module in modules for attack in _public(module)]
+    attacks = [attack for module in modules for attack in _public(module)]
     if name in PICKLED:  # their archives hold no picture files
-        found.remove(attacks_on_archives.empty_picture_in_archive)
-    return found
+        attacks.remove(attacks_on_archives.empty_picture_in_archive)
+    return attacks
 
 
 def _public(module):

@@ -109,12 +109,12 @@ def archive_without_a_split(family, folder):
     """The official files but for those of a split."""
     official = family.official(family.content())
     gone = {"train", "test", "data_batch_3"} if family.name in PICKLED else {}
-    kept = {
+    members_left = {
         name: data
         for name, data in official.items()
         if name not in gone and not name.startswith("train/")
     }
-    members = [(f"{family.root}/{name}", data) for name, data in kept.items()]
+    members = [(f"{family.root}/{name}", data) for name, data in members_left.items()]
     path = pack(folder / family.archive, members, family.archive.endswith(".zip"))
     return path, (path, "no file" if family.name in PICKLED else "0 images")
 

@@ -1,5 +1,6 @@
 """Tiny data sets for the tests of the preparation."""
 
+import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import SimpleNamespace
@@ -12,6 +13,20 @@ import pytest
 def layouts():
     """The builders of `families.py`."""
     return families
+
+
+@pytest.fixture
+def kdbench_here(monkeypatch, capfd):
+    """Runs a command in the folder of the process: exit code, output, errors."""
+    from kdbench.cli import main
+
+    def run(*words):
+        monkeypatch.setattr(sys, "argv", ["kdbench", *map(str, words)])
+        with pytest.raises(SystemExit) as done:
+            main()
+        return done.value.code or 0, *capfd.readouterr()
+
+    return run
 
 
 @pytest.fixture(params=families.FAMILIES)

@@ -90,7 +90,7 @@ class Family:
     def content(self, seed=0):
         """By split, entries in a random order; two of a lossy family's are grey."""
         rng = np.random.RandomState(seed)
-        found = {}
+        entries = {}
         for split, each in self.each.items():
             drawn = [
                 (name, f"{name}_{k}", rng.randint(0, 256, (*self.image[1:], 3), dtype=np.uint8))
@@ -98,8 +98,8 @@ class Family:
                 for k in range(each)
             ]
             chosen = [drawn[i] for i in rng.permutation(len(drawn))]
-            found[split] = [self.entry(*one, grey=i == 0) for i, one in enumerate(chosen)]
-        return found
+            entries[split] = [self.entry(*one, grey=i == 0) for i, one in enumerate(chosen)]
+        return entries
 
     def entry(self, label, stem, pixels, grey=False):
         """An image as it is published: a lossy file has other pixels than it was made from."""
@@ -166,28 +166,28 @@ class Family:
 
 def _cifar(family, data):
     """Pickles, the images of a split spread over as many as its declaration names."""
-    files, keys = family.real["files"], family.real["keys"]
-    found = {}
+    names, keys = family.real["files"], family.real["keys"]
+    files = {}
     for split, entries in data.items():
-        for number, name in enumerate(files[split]):
-            part = entries[number :: len(files[split])]
+        for number, name in enumerate(names[split]):
+            part = entries[number :: len(names[split])]
             rows = [entry.pixels.transpose(2, 0, 1).reshape(-1) for entry in part]
             record = {
                 "filenames": [f"{entry.stem}.png" for entry in part],
                 keys["labels"]: [family.classes.index(entry.label) for entry in part],
                 "data": np.stack(rows),
             }
-            found[name] = python2(record)
-    found[files["meta"]] = python2({keys["names"]: list(family.classes)})
-    return found
+            files[name] = python2(record)
+    files[names["meta"]] = python2({keys["names"]: list(family.classes)})
+    return files
 
 
 def _cinic(family, data):
     """Class folders and two lists."""
-    found = {"README.md": b"clutter", "synsets-to-cifar-10-classes.txt": b"clutter"}
+    files = {"README.md": b"clutter", "synsets-to-cifar-10-classes.txt": b"clutter"}
     for split, entries in data.items():
-        found |= {f"{split}/{e.label}/{e.stem}.png": e.file for e in entries}
-    return found
+        files |= {f"{split}/{e.label}/{e.stem}.png": e.file for e in entries}
+    return files
 
 
 def _tinyimagenet(family, data):
@@ -195,13 +195,13 @@ def _tinyimagenet(family, data):
     classes = "".join(f"{name}\n" for name in family.classes)
     words = "".join(f"{name}\tthe {name}, or so\n" for name in ("n0", *family.classes))
     lines = "".join(f"{e.stem}.JPEG\t{e.label}\t0\t0\t62\t62\n" for e in data["test"])
-    found = {"words.txt": words.encode()}
+    files = {"words.txt": words.encode()}
     for entry in data["train"]:
-        found[f"train/{entry.label}/images/{entry.stem}.JPEG"] = entry.file
-        found[f"train/{entry.label}/{entry.label}_boxes.txt"] = b"x.JPEG\t0\t0\t62\t62\n"
-    found |= {f"val/images/{e.stem}.JPEG": e.file for e in data["test"]}
-    found |= {"val/val_annotations.txt": lines.encode(), "wnids.txt": classes.encode()}
-    return {**found, "test/images/test_0.JPEG": b"no label, not read"}
+        files[f"train/{entry.label}/images/{entry.stem}.JPEG"] = entry.file
+        files[f"train/{entry.label}/{entry.label}_boxes.txt"] = b"x.JPEG\t0\t0\t62\t62\n"
+    files |= {f"val/images/{e.stem}.JPEG": e.file for e in data["test"]}
+    files |= {"val/val_annotations.txt": lines.encode(), "wnids.txt": classes.encode()}
+    return {**files, "test/images/test_0.JPEG": b"no label, not read"}
 
 
 OFFICIAL = {

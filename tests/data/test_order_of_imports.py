@@ -40,7 +40,7 @@ def test_every_folder_has_a_rule():
 
 @pytest.mark.parametrize("folder", ALLOWED)
 def test_imports_point_one_way(folder):
-    """And there are some, or the rule would hold of nothing."""
+    """Every folder imports something of `stored`, so the rule does not hold of nothing."""
     imported = {
         name
         for path in FILES

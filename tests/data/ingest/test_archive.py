@@ -158,8 +158,8 @@ def test_only_wanted_members_are_read(tmp_path, layouts, build):
         list(members(build(tmp_path / "bad", "../up"), lambda name: False))
 
 
-def test_what_is_no_file(tmp_path, layouts):
-    """A folder or nothing at all is one line, too."""
+def test_a_folder_or_an_absent_file_is_one_line(tmp_path, layouts):
+    """Whoever gives a wrong path reads it in the error."""
     for path in (tmp_path, tmp_path / "absent"):
         with pytest.raises(UserError) as caught:
             list(members(path))

@@ -8,7 +8,6 @@ from pathlib import Path
 import families
 import pytest
 
-from kdbench.cli import main
 from kdbench.data.ingest.catalogue import as_markdown
 from kdbench.data.ingest.prepare import prepare, prepare_stand_in
 from kdbench.data.stored.arrays import write
@@ -29,21 +28,14 @@ STATES = {
 
 
 @pytest.fixture
-def kdbench(tmp_path, monkeypatch, capsys):
+def kdbench(tmp_path, monkeypatch, kdbench_here):
     """Runs a command in an empty folder: exit code, output, errors."""
     monkeypatch.chdir(tmp_path)
-
-    def run(*words):
-        monkeypatch.setattr(sys, "argv", ["kdbench", *map(str, words)])
-        with pytest.raises(SystemExit) as done:
-            main()
-        return done.value.code or 0, *capsys.readouterr()
-
-    return run
+    return kdbench_here
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory):
+def cinic10(tmp_path_factory):
     """A prepared data set of three splits."""
     folder = tmp_path_factory.mktemp("made")
     source = FAMILY.write_folders(folder / "source", FAMILY.content())
@@ -53,10 +45,10 @@ def made(tmp_path_factory):
 
 
 @pytest.fixture
-def several(tmp_path, made):
+def several(tmp_path, cinic10):
     """One data set whole, one damaged, one half absent, one only as a stand-in."""
-    shutil.copytree(made, tmp_path / "data/cinic10")
-    shutil.copytree(made, tmp_path / "data/cifar10")
+    shutil.copytree(cinic10, tmp_path / "data/cinic10")
+    shutil.copytree(cinic10, tmp_path / "data/cifar10")
     path = tmp_path / "data/cifar10/test_images.npy"
     path.write_bytes(path.read_bytes()[:-1] + b"\0")
     (tmp_path / "data/tinyimagenet").mkdir()
@@ -101,7 +93,7 @@ def test_the_table_is_for_people(kdbench, several):
 
 
 def test_verify_looks_at_all_that_is_prepared(kdbench, several):
-    """A line each; the exit code is an error's if any is damaged, and none is passed over."""
+    """One line per data set; damage of one is the exit code, and none is passed over."""
     code, out, errors = kdbench("data", "verify")
 
     assert code == 3 or code == 2
@@ -112,8 +104,8 @@ def test_verify_looks_at_all_that_is_prepared(kdbench, several):
     assert "data/tinyimagenet: no prepared data set here" in lines[1]
 
 
-def test_verify_of_some(kdbench, several):
-    """The named ones only; a name that is none is said to be none."""
+def test_verify_looks_at_the_named_ones_only(kdbench, several):
+    """Damage of others is not seen; an unknown name gets the nearest one."""
     assert kdbench("data", "verify", "cinic10")[0] == 0
     assert kdbench("data", "verify", "cinic10", "cifar10")[0] == 3
     assert kdbench("data", "verify", "cifar10", "cinic10")[0] == 3
@@ -122,10 +114,10 @@ def test_verify_of_some(kdbench, several):
     assert "did you mean 'cinic10'?" in errors
 
 
-def test_verify_of_nothing(kdbench):
-    """An empty project has nothing that is damaged, and is told so."""
-    said = "data: no data set is prepared; kdbench data list says how to get them\n"
-    assert kdbench("data", "verify") == (0, said, "")
+def test_verify_of_an_empty_project_succeeds(kdbench):
+    """One line says that nothing is prepared."""
+    message = "data: no data set is prepared; kdbench data list says how to get them\n"
+    assert kdbench("data", "verify") == (0, message, "")
 
 
 def test_verify_compares_with_the_pinned_fingerprint(kdbench, tmp_path):
@@ -141,9 +133,9 @@ def test_verify_compares_with_the_pinned_fingerprint(kdbench, tmp_path):
     families.one_line(errors, "data/cifar100", "94b35ade", "as published")
 
 
-def test_data_of_a_plugin_that_is_gone_is_verified_too(kdbench, tmp_path, made):
-    """It lies in data/, whoever made it."""
-    shutil.copytree(made, tmp_path / "data/gone")
+def test_data_of_a_plugin_that_is_gone_is_verified_too(kdbench, tmp_path, cinic10):
+    """All that lies in data/ is hashed, also without a declaration."""
+    shutil.copytree(cinic10, tmp_path / "data/gone")
 
     code, out, _ = kdbench("data", "verify")
 
@@ -152,7 +144,7 @@ def test_data_of_a_plugin_that_is_gone_is_verified_too(kdbench, tmp_path, made):
 
 
 def test_listing_needs_no_torch(kdbench, several):
-    """It answers at once."""
+    """Its process never imports it, so that it answers at once."""
     import subprocess
 
     program = (

@@ -60,9 +60,9 @@ def test_the_data_phase_prepares_it_from_what_is_there(tmp_path, plugin, scale):
     folder, project = plugin(), TinyProject(tmp_path / "project", plugins=[str(tmp_path / "own")])
     source = FAMILY.write_folders(tmp_path / "source", FAMILY.content())
 
-    code, said = command(project, "data", "prepare", "ours", "--source", str(source))
-    assert code == 0, said
-    assert "ours: 8 test, 12 train, 8 valid images, 4 classes, fingerprint" in said
+    code, output = command(project, "data", "prepare", "ours", "--source", str(source))
+    assert code == 0, output
+    assert "ours: 8 test, 12 train, 8 valid images, 4 classes, fingerprint" in output
 
     data = do(project, data_run(folder, scale))
     assert data.name == "ours"
@@ -100,7 +100,7 @@ def test_without_data_the_error_says_how_to_get_it(tmp_path, plugin):
     one_line(caught, "ours, archive", "Request the authors.")
 
 
-def test_a_module_without_the_function(tmp_path, plugin):
+def test_a_module_without_the_function_is_named(tmp_path, plugin):
     """One line that names the file and the function."""
     folder = plugin(code='"""Nothing."""\n')
     for scale, function in (("paper", "prepare"), ("smoke", "prepare_stand_in")):

@@ -101,8 +101,8 @@ def test_a_wrong_size_is_refused_before_the_download(server, tmp_path, layouts):
 
 
 @pytest.mark.parametrize("status", [404, 500])
-def test_a_server_that_refuses(server, tmp_path, layouts, status):
-    """One line with the answer, and what to do without that server."""
+def test_a_refusal_of_the_server_is_one_line(server, tmp_path, layouts, status):
+    """It has the answer, and what to do without that server."""
     server.status = status
     with pytest.raises(UserError) as caught:
         fetch(server.url, tmp_path / "a.tar", MD5)
@@ -110,8 +110,8 @@ def test_a_server_that_refuses(server, tmp_path, layouts, status):
     assert listing(tmp_path) == []
 
 
-def test_no_server_at_all(tmp_path, layouts):
-    """One line that also says how to do without the network."""
+def test_an_absent_server_is_one_line(tmp_path, layouts):
+    """It also says how to do without the network."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{free.getsockname()[1]}/a.tar"
@@ -121,7 +121,9 @@ def test_no_server_at_all(tmp_path, layouts):
     assert listing(tmp_path) == []
 
 
-def test_a_full_disk_in_the_middle_of_a_download(server, tmp_path, layouts, small_disk):
+def test_a_full_disk_in_the_middle_of_a_download_keeps_nothing(
+    server, tmp_path, layouts, small_disk
+):
     """One line, and the part gives its room back."""
     server.data = DATA
     with small_disk(300_000), pytest.raises(UserError) as caught:
@@ -131,7 +133,7 @@ def test_a_full_disk_in_the_middle_of_a_download(server, tmp_path, layouts, smal
 
 
 @pytest.mark.parametrize("url", ["file:///etc/hostname", "ftp://localhost/a"])
-def test_only_web_addresses(tmp_path, url):
+def test_only_web_addresses_are_downloaded(tmp_path, url):
     """A declaration cannot make the program read local files as downloads."""
     with pytest.raises(BadValue):
         fetch(url, tmp_path / "a", MD5)

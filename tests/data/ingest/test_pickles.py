@@ -18,21 +18,21 @@ def test_pickles_of_today_are_read(protocol, order):
     """Every protocol of today's Python and numpy, and both memory layouts, give the same."""
     record = {**RECORD, "data": np.array(RECORD["data"], order=order)}
 
-    found = loads(pickle.dumps(record, protocol), "here")
+    content = loads(pickle.dumps(record, protocol), "here")
 
-    np.testing.assert_array_equal(found["data"], RECORD["data"])
-    assert found["data"].dtype == np.uint8
-    assert found["fine_labels"] == [3, 1]
-    assert texts([found["name"]]) == ["é"]
+    np.testing.assert_array_equal(content["data"], RECORD["data"])
+    assert content["data"].dtype == np.uint8
+    assert content["fine_labels"] == [3, 1]
+    assert texts([content["name"]]) == ["é"]
 
 
 def test_pickles_of_python_2_are_read(layouts):
     """Keys become text, and the raw string becomes the array."""
-    found = loads(layouts.python2(RECORD), "here")
+    content = loads(layouts.python2(RECORD), "here")
 
-    np.testing.assert_array_equal(found["data"], RECORD["data"])
-    assert found["fine_labels"] == [3, 1]
-    assert texts([found["name"]]) == ["é"]
+    np.testing.assert_array_equal(content["data"], RECORD["data"])
+    assert content["fine_labels"] == [3, 1]
+    assert texts([content["name"]]) == ["é"]
 
 
 def test_pickles_of_numpy_1_are_read(layouts):

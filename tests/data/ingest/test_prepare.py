@@ -19,9 +19,9 @@ def test_a_given_source_is_taken(tmp_path, family):
     """With a source there is no download: this declaration's address leads nowhere."""
     source = family.write_folders(tmp_path / "source", family.content())
 
-    found = prepare(declared(family), source, tmp_path / "out")
+    fingerprint = prepare(declared(family), source, tmp_path / "out")
 
-    assert found == verify(tmp_path / "out")
+    assert fingerprint == verify(tmp_path / "out")
 
 
 def test_without_a_source_the_archive_is_downloaded(tmp_path, family, server, monkeypatch):
@@ -43,7 +43,7 @@ def test_without_a_source_the_archive_is_downloaded(tmp_path, family, server, mo
 
 
 def test_what_is_prepared_is_not_prepared_again(tmp_path, family):
-    """But a source that is given replaces it."""
+    """The second call takes what is there; a source that is given replaces it."""
     source, other = (
         family.write_folders(tmp_path / str(seed), family.content(seed)) for seed in (0, 1)
     )

@@ -3,7 +3,6 @@
 import json
 import shutil
 import subprocess
-import sys
 import tracemalloc
 
 import attacks
@@ -11,7 +10,6 @@ import numpy as np
 import pytest
 from families import FAMILIES, one_line, toml
 
-from kdbench.cli import main
 from kdbench.data.ingest.decode import Picture
 from kdbench.data.ingest.prepare import prepare
 from kdbench.data.ingest.small_images import Official, prepare_pictures
@@ -52,21 +50,14 @@ def plugins(tmp_path_factory):
 
 
 @pytest.fixture
-def kdbench(tmp_path, plugins, monkeypatch, capfd):
+def kdbench(tmp_path, plugins, monkeypatch, kdbench_here):
     """Runs a command in a project that knows the plug-ins: exit code, output, errors."""
     project = tmp_path / "project"
     project.mkdir()
     (project / "params.yaml").write_text(f"plugins: ['{plugins}']\n")
     monkeypatch.chdir(project)
-
-    def run(*words):
-        monkeypatch.setattr(sys, "argv", ["kdbench", *map(str, words)])
-        with pytest.raises(SystemExit) as done:
-            main()
-        return done.value.code or 0, *capfd.readouterr()
-
-    run.project = project
-    return run
+    kdbench_here.project = project
+    return kdbench_here
 
 
 def build(family, folder, kind, data):
@@ -111,9 +102,13 @@ def test_every_layout_gives_the_same(tmp_path, family, kind):
     reference = build(family, tmp_path / "reference", "class folders", family.content())
     source = build(family, tmp_path / "source", kind, family.content())
 
-    found = prepare_tiny(family, source, tmp_path / "out")
+    fingerprint = prepare_tiny(family, source, tmp_path / "out")
 
-    assert found == prepare_tiny(family, reference, tmp_path / "again") == verify(tmp_path / "out")
+    assert (
+        fingerprint
+        == prepare_tiny(family, reference, tmp_path / "again")
+        == verify(tmp_path / "out")
+    )
     data = Prepared.open(tmp_path / "out")
     assert (data.name, data.stand_in, data.image) == (family.tiny, None, family.image)
     assert list(data.classes) == sorted(family.classes)
@@ -130,9 +125,9 @@ def test_the_fingerprint_of_a_content_never_changes(tmp_path, name):
     family = FAMILIES[name]
     source = family.write_archive(tmp_path / "archive", family.content())
 
-    found = prepare_tiny(family, source, tmp_path / "out")
+    fingerprint = prepare_tiny(family, source, tmp_path / "out")
 
-    assert found == "2205da629bcc41971bdbf117cb83325c5f7483957de4c49f0bd0751107989cd2"
+    assert fingerprint == "2205da629bcc41971bdbf117cb83325c5f7483957de4c49f0bd0751107989cd2"
 
 
 ATTACKS = [
@@ -267,17 +262,17 @@ def test_the_official_test_images_of_tiny_imagenet_are_left_out(tmp_path):
     """Class folders of the official validation images may be called val or test."""
     family = FAMILIES["tinyimagenet"]
     source = family.write_folders(tmp_path / "source", family.content())
-    found = prepare_tiny(family, source, tmp_path / "out")
+    fingerprint = prepare_tiny(family, source, tmp_path / "out")
 
     (source / "test" / "images").mkdir(parents=True)
     (source / "test" / "images" / "test_0.JPEG").write_bytes(b"no label")
-    assert prepare_tiny(family, source, tmp_path / "out") == found
+    assert prepare_tiny(family, source, tmp_path / "out") == fingerprint
     shutil.rmtree(source / "test")
     (source / "val").rename(source / "test")
-    assert prepare_tiny(family, source, tmp_path / "out") == found
+    assert prepare_tiny(family, source, tmp_path / "out") == fingerprint
 
 
-def test_classes_without_names_in_the_declaration(tmp_path, family):
+def test_a_declaration_may_lack_the_names_of_classes(tmp_path, family):
     """They are those that are found; a number that is wrong names the ones in some splits only."""
     source = family.write_folders(tmp_path / "source", family.content())
     expected = prepare_tiny(family, source, tmp_path / "out")
@@ -290,22 +285,22 @@ def test_classes_without_names_in_the_declaration(tmp_path, family):
 
 
 @pytest.mark.parametrize("key", ["classes", "image", "splits"])
-def test_a_declaration_that_lacks_something(tmp_path, family, key):
+def test_a_declaration_that_lacks_a_key_is_refused(tmp_path, family, key):
     """One line that names the key, for authors of plug-ins."""
     with pytest.raises(BadValue) as caught:
         prepare_tiny(family, tmp_path, tmp_path / "out", **{key: None})
     one_line(caught, f"{family.tiny}.toml", f"no {key}")
 
 
-def test_a_data_set_without_an_archive(tmp_path, family):
+def test_a_data_set_needs_no_archive(tmp_path, family):
     """Class folders are enough for a plug-in; the error then speaks of nothing else."""
     declared = {**family.declared(), "module": "kdbench.data.sets.cinic10"}
     del declared["archive"]
     source = family.write_folders(tmp_path / "source", family.content())
 
-    found = prepare(declared, source, tmp_path / "out")
+    fingerprint = prepare(declared, source, tmp_path / "out")
 
-    assert found == prepare_tiny(family, source, tmp_path / "again")
+    assert fingerprint == prepare_tiny(family, source, tmp_path / "again")
     with pytest.raises(UserError) as caught:
         prepare(declared, tmp_path / "absent", tmp_path / "out")
     one_line(caught, "no such file or folder; expected class folders train/<class>/*.")

@@ -40,11 +40,11 @@ def test_crop_is_a_window_of_the_padded_image(border, pad):
     images = pictures()
     offsets = torch.tensor([[0, 2 * pad, 1, pad, 2], [2 * pad, 0, 0, pad, 1]])
 
-    found = crop(images, offsets, pad, border)
+    augmented = crop(images, offsets, pad, border)
 
-    assert found.dtype == torch.uint8
-    assert torch.equal(found, slow_crop(images, offsets.tolist(), pad, border))
-    assert torch.equal(found[3], images[3])
+    assert augmented.dtype == torch.uint8
+    assert torch.equal(augmented, slow_crop(images, offsets.tolist(), pad, border))
+    assert torch.equal(augmented[3], images[3])
 
 
 def test_random_crops_reach_every_offset_and_no_other():
@@ -52,9 +52,9 @@ def test_random_crops_reach_every_offset_and_no_other():
     images = pictures(1).expand(900, -1, -1, -1)
     windows = [crop(images[:1], torch.tensor([[y], [x]]), 1)[0] for y in range(3) for x in range(3)]
 
-    found = random_crop(images, 1, torch.Generator().manual_seed(0))
+    augmented = random_crop(images, 1, torch.Generator().manual_seed(0))
 
-    counts = [sum(torch.equal(image, window) for image in found) for window in windows]
+    counts = [sum(torch.equal(image, window) for image in augmented) for window in windows]
     assert sum(counts) == 900
     assert min(counts) > 60
 
@@ -62,19 +62,19 @@ def test_random_crops_reach_every_offset_and_no_other():
 def test_flip_mirrors_columns_of_the_chosen():
     """Left becomes right, up stays up, and the others stay as they are."""
     images = pictures(3)
-    found = flip(images, torch.tensor([True, False, True]))
+    augmented = flip(images, torch.tensor([True, False, True]))
 
     for b, mirrored in enumerate([True, False, True]):
         for x in range(8):
-            assert torch.equal(found[b, :, :, x], images[b, :, :, 7 - x if mirrored else x])
+            assert torch.equal(augmented[b, :, :, x], images[b, :, :, 7 - x if mirrored else x])
 
 
 def test_random_flips_are_fair():
     """About half of the images."""
     images = pictures(1).expand(1000, -1, -1, -1)
-    found = random_flip(images, torch.Generator().manual_seed(0))
+    augmented = random_flip(images, torch.Generator().manual_seed(0))
 
-    mirrored = sum(not torch.equal(image, images[0]) for image in found)
+    mirrored = sum(not torch.equal(image, images[0]) for image in augmented)
     assert 430 < mirrored < 570
 
 
@@ -109,8 +109,8 @@ def test_names_are_understood(text, meant):
 @pytest.mark.parametrize(
     "text", ["", "crop", "crop0", "-flip", "flip-crop4", "crop4flip", "cutout"]
 )
-def test_other_names_are_not(text):
-    """The error says where it stands."""
+def test_other_names_are_refused(text):
+    """The error says where the name stands."""
     with pytest.raises(UnknownName, match=r"recipe\.augment"):
         Augment.parse(text, where="recipe.augment")
 
@@ -127,6 +127,6 @@ def test_a_mirrored_border_must_be_narrower_than_the_image():
 
 
 def test_none_changes_nothing():
-    """Not even the tensor."""
+    """The very tensor comes back."""
     images = pictures()
     assert Augment.parse("none")(images, torch.Generator()) is images

@@ -26,8 +26,8 @@ def test_windows_are_stretched_as_torchvision_does(size):
     """Pixels differ by rounding at most, whatever the window."""
     images = photographs(64, *size)
     boxes = draw_boxes(64, *size, torch.Generator().manual_seed(2))
-    found = stretch(images, boxes)
-    for image, box, ours in zip(images, boxes.tolist(), found, strict=True):
+    stretched = stretch(images, boxes)
+    for image, box, ours in zip(images, boxes.tolist(), stretched, strict=True):
         theirs = official.resized_crop(image, *box, size=list(size), antialias=True)
         assert (ours.int() - theirs.int()).abs().max() <= 1
 
@@ -52,17 +52,19 @@ def test_windows_have_the_areas_and_shapes_of_torchvision_s():
         assert (gap < 4 * error).all()
 
 
-def test_windows_lie_inside_and_keep_their_bounds():
-    """Also in images so narrow that no try fits."""
-    for height, width in ((32, 32), (4, 32), (32, 4)):
-        top, left, high, wide = draw_boxes(
-            500, height, width, torch.Generator().manual_seed(5)
-        ).unbind(1)
-        assert (top >= 0).all() and (top + high <= height).all()
-        assert (left >= 0).all() and (left + wide <= width).all()
-        assert (high > 0).all() and (wide > 0).all()
-    area = (high * wide).double() / (height * width)
-    assert area.max() <= SCALE[1] and RATIO[0] < RATIO[1]
+@pytest.mark.parametrize(("height", "width"), [(32, 32), (4, 32), (32, 4)])
+def test_windows_lie_inside_and_keep_their_bounds(height, width):
+    """Area and shape but for the rounding of sides, also in images so narrow that no try fits."""
+    rng = torch.Generator().manual_seed(5)
+    top, left, high, wide = draw_boxes(500, height, width, rng).unbind(1)
+
+    assert (top >= 0).all() and (top + high <= height).all()
+    assert (left >= 0).all() and (left + wide <= width).all()
+    smallest, largest = (share * height * width for share in SCALE)
+    assert ((high + 0.5) * (wide + 0.5) >= smallest).all()
+    assert ((high - 0.5) * (wide - 0.5) <= largest).all()
+    assert ((wide + 0.5) / (high - 0.5) >= RATIO[0]).all()
+    assert ((wide - 0.5) / (high + 0.5) <= RATIO[1]).all()
 
 
 def test_the_name_is_understood_and_draws_are_the_generator_s():

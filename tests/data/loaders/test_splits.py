@@ -33,7 +33,7 @@ def test_held_out_images_never_change():
 
 
 @pytest.mark.parametrize("share", [0, 1, -1, 0.001, 0.999, 2])
-def test_a_share_that_leaves_one_side_empty(share):
+def test_a_share_that_leaves_one_side_empty_is_refused(share):
     """Both sides need an image."""
     with pytest.raises(BadValue, match="100 images"):
         held_out(100, share, 0)
@@ -49,14 +49,14 @@ def test_a_share_takes_the_first_of_every_class():
 
 
 def test_larger_shares_contain_smaller_ones():
-    """So that results of two shares are comparable."""
+    """Results of two shares stay comparable."""
     labels = np.repeat(np.arange(5), 40)
 
     assert set(take_share(labels, 0.1)) < set(take_share(labels, 0.2))
 
 
 @pytest.mark.parametrize("share", [0, -0.5, 1.5])
-def test_a_share_out_of_range(share):
+def test_a_share_out_of_range_is_refused(share):
     """A share is a part of the whole."""
     with pytest.raises(BadValue, match="share"):
         take_share(np.arange(3), share)

@@ -1,6 +1,5 @@
 """The loader that decodes while training."""
 
-import io
 import multiprocessing
 import os
 import pickle
@@ -11,7 +10,7 @@ import imagenet_layouts as tiny
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from encoded_images import COUNT, IMAGE, LABELS, MEAN, ROWS, STD, loader, pixels
 from torchvision.transforms import v2
 
 from kdbench.data.loaders import decoding, streaming
@@ -19,54 +18,10 @@ from kdbench.data.loaders.decoding import decode, transforms
 from kdbench.data.loaders.in_memory import InMemoryLoader
 from kdbench.data.loaders.order import draws
 from kdbench.data.loaders.streaming import StreamingLoader
-from kdbench.data.stored import arrow
 from kdbench.data.stored.shards import Sharded, write
 from kdbench.errors import BadValue, DamagedData, UnknownName, UserError
 
 pytestmark = pytest.mark.filterwarnings("ignore:This DataLoader will create")
-
-IMAGE, MEAN, STD = (3, 24, 24), (0.5, 0.4, 0.3), (0.2, 0.3, 0.25)
-COUNT = 19
-
-
-def pictures():
-    """Labels and files of 19 images, sorted as prepared data are: all kinds that ImageNet has."""
-    rng = np.random.RandomState(0)
-    kinds = [("L", "JPEG"), ("CMYK", "JPEG"), ("RGB", "PNG"), ("P", "PNG")]
-    kinds += [("RGB", "JPEG")] * (COUNT - 4)
-    rows = []
-    for number, (mode, kind) in enumerate(kinds):
-        size = (int(rng.randint(20, 60)), int(rng.randint(20, 60)))
-        rows.append((number % 5, tiny.picture(rng, size, mode, kind)))
-    return sorted(rows, key=lambda row: (row[0], sha256(row[1]).digest()))
-
-
-ROWS = pictures()
-LABELS = np.array([label for label, _ in ROWS], dtype=np.int64)
-
-
-@pytest.fixture(scope="module")
-def images(tmp_path_factory):
-    """The images in several shards."""
-    folder = tmp_path_factory.mktemp("shards") / "set"
-    about = {"name": "toy", "image": IMAGE, "mean": MEAN, "std": STD, "stand_in": None}
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(arrow, "BATCH_BYTES", 2000)
-        patch.setattr(arrow, "SHARD_BYTES", 6000)
-        write(folder, about, {"train": ROWS}, list("abcde"))
-    return Sharded.open(folder).encoded("train")
-
-
-def loader(images, **changes):
-    """A loader over 19 images in batches of 4 that decodes in this process."""
-    options = {"image": IMAGE, "batch": 4, "augment": "rrc24-flip", "mean": MEAN, "std": STD}
-    return StreamingLoader(images, LABELS, **{**options, "seed": 7, "workers": 0, **changes})
-
-
-def pixels(position):
-    """(3, H, W) uint8 of an image, as Pillow reads it."""
-    image = Image.open(io.BytesIO(ROWS[position][1])).convert("RGB")
-    return torch.from_numpy(np.array(image)).permute(2, 0, 1)
 
 
 def normalised(image):
@@ -80,12 +35,12 @@ def slow(epoch, step, batch=4, seed=7, index=None):
     index = np.arange(COUNT) if index is None else index
     order = torch.randperm(len(index), generator=draws(seed, "order", epoch)).numpy()
     positions = index[order[step * batch : (step + 1) * batch]]
-    found = []
+    crops = []
     for place, position in enumerate(positions):
         torch.manual_seed(draws(seed, "augment", epoch, step, place).initial_seed())
         crop = v2.RandomResizedCrop(24, antialias=True)(pixels(position))
-        found.append(normalised(v2.RandomHorizontalFlip()(crop)))
-    return torch.stack(found), torch.from_numpy(LABELS[positions]), torch.from_numpy(positions)
+        crops.append(normalised(v2.RandomHorizontalFlip()(crop)))
+    return torch.stack(crops), torch.from_numpy(LABELS[positions]), torch.from_numpy(positions)
 
 
 def same(one, other):
@@ -109,9 +64,9 @@ def test_an_interrupted_epoch_goes_on_with_the_same_batches(images, workers):
     """From any step, a new loader serves the very rest; so does a single batch."""
     whole = list(loader(images).epoch(4))
     for start in range(len(whole) + 1):
-        rest = list(loader(images, workers=workers).epoch(4, start=start))
-        assert len(rest) == len(whole) - start
-        assert all(same(a, b) for a, b in zip(rest, whole[start:], strict=True))
+        remaining = list(loader(images, workers=workers).epoch(4, start=start))
+        assert len(remaining) == len(whole) - start
+        assert all(same(a, b) for a, b in zip(remaining, whole[start:], strict=True))
     used = loader(images)
     for step in (3, 0, 4):
         assert same(used.batch(4, step), whole[step])
@@ -127,7 +82,7 @@ def test_a_batch_is_what_the_contract_says(images):
 
 
 @pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
-def test_the_memory_format_is_the_wanted_one(images, memory_format):
+def test_the_memory_format_is_the_one_asked_for(images, memory_format):
     """In training and in evaluation, with the same values."""
     served = loader(images, memory_format=memory_format)
     for batch in (served.batch(0, 1), next(served.in_order(4))):
@@ -259,7 +214,7 @@ def test_another_augmentation_is_refused_at_once(images, layouts, name):
 
 
 def test_this_augmentation_is_none_of_the_other_loader():
-    """Pixels that lie on the device are never resized."""
+    """The loader in memory has a random resized crop of its own, under another name."""
     with pytest.raises(UnknownName):
         InMemoryLoader(
             np.zeros((8, 4, 4, 3), np.uint8), LABELS[:8], batch=4, augment="rrc4-flip",
@@ -318,24 +273,24 @@ def test_a_worker_that_dies_is_one_line(images, layouts, monkeypatch):
 
 def test_workers_outlive_a_signal_to_the_whole_job(images, monkeypatch):
     """SIGTERM and SIGINT to every process: the main one is to finish its step and to save."""
-    batches, found = loader(images, workers=2).epoch(0), []
+    batches, served = loader(images, workers=2).epoch(0), []
     start = streaming._start
 
     def interrupted(data):
-        made = start(data)
+        started = start(data)
         for child in multiprocessing.active_children():  # some of them not yet ready
             os.kill(child.pid, signal.SIGINT)
             os.kill(child.pid, signal.SIGTERM)
-        return made
+        return started
 
     monkeypatch.setattr(streaming, "_start", interrupted)
-    found += [next(batches), next(batches)]
+    served += [next(batches), next(batches)]
     for child in multiprocessing.active_children():
         os.kill(child.pid, signal.SIGTERM)
-    found += batches
+    served += batches
 
-    assert all(same(batch, slow(0, step)) for step, batch in enumerate(found))
-    assert len(found) == 5
+    assert all(same(batch, slow(0, step)) for step, batch in enumerate(served))
+    assert len(served) == 5
 
 
 def test_a_worker_goes_on_for_a_while_only(images, layouts, monkeypatch):
@@ -382,17 +337,17 @@ def test_the_end_of_python_waits_for_no_worker(images):
 def test_what_workers_get_can_travel(images):
     """Where processes are not forked, they get a pickle; it decodes the same."""
     served = loader(images)
-    there = pickle.loads(pickle.dumps(served._decoder))
+    travelled = pickle.loads(pickle.dumps(served._decoder))
     job = served._job(2, 1)
 
-    assert torch.equal(there.batch(job), served._decoder.batch(job))
+    assert torch.equal(travelled.batch(job), served._decoder.batch(job))
 
 
 @pytest.mark.cuda
 def test_the_accelerator_sees_the_same_batches(images):
     """Decoded by workers, copied as bytes, normalised there."""
-    there = loader(images, device="cuda", workers=2, memory_format=torch.channels_last)
-    for one, other in zip(loader(images).epoch(0), there.epoch(0), strict=True):
+    on_device = loader(images, device="cuda", workers=2, memory_format=torch.channels_last)
+    for one, other in zip(loader(images).epoch(0), on_device.epoch(0), strict=True):
         assert other.images.is_cuda
         torch.testing.assert_close(one.images, other.images.cpu())
         assert torch.equal(one.labels, other.labels.cpu())

@@ -33,9 +33,9 @@ def test_pickles_of_today_give_the_same(tmp_path, name, protocol):
     (new / files["test"][0]).write_bytes(dump(record))
     (new / files["meta"]).write_bytes(dump({keys["names"]: list(family.classes)}))
 
-    found = prepare(declared, new, tmp_path / "out")
+    fingerprint = prepare(declared, new, tmp_path / "out")
 
-    assert found == prepare(declared, old, tmp_path / "again")
+    assert fingerprint == prepare(declared, old, tmp_path / "again")
 
 
 def test_a_folder_of_the_other_one_is_not_taken(tmp_path):
@@ -57,12 +57,12 @@ def test_a_share_of_the_real_images(tmp_path):
     write_sums(tmp_path)
     real = declaration("cifar100")
     keys = ("module", "classes", "image", "class_names", "files", "keys")
-    kept = {key: real[key] for key in keys}
+    taken = {key: real[key] for key in keys}
     share = {"name": "share", "splits": {"train": 10000}, "folders": {"train": ["test"]}}
 
-    found = prepare({**kept, **share}, tmp_path, tmp_path / "out")
+    fingerprint = prepare({**taken, **share}, tmp_path, tmp_path / "out")
 
-    assert found == "0f67935e8a6eee0f00ae5f21bc1ef4bdb633879a856c42582fa085ecd3544b53"
+    assert fingerprint == "0f67935e8a6eee0f00ae5f21bc1ef4bdb633879a856c42582fa085ecd3544b53"
 
 
 @pytest.mark.slow
@@ -70,7 +70,7 @@ def test_a_share_of_the_real_images(tmp_path):
 def test_the_real_images_agree_whatever_holds_them(tmp_path):
     """CIFAR-100 as given, and packed again in the official layout, has its known fingerprint."""
     declared = declaration("cifar100")
-    found = prepare(declared, Path(REAL), tmp_path / "a")
+    fingerprint = prepare(declared, Path(REAL), tmp_path / "a")
     data = Prepared.open(tmp_path / "a")
     files = [("meta", python2({"fine_label_names": list(data.classes)[::-1]}))]
     for split in data.splits:
@@ -83,4 +83,4 @@ def test_the_real_images_agree_whatever_holds_them(tmp_path):
 
     again = prepare(declared, source, tmp_path / "b")
 
-    assert found == again == declared["fingerprint"] == verify(tmp_path / "b")
+    assert fingerprint == again == declared["fingerprint"] == verify(tmp_path / "b")

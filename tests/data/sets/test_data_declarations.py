@@ -59,11 +59,11 @@ def test_every_data_set_has_a_stand_in_of_its_own(name, tmp_path):
     smoke = declared["smoke"]
     stand_in = declaration(smoke["stand_in"])
 
-    found = prepare_stand_in(name, smoke, stand_in, tmp_path / "out")
+    fingerprint = prepare_stand_in(name, smoke, stand_in, tmp_path / "out")
 
     data = Prepared.open(tmp_path / "out")
-    assert (data.name, data.stand_in, data.fingerprint) == (name, smoke["stand_in"], found)
-    assert found == STAND_INS.get(name, found)
+    assert (data.name, data.stand_in, data.fingerprint) == (name, smoke["stand_in"], fingerprint)
+    assert fingerprint == STAND_INS[name]
     assert set(data.splits) == set(declared["splits"])
     assert list(data.image) == stand_in["image"]
     assert len(data.classes) == stand_in["classes"]
@@ -73,7 +73,7 @@ def test_every_data_set_has_a_stand_in_of_its_own(name, tmp_path):
 
 
 def test_no_two_data_sets_share_a_stand_in():
-    """Else a mistake of one for the other would not be seen."""
+    """A mistake of one for the other would not be seen."""
     smokes = [declaration(name)["smoke"] for name in SMOKING]
 
     assert len(set(STAND_INS.values())) == len(STAND_INS)

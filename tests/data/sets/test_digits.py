@@ -36,16 +36,16 @@ def test_every_digit_is_there_once_under_its_name(prepared):
         for digit, image in zip(bundle.target, bundle.images, strict=True)
     ]
 
-    found = []
+    shown = []
     for split in data.splits:
         images = data.images(split)
         assert images.shape[1:] == (8, 8, 3)
         np.testing.assert_array_equal(images[..., 0], images[..., 1])
         np.testing.assert_array_equal(images[..., 0], images[..., 2])
         greys = [image[..., 0].tobytes() for image in images]
-        found += zip(digits_of(data, split), greys, strict=True)
+        shown += zip(digits_of(data, split), greys, strict=True)
 
-    assert sorted(found) == sorted(expected)
+    assert sorted(shown) == sorted(expected)
 
 
 def test_the_share_of_test_images_is_the_same_in_every_class(prepared):
@@ -76,8 +76,8 @@ def test_a_split_for_choices_is_taken_from_the_training_images(prepared):
 
     assert sorted(data.splits) == ["test", "train", "valid"]
     np.testing.assert_array_equal(data.images("test"), plain.images("test"))
-    found = np.bincount(digits_of(data, "valid"))
-    assert found.tolist() == [round(0.1 * count) for count in counts]
+    shown = np.bincount(digits_of(data, "valid"))
+    assert shown.tolist() == [round(0.1 * count) for count in counts]
     sizes = {split: len(data.labels(split)) for split in data.splits}
     assert sum(sizes.values()) == len(load_digits().target)
     parts = [{image.tobytes() for image in data.images(s)} for s in ("train", "valid")]
@@ -85,7 +85,7 @@ def test_a_split_for_choices_is_taken_from_the_training_images(prepared):
 
 
 @pytest.mark.parametrize("share", [-0.1, 0.75, 1])
-def test_shares_that_leave_nothing_to_train_on(tmp_path, share):
+def test_shares_that_leave_nothing_to_train_on_are_refused(tmp_path, share):
     """A quarter of the images are test images here."""
     with pytest.raises(BadValue, match="valid_share"):
         prepare_stand_in(tmp_path / "out", **CHOICES, valid_share=share)
@@ -101,8 +101,8 @@ def test_the_stand_in_never_changes(prepared):
 
 
 @pytest.mark.parametrize("share", [0, 1, -0.1, 25])
-def test_a_share_that_is_none(tmp_path, share):
-    """Nothing to train on or to test with is refused."""
+def test_a_test_share_of_nothing_or_everything_is_refused(tmp_path, share):
+    """There must be images to train on and images to test with."""
     with pytest.raises(BadValue, match="test_share"):
         prepare_stand_in(tmp_path / "out", **{**CHOICES, "test_share": share})
     assert not (tmp_path / "out").exists()

@@ -42,9 +42,9 @@ def test_both_sources_give_the_same_bytes(prepared, tmp_path):
     """Every file is equal but for what only the devkit knows, and the fingerprint is the same."""
     source = tiny.write_folders(tmp_path / "source", DATA)
 
-    found = prepare(source, tmp_path / "out", tiny.declaration(DATA))
+    fingerprint = prepare(source, tmp_path / "out", tiny.declaration(DATA))
 
-    assert found == verify_data(prepared) == verify_data(tmp_path / "out")
+    assert fingerprint == verify_data(prepared) == verify_data(tmp_path / "out")
     files = sorted(path.name for path in prepared.iterdir())
     assert files == sorted(path.name for path in (tmp_path / "out").iterdir())
     for name in files:
@@ -74,9 +74,9 @@ def test_labels_follow_the_alphabet_of_the_ids(prepared, split):
 
     assert isinstance(data, Sharded)
     assert data.classes == tuple(tiny.CLASSES)
-    found = zip(data.labels(split).tolist(), data.encoded(split), strict=True)
+    rows = zip(data.labels(split).tolist(), data.encoded(split), strict=True)
     expected = [(tiny.CLASSES.index(wnid), raw) for wnid, _, raw in DATA[split]]
-    assert sorted(found) == sorted(expected)
+    assert sorted(rows) == sorted(expected)
 
 
 def test_images_are_sorted_by_class_and_hash(prepared):
@@ -145,7 +145,7 @@ def test_without_a_source_the_way_to_get_it_is_told(tmp_path, layouts):
 
 
 @pytest.mark.parametrize("what", ["nothing", "a file", "an empty folder", "two archives"])
-def test_a_source_of_another_kind(tmp_path, layouts, archives, what):
+def test_a_source_of_another_kind_is_refused(tmp_path, layouts, archives, what):
     """What is expected and what is absent are named."""
     source = tmp_path / "source"
     if what == "a file":

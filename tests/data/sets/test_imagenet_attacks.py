@@ -142,15 +142,15 @@ def test_a_broken_source_leaves_nothing(tmp_path, layouts, name):
 
 @pytest.mark.parametrize("role", tiny.FILES)
 @pytest.mark.parametrize("what", ["checksum", "size"])
-def test_another_archive_than_the_published_one(tmp_path, layouts, role, what):
+def test_another_archive_than_the_published_one_is_refused(tmp_path, layouts, role, what):
     """Each has its checksum, and its size, which is compared first because that is quick."""
     source = tiny.write_archives(tmp_path / "source", DATA)
     declared = tiny.declaration(DATA, source)
     right = declared["archives"][role][what]
     declared["archives"][role][what] = "md5:" + "0" * 32 if what == "checksum" else 77
     (tmp_path / "out").mkdir()
-    said = right if what == "checksum" else f"{right} bytes, expected 77"
-    refused(source, tmp_path / "out", declared, layouts, tiny.FILES[role], said)
+    words = right if what == "checksum" else f"{right} bytes, expected 77"
+    refused(source, tmp_path / "out", declared, layouts, tiny.FILES[role], words)
 
 
 def test_an_image_larger_than_any_is_not_read(tmp_path, layouts, monkeypatch):
@@ -221,8 +221,8 @@ def test_class_folders_are_those_of_the_data_set(tmp_path, layouts, root, what):
                 path.rename(folder / path.name)
             (folder / wnid).rmdir()
     (tmp_path / "out").mkdir()
-    said = "unknown class 'n05000005'" if what == "extra" else f"no class '{tiny.CLASSES[0]}'"
-    refused(source, tmp_path / "out", tiny.declaration(DATA), layouts, folder, said)
+    words = "unknown class 'n05000005'" if what == "extra" else f"no class '{tiny.CLASSES[0]}'"
+    refused(source, tmp_path / "out", tiny.declaration(DATA), layouts, folder, words)
 
 
 def test_a_file_that_disappears_is_one_line(tmp_path, layouts):

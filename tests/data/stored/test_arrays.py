@@ -111,8 +111,8 @@ def test_data_prepared_before_there_were_formats_opens(folder):
         Prepared.open(folder)
 
 
-def test_more_images_than_are_written_at_a_time(tmp_path, monkeypatch):
-    """Parts are joined without a gap, whatever their size: files, fingerprint and statistics."""
+def test_parts_of_any_size_are_written_without_a_gap(tmp_path, monkeypatch):
+    """Files, fingerprint and statistics are the same as of a whole."""
     write(tmp_path / "whole", "toy", pixel_splits(), CLASSES)
     monkeypatch.setattr("kdbench.data.stored.fingerprint.BLOCK", 5)
     turned = {

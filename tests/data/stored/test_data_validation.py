@@ -56,20 +56,20 @@ def test_the_declared_digits_decide(key, gap, tolerance, passes):
     """Half a unit of the last digit of any of the values, or what the declaration says."""
     right = [0.5, 0.25, 0.125]
     declared = {key: right, **({"tolerance": tolerance} if tolerance else {})}
-    found = {"name": "x", "fingerprint": "f", "mean": right, "std": right}
-    found[key] = [0.5, 0.25 - gap, 0.125]
+    actual = {"name": "x", "fingerprint": "f", "mean": right, "std": right}
+    actual[key] = [0.5, 0.25 - gap, 0.125]
     if passes:
-        check_result(found, declared)
+        check_result(actual, declared)
     else:
         with pytest.raises(DamagedData):
-            check_result(found, declared)
+            check_result(actual, declared)
 
 
 def test_another_fingerprint_does_not_pass(layouts):
     """Where it is pinned; where it is not, any will do."""
     mean, std = CIFAR100
-    found = {"name": "cifar100", "fingerprint": "0" * 64, "mean": mean, "std": std}
+    actual = {"name": "cifar100", "fingerprint": "0" * 64, "mean": mean, "std": std}
     with pytest.raises(DamagedData) as caught:
-        check_result(found, declaration("cifar100"))
+        check_result(actual, declaration("cifar100"))
     layouts.one_line(caught, "cifar100", "0" * 64, "94b35ade")
-    check_result(found, {})
+    check_result(actual, {})

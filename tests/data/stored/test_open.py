@@ -24,11 +24,11 @@ def test_either_form_is_opened_and_verified(folder, tmp_path):
     """One door to both, by what the description says."""
     images = np.random.RandomState(0).randint(0, 256, (6, 4, 4, 3)).astype(np.uint8)
     arrays = tmp_path / "arrays"
-    made = write_arrays(arrays, "toy", {"train": (images, np.arange(6) % 3)}, CLASSES)
+    fingerprint = write_arrays(arrays, "toy", {"train": (images, np.arange(6) % 3)}, CLASSES)
 
     assert isinstance(open_data(arrays), Prepared)
     assert isinstance(open_data(folder), Sharded)
-    assert verify_data(arrays) == made
+    assert verify_data(arrays) == fingerprint
     assert verify_data(folder) == Sharded.open(folder).fingerprint
     change_byte(folder / "test_labels.npy", -8)
     change_byte(arrays / "train_labels.npy", -8)
