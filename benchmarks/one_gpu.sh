@@ -37,7 +37,7 @@ benchmarks() {
     cd "$here"
     python3 benchmarks/distpro_step.py --rounds 5 2>&1 | tee "$out/distpro_step.log"
     python3 benchmarks/search_steps.py --rounds 5 2>&1 | tee "$out/search_steps.log"
-    python3 benchmarks/found_students.py --rounds 5 2>&1 | tee "$out/found_students.log"
+    python3 benchmarks/pruned_students.py --rounds 5 2>&1 | tee "$out/pruned_students.log"
     python3 benchmarks/losses.py --rounds 5 2>&1 | tee "$out/losses.log"
     python3 benchmarks/engine.py 2>&1 | tee "$out/engine.log"
 }

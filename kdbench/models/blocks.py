@@ -1,5 +1,6 @@
-"""Pieces that several families share."""
+"""Building blocks that several families share."""
 
+import torch
 from torch import Tensor, nn
 
 from kdbench.errors import BadValue
@@ -37,9 +38,15 @@ class ConvNorm(nn.Module):
         self.conv = conv(inputs, outputs, kernel, stride=stride, groups=groups, bias=bias)
         self.norm = nn.BatchNorm2d(outputs)
 
+    @property
+    def last_norm(self) -> nn.BatchNorm2d:
+        """The norm, which makes the map that a ReLU behind this block sees."""
+        return self.norm
+
     def forward(self, x: Tensor) -> Tensor:
         """Normalised map; no activation follows."""
-        return self.norm(self.conv(x))
+        normed: Tensor = self.norm(self.conv(x))
+        return normed
 
 
 def channel_shuffle(x: Tensor, groups: int) -> Tensor:
@@ -51,7 +58,7 @@ def channel_shuffle(x: Tensor, groups: int) -> Tensor:
 
     Source: Zhang et al., CVPR 2018, figure 1.
     """
-    return x.unflatten(1, (groups, -1)).transpose(1, 2).flatten(1, 2)
+    return torch.unflatten(x, 1, (groups, -1)).transpose(1, 2).flatten(1, 2)
 
 
 def init_fan_out(network: nn.Module) -> None:
@@ -88,8 +95,8 @@ def blocks_per_stage(family: str, depth: int, besides: int) -> int:
     >>> blocks_per_stage("ResNet", 20, besides=2)
     3
     """
-    blocks, rest = divmod(depth - besides, 6)
-    if rest or blocks < 1:
+    blocks, left_over = divmod(depth - besides, 6)
+    if left_over or blocks < 1:
         nearest = 6 * max(1, round((depth - besides) / 6)) + besides
         expected = f"6n + {besides} with n >= 1"
         raise BadValue(f"depth of a {family}", depth, expected, f"the nearest is {nearest}")

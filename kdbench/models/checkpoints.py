@@ -90,12 +90,17 @@ class ForeignKeys(UserError):
     exit_code = 3
 
     def __init__(
-        self, file: Path, network: str, naming: str, tried: Sequence[str], found: Differences
+        self,
+        file: Path,
+        network: str,
+        naming: str,
+        tried: Sequence[str],
+        differences: Differences,
     ) -> None:
-        self.differences = found
+        self.differences = differences
         super().__init__(
             f"{file}: not the weights of {network}; as {naming} (tried {', '.join(tried)}): "
-            f"{found.summary()}; name the network, or the naming, that the file was made with"
+            f"{differences.summary()}; name the network, or the naming, that the file was made with"
         )
 
 
@@ -142,10 +147,9 @@ def _read(file: Path) -> Mapping[Any, Any]:
 def _weights(content: Mapping[Any, Any]) -> dict[str, Tensor]:
     for place in (content, *(content.get(name) for name in NESTED)):
         if isinstance(place, Mapping):
-            found = {k: v for k, v in place.items() if isinstance(v, Tensor) and v.dim() > 0}
-            if found:
-                every = {k: v for k, v in place.items() if isinstance(v, Tensor)}
-                return {str(k).removeprefix("module."): v for k, v in every.items()}
+            tensors = {k: v for k, v in place.items() if isinstance(v, Tensor)}
+            if any(tensor.dim() > 0 for tensor in tensors.values()):
+                return {str(k).removeprefix("module."): v for k, v in tensors.items()}
     return {}
 
 
@@ -179,14 +183,13 @@ def rename(
         own = key if rules is None else _renamed(key, rules)
         if own == "":
             continue
-        if own not in expected or own in renamed:
+        if own is None or own not in expected or own in renamed:
             differences.unexpected.append(key)
-        elif tensor.shape != expected[own].shape:
-            found, wanted = tuple(tensor.shape), tuple(expected[own].shape)
-            differences.shapes.append(f"{key} {found}, expected {wanted} of {own}")
-            renamed[own] = tensor
-        else:
-            renamed[own] = tensor
+            continue
+        theirs, ours = tuple(tensor.shape), tuple(expected[own].shape)
+        if theirs != ours:
+            differences.shapes.append(f"{key} {theirs}, expected {ours} of {own}")
+        renamed[own] = tensor
     for key in expected:
         if key not in renamed and key.endswith(COUNTER):
             renamed[key] = torch.tensor(0)

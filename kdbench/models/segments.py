@@ -1,4 +1,4 @@
-"""The three ways in which a stage of a convolutional network ends."""
+"""The modules of stages, and the three ways in which a convolutional one ends."""
 
 from abc import ABC, abstractmethod
 from typing import NamedTuple
@@ -6,31 +6,32 @@ from typing import NamedTuple
 from torch import Tensor, nn
 from torch.nn.functional import relu
 
-from kdbench.models.blocks import ConvNorm
-
 
 class StageMaps(NamedTuple):
-    """What one stage shows; each map is (B, C, H, W).
+    """What one stage computes; each map is (B, C, H, W).
 
     Attributes:
         pre: before the stage's last ReLU.
-        post: after it; the next stage computes with this one.
+        post: after it.
         out: the stage's feature in the field's sense (see `Features`).
         blocks: the output of every block, or nothing when it was not asked for.
+        carried: what the next stage, or the head, computes with: `post`, or all tokens
+            (B, 1 + H · W, D) of a transformer.
     """
 
     pre: Tensor
     post: Tensor
     out: Tensor
     blocks: list[Tensor]
+    carried: Tensor
 
 
 class Segment(nn.Module, ABC):
-    """A stage: blocks in a row and an ending. Subclasses say which.
+    """The module of one stage: blocks in a row and an ending. Subclasses say which ending.
 
     Args:
         blocks: modules from map to map, in order; at least one.
-        entry: what the previous stage's `post` passes first, if anything: a pooling, or the
+        entry: what the map of the previous stage passes first, if anything: a pooling, or the
             convolution and pooling of a transition. Its output is no block's.
     """
 
@@ -41,11 +42,21 @@ class Segment(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, x: Tensor, keep: bool = False) -> StageMaps:
-        """Run the stage on the previous stage's `post`, keeping the blocks' outputs if asked."""
+        """Run the stage on what the one before carried, keeping the blocks' outputs if asked."""
 
     def activate(self, pre: Tensor) -> Tensor:
         """What stands between the stage's `pre` and its `post`."""
         return relu(pre)
+
+    def run_blocks(self, x: Tensor, keep: bool) -> tuple[Tensor, list[Tensor]]:
+        """Output of the last block, and every block's if asked, with nothing between blocks."""
+        blocks = []
+        x = self.entry(x)
+        for block in self.blocks:
+            x = block(x)
+            if keep:
+                blocks.append(x)
+        return x, blocks
 
     @property
     def last_norm(self) -> nn.BatchNorm2d | None:
@@ -53,7 +64,7 @@ class Segment(nn.Module, ABC):
         return None
 
 
-class Activated(Segment):
+class ActivatedStage(Segment):
     """A ReLU follows every block, so that the last block's output is `pre` (ResNet, VGG)."""
 
     def forward(self, x: Tensor, keep: bool = False) -> StageMaps:
@@ -65,16 +76,16 @@ class Activated(Segment):
             x = self.activate(pre)
             if keep:
                 blocks.append(pre)
-        return StageMaps(pre, x, x, blocks)
+        return StageMaps(pre, x, x, blocks, x)
 
     @property
     def last_norm(self) -> nn.BatchNorm2d | None:
-        """The norm of a last block that is one, or that the last block names as its own."""
-        last = self.blocks[-1]
-        return last.norm if isinstance(last, ConvNorm) else getattr(last, "last_norm", None)
+        """The norm that the last block names as its own, if it does."""
+        norm: nn.BatchNorm2d | None = getattr(self.blocks[-1], "last_norm", None)
+        return norm
 
 
-class PreActivated(Segment):
+class PreActivatedStage(Segment):
     """Raw maps run through all blocks; a norm and a ReLU end the stage (Wide ResNet, DenseNet).
 
     The norm is the one that other code bases count as the first of the next stage, or of the
@@ -90,14 +101,10 @@ class PreActivated(Segment):
 
     def forward(self, x: Tensor, keep: bool = False) -> StageMaps:
         """See `Segment`."""
-        blocks = []
-        x = self.entry(x)
-        for block in self.blocks:
-            x = block(x)
-            if keep:
-                blocks.append(x)
+        x, blocks = self.run_blocks(x, keep)
         pre = self.norm(x)
-        return StageMaps(pre, self.activate(pre), x, blocks)
+        post = self.activate(pre)
+        return StageMaps(pre, post, x, blocks, post)
 
     @property
     def last_norm(self) -> nn.BatchNorm2d:
@@ -105,7 +112,7 @@ class PreActivated(Segment):
         return self.norm
 
 
-class Bare(Segment):
+class LinearStage(Segment):
     """Blocks in a row and nothing after the last: neither norm nor ReLU.
 
     The stem of Wide ResNet, the linear bottlenecks of MobileNet-v2, PyramidNet's sums: `pre`,
@@ -114,13 +121,8 @@ class Bare(Segment):
 
     def forward(self, x: Tensor, keep: bool = False) -> StageMaps:
         """See `Segment`."""
-        blocks = []
-        x = self.entry(x)
-        for block in self.blocks:
-            x = block(x)
-            if keep:
-                blocks.append(x)
-        return StageMaps(x, x, x, blocks)
+        x, blocks = self.run_blocks(x, keep)
+        return StageMaps(x, x, x, blocks, x)
 
     def activate(self, pre: Tensor) -> Tensor:
         """Nothing: the map as it is."""

@@ -1,9 +1,10 @@
 """Networks cut into stages, which one forward pass can read out."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -54,9 +55,9 @@ class StagedNetwork(nn.Module):
     """A network of stages, a global average pool and a linear classifier.
 
     A family hands over its stages; everything else is the same for all, but for two hooks that a
-    family may override: `carry` (what a stage hands to the next one) and `head` (what comes after
-    the last one). Nothing is kept on the module during a forward pass and torch's own hooks are
-    not used, so that passes can be compiled, nested and differentiated in forward mode.
+    family may override: `head` (what comes after the last stage) and `init_weights`. Nothing is
+    kept on the module during a forward pass and torch's own hooks are not used, so that passes can
+    be compiled, nested and differentiated in forward mode.
     `torch.func.functional_call` reaches every kind of pass:
 
         functional_call(network, weights, (images,), {"read": True})     # Features
@@ -68,7 +69,13 @@ class StagedNetwork(nn.Module):
         classes: number of logits.
         image: (C, H, W) for which `stages` states sizes. Passes accept other sizes too.
         neck: module between the last stage and the pooling, if any.
+
+    Attributes:
+        arguments: what the family was built with, without classes and image, in values that JSON
+            can hold. Families that a student can be pruned from set it.
     """
+
+    arguments: Mapping[str, Any]
 
     def __init__(
         self,
@@ -101,7 +108,7 @@ class StagedNetwork(nn.Module):
             IndexError: there is no such stage.
             UserError: `after` in a network that cannot go on from a map (transformers).
         """
-        segments: list[Segment] = list(self.trunk.values())
+        segments = self.segments
         if after is not None:
             if read:
                 raise ValueError("only a whole pass can be read: give either read or after")
@@ -110,24 +117,28 @@ class StagedNetwork(nn.Module):
         maps: list[StageMaps] = []
         for segment in segments:
             stage = segment(x, keep=read)
-            x = self.carry(stage)
+            x = stage.carried
             if read:
                 maps.append(stage)
         pooled, logits = self.head(x)
         return _features(logits, maps, pooled) if read else logits
-
-    def carry(self, stage: StageMaps) -> Tensor:
-        """What the next stage, or the head, computes with: the map after the stage's last ReLU."""
-        return stage.post
 
     def head(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Pooled vector (B, D) and logits (B, classes) of what the last stage hands over."""
         pooled = self.neck(x).mean((2, 3))
         return pooled, self.classifier(pooled)
 
+    def init_weights(self) -> None:
+        """Draw the weights anew, with torch's global generator, in the way of the family.
+
+        Nothing by default: modules that were just made, or reset, are as torch draws them. Whoever
+        overrides it calls it at the end of the constructor too.
+        """
+
     def read(self, x: Tensor) -> Features:
         """Logits and all features of images (B, C, H, W), from one forward pass."""
-        return self(x, read=True)
+        features: Features = self(x, read=True)
+        return features
 
     def from_stage(self, i: int, x: Tensor) -> Tensor:
         """Logits (B, classes) of the rest of the network, given a map for `pre[i]`.
@@ -138,7 +149,8 @@ class StagedNetwork(nn.Module):
             IndexError: there is no stage i.
             UserError: the network cannot go on from a map (transformers).
         """
-        return self(x, after=i)
+        logits: Tensor = self(x, after=i)
+        return logits
 
     def last_norm(self, i: int) -> nn.BatchNorm2d | None:
         """The last batch norm before the ReLU that ends stage i, or None where there is none.
@@ -150,8 +162,12 @@ class StagedNetwork(nn.Module):
         Raises:
             IndexError: there is no stage i.
         """
-        segments: list[Segment] = list(self.trunk.values())
-        return segments[i].last_norm
+        return self.segments[i].last_norm
+
+    @property
+    def segments(self) -> list[Segment]:
+        """The stages' modules in order, stem first."""
+        return cast("list[Segment]", list(self.trunk.values()))
 
     @property
     def pooled_width(self) -> int:
@@ -166,11 +182,11 @@ class StagedNetwork(nn.Module):
         and no random number is drawn.
         """
         tensors = chain(self.named_parameters(), self.named_buffers())
-        ghosts = {name: torch.empty_like(tensor, device="meta") for name, tensor in tensors}
+        shapes_only = {name: torch.empty_like(tensor, device="meta") for name, tensor in tensors}
         dtype = self.classifier.weight.dtype
         images = torch.empty(2, *self.image, dtype=dtype, device="meta")
         with torch.no_grad():
-            features = functional_call(self, ghosts, (images,), {"read": True})
+            features = functional_call(self, shapes_only, (images,), {"read": True})
         shapes = [tuple(pre.shape) for pre in features.pre]
         return tuple(
             Stage(name, channels, (height, width))

@@ -28,7 +28,7 @@ class GateOptimiser:
 
     Raises:
         UnknownName: there is no such momentum.
-        UserError: no student can be carved out of a network of this family.
+        UserError: no student can be pruned from a network of this family.
 
     Source: Gu & Tresp, ECAI 2020, section 3.
     """

@@ -38,7 +38,7 @@ class SBSSearch:
     with `met` false.
 
     Args:
-        student: network to search in, of a family in `models.pruning.build.LAYOUTS`, with the
+        student: network to search in, of a family in `models.pruning.build.layouts`, with the
             teacher's weights; it is copied and never changed.
         teacher: not looked at; its features come with every step.
         lr: of the weights' SGD; set `lr` to follow a schedule.
@@ -62,7 +62,7 @@ class SBSSearch:
 
     Raises:
         UnknownName: an option has no such value.
-        UserError: no student can be carved out of a network of this family.
+        UserError: no student can be pruned from a network of this family.
 
     Source: Gu & Tresp, Search for better students to learn distilled knowledge, ECAI 2020.
     """

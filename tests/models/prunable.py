@@ -1,4 +1,4 @@
-"""Small networks of the families that a student can be carved out of, and gates for them."""
+"""Small networks of the families that a student can be pruned from, and gates for them."""
 
 from functools import partial
 

@@ -4,7 +4,7 @@ import copy
 
 import pytest
 import torch
-from models.prunable import FAMILIES, experienced, scattered, with_gates
+from prunable import FAMILIES, experienced, scattered, with_gates
 from torch import nn, randn
 
 from kdbench.models.families.densenet import BottleneckLayer, DenseLayer

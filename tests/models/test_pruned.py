@@ -1,15 +1,15 @@
-"""Found networks: as small as their structure says, and the gated network's equal."""
+"""Pruned students: as small as their structure says, and equal to the gated network."""
 
 import numpy as np
 import pytest
 import torch
-from models.prunable import FAMILIES, closed_where, experienced, plan_of, scattered, with_gates
+from prunable import FAMILIES, closed_where, experienced, plan_of, scattered, with_gates
 from torch import nn, randn
 
 from kdbench.errors import BadValue, UnknownName, UserError
 from kdbench.evaluate.cost import operations
 from kdbench.models.families.shufflenet_v1 import ShuffleNetV1
-from kdbench.models.pruning.build import build_pruned, layout_of, structure_of, transplant
+from kdbench.models.pruning.build import build_pruned, layout_of, structure_of, transfer_weights
 from kdbench.models.pruning.slimming import Pick, Slice, picking
 from kdbench.models.pruning.structure import Structure
 
@@ -49,13 +49,13 @@ EXTREMES = {
 }
 
 
-def found_from(network):
-    """The found network with the gated one's weights, and the plan behind it."""
+def pruned_from(network):
+    """The pruned student with the gated network's weights, and the plan behind it."""
     plan = plan_of(network)
     structure = structure_of(network, plan, {})
-    found = build_pruned(structure, network.classifier.out_features, network.image).eval()
-    transplant(network, found)
-    return found, plan
+    pruned = build_pruned(structure, network.classifier.out_features, network.image).eval()
+    transfer_weights(network, pruned)
+    return pruned, plan
 
 
 @pytest.mark.parametrize("gates", EXTREMES)
@@ -63,7 +63,7 @@ def found_from(network):
 def test_a_found_network_computes_what_the_gated_one_does(float64, name, gates):
     """Same logits to 1e-10 after the weights moved over, whatever is closed."""
     network, _ = with_gates(name, EXTREMES[gates])
-    found, plan = found_from(network)
+    found, plan = pruned_from(network)
     closed_where(network, plan)
     images = randn(3, *IMAGE)
     torch.testing.assert_close(found(images), network(images), rtol=1e-10, atol=1e-10)
@@ -74,7 +74,7 @@ def test_a_found_network_computes_what_the_gated_one_does(float64, name, gates):
 def test_operations_are_known_without_building(name, gates):
     """Both conventions as counted on the built network, which holds no gate."""
     network, _ = with_gates(name, EXTREMES[gates])
-    found, plan = found_from(network)
+    found, plan = pruned_from(network)
     assert tuple(operations(found, IMAGE)) == layout_of(network).operations(plan)
     assert not any(key.endswith("gate") for key in found.state_dict())
 
@@ -94,7 +94,7 @@ def test_all_open_is_the_network_itself(name):
 def test_every_weight_that_is_left_can_matter(float64, name):
     """A random image's logits have a gradient in every channel of every weight: none is dead."""
     network, _ = with_gates(name, scattered(0.4))
-    found, _ = found_from(network)
+    found, _ = pruned_from(network)
     for parameter in found.parameters():
         nn.init.uniform_(parameter, 0.05, 0.5)  # no ReLU stays at 0
     found(torch.rand(2, *IMAGE)).square().sum().backward()
@@ -110,7 +110,7 @@ def test_every_weight_that_is_left_can_matter(float64, name):
 def test_a_found_network_is_a_staged_network(name, gates):
     """Shapes of all features are as `stages` says; the rest runs from every stage's map."""
     network, _ = with_gates(name, EXTREMES[gates])
-    found, _ = found_from(network)
+    found, _ = pruned_from(network)
     images = randn(2, *IMAGE)
     with torch.no_grad():
         seen = found.read(images)

@@ -1,7 +1,7 @@
 """What every staged network promises, held for the smallest network of every declaration.
 
 What depends on how a stage ends is derived from its segment: a ReLU after the last block
-(`Activated`), a norm and a ReLU after it (`PreActivated`), or nothing (all others).
+(`ActivatedStage`), a norm and a ReLU after it (`PreActivatedStage`), or nothing (all others).
 """
 
 import copy
@@ -17,7 +17,7 @@ from torch.nn.functional import cross_entropy, relu
 
 from kdbench.errors import UserError
 from kdbench.models.families.resnet_cifar import BottleneckBlock
-from kdbench.models.segments import Activated, PreActivated, Segment
+from kdbench.models.segments import ActivatedStage, PreActivatedStage, Segment
 
 REFUSING = [stem for stem in DECLARATIONS if stem not in GOING_ON]
 
@@ -67,17 +67,17 @@ def test_a_stage_ends_as_its_segment_says(stem):
         pre, post, out = features.pre[i], features.post[i], features.out[i]
         last = features.blocks[i][-1]
         assert (pre < 0).any()
-        if isinstance(segment, Activated):
+        if isinstance(segment, ActivatedStage):
             assert out is post
             assert torch.equal(last, pre)
-        elif isinstance(segment, PreActivated):
+        elif isinstance(segment, PreActivatedStage):
             assert torch.equal(segment.norm(last), pre)
             assert torch.equal(out, last)
         else:
             assert post is pre
             assert out is pre
             assert torch.equal(last, pre)
-        if isinstance(segment, Activated | PreActivated):
+        if isinstance(segment, ActivatedStage | PreActivatedStage):
             own = type(segment).activate is not Segment.activate
             assert torch.equal(post, segment.activate(pre) if own else relu(pre))
             assert (post >= 0).all()
@@ -132,7 +132,7 @@ def test_a_norm_that_puts_out_the_pre_activation_is_the_last_norm(stem):
     for i, segment in enumerate(segments(network)):
         found, pre = network.last_norm(i), features.pre[i]
         makers = [norm for norm in norms(segment) if any(y is pre for y in seen[norm])]
-        if not isinstance(segment, Activated | PreActivated):
+        if not isinstance(segment, ActivatedStage | PreActivatedStage):
             assert found is None
         elif makers:
             assert makers == [found]

@@ -8,7 +8,7 @@ from torch.nn.functional import relu
 
 from kdbench.errors import BadValue
 from kdbench.models.blocks import conv, init_fan_out
-from kdbench.models.segments import Bare, PreActivated
+from kdbench.models.segments import LinearStage, PreActivatedStage, Segment
 from kdbench.models.stages import StagedNetwork
 
 DENSE_BLOCKS = 3
@@ -92,7 +92,7 @@ class DenseNet(StagedNetwork):
         if growth < 1:
             raise BadValue("growth of a DenseNet", growth, "at least 1")
         channels = 2 * growth if stem is None else stem
-        segments = [Bare(conv(image[0], channels, 3))]
+        segments: list[Segment] = [LinearStage(conv(image[0], channels, 3))]
         for block in range(DENSE_BLOCKS):
             entry = None
             if block > 0:
@@ -101,7 +101,7 @@ class DenseNet(StagedNetwork):
             channels += layers * growth
             norm = nn.BatchNorm2d(channels)
             segments.append(
-                PreActivated(*(layer(c, growth) for c in inputs), norm=norm, entry=entry)
+                PreActivatedStage(*(layer(c, growth) for c in inputs), norm=norm, entry=entry)
             )
         super().__init__(segments, channels, classes=classes, image=image)
         self.arguments = {
@@ -111,11 +111,15 @@ class DenseNet(StagedNetwork):
             "compression": compression,
             "stem": stem,
         }
+        self.init_weights()
+
+    def init_weights(self) -> None:
+        """Convolutions by their fan-out; the classifier's bias starts at 0."""
         init_fan_out(self)
         nn.init.zeros_(self.classifier.bias)
 
 
 def _transition(channels: int, compression: float) -> tuple[nn.Module, int]:
     """What opens the next stage, and how many channels it keeps; its norm ended the last stage."""
-    kept = int(channels * compression)
-    return nn.Sequential(conv(channels, kept, 1), nn.AvgPool2d(2)), kept
+    compressed = int(channels * compression)
+    return nn.Sequential(conv(channels, compressed, 1), nn.AvgPool2d(2)), compressed

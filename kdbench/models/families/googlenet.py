@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from kdbench.errors import BadValue
 from kdbench.models.blocks import ConvNorm
-from kdbench.models.segments import Activated
+from kdbench.models.segments import ActivatedStage
 from kdbench.models.stages import StagedNetwork
 
 STEM = 192
@@ -99,14 +99,14 @@ class GoogLeNet(StagedNetwork):
         if round(16 * width) < 1:
             raise BadValue("width of a GoogLeNet", width, "more than 1/32")
         channels = round(STEM * width)
-        segments = [Activated(_norm(image[0], channels, 3))]
+        segments = [ActivatedStage(_norm(image[0], channels, 3))]
         for stage, branches in enumerate(STAGES):
             blocks = []
             for block in branches:
                 blocks.append(Inception(channels, *(round(c * width) for c in block)))
                 channels = blocks[-1].outputs
             pool = nn.MaxPool2d(3, stride=2, padding=1) if stage > 0 else None
-            segments.append(Activated(*blocks, entry=pool))
+            segments.append(ActivatedStage(*blocks, entry=pool))
         super().__init__(segments, channels, classes=classes, image=image)
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from kdbench.models.blocks import ConvNorm, conv
-from kdbench.models.segments import Activated
+from kdbench.models.segments import ActivatedStage
 from kdbench.models.stages import StagedNetwork
 
 STEM = 32
@@ -37,7 +37,8 @@ class DepthwiseSeparable(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, inputs, H, W), already rectified -> (B, outputs, H / stride, W / stride)."""
-        return self.layers(x)
+        normed: Tensor = self.layers(x)
+        return normed
 
 
 class MobileNetV1(StagedNetwork):
@@ -56,11 +57,11 @@ class MobileNetV1(StagedNetwork):
     """
 
     def __init__(self, *, classes: int = 1000, image: Sequence[int] = (3, 224, 224)) -> None:
-        segments, channels = [Activated(ConvNorm(image[0], STEM, 3, stride=2))], STEM
+        segments, channels = [ActivatedStage(ConvNorm(image[0], STEM, 3, stride=2))], STEM
         for stage in STAGES:
             blocks = []
             for outputs, stride in stage:
                 blocks.append(DepthwiseSeparable(channels, outputs, stride))
                 channels = outputs
-            segments.append(Activated(*blocks))
+            segments.append(ActivatedStage(*blocks))
         super().__init__(segments, channels, classes=classes, image=image)

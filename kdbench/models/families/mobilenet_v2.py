@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from kdbench.errors import BadValue
 from kdbench.models.blocks import ConvNorm, conv, init_fan_out, init_small
-from kdbench.models.segments import Activated, Bare
+from kdbench.models.segments import ActivatedStage, LinearStage
 from kdbench.models.stages import StagedNetwork
 
 STEM, HEAD = 32, 1280
@@ -47,7 +47,8 @@ class InvertedResidual(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, inputs, H, W) -> (B, outputs, H / stride, W / stride)."""
-        return x + self.layers(x) if self.adds else self.layers(x)
+        branch: Tensor = self.layers(x)
+        return x + branch if self.adds else branch
 
 
 class MobileNetV2(StagedNetwork):
@@ -86,14 +87,18 @@ class MobileNetV2(StagedNetwork):
             expected = f"{len(CHANNELS)} numbers, each at least 1"
             raise BadValue("repeats of a MobileNet-v2", list(repeats), expected)
         widths = [int(c * width) for c in (STEM, *CHANNELS)]
-        groups = [_group(i, *widths[i : i + 2], repeats[i]) for i in range(len(CHANNELS))]
+        groups = [_group(i, *shape, repeats[i]) for i, shape in enumerate(pairwise(widths))]
         segments = [
-            Activated(ConvNorm(image[0], widths[0], 3, stride=stride)),
-            *(Bare(*chain(*groups[start:end])) for start, end in pairwise(ENDS)),
+            ActivatedStage(ConvNorm(image[0], widths[0], 3, stride=stride)),
+            *(LinearStage(*chain(*groups[start:end])) for start, end in pairwise(ENDS)),
         ]
         head = int(HEAD * max(width, 1.0))
         neck = nn.Sequential(ConvNorm(widths[-1], head, 1), nn.ReLU())
         super().__init__(segments, head, classes=classes, image=image, neck=neck)
+        self.init_weights()
+
+    def init_weights(self) -> None:
+        """Convolutions by their fan-out, the classifier with small weights and no bias."""
         init_fan_out(self)
         init_small(self.classifier)
 

@@ -7,7 +7,7 @@ from torch.nn.functional import avg_pool2d, pad, relu
 
 from kdbench.errors import BadValue
 from kdbench.models.blocks import ConvNorm, conv, init_fan_out
-from kdbench.models.segments import Bare, PreActivated
+from kdbench.models.segments import LinearStage, PreActivatedStage
 from kdbench.models.stages import StagedNetwork
 
 STEM = 16
@@ -43,7 +43,7 @@ class PyramidBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, inputs, H, W) -> raw sum (B, outputs, H / stride, W / stride)."""
-        branch = self.conv2(relu(self.norm2(self.conv1(self.norm1(x)))))
+        branch: Tensor = self.conv2(relu(self.norm2(self.conv1(self.norm1(x)))))
         branch = self.norm3(branch)
         if self.conv3 is not None and self.norm4 is not None:
             branch = self.norm4(self.conv3(relu(branch)))
@@ -84,8 +84,8 @@ class PyramidNet(StagedNetwork):
         image: Sequence[int] = (3, 32, 32),
     ) -> None:
         step = 9 if bottleneck else 6
-        blocks, rest = divmod(depth - 2, step)
-        if rest or blocks < 1:
+        blocks, left_over = divmod(depth - 2, step)
+        if left_over or blocks < 1:
             raise BadValue("depth of a PyramidNet", depth, f"{step}n + 2 with n >= 1")
         if alpha < 0:
             raise BadValue("alpha of a PyramidNet", alpha, "at least 0")
@@ -100,11 +100,15 @@ class PyramidNet(StagedNetwork):
             stages.append(stage)
         *raw, last = stages
         segments = [
-            Bare(ConvNorm(image[0], STEM, 3)),
-            *(Bare(*stage) for stage in raw),
-            PreActivated(*last, norm=nn.BatchNorm2d(inputs)),
+            LinearStage(ConvNorm(image[0], STEM, 3)),
+            *(LinearStage(*stage) for stage in raw),
+            PreActivatedStage(*last, norm=nn.BatchNorm2d(inputs)),
         ]
         super().__init__(segments, inputs, classes=classes, image=image)
+        self.init_weights()
+
+    def init_weights(self) -> None:
+        """Convolutions by their fan-out; the classifier stays as torch draws it."""
         init_fan_out(self)
 
 

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.nn.functional import relu
 
 from kdbench.models.blocks import ConvNorm, blocks_per_stage, init_fan_out
-from kdbench.models.segments import Activated
+from kdbench.models.segments import ActivatedStage
 from kdbench.models.stages import StagedNetwork
 
 
@@ -21,7 +21,9 @@ class ResidualBlock(nn.Module):
         self.first = ConvNorm(inputs, outputs, 3, stride=stride)
         self.second = ConvNorm(outputs, outputs, 3)
         same = stride == 1 and inputs == outputs
-        self.shortcut = nn.Identity() if same else ConvNorm(inputs, outputs, 1, stride=stride)
+        self.shortcut: nn.Module = (
+            nn.Identity() if same else ConvNorm(inputs, outputs, 1, stride=stride)
+        )
 
     @property
     def last_norm(self) -> nn.BatchNorm2d:
@@ -30,7 +32,8 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, inputs, H, W), already rectified -> (B, outputs, H / stride, W / stride)."""
-        return self.second(relu(self.first(x))) + self.shortcut(x)
+        total: Tensor = self.second(relu(self.first(x))) + self.shortcut(x)
+        return total
 
 
 class ResNet(StagedNetwork):
@@ -60,17 +63,21 @@ class ResNet(StagedNetwork):
         blocks = blocks_per_stage("ResNet", depth, besides=2)
         stem, first, second, third = widths
         segments = [
-            Activated(ConvNorm(image[0], stem, 3)),
+            ActivatedStage(ConvNorm(image[0], stem, 3)),
             _stage(stem, first, blocks, stride=1),
             _stage(first, second, blocks, stride=2),
             _stage(second, third, blocks, stride=2),
         ]
         super().__init__(segments, third, classes=classes, image=image)
         self.arguments = {"depth": depth, "widths": list(widths)}
+        self.init_weights()
+
+    def init_weights(self) -> None:
+        """Convolutions by their fan-out; the classifier stays as torch draws it."""
         init_fan_out(self)
 
 
-def _stage(inputs: int, outputs: int, blocks: int, stride: int) -> Activated:
+def _stage(inputs: int, outputs: int, blocks: int, stride: int) -> ActivatedStage:
     """Blocks of one width, the first of which changes the shape."""
     first = ResidualBlock(inputs, outputs, stride)
-    return Activated(first, *(ResidualBlock(outputs, outputs, 1) for _ in range(blocks - 1)))
+    return ActivatedStage(first, *(ResidualBlock(outputs, outputs, 1) for _ in range(blocks - 1)))

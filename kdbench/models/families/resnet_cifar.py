@@ -8,7 +8,7 @@ from torch.nn.functional import relu
 from kdbench.errors import BadValue
 from kdbench.models.blocks import ConvNorm, init_fan_out
 from kdbench.models.families.resnet import ResidualBlock
-from kdbench.models.segments import Activated
+from kdbench.models.segments import ActivatedStage
 from kdbench.models.stages import StagedNetwork
 
 WIDTHS = (64, 128, 256, 512)
@@ -45,7 +45,8 @@ class BottleneckBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(B, inputs, H, W), already rectified -> (B, outputs, H / stride, W / stride)."""
         middle = relu(self.second(relu(self.first(x))))
-        return self.third(middle) + self.shortcut(x)
+        total: Tensor = self.third(middle) + self.shortcut(x)
+        return total
 
 
 class CifarResNet(StagedNetwork):
@@ -70,12 +71,16 @@ class CifarResNet(StagedNetwork):
             raise BadValue("depth of a ResNet for CIFAR", depth, expected)
         block, factor = (BottleneckBlock, 4) if depth in BOTTLENECKS else (ResidualBlock, 1)
         inputs = WIDTHS[0]
-        segments = [Activated(ConvNorm(image[0], inputs, 3))]
+        segments = [ActivatedStage(ConvNorm(image[0], inputs, 3))]
         for stage, (width, blocks) in enumerate(zip(WIDTHS, BLOCKS[depth], strict=True)):
             outputs = width * factor
             first = block(inputs, outputs, 1 if stage == 0 else 2)
             others = (block(outputs, outputs, 1) for _ in range(blocks - 1))
-            segments.append(Activated(first, *others))
+            segments.append(ActivatedStage(first, *others))
             inputs = outputs
         super().__init__(segments, inputs, classes=classes, image=image)
+        self.init_weights()
+
+    def init_weights(self) -> None:
+        """Convolutions by their fan-out; the classifier stays as torch draws it."""
         init_fan_out(self)

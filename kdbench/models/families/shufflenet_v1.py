@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, relu
 
 from kdbench.models.blocks import ConvNorm, channel_shuffle
-from kdbench.models.segments import Activated
+from kdbench.models.segments import ActivatedStage
 from kdbench.models.stages import StagedNetwork
 
 GROUPS = 3
@@ -28,18 +28,18 @@ class ShuffleUnit(nn.Module):
 
     def __init__(self, inputs: int, outputs: int, stride: int) -> None:
         super().__init__()
-        made = outputs - inputs if stride == 2 else outputs
-        middle = made // 4
+        computed = outputs - inputs if stride == 2 else outputs
+        middle = computed // 4
         self.stride = stride
         self.groups = 1 if inputs == STEM else GROUPS  # the stem has too few channels for groups
         self.squeeze = ConvNorm(inputs, middle, 1, groups=self.groups)
         self.spread = ConvNorm(middle, middle, 3, stride=stride, groups=middle)
-        self.expand = ConvNorm(middle, made, 1, groups=GROUPS)
+        self.expand = ConvNorm(middle, computed, 1, groups=GROUPS)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, inputs, H, W), already rectified -> (B, outputs, H / stride, W / stride)."""
         middle = channel_shuffle(relu(self.squeeze(x)), self.groups)
-        branch = self.expand(relu(self.spread(middle)))
+        branch: Tensor = self.expand(relu(self.spread(middle)))
         if self.stride == 1:
             return branch + x
         return torch.cat([branch, avg_pool2d(x, 3, stride=2, padding=1)], 1)
@@ -60,7 +60,7 @@ class ShuffleNetV1(StagedNetwork):
 
     def __init__(self, *, classes: int = 100, image: Sequence[int] = (3, 32, 32)) -> None:
         segments = [
-            Activated(ConvNorm(image[0], STEM, 1)),
+            ActivatedStage(ConvNorm(image[0], STEM, 1)),
             _stage(STEM, 240, units=4),
             _stage(240, 480, units=8),
             _stage(480, 960, units=4),
@@ -68,7 +68,7 @@ class ShuffleNetV1(StagedNetwork):
         super().__init__(segments, 960, classes=classes, image=image)
 
 
-def _stage(inputs: int, outputs: int, units: int) -> Activated:
+def _stage(inputs: int, outputs: int, units: int) -> ActivatedStage:
     """Units of one width, the first of which halves the size."""
     others = (ShuffleUnit(outputs, outputs, stride=1) for _ in range(units - 1))
-    return Activated(ShuffleUnit(inputs, outputs, stride=2), *others)
+    return ActivatedStage(ShuffleUnit(inputs, outputs, stride=2), *others)

@@ -8,7 +8,7 @@ from torch.nn.functional import relu
 
 from kdbench.errors import BadValue
 from kdbench.models.blocks import ConvNorm, channel_shuffle
-from kdbench.models.segments import Activated
+from kdbench.models.segments import ActivatedStage
 from kdbench.models.stages import StagedNetwork
 
 STEM = 24
@@ -102,13 +102,13 @@ class ShuffleNetV2(StagedNetwork):
         if any(c % 2 or c < 2 for c in stages):
             raise BadValue("channels of a ShuffleNet-v2", stages, "positive even numbers")
         segments = [
-            Activated(ConvNorm(image[0], STEM, kernel)),
+            ActivatedStage(ConvNorm(image[0], STEM, kernel)),
             *(_stage(*shape) for shape in zip([STEM, *stages], stages, units, strict=False)),
         ]
         neck = nn.Sequential(ConvNorm(stages[-1], head, 1), nn.ReLU())
         super().__init__(segments, head, classes=classes, image=image, neck=neck)
 
 
-def _stage(inputs: int, outputs: int, split: int) -> Activated:
+def _stage(inputs: int, outputs: int, split: int) -> ActivatedStage:
     """One unit that halves the size, and as many that split as asked."""
-    return Activated(DownUnit(inputs, outputs), *(SplitUnit(outputs) for _ in range(split)))
+    return ActivatedStage(DownUnit(inputs, outputs), *(SplitUnit(outputs) for _ in range(split)))

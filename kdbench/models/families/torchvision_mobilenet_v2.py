@@ -5,17 +5,17 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 from torch.nn.functional import relu6
-from torchvision.models.mobilenetv2 import MobileNetV2
+from torchvision.models.mobilenetv2 import MobileNetV2  # type: ignore[import-untyped]
 
 from kdbench.models.blocks import ConvNorm, init_fan_out, init_small
-from kdbench.models.segments import Activated, Bare
+from kdbench.models.segments import ActivatedStage, LinearStage
 from kdbench.models.stages import StagedNetwork
 
 ENDS = (1, 4, 7, 14, 18)  # stage i holds the parts ENDS[i - 1] up to ENDS[i] of torchvision's list
 HEAD = 18  # its place in that list
 
 
-class ActivatedAtMostSix(Activated):
+class ReLU6Stage(ActivatedStage):
     """A ReLU6 follows every block."""
 
     def activate(self, pre: Tensor) -> Tensor:
@@ -49,8 +49,8 @@ class TorchvisionMobileNetV2(StagedNetwork):
         parts = list(built.features)
         stem = ConvNorm(image[0], parts[0].out_channels, 3, stride=2)
         init_fan_out(stem)
-        bottlenecks = [Bare(*parts[start:end]) for start, end in pairwise(ENDS)]
-        segments = [ActivatedAtMostSix(stem), *bottlenecks]
+        bottlenecks = [LinearStage(*parts[start:end]) for start, end in pairwise(ENDS)]
+        segments = [ReLU6Stage(stem), *bottlenecks]
         width = built.last_channel
         super().__init__(segments, width, classes=classes, image=image, neck=parts[HEAD])
         init_small(self.classifier)

@@ -4,40 +4,42 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 from torch.nn.functional import relu
-from torchvision.models import resnet as torchvision
+from torchvision.models import resnet as torchvision  # type: ignore[import-untyped]
 
 from kdbench.errors import BadValue
 from kdbench.models.blocks import ConvNorm, init_fan_out
-from kdbench.models.segments import Activated
+from kdbench.models.segments import ActivatedStage
 from kdbench.models.stages import StagedNetwork
 
 
-class BasicBlock(torchvision.BasicBlock):
+class BasicBlock(torchvision.BasicBlock):  # type: ignore[misc]
     """Torchvision's block of two 3×3 convolutions, up to the sum; the caller applies its ReLU."""
 
     @property
-    def last_norm(self) -> nn.Module:
+    def last_norm(self) -> nn.BatchNorm2d:
         """The norm that ends the residual branch; the sum with the shortcut comes after it."""
-        return self.bn2
+        norm: nn.BatchNorm2d = self.bn2
+        return norm
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, inputs, H, W), already rectified -> (B, outputs, H / stride, W / stride)."""
-        branch = self.bn2(self.conv2(relu(self.bn1(self.conv1(x)))))
+        branch: Tensor = self.bn2(self.conv2(relu(self.bn1(self.conv1(x)))))
         return branch + (x if self.downsample is None else self.downsample(x))
 
 
-class Bottleneck(torchvision.Bottleneck):
+class Bottleneck(torchvision.Bottleneck):  # type: ignore[misc]
     """Torchvision's block of three convolutions, up to the sum; the 3×3 one has the stride."""
 
     @property
-    def last_norm(self) -> nn.Module:
+    def last_norm(self) -> nn.BatchNorm2d:
         """The norm that ends the residual branch; the sum with the shortcut comes after it."""
-        return self.bn3
+        norm: nn.BatchNorm2d = self.bn3
+        return norm
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, inputs, H, W), already rectified -> (B, outputs, H / stride, W / stride)."""
-        branch = relu(self.bn1(self.conv1(x)))
-        branch = self.bn3(self.conv3(relu(self.bn2(self.conv2(branch)))))
+        middle = relu(self.bn2(self.conv2(relu(self.bn1(self.conv1(x))))))
+        branch: Tensor = self.bn3(self.conv3(middle))
         return branch + (x if self.downsample is None else self.downsample(x))
 
 
@@ -78,8 +80,8 @@ class TorchvisionResNet(StagedNetwork):
         stem = ConvNorm(image[0], built.bn1.num_features, 7, stride=2)
         init_fan_out(stem)
         segments = [
-            Activated(stem),
-            Activated(*built.layer1, entry=built.maxpool),
-            *(Activated(*layer) for layer in (built.layer2, built.layer3, built.layer4)),
+            ActivatedStage(stem),
+            ActivatedStage(*built.layer1, entry=built.maxpool),
+            *(ActivatedStage(*layer) for layer in (built.layer2, built.layer3, built.layer4)),
         ]
         super().__init__(segments, built.fc.in_features, classes=classes, image=image)

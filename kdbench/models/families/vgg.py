@@ -7,7 +7,7 @@ from torch.nn.functional import max_pool2d
 
 from kdbench.errors import BadValue
 from kdbench.models.blocks import ConvNorm, init_fan_out, init_small
-from kdbench.models.segments import Activated
+from kdbench.models.segments import ActivatedStage
 from kdbench.models.stages import StagedNetwork
 
 CONVOLUTIONS = {  # of every stage, by depth
@@ -67,11 +67,17 @@ class VGG(StagedNetwork):
         ]
         super().__init__(segments, widths[-1], classes=classes, image=image)
         self.arguments = {"depth": depth, "widths": list(widths)}
+        self.init_weights()
+
+    def init_weights(self) -> None:
+        """Convolutions by their fan-out, the classifier with small weights and no bias."""
         init_fan_out(self)
         init_small(self.classifier)
 
 
-def _stage(inputs: int, outputs: int, convolutions: int, *, entry: nn.Module | None) -> Activated:
+def _stage(
+    inputs: int, outputs: int, convolutions: int, *, entry: nn.Module | None
+) -> ActivatedStage:
     """Convolutions of one width after a pooling, if any."""
     channels = (inputs, *[outputs] * (convolutions - 1))
-    return Activated(*(ConvNorm(c, outputs, 3, bias=True) for c in channels), entry=entry)
+    return ActivatedStage(*(ConvNorm(c, outputs, 3, bias=True) for c in channels), entry=entry)

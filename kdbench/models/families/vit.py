@@ -2,15 +2,16 @@
 
 from collections.abc import Sequence
 from math import gcd
-from typing import NamedTuple
+from typing import Any, cast
 
 import timm
 import torch
+from timm.models.vision_transformer import Block
 from timm.models.vision_transformer import VisionTransformer as TimmTransformer
 from torch import Tensor, nn
 
 from kdbench.errors import BadValue, UserError
-from kdbench.models.segments import Segment
+from kdbench.models.segments import Segment, StageMaps
 from kdbench.models.stages import StagedNetwork
 
 SIZES = {"ti": "tiny", "s": "small", "b": "base"}
@@ -18,24 +19,10 @@ STAGES = 4
 GRID = 14  # patches on a side, which the choice of a patch aims at: 224 / 16
 
 
-class TokenMaps(NamedTuple):
-    """What one stage of a transformer shows, and the tokens that its maps lie in.
-
-    Attributes:
-        pre, post, out: the tokens of the patches as one map (B, D, H, W).
-        blocks: such a map for every block.
-        tokens: (B, 1 + H · W, D), the class token first; the next stage computes with these.
-    """
-
-    pre: Tensor
-    post: Tensor
-    out: Tensor
-    blocks: list[Tensor]
-    tokens: Tensor
-
-
 class TokenStage(Segment):
     """Transformer blocks in a row, whose tokens are shown as maps without the class token.
+
+    `pre`, `post` and `out` are one map (B, D, H, W); the next stage computes with all tokens.
 
     Args:
         blocks: modules from tokens to tokens (B, 1 + H · W, D), or from images to them.
@@ -46,7 +33,7 @@ class TokenStage(Segment):
         super().__init__(*blocks)
         self.grid = grid
 
-    def forward(self, x: Tensor, keep: bool = False) -> TokenMaps:  # type: ignore[override]
+    def forward(self, x: Tensor, keep: bool = False) -> StageMaps:
         """Run the stage on the previous stage's tokens, keeping the blocks' maps if asked."""
         blocks = []
         for block in self.blocks:
@@ -54,7 +41,7 @@ class TokenStage(Segment):
             if keep:
                 blocks.append(self._map(x).contiguous())  # losses may flatten maps with view
         shown = blocks[-1] if keep else self._map(x)
-        return TokenMaps(shown, shown, shown, blocks, x)
+        return StageMaps(shown, shown, shown, blocks, x)
 
     def activate(self, pre: Tensor) -> Tensor:
         """Refused: a map lacks the class token, without which the rest cannot run.
@@ -69,7 +56,7 @@ class TokenStage(Segment):
 
     def _map(self, tokens: Tensor) -> Tensor:
         """The patches' tokens as a view (B, D, H, W)."""
-        return tokens[:, 1:].transpose(1, 2).unflatten(2, self.grid)
+        return torch.unflatten(tokens[:, 1:].transpose(1, 2), 2, self.grid)
 
 
 class Embedding(nn.Module):
@@ -81,6 +68,7 @@ class Embedding(nn.Module):
 
     def __init__(self, built: TimmTransformer) -> None:
         super().__init__()
+        assert built.cls_token is not None and built.pos_embed is not None  # timm's defaults
         self.patch_embed = built.patch_embed
         self.cls_token = built.cls_token
         self.pos_embed = built.pos_embed
@@ -93,9 +81,9 @@ class Embedding(nn.Module):
         """
         expected = self.patch_embed.img_size
         if tuple(images.shape[2:]) != tuple(expected):
-            size, wanted = "x".join(map(str, images.shape[2:])), "x".join(map(str, expected))
+            found, built_for = ("x".join(map(str, side)) for side in (images.shape[2:], expected))
             advice = "build the network for the size of the images"
-            raise BadValue("images of a vision transformer", size, f"{wanted} pixels", advice)
+            raise BadValue("images of a vision transformer", found, f"{built_for} pixels", advice)
         patches = self.patch_embed(images)
         first = self.cls_token.expand(len(patches), -1, -1)
         return torch.cat([first, patches], 1) + self.pos_embed
@@ -135,7 +123,7 @@ class VisionTransformer(StagedNetwork):
         size = SIZES.get(size, size)
         if size not in SIZES.values():
             raise BadValue("size of a vision transformer", size, f"one of {', '.join(SIZES)}")
-        built: TimmTransformer = timm.create_model(
+        built = timm.create_model(
             f"vit_{size}_patch16_224",
             pretrained=False,
             img_size=tuple(image[1:]),
@@ -143,18 +131,20 @@ class VisionTransformer(StagedNetwork):
             in_chans=image[0],
             num_classes=classes,
         )
-        grid, blocks = built.patch_embed.grid_size, list(built.blocks)
+        assert isinstance(built, TimmTransformer)
+        height, width = built.patch_embed.grid_size
+        blocks = cast("list[Block]", list(built.blocks))
         for block in blocks:
-            block.attn.fused_attn = False
+            attention: Any = block.attn  # timm declares the switch final
+            attention.fused_attn = False
         each = len(blocks) // STAGES
-        parts = [[Embedding(built)], *(blocks[i * each :][:each] for i in range(STAGES))]
-        segments = [TokenStage(*part, grid=grid) for part in parts]
+        parts: list[Sequence[nn.Module]] = [
+            [Embedding(built)],
+            *(blocks[i * each :][:each] for i in range(STAGES)),
+        ]
+        segments = [TokenStage(*part, grid=(height, width)) for part in parts]
         super().__init__(segments, built.embed_dim, classes=classes, image=image, neck=built.norm)
-        self.classifier = built.head
-
-    def carry(self, stage: TokenMaps) -> Tensor:  # type: ignore[override]
-        """All tokens, the class token with them."""
-        return stage.tokens
+        self.classifier = cast("nn.Linear", built.head)
 
     def head(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """The class token (B, D) after the last norm, and logits (B, classes)."""

@@ -7,14 +7,15 @@ from torch.nn.functional import relu
 
 from kdbench.errors import BadValue
 from kdbench.models.blocks import blocks_per_stage, conv, init_fan_out
-from kdbench.models.segments import Bare, PreActivated
+from kdbench.models.segments import LinearStage, PreActivatedStage
 from kdbench.models.stages import StagedNetwork
 
 
 class PreActivationBlock(nn.Module):
     """Norm, ReLU and 3×3 convolution, twice, beside a shortcut.
 
-    Where the width changes, the shortcut is a bare 1×1 convolution of the *activated* input.
+    Where the width changes, the shortcut is a 1×1 convolution of the *activated* input; no norm
+    follows it.
 
     Args:
         inputs: channels of the input.
@@ -37,7 +38,7 @@ class PreActivationBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(B, inputs, H, W) -> raw sum (B, outputs, H / stride, W / stride)."""
         active = x if self.norm1 is None else relu(self.norm1(x))
-        branch = self.conv2(relu(self.norm2(self.conv1(active))))
+        branch: Tensor = self.conv2(relu(self.norm2(self.conv1(active))))
         return branch + (x if self.shortcut is None else self.shortcut(active))
 
 
@@ -68,13 +69,17 @@ class WideResNet(StagedNetwork):
         if width < 1:
             raise BadValue("width of a wide ResNet", width, "at least 1")
         segments = [
-            Bare(conv(image[0], 16, 3)),
+            LinearStage(conv(image[0], 16, 3)),
             _stage(PreActivationBlock(16, 16 * width), 16 * width, blocks),
             _stage(_halving(16 * width), 32 * width, blocks),
             _stage(_halving(32 * width), 64 * width, blocks),
         ]
         super().__init__(segments, 64 * width, classes=classes, image=image)
         self.arguments = {"depth": depth, "width": width}
+        self.init_weights()
+
+    def init_weights(self) -> None:
+        """Convolutions by their fan-out; the classifier's bias starts at 0."""
         init_fan_out(self)
         nn.init.zeros_(self.classifier.bias)
 
@@ -84,7 +89,7 @@ def _halving(inputs: int) -> PreActivationBlock:
     return PreActivationBlock(inputs, 2 * inputs, stride=2, activated=True)
 
 
-def _stage(first: PreActivationBlock, outputs: int, blocks: int) -> PreActivated:
+def _stage(first: PreActivationBlock, outputs: int, blocks: int) -> PreActivatedStage:
     """Blocks of one width after the first, ended by the norm of their sum."""
     others = (PreActivationBlock(outputs, outputs) for _ in range(blocks - 1))
-    return PreActivated(first, *others, norm=nn.BatchNorm2d(outputs))
+    return PreActivatedStage(first, *others, norm=nn.BatchNorm2d(outputs))

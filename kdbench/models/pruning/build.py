@@ -1,42 +1,52 @@
-"""Found students: real networks without masks, from the channels that a search kept."""
+"""Pruned students: real networks without masks, from the channels that a search kept."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import cache
+from importlib import import_module
+from pkgutil import iter_modules
 from typing import Any
 
 import numpy as np
 from torch import nn
 
 from kdbench.errors import BadValue, UnknownName, UserError
-from kdbench.models.blocks import init_fan_out
-from kdbench.models.pruning.channel_layout import Layout, Plan, Strengths
-from kdbench.models.pruning.densenet import DenseNetLayout
+from kdbench.models import pruning
+from kdbench.models.pruning.channel_layout import LAYOUTS, Layout, Plan, Strengths
 from kdbench.models.pruning.gates import Gates, folded, gated_modules
-from kdbench.models.pruning.resnet import ResNetLayout
-from kdbench.models.pruning.slimming import carve
+from kdbench.models.pruning.slimming import prune
 from kdbench.models.pruning.structure import Structure
-from kdbench.models.pruning.vgg import VGGLayout
-from kdbench.models.pruning.wide_resnet import WideResNetLayout
 from kdbench.models.stages import StagedNetwork
 
-LAYOUTS: dict[str, type[Layout]] = {
-    layout.family.__name__: layout
-    for layout in (DenseNetLayout, ResNetLayout, WideResNetLayout, VGGLayout)
-}
+
+def layouts() -> Mapping[str, type[Layout]]:
+    """The layout of every family that a student can be pruned from, by the family's name.
+
+    A family joins by a module beside this one that subclasses `Layout`.
+    """
+    _import_siblings()
+    return LAYOUTS
+
+
+@cache
+def _import_siblings() -> None:
+    """Import every module of this package; those that define a layout register it."""
+    for module in iter_modules(pruning.__path__):
+        import_module(f"{pruning.__name__}.{module.name}")
 
 
 def layout_of(network: StagedNetwork) -> Layout:
     """The readers of a network.
 
     Raises:
-        UserError: no student can be carved out of a network of this family.
+        UserError: no student can be pruned from a network of this family.
     """
     name = type(network).__name__
-    if name not in LAYOUTS:
+    if name not in layouts():
         raise UserError(
             f"search for a student inside a network: found a {name}, expected one of "
-            f"{', '.join(LAYOUTS)}; take a teacher of these families"
+            f"{', '.join(layouts())}; take a teacher of these families"
         )
-    return LAYOUTS[name](network)
+    return layouts()[name](network)
 
 
 def gated(network: StagedNetwork) -> Gates:
@@ -51,7 +61,7 @@ def gated(network: StagedNetwork) -> Gates:
 
 
 def structure_of(network: StagedNetwork, plan: Plan, metadata: dict[str, Any]) -> Structure:
-    """The finding that says what a plan keeps of a network."""
+    """The structure that says which channels a plan keeps of a network."""
     kept = {name: np.flatnonzero(plan.kept[name]).tolist() for name in layout_of(network).widths}
     return Structure(type(network).__name__, dict(network.arguments), kept, metadata)
 
@@ -71,20 +81,20 @@ def build_pruned(structure: Structure, classes: int, image: Sequence[int]) -> St
         UnknownName: there is no such family.
         BadValue: the structure does not fit its network, or closes a way through it.
     """
-    if structure.family not in LAYOUTS:
-        raise UnknownName("family", structure.family, list(LAYOUTS), where="structure, family")
-    layout = LAYOUTS[structure.family]
+    if structure.family not in layouts():
+        raise UnknownName("family", structure.family, list(layouts()), where="structure, family")
+    layout_class = layouts()[structure.family]
     try:
-        whole = layout.family(**structure.arguments, classes=classes, image=image)
+        whole = layout_class.family(**structure.arguments, classes=classes, image=image)
     except TypeError:
-        found, expected = structure.arguments, f"the arguments of {structure.family}"
-        raise BadValue("structure, arguments", found, expected) from None
-    small = carve(whole, _checked_plan(layout(whole), structure))
+        given, expected = structure.arguments, f"the arguments of {structure.family}"
+        raise BadValue("structure, arguments", given, expected) from None
+    layout = layout_class(whole)
+    small = prune(layout, _checked_plan(layout, structure))
     for module in small.modules():
         if isinstance(module, nn.Conv2d | nn.Linear | nn.BatchNorm2d):
             module.reset_parameters()
-    init_fan_out(small)
-    layout(whole).initialise_head(small.classifier)
+    small.init_weights()
     return small
 
 
@@ -94,8 +104,8 @@ def strengths_of(network: StagedNetwork) -> Strengths:
     return {name: module.gate.detach().abs().cpu().numpy() for name, module in modules}
 
 
-def transplant(network: StagedNetwork, found: StagedNetwork) -> None:
-    """Give a found network the weights of the gated one that it comes from, gates folded in.
+def transfer_weights(network: StagedNetwork, pruned: StagedNetwork) -> None:
+    """Give a pruned student the weights of the gated network that it comes from, gates folded in.
 
     Its outputs are then those of the gated network whose gates are closed wherever the plan keeps
     no channel. Constants go with the branches that give them: those that a ResNet's last norm adds
@@ -104,11 +114,11 @@ def transplant(network: StagedNetwork, found: StagedNetwork) -> None:
 
     Args:
         network: of the search, with its gates; not changed.
-        found: what `build_pruned` made of the structure that these gates leave.
+        pruned: what `build_pruned` built from the structure that these gates leave.
     """
-    plain = folded(network)
-    small = carve(plain, layout_of(plain).plan(strengths_of(network)))
-    found.load_state_dict(small.state_dict())
+    layout = layout_of(folded(network))
+    small = prune(layout, layout.plan(strengths_of(network)))
+    pruned.load_state_dict(small.state_dict())
 
 
 def _checked_plan(layout: Layout, structure: Structure) -> Plan:
@@ -120,10 +130,10 @@ def _checked_plan(layout: Layout, structure: Structure) -> Plan:
         raise BadValue("structure, kept", f"{wrong} missing or too many", expected)
     strengths = {}
     for name, width in widths.items():
-        kept = structure.kept[name]
-        if kept and kept[-1] >= width:
-            raise BadValue(f"structure, {name}", kept[-1], f"channels below {width}")
-        strengths[name] = np.isin(np.arange(width), kept).astype(float)
+        channels = structure.kept[name]
+        if channels and channels[-1] >= width:
+            raise BadValue(f"structure, {name}", channels[-1], f"channels below {width}")
+        strengths[name] = np.isin(np.arange(width), channels).astype(float)
     plan = layout.plan(strengths)
     for name, gates in strengths.items():
         if (plan.kept[name] != (gates != 0)).any():

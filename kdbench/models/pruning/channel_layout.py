@@ -79,6 +79,22 @@ class Plan:
         self.cuts.append(Cut(path, reads, reads, source, area))
         self.rectified += int(reads.sum()) * area * relu
 
+    def block(self, path: str, source: Mask, needs: Mask, *, alive: bool, projects: bool) -> None:
+        """Note what becomes of a residual block.
+
+        Args:
+            path: the block's name.
+            source: channels that arrive.
+            needs: channels of its sum that are read later on.
+            alive: whether its branch is left.
+            projects: whether a convolution stands in its shortcut.
+        """
+        if not alive:
+            kind = "projection" if projects else "identity"
+            self.bypasses.append(Bypass(path, kind, source, needs))
+        elif not projects and (source != needs).any():
+            self.bypasses.append(Bypass(path, "narrowing", source, needs))
+
     def linear(
         self, path: str, reads: Mask, writes: Mask, area: int, source: Mask | None = None
     ) -> None:
@@ -86,8 +102,13 @@ class Plan:
         self.cuts.append(Cut(path, reads, writes, reads if source is None else source, area))
 
 
+LAYOUTS: dict[str, type["Layout"]] = {}  # by the family's name; see `build.layouts`
+
+
 class Layout(ABC):
     """The readers of one network; a family says which, and how closed gates spread.
+
+    A subclass names its `family`, and is thereby registered.
 
     Args:
         network: of the family; only its shape is looked at.
@@ -98,6 +119,10 @@ class Layout(ABC):
     """
 
     family: ClassVar[type[StagedNetwork]]
+
+    def __init_subclass__(cls) -> None:
+        """Register the layout under its family's name."""
+        LAYOUTS[cls.family.__name__] = cls
 
     def __init__(self, network: StagedNetwork) -> None:
         self.network = network
@@ -121,13 +146,24 @@ class Layout(ABC):
         (the first of several) though all are closed.
         """
 
-    def initialise_head(self, classifier: nn.Linear) -> None:  # noqa: B027 most draw nothing
-        """Draw what the family draws in its own way after `init_fan_out`."""
+    def projection_of(self, block: nn.Module) -> nn.Module:
+        """What is left of a block whose branch is gone and whose shortcut projects.
+
+        Only families whose plans have such a `Bypass` say so.
+        """
+        raise NotImplementedError(f"{type(self).__name__} plans no block without its branch")
+
+    def narrowed(self, block: nn.Module, skip: nn.Module) -> nn.Module:
+        """A block whose identity passes on what `skip` takes of the channels that arrive.
+
+        Only families whose plans have such a `Bypass` say so.
+        """
+        raise NotImplementedError(f"{type(self).__name__} plans no block with a narrower identity")
 
     @property
     def widths(self) -> dict[str, int]:
         """Number of channels by reader."""
-        return {name: sum(n for _, n in made) for name, made in self.sources.items()}
+        return {name: sum(n for _, n in makers) for name, makers in self.sources.items()}
 
     def open(self) -> dict[str, NDArray[Any]]:
         """All gates open."""
@@ -157,17 +193,17 @@ class Layout(ABC):
         """
         full = self.open()
         whole = sum(self.operations(self.plan(full)))
-        found = {}
-        for name, made in self.sources.items():
+        savings = {}
+        for name, makers in self.sources.items():
             parts, start = [], 0
-            for _, count in made:
+            for _, count in makers:
                 gates = full[name].copy()
                 gates[start] = 0
                 left = sum(self.operations(self.plan({**full, name: gates})))
                 parts.append(np.full(count, whole - left))
                 start += count
-            found[name] = np.concatenate(parts)
-        return found
+            savings[name] = np.concatenate(parts)
+        return savings
 
 
 def reachable(strengths: NDArray[Any], arriving: Mask, *, must_read: bool = False) -> Mask:

@@ -1,10 +1,10 @@
 """What closed gates leave of a DenseNet."""
 
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from torch import nn
 
-from kdbench.models.families.densenet import BottleneckLayer, DenseNet
+from kdbench.models.families.densenet import BottleneckLayer, DenseLayer, DenseNet
 from kdbench.models.pruning.channel_layout import (
     Bypass,
     Layout,
@@ -17,8 +17,11 @@ from kdbench.models.pruning.channel_layout import (
     reachable,
 )
 
+Layer = DenseLayer | BottleneckLayer
+STAGES = (1, 2, 3)
 
-class Dense(NamedTuple):
+
+class PrunedBlock(NamedTuple):
     """One dense block as its gates leave it.
 
     Attributes:
@@ -51,47 +54,45 @@ class DenseNetLayout(Layout):
         for stage, (base, growth, layers) in enumerate(self._blocks(), 1):
             place = f"trunk.stage{stage}"
             entry = "trunk.stem.blocks.0" if stage == 1 else f"{place}.entry.0"
-            made = [(entry, base)]
+            makers = [(entry, base)]
             for i, layer in enumerate(layers):
                 path = f"{place}.blocks.{i}"
-                sources[f"{path}.norm1"] = list(made)
+                sources[f"{path}.norm1"] = list(makers)
                 if isinstance(layer, BottleneckLayer):
                     sources[f"{path}.norm2"] = [(f"{path}.conv1", layer.conv1.out_channels)]
-                made.append((path, growth))
-            sources[f"{place}.norm"] = made
+                makers.append((path, growth))
+            sources[f"{place}.norm"] = makers
         return sources
-
-    def initialise_head(self, classifier: nn.Linear) -> None:
-        """The bias starts at 0."""
-        nn.init.zeros_(classifier.bias)
 
     def plan(self, strengths: Strengths) -> Plan:
         """See `Layout`."""
         plan = Plan()
-        blocks = [self._dense(stage, strengths) for stage in (1, 2, 3)]
-        stem = self.network.trunk["stem"].blocks[0]
+        blocks = [self._prune_block(stage, strengths) for stage in STAGES]
+        stem = cast("nn.Conv2d", self.network.segments[0].blocks[0])
         (base, _, _), *_ = self._blocks()
         arriving = every(stem.in_channels)
         plan.linear("trunk.stem.blocks.0", arriving, blocks[0].needs[:base], self.areas[0])
-        for stage, found in enumerate(blocks, 1):
-            self._cut(plan, stage, found)
+        for stage, block in zip(STAGES, blocks, strict=True):
+            self._plan_block(plan, stage, block)
             if stage < len(blocks):
                 base = self._blocks()[stage][0]
                 entry = f"trunk.stage{stage + 1}.entry.0"
-                plan.linear(entry, found.norm, blocks[stage].needs[:base], self.areas[stage])
-        plan.linear("classifier", found.norm, every(self.network.classifier.out_features), 1)
+                plan.linear(entry, block.norm, blocks[stage].needs[:base], self.areas[stage])
+        classes = every(self.network.classifier.out_features)
+        plan.linear("classifier", blocks[-1].norm, classes, 1)
         return plan
 
-    def _blocks(self) -> list[tuple[int, int, nn.ModuleList]]:
+    def _blocks(self) -> list[tuple[int, int, list[Layer]]]:
         """Channels that enter, growth and layers of every dense block."""
-        stages = [self.network.trunk[f"stage{i}"].blocks for i in (1, 2, 3)]
-        last = "conv2" if isinstance(stages[0][0], BottleneckLayer) else "conv1"
-        return [
-            (layers[0].norm1.num_features, getattr(layers[0], last).out_channels, layers)
-            for layers in stages
-        ]
+        blocks = []
+        for stage in STAGES:
+            layers = cast("list[Layer]", list(self.network.segments[stage].blocks))
+            first = layers[0]
+            last = first.conv2 if isinstance(first, BottleneckLayer) else first.conv1
+            blocks.append((first.norm1.num_features, last.out_channels, layers))
+        return blocks
 
-    def _dense(self, stage: int, strengths: Strengths) -> Dense:
+    def _prune_block(self, stage: int, strengths: Strengths) -> PrunedBlock:
         base, growth, layers = self._blocks()[stage - 1]
         place = f"trunk.stage{stage}"
         arriving = every(base + growth * len(layers))
@@ -109,32 +110,32 @@ class DenseNetLayout(Layout):
         needs = norm.copy()
         for i in reversed(range(len(layers))):  # backwards: what nobody reads need not be made
             before = base + growth * i
-            made = slice(before, before + growth)
-            if needs[made].any():  # what does not arrive is not needed
+            own = slice(before, before + growth)
+            if needs[own].any():  # what does not arrive is not needed
                 needs[:before] |= reads[i]
             else:
                 reads[i] = none(before)
                 between = inner[i]
                 inner[i] = None if between is None else none(len(between))
-        return Dense(reads, inner, norm, needs)
+        return PrunedBlock(reads, inner, norm, needs)
 
-    def _cut(self, plan: Plan, stage: int, found: Dense) -> None:
+    def _plan_block(self, plan: Plan, stage: int, block: PrunedBlock) -> None:
         base, growth, _ = self._blocks()[stage - 1]
         place, area = f"trunk.stage{stage}", self.areas[stage]
-        for i, (reads, between) in enumerate(zip(found.reads, found.inner, strict=True)):
+        for i, (reads, between) in enumerate(zip(block.reads, block.inner, strict=True)):
             path, before = f"{place}.blocks.{i}", base + growth * i
             plan.kept[f"{path}.norm1"] = reads
             if between is not None:
                 plan.kept[f"{path}.norm2"] = between
-            running = found.needs[:before]
+            running = block.needs[:before]
             if not reads.any():
                 plan.bypasses.append(Bypass(path, "nothing", running, running))
                 continue
-            makes = found.needs[before : before + growth]
+            makes = block.needs[before : before + growth]
             plan.norm(f"{path}.norm1", reads, running, area)
             plan.linear(f"{path}.conv1", reads, makes if between is None else between, area)
             if between is not None:
                 plan.norm(f"{path}.norm2", between, between, area)
                 plan.linear(f"{path}.conv2", between, makes, area)
-        plan.kept[f"{place}.norm"] = found.norm
-        plan.norm(f"{place}.norm", found.norm, found.needs, area)
+        plan.kept[f"{place}.norm"] = block.norm
+        plan.norm(f"{place}.norm", block.norm, block.needs, area)

@@ -8,7 +8,7 @@ convolution of g · x is one whose weights of that input channel are multiplied.
 
 from collections.abc import Mapping
 from copy import deepcopy
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -18,7 +18,7 @@ from kdbench.models.stages import StagedNetwork
 
 
 class GatedNorm(nn.BatchNorm2d):
-    """A batch norm whose output is multiplied by a gate a channel: `gate`, (C,)."""
+    """A batch norm whose output is multiplied by one gate per channel: `gate`, (C,)."""
 
     gate: nn.Parameter
 
@@ -27,11 +27,12 @@ class GatedNorm(nn.BatchNorm2d):
         remembers = self.training and self.track_running_stats
         if remembers and self.num_batches_tracked is not None:
             self.num_batches_tracked.add_(1)
-        kept = remembers or not self.training
+        running = remembers or not self.training
+        assert self.momentum is not None  # no family takes a cumulative average
         return F.batch_norm(
             x,
-            self.running_mean if kept else None,
-            self.running_var if kept else None,
+            self.running_mean if running else None,
+            self.running_var if running else None,
             self.weight * self.gate,
             self.bias * self.gate,
             self.training,
@@ -46,13 +47,15 @@ class GatedNorm(nn.BatchNorm2d):
 
 
 class GatedConv(nn.Conv2d):
-    """A convolution without groups whose input is multiplied by a gate a channel: (inputs,)."""
+    """A convolution without groups whose input is multiplied by one gate per channel: (inputs,)."""
 
     gate: nn.Parameter
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, inputs, H, W) -> (B, outputs, ...)."""
-        return self._conv_forward(x, self.weight * self.gate[:, None, None], self.bias)
+        weight = self.weight * self.gate[:, None, None]
+        convolved: Tensor = self._conv_forward(x, weight, self.bias)
+        return convolved
 
     def fold(self) -> None:
         """Take the gate into the weights."""
@@ -60,7 +63,7 @@ class GatedConv(nn.Conv2d):
 
 
 class GatedLinear(nn.Linear):
-    """A linear layer whose input is multiplied by a gate an entry: (inputs,)."""
+    """A linear layer whose input is multiplied by one gate per entry: (inputs,)."""
 
     gate: nn.Parameter
 
@@ -79,7 +82,7 @@ Gated = GatedNorm | GatedConv | GatedLinear
 class Gates:
     """All gates of a network, open (1) at first, in one flat tensor.
 
-    The network's `state_dict` has one more key a reader, ending in `.gate`; every gate is a piece
+    The network's `state_dict` has one more key per reader, ending in `.gate`; every gate is a piece
     of `values`, so that one operation moves all of them. A copy of the network leaves `values`.
 
     Args:
@@ -91,7 +94,7 @@ class Gates:
         leaves: the same as parameters by reader, for automatic differentiation.
     """
 
-    KINDS: ClassVar[Mapping[type[nn.Module], type[nn.Module]]] = {
+    KINDS: ClassVar[Mapping[type[nn.Module], type[Gated]]] = {
         nn.BatchNorm2d: GatedNorm,
         nn.Conv2d: GatedConv,
         nn.Linear: GatedLinear,
@@ -101,7 +104,7 @@ class Gates:
         weight = network.classifier.weight
         self.values = torch.ones(sum(readers.values()), dtype=weight.dtype, device=weight.device)
         self.leaves: dict[str, nn.Parameter] = {}
-        pieces = self.values.split(list(readers.values()))
+        pieces = torch.split(self.values, list(readers.values()))
         for name, piece in zip(readers, pieces, strict=True):
             module = network.get_submodule(name)
             # The module keeps its tensors and settings; only what `forward` computes is another.
@@ -112,7 +115,7 @@ class Gates:
     def by_reader(self, flat: Tensor) -> dict[str, Tensor]:
         """Pieces of a flat (n,) tensor under their readers' names."""
         widths = [len(leaf) for leaf in self.leaves.values()]
-        return dict(zip(self.leaves, flat.split(widths), strict=True))
+        return dict(zip(self.leaves, torch.split(flat, widths), strict=True))
 
 
 def gated_modules(network: nn.Module) -> dict[str, Gated]:
@@ -127,5 +130,6 @@ def folded(network: StagedNetwork) -> StagedNetwork:
     for module in gated_modules(copy).values():
         module.fold()
         del module.gate
-        module.__class__ = next(k for k, v in Gates.KINDS.items() if type(module) is v)
+        plain = next(k for k, v in Gates.KINDS.items() if type(module) is v)
+        cast("nn.Module", module).__class__ = plain
     return copy

@@ -1,11 +1,12 @@
 """What closed gates leave of a ResNet."""
 
+from typing import cast
+
 from torch import nn
 
 from kdbench.models.blocks import ConvNorm
 from kdbench.models.families.resnet import ResidualBlock, ResNet
 from kdbench.models.pruning.channel_layout import (
-    Bypass,
     Layout,
     Mask,
     Plan,
@@ -33,20 +34,19 @@ class ResNetLayout(Layout):
     network: ResNet
 
     def find_sources(self) -> Sources:
-        """A running sum has one maker a stage: all of its blocks."""
+        """A running sum has one maker per stage: all of its blocks."""
         sources: dict[str, list[tuple[str, int]]] = {}
         for stage in reversed(STAGES):
             for i, block in enumerate(self._blocks(stage)):
                 path = f"trunk.stage{stage}.blocks.{i}"
                 maker = "trunk.stem" if stage == 1 else f"trunk.stage{stage - 1}"
                 maker = maker if i == 0 else f"trunk.stage{stage}"
-                made = [(maker, block.first.conv.in_channels)]
-                sources[f"{path}.first.conv"] = made
-                sources[f"{path}.first.norm"] = [
-                    (f"{path}.first.conv", block.first.norm.num_features)
-                ]
+                arriving = [(maker, block.first.conv.in_channels)]
+                sources[f"{path}.first.conv"] = arriving
+                inner = (f"{path}.first.conv", block.first.norm.num_features)
+                sources[f"{path}.first.norm"] = [inner]
                 if isinstance(block.shortcut, ConvNorm):
-                    sources[f"{path}.shortcut.conv"] = made
+                    sources[f"{path}.shortcut.conv"] = arriving
         sources["classifier"] = [("trunk.stage3", self.network.classifier.in_features)]
         return sources
 
@@ -58,19 +58,30 @@ class ResNetLayout(Layout):
         plan.linear("classifier", needs, every(self.network.classifier.out_features), 1)
         for stage in STAGES:
             for i in reversed(range(len(self._blocks(stage)))):
-                needs = self._cut(plan, stage, i, needs, strengths)
-        stem = self.network.trunk["stem"].blocks[0].conv
+                needs = self._plan_block(plan, stage, i, needs, strengths)
+        stem = cast("ConvNorm", self.network.segments[0].blocks[0]).conv
         area = self.areas[0]
         plan.linear("trunk.stem.blocks.0.conv", every(stem.in_channels), needs, area)
         plan.norm("trunk.stem.blocks.0.norm", needs, needs, area)
         return plan
 
-    def _blocks(self, stage: int) -> nn.ModuleList:
-        return self.network.trunk[f"stage{stage}"].blocks
+    def projection_of(self, block: nn.Module) -> nn.Module:
+        """The shortcut alone."""
+        return cast("ResidualBlock", block).shortcut
 
-    def _cut(self, plan: Plan, stage: int, i: int, needs: Mask, strengths: Strengths) -> Mask:
+    def narrowed(self, block: nn.Module, skip: nn.Module) -> nn.Module:
+        """The block with `skip` in place of its identity."""
+        cast("ResidualBlock", block).shortcut = skip
+        return block
+
+    def _blocks(self, stage: int) -> list[ResidualBlock]:
+        return cast("list[ResidualBlock]", list(self.network.segments[stage].blocks))
+
+    def _plan_block(
+        self, plan: Plan, stage: int, i: int, needs: Mask, strengths: Strengths
+    ) -> Mask:
         """Note a block whose sum is read in `needs`; returns what it needs of its input."""
-        block: ResidualBlock = self._blocks(stage)[i]
+        block = self._blocks(stage)[i]
         path, area = f"trunk.stage{stage}.blocks.{i}", self.areas[stage]
         reads: Mask = strengths[f"{path}.first.conv"] != 0
         inner: Mask = strengths[f"{path}.first.norm"] != 0
@@ -94,9 +105,5 @@ class ResNetLayout(Layout):
             plan.linear(f"{path}.shortcut.conv", passed, needs, area, source)
             plan.norm(f"{path}.shortcut.norm", needs, needs, area, relu=False)
         plan.rectified += int(needs.sum()) * area  # the sum's, also where a bare identity is left
-        if not alive:
-            kind = "projection" if projects else "identity"
-            plan.bypasses.append(Bypass(path, kind, source, needs))
-        elif not projects and (source != needs).any():
-            plan.bypasses.append(Bypass(path, "narrowing", source, needs))
+        plan.block(path, source, needs, alive=alive, projects=projects)
         return source

@@ -1,15 +1,13 @@
 """A network becomes smaller: closed channels leave its weights, and readers pick what they read."""
 
 from copy import deepcopy
+from typing import cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import relu
 
-from kdbench.models.families.resnet import ResidualBlock
-from kdbench.models.families.wide_resnet import PreActivationBlock
-from kdbench.models.pruning.channel_layout import Bypass, Cut, Mask, Plan
+from kdbench.models.pruning.channel_layout import Bypass, Cut, Layout, Mask, Plan
 from kdbench.models.stages import StagedNetwork
 
 
@@ -41,7 +39,7 @@ class Pick(nn.Module):
         # Pixel by pixel: along axis 1 it would be ten times slower, and come out in NCHW.
         pixels = x.permute(0, 2, 3, 1)
         picked = pixels.flatten(0, 2).index_select(1, self.index)
-        return picked.unflatten(0, pixels.shape[:3]).permute(0, 3, 1, 2)
+        return torch.unflatten(picked, 0, pixels.shape[:3]).permute(0, 3, 1, 2)
 
 
 class PickedNorm(nn.BatchNorm2d):
@@ -64,29 +62,6 @@ class PickedConv(nn.Conv2d):
         return super().forward(self.pick(x))
 
 
-class NarrowingBlock(PreActivationBlock):
-    """A pre-activation block whose identity passes on fewer channels than arrive."""
-
-    skip: nn.Module
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, inputs, H, W) -> raw sum (B, outputs, H, W)."""
-        active = x if self.norm1 is None else relu(self.norm1(x))
-        return self.conv2(relu(self.norm2(self.conv1(active)))) + self.skip(x)
-
-
-class ProjectionOnly(nn.Module):
-    """What is left of a pre-activation block without its branch."""
-
-    def __init__(self, block: PreActivationBlock) -> None:
-        super().__init__()
-        self.norm1, self.shortcut = block.norm1, block.shortcut
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, inputs, H, W) -> (B, outputs, H / stride, W / stride)."""
-        return self.shortcut(x if self.norm1 is None else relu(self.norm1(x)))
-
-
 def picking(reads: Mask, source: Mask, device: torch.device | None = None) -> nn.Module:
     """A module that takes the channels `reads` out of a map that holds the channels `source`.
 
@@ -106,48 +81,48 @@ def picking(reads: Mask, source: Mask, device: torch.device | None = None) -> nn
 
 
 @torch.no_grad()
-def carve(network: StagedNetwork, plan: Plan) -> StagedNetwork:
+def prune(layout: Layout, plan: Plan) -> StagedNetwork:
     """A smaller copy of a network with the weights that a plan keeps.
 
     Args:
-        network: plain, as the plan's layout saw it.
-        plan: see `kdbench.models.pruning.channel_layout`.
+        layout: of the network, which is plain and stays as it is.
+        plan: of this layout.
 
     Returns:
         A staged network without masks; its layers bear the names of those that they come from, and
         a block that is gone is an identity.
     """
-    small = deepcopy(network)
+    small = deepcopy(layout.network)
     small.__dict__.pop("stages", None)  # measured anew
     for cut in plan.cuts:
-        _cut(small.get_submodule(cut.path), cut)
+        _shrink(small.get_submodule(cut.path), cut)
+    device = small.classifier.weight.device
     for bypass in plan.bypasses:
-        device = small.classifier.weight.device
-        small.set_submodule(
-            bypass.path, _bypassed(small.get_submodule(bypass.path), bypass, device)
-        )
+        block = small.get_submodule(bypass.path)
+        small.set_submodule(bypass.path, _replacement(layout, block, bypass, device))
     return small
 
 
-def _cut(layer: nn.Module, cut: Cut) -> None:
-    device = layer.weight.device
-    reads, writes = (torch.from_numpy(np.flatnonzero(m)).to(device) for m in cut[1:3])
+def _shrink(layer: nn.Module, cut: Cut) -> None:
+    """Take the inputs and outputs that a cut does not keep out of a layer, in place."""
+    weight = cast("nn.Parameter", layer.weight)
+    reads, writes = (torch.from_numpy(np.flatnonzero(m)).to(weight.device) for m in cut[1:3])
     if isinstance(layer, nn.BatchNorm2d):
         layer.num_features = len(reads)
         for name in ("running_mean", "running_var"):
             setattr(layer, name, getattr(layer, name)[reads])
-        _replace(layer, "weight", layer.weight[reads])
+        _replace(layer, "weight", weight[reads])
         _replace(layer, "bias", layer.bias[reads])
     else:
         linear = isinstance(layer, nn.Linear)
         names = ("in_features", "out_features") if linear else ("in_channels", "out_channels")
-        for name, kept in zip(names, (reads, writes), strict=True):
-            setattr(layer, name, len(kept))
-        _replace(layer, "weight", layer.weight[writes][:, reads])
+        for name, channels in zip(names, (reads, writes), strict=True):
+            setattr(layer, name, len(channels))
+        _replace(layer, "weight", weight[writes][:, reads])
         if layer.bias is not None:
-            _replace(layer, "bias", layer.bias[writes])
+            _replace(layer, "bias", cast("nn.Parameter", layer.bias)[writes])
     if (cut.reads != cut.source).any():
-        layer.pick = picking(cut.reads, cut.source, device)
+        layer.pick = picking(cut.reads, cut.source, weight.device)
         layer.__class__ = PickedNorm if isinstance(layer, nn.BatchNorm2d) else PickedConv
 
 
@@ -156,18 +131,13 @@ def _replace(layer: nn.Module, name: str, values: Tensor) -> None:
     setattr(layer, name, nn.Parameter(values.contiguous(), needed))
 
 
-def _bypassed(block: nn.Module, bypass: Bypass, device: torch.device) -> nn.Module:
+def _replacement(
+    layout: Layout, block: nn.Module, bypass: Bypass, device: torch.device
+) -> nn.Module:
     """What stands in a block's place."""
     if bypass.kind == "nothing":
         return nn.Identity()
     if bypass.kind == "projection":
-        return block.shortcut if isinstance(block, ResidualBlock) else ProjectionOnly(block)
+        return layout.projection_of(block)
     skip = picking(bypass.needs, bypass.source, device)
-    if bypass.kind == "identity":
-        return skip
-    if isinstance(block, ResidualBlock):
-        block.shortcut = skip
-    else:
-        block.skip = skip
-        block.__class__ = NarrowingBlock
-    return block
+    return skip if bypass.kind == "identity" else layout.narrowed(block, skip)

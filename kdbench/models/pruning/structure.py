@@ -1,4 +1,4 @@
-"""What a search for a smaller student finds: the channels that every reader keeps."""
+"""The file of a pruned student: the channels that every reader keeps."""
 
 import json
 from dataclasses import dataclass, field
@@ -21,7 +21,7 @@ class Structure:
         arguments: that class's keyword arguments, without classes and image.
         kept: by reader (see `channel_layout`), the channels that it reads, ascending; none where it
             is gone.
-        metadata: plain values that JSON can hold: how it was found, and how large it is.
+        metadata: plain values that JSON can hold: how it was searched, and how large it is.
     """
 
     family: str
@@ -68,7 +68,7 @@ class Structure:
         return cls(parts[0], parts[1], lists, parts[3])
 
     def save(self, folder: Path) -> None:
-        """Write `structure.json`, whole or not at all; a line a reader."""
+        """Write `structure.json`, whole or not at all; one line per reader."""
         fields = self.as_dict()
         lines = [f"  {json.dumps(name)}: {json.dumps(kept)}" for name, kept in self.kept.items()]
         readers = "{\n" + ",\n".join(lines) + "\n }"

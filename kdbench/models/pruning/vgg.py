@@ -1,8 +1,8 @@
 """What closed gates leave of a VGG."""
 
-from torch import nn
+from typing import cast
 
-from kdbench.models.blocks import ConvNorm, init_small
+from kdbench.models.blocks import ConvNorm
 from kdbench.models.families.vgg import VGG
 from kdbench.models.pruning.channel_layout import Layout, Plan, Sources, Strengths, every, reachable
 
@@ -27,28 +27,26 @@ class VGGLayout(Layout):
             for reader, maker, width in zip(readers, names, widths, strict=True)
         }
 
-    def initialise_head(self, classifier: nn.Linear) -> None:
-        """Small weights, a bias of 0."""
-        init_small(classifier)
-
     def plan(self, strengths: Strengths) -> Plan:
         """See `Layout`."""
         plan = Plan()
         arriving = every(self.network.image[0])
         for (name, _, area), reader in zip(self._convolutions(), self.sources, strict=True):
             gates = strengths[reader]
-            made = reachable(gates, every(len(gates)), must_read=True)
-            plan.kept[reader] = made
-            plan.linear(f"{name}.conv", arriving, made, area)
-            plan.norm(f"{name}.norm", made, made, area)
-            arriving = made
+            writes = reachable(gates, every(len(gates)), must_read=True)
+            plan.kept[reader] = writes
+            plan.linear(f"{name}.conv", arriving, writes, area)
+            plan.norm(f"{name}.norm", writes, writes, area)
+            arriving = writes
         plan.linear("classifier", arriving, every(self.network.classifier.out_features), 1)
         return plan
 
     def _convolutions(self) -> list[tuple[str, ConvNorm, int]]:
         """Name, module and output pixels of every convolution with its norm."""
         return [
-            (f"trunk.{stage}.blocks.{i}", block, area)
-            for (stage, segment), area in zip(self.network.trunk.items(), self.areas, strict=True)
+            (f"trunk.{stage.name}.blocks.{i}", cast("ConvNorm", block), area)
+            for stage, segment, area in zip(
+                self.network.stages, self.network.segments, self.areas, strict=True
+            )
             for i, block in enumerate(segment.blocks)
         ]

@@ -1,10 +1,12 @@
 """What closed gates leave of a wide ResNet."""
 
-from torch import nn
+from typing import cast
+
+from torch import Tensor, nn
+from torch.nn.functional import relu
 
 from kdbench.models.families.wide_resnet import PreActivationBlock, WideResNet
 from kdbench.models.pruning.channel_layout import (
-    Bypass,
     Layout,
     Mask,
     Plan,
@@ -14,8 +16,35 @@ from kdbench.models.pruning.channel_layout import (
     none,
     reachable,
 )
+from kdbench.models.segments import PreActivatedStage
 
 STAGES = (3, 2, 1)  # backwards: who reads is known before who makes
+
+
+class NarrowingBlock(PreActivationBlock):
+    """A pre-activation block whose identity passes on fewer channels than arrive."""
+
+    skip: nn.Module
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, inputs, H, W) -> raw sum (B, outputs, H, W)."""
+        active = x if self.norm1 is None else relu(self.norm1(x))
+        total: Tensor = self.conv2(relu(self.norm2(self.conv1(active)))) + self.skip(x)
+        return total
+
+
+class ProjectionOnly(nn.Module):
+    """What is left of a pre-activation block without its branch."""
+
+    def __init__(self, block: PreActivationBlock) -> None:
+        super().__init__()
+        assert block.shortcut is not None
+        self.norm1, self.shortcut = block.norm1, block.shortcut
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, inputs, H, W) -> (B, outputs, H / stride, W / stride)."""
+        projected: Tensor = self.shortcut(x if self.norm1 is None else relu(self.norm1(x)))
+        return projected
 
 
 class WideResNetLayout(Layout):
@@ -31,7 +60,7 @@ class WideResNetLayout(Layout):
     network: WideResNet
 
     def find_sources(self) -> Sources:
-        """A running sum has one maker a stage: all of its blocks."""
+        """A running sum has one maker per stage: all of its blocks."""
         sources: dict[str, list[tuple[str, int]]] = {}
         for stage in reversed(STAGES):
             place = f"trunk.stage{stage}"
@@ -41,13 +70,9 @@ class WideResNetLayout(Layout):
                     maker = "trunk.stem.blocks.0" if stage == 1 and i == 0 else place
                     sources[f"{path}.norm1"] = [(maker, block.norm1.num_features)]
                 sources[f"{path}.norm2"] = [(f"{path}.conv1", block.norm2.num_features)]
-            norm = self.network.trunk[f"stage{stage}"].norm
+            norm = cast("PreActivatedStage", self.network.segments[stage]).norm
             sources[f"{place}.norm"] = [(place, norm.num_features)]
         return sources
-
-    def initialise_head(self, classifier: nn.Linear) -> None:
-        """The bias starts at 0."""
-        nn.init.zeros_(classifier.bias)
 
     def plan(self, strengths: Strengths) -> Plan:
         """See `Layout`."""
@@ -60,16 +85,26 @@ class WideResNetLayout(Layout):
             plan.kept[f"trunk.stage{stage}.norm"] = needs
             plan.norm(f"trunk.stage{stage}.norm", needs, needs, self.areas[stage])
             for i in reversed(range(len(self._blocks(stage)))):
-                needs = self._cut(plan, stage, i, needs, norms.get(stage - 1), strengths)
-        stem = self.network.trunk["stem"].blocks[0]
+                needs = self._plan_block(plan, stage, i, needs, norms.get(stage - 1), strengths)
+        stem = cast("nn.Conv2d", self.network.segments[0].blocks[0])
         plan.linear("trunk.stem.blocks.0", every(stem.in_channels), needs, self.areas[0])
         plan.linear("classifier", norms[3], every(self.network.classifier.out_features), 1)
         return plan
 
-    def _blocks(self, stage: int) -> nn.ModuleList:
-        return self.network.trunk[f"stage{stage}"].blocks
+    def projection_of(self, block: nn.Module) -> nn.Module:
+        """The shortcut and the norm that it reads through."""
+        return ProjectionOnly(cast("PreActivationBlock", block))
 
-    def _cut(
+    def narrowed(self, block: nn.Module, skip: nn.Module) -> nn.Module:
+        """The block, of another class that passes the identity through `skip`."""
+        block.skip = skip
+        block.__class__ = NarrowingBlock
+        return block
+
+    def _blocks(self, stage: int) -> list[PreActivationBlock]:
+        return cast("list[PreActivationBlock]", list(self.network.segments[stage].blocks))
+
+    def _plan_block(
         self,
         plan: Plan,
         stage: int,
@@ -79,7 +114,7 @@ class WideResNetLayout(Layout):
         strengths: Strengths,
     ) -> Mask:
         """Note a block whose sum is read in `needs`; returns what it needs of its input."""
-        block: PreActivationBlock = self._blocks(stage)[i]
+        block = self._blocks(stage)[i]
         path, area = f"trunk.stage{stage}.blocks.{i}", self.areas[stage]
         projects = block.shortcut is not None
         if block.norm1 is None and activated is not None:
@@ -104,11 +139,7 @@ class WideResNetLayout(Layout):
             plan.linear(f"{path}.conv1", reads, inner, area)
             plan.norm(f"{path}.norm2", inner, inner, area)
             plan.linear(f"{path}.conv2", inner, needs, area)
-        if not alive:
-            kind = "projection" if projects else "identity"
-            plan.bypasses.append(Bypass(path, kind, source, needs))
-        elif not projects and (source != needs).any():
-            plan.bypasses.append(Bypass(path, "narrowing", source, needs))
+        plan.block(path, source, needs, alive=alive, projects=projects)
         return source
 
 

@@ -1,7 +1,7 @@
-"""How fast a found student is beside the gated network that computes the same, and the whole one.
+"""How fast a pruned student is beside the gated network that computes the same, and the whole one.
 
-    python benchmarks/found_students.py --rounds 5
-    python benchmarks/found_students.py --structure FOLDER   # of a search, with structure.json
+    python benchmarks/pruned_students.py --rounds 5
+    python benchmarks/pruned_students.py --structure FOLDER   # of a search, with structure.json
 
 Without a structure, gates are closed at random, which is the dearest way: layers that read the same
 map keep different channels of it, and have to gather them. All sides run in one process, turn by
@@ -24,13 +24,13 @@ from torch import Tensor, nn
 from kdbench.engine.precision import Precision, prepare_process
 from kdbench.evaluate.cost import multiply_adds
 from kdbench.models.pruning.build import (
-    LAYOUTS,
     build_pruned,
     gated,
     layout_of,
+    layouts,
     strengths_of,
     structure_of,
-    transplant,
+    transfer_weights,
 )
 from kdbench.models.pruning.gates import Gates, gated_modules
 from kdbench.models.pruning.structure import Structure
@@ -48,7 +48,7 @@ def close_at_random(gates: Gates, share: float) -> None:
         values.zero_()[torch.randperm(len(values))[:count]] = 1.0
 
 
-def close_as_found(network: StagedNetwork, structure: Structure) -> None:
+def close_as_searched(network: StagedNetwork, structure: Structure) -> None:
     """Leave open what a structure keeps."""
     for name, module in gated_modules(network).items():
         values = torch.zeros_like(module.gate)
@@ -57,27 +57,27 @@ def close_as_found(network: StagedNetwork, structure: Structure) -> None:
 
 
 def whole(given: str | Structure) -> StagedNetwork:
-    """The network of that name, or the one that a structure was carved out of."""
+    """The network of that name, or the one that a structure was pruned from."""
     if isinstance(given, str):
         return fresh(given, IMAGE[1])
-    return LAYOUTS[given.family].family(**given.arguments, classes=CLASSES, image=IMAGE)
+    return layouts()[given.family].family(**given.arguments, classes=CLASSES, image=IMAGE)
 
 
 def sides(given: str | Structure, share: float) -> dict[str, StagedNetwork]:
-    """The whole network, the same with closed gates, and the student that is left."""
+    """The whole network, the same with closed gates, and the pruned student."""
     masked = whole(given)
     gates = gated(masked)
     if isinstance(given, Structure):
-        close_as_found(masked, given)
+        close_as_searched(masked, given)
     else:
         close_at_random(gates, share)
     plan = layout_of(masked).plan(strengths_of(masked))
     with torch.no_grad():  # what no path reaches is closed too
         for reader, module in gated_modules(masked).items():
             module.gate.mul_(torch.from_numpy(plan.kept[reader]))
-    found = build_pruned(structure_of(masked, plan, {}), CLASSES, IMAGE)
-    transplant(masked, found)
-    networks = {"whole": whole(given), "gated": masked, "found": found}
+    pruned = build_pruned(structure_of(masked, plan, {}), CLASSES, IMAGE)
+    transfer_weights(masked, pruned)
+    networks = {"whole": whole(given), "gated": masked, "pruned": pruned}
     return {side: PRECISION.place(network) for side, network in networks.items()}
 
 
@@ -87,7 +87,7 @@ def noise(batch: int) -> Tensor:
     return images.contiguous(memory_format=PRECISION.memory_format)
 
 
-def looking(network: StagedNetwork, images: Tensor) -> Callable[[], Any]:
+def inference(network: StagedNetwork, images: Tensor) -> Callable[[], Any]:
     """A forward pass in eval mode without gradients."""
 
     def work() -> None:
@@ -121,30 +121,30 @@ def medians(works: dict[str, Callable[[], Any]], rounds: int, repeats: int) -> d
     return {name: median(times) for name, times in spent.items()}
 
 
-def measure(title: str, networks: dict[str, StagedNetwork], asked: argparse.Namespace) -> None:
+def measure(title: str, networks: dict[str, StagedNetwork], options: argparse.Namespace) -> None:
     """Print the sizes and the times of the three sides."""
-    images = noise(asked.batch)
+    images = noise(options.batch)
     with torch.inference_mode():
-        masked, found = (networks[side].eval()(images) for side in ("gated", "found"))
-    apart = float((masked - found).abs().max() / masked.abs().max())
+        masked, pruned = (networks[side].eval()(images) for side in ("gated", "pruned"))
+    apart = float((masked - pruned).abs().max() / masked.abs().max())
     counts = {side: multiply_adds(network, IMAGE) / 1e6 for side, network in networks.items()}
     weights = {
         side: sum(p.numel() for p in network.parameters()) / 1e6
         for side, network in networks.items()
     }
-    print(f"{title}: outputs of gated and found are {apart:.1e} apart")
-    print(f"    {'':24}" + "".join(f"{side:>10}" for side in networks) + "   found: times faster")
+    print(f"{title}: outputs of gated and pruned are {apart:.1e} apart")
+    print(f"    {'':24}" + "".join(f"{side:>10}" for side in networks) + "   pruned: times faster")
     tasks = {
-        "one image, ms": (looking, noise(1), 10),
-        f"{asked.batch} images, ms": (looking, images, 1),
-        f"training {asked.batch}, ms": (training, images, 1),
+        "one image, ms": (inference, noise(1), 10),
+        f"{options.batch} images, ms": (inference, images, 1),
+        f"training {options.batch}, ms": (training, images, 1),
     }
     for label, values in (("parameters, M", weights), ("multiply-adds, M", counts)):
         print(f"    {label:24}" + "".join(f"{values[side]:10.2f}" for side in networks))
     for label, (kind, given, repeats) in tasks.items():
         works = {side: kind(network, given) for side, network in networks.items()}
-        spent = medians(works, asked.rounds, repeats)
-        ratios = " and ".join(f"{spent[s] / spent['found']:.2f} than {s}" for s in networks)
+        spent = medians(works, options.rounds, repeats)
+        ratios = " and ".join(f"{spent[s] / spent['pruned']:.2f} than {s}" for s in networks)
         row = "".join(f"{spent[side]:10.1f}" for side in networks)
         print(f"    {label:24}{row}   {ratios.rpartition(' and ')[0]}")
 
@@ -158,17 +158,17 @@ def main() -> None:
     parser.add_argument("--open", type=float, default=0.5, help="share of every layer's inputs")
     parser.add_argument("--structure", type=Path, metavar="FOLDER", help="of a search")
     parser.add_argument("--only", nargs="+", default=list(NETWORKS), metavar="NETWORK")
-    asked = parser.parse_args()
-    settings = {"threads": asked.threads, "precision": "float32", "channels_last": True}
+    options = parser.parse_args()
+    settings = {"threads": options.threads, "precision": "float32", "channels_last": True}
     prepare_process(settings, PRECISION.device)
     torch.manual_seed(0)
-    print(f"{PRECISION.device}, {asked.threads} thread(s), float32, torch {torch.__version__}")
-    if asked.structure is not None:
-        measure(str(asked.structure), sides(Structure.load(asked.structure), 1.0), asked)
+    print(f"{PRECISION.device}, {options.threads} thread(s), float32, torch {torch.__version__}")
+    if options.structure is not None:
+        measure(str(options.structure), sides(Structure.load(options.structure), 1.0), options)
         return
-    for name in asked.only:
-        title = f"{name}, {asked.open:.0%} of every layer's inputs open, at random"
-        measure(title, sides(name, asked.open), asked)
+    for name in options.only:
+        title = f"{name}, {options.open:.0%} of every layer's inputs open, at random"
+        measure(title, sides(name, options.open), options)
 
 
 if __name__ == "__main__":
