@@ -5,7 +5,7 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 from torch.nn.functional import relu6
-from torchvision.models.mobilenetv2 import MobileNetV2  # type: ignore[import-untyped]
+from torchvision.models.mobilenetv2 import MobileNetV2
 
 from kdbench.models.blocks import ConvNorm, init_fan_out, init_small
 from kdbench.models.segments import ActivatedStage, LinearStage

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 from torch.nn.functional import relu
-from torchvision.models import resnet as torchvision  # type: ignore[import-untyped]
+from torchvision.models import resnet as torchvision
 
 from kdbench.errors import BadValue
 from kdbench.models.blocks import ConvNorm, init_fan_out
