@@ -25,6 +25,7 @@ check: $(STAMP)
 	@ruff format --check kdbench tests benchmarks
 	@snakefmt --check Snakefile rules
 	@mypy
+	@lint-imports --no-cache --no-logo
 
 format: $(STAMP)
 	@ruff check --fix kdbench tests benchmarks

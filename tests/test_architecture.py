@@ -1,26 +1,63 @@
 """What docs/architecture.md promises about imports and sizes, read from the code itself."""
 
 import ast
+import json
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from statistics import median
 
-import pytest
+from importlinter.cli import lint_imports
 
 REPOSITORY = Path(__file__).parents[1]
 PACKAGE = REPOSITORY / "kdbench"
 FILES = sorted(PACKAGE.rglob("*.py"))
+LOOSE = {"__init__.py", "__main__.py", "errors.py", "console.py"}
 PURE = ("exhibits", "papers", "store", "plan", "report", "workflow")
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 
+# Imports torch once, then gives every part of the package a process that has none of kdbench yet:
+# as fresh as an interpreter of its own, without its seconds. Some find modules by name only when
+# they are called; they are called.
+LOADER = """
+import json, os, sys
+from importlib import import_module
+import torch, torchvision
 
-def ranks():
-    """Rank by part of the package, from the line of the document that draws the arrows."""
-    text = (REPOSITORY / "docs/architecture.md").read_text(encoding="utf-8")
-    (line,) = [line for line in text.splitlines() if line.startswith("    errors <- console <- ")]
-    groups = [group.split(",") for group in line.split("<-")]
-    return {name.strip(): rank for rank, group in enumerate(groups) for name in group}
+def load(part, modules):
+    for module in modules:
+        import_module(module)
+    if part == "papers":
+        from kdbench.papers import all_claims, catalogue
+        assert catalogue() and all_claims()
+    if part == "plan":
+        from kdbench.plan.graph import make_graph
+        from kdbench.plan.params import Params
+        assert make_graph(Params(scale="smoke", exhibits=["all"])).runs
+    print(json.dumps([part, [name for name in sys.modules if name.startswith("kdbench.")]]))
+
+assert not any(name.startswith("kdbench") for name in sys.modules)
+for part, modules in json.loads(sys.stdin.read()).items():
+    child = os.fork()
+    if child == 0:
+        load(part, modules)
+        sys.stdout.flush()
+        os._exit(0)
+    if os.waitpid(child, 0)[1]:
+        sys.exit(f"importing {part} failed")
+"""
+
+
+def contract():
+    """The layers of pyproject.toml, lowest first, each as a set of parts."""
+    settings = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))
+    (order,) = [c for c in settings["tool"]["importlinter"]["contracts"] if c["type"] == "layers"]
+    return [{name.strip() for name in layer.split("|")} for layer in reversed(order["layers"])]
+
+
+LAYERS = contract()
+PARTS = [part for layer in LAYERS for part in sorted(layer) if part != "__main__"]
 
 
 def part(path):
@@ -28,17 +65,9 @@ def part(path):
     return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
 
 
-def imported(path):
-    """The parts of kdbench that a file imports, anywhere in it."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path}: imports are written in full"
-            names = [f"{node.module}.{alias.name}" for alias in node.names]
-        else:
-            continue
-        yield from (name.split(".")[1] for name in names if name.startswith("kdbench."))
+def module_of(path):
+    """The dotted name of a file."""
+    return ".".join(path.relative_to(REPOSITORY).with_suffix("").parts).removesuffix(".__init__")
 
 
 def definitions(tree):
@@ -50,36 +79,75 @@ def definitions(tree):
             yield from definitions(node)
 
 
-def test_every_part_has_a_rank():
-    """The document names all parts of the package, and none that is not there."""
-    assert {part(path) for path in FILES} - {"__init__"} == ranks().keys()
+def test_the_document_draws_the_contract():
+    """docs/architecture.md has the layers of pyproject.toml, in the same order."""
+    text = (REPOSITORY / "docs/architecture.md").read_text(encoding="utf-8")
+    (line,) = [line for line in text.splitlines() if line.startswith("    errors <- console <- ")]
+
+    assert [{name.strip() for name in group.split(",")} for group in line.split("<-")] == LAYERS
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_imports_point_one_way(path):
-    """A file imports its own part and lower ranks: nothing above, and no sibling."""
-    known, own = ranks(), part(path)
-    wrong = {n for n in imported(path) if n != own and known[n] >= known.get(own, 0)}
+def test_imports_keep_the_contracts(capsys, monkeypatch):
+    """import-linter finds no import upwards or sideways, and none of torch where plans are made."""
+    monkeypatch.chdir(REPOSITORY)
+    code = lint_imports(config_filename="pyproject.toml", no_cache=True, no_logo=True)
 
-    assert not wrong, f"{path.relative_to(REPOSITORY)} ({own}) must not import {sorted(wrong)}"
+    shown = capsys.readouterr().out
+    assert code == 0, shown
+    assert "Contracts: 2 kept, 0 broken." in shown
+
+
+def test_importing_a_part_loads_nothing_of_a_higher_layer_or_a_sibling():
+    """Neither by an import statement nor by name, which import-linter cannot see."""
+    modules = {p: [module_of(path) for path in FILES if part(path) == p] for p in PARTS}
+    done = subprocess.run(
+        [sys.executable, "-c", LOADER],
+        input=json.dumps(modules),
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    loaded = dict(json.loads(line) for line in done.stdout.splitlines())
+
+    wrong = {
+        f"{name} loads {module}"
+        for rank, layer in enumerate(LAYERS)
+        for name in layer & loaded.keys()
+        for module in loaded[name]
+        if module.split(".")[1] not in {name}.union(*LAYERS[:rank])
+    }
+    assert loaded.keys() == set(PARTS)
+    assert all(set(modules[name]) <= {"kdbench", *loaded[name]} for name in PARTS)
+    assert wrong == set()
+
+
+def test_nothing_stands_loose_at_the_top_of_the_package():
+    """Every module lies in a package, but for errors, the console and the entry point."""
+    assert {path.name for path in PACKAGE.glob("*.py")} == LOOSE
+
+
+def test_imports_are_written_in_full():
+    """No relative import: a file's imports read the same wherever it lies."""
+    nodes = [
+        (path, node) for path in FILES for node in ast.walk(ast.parse(path.read_text("utf-8")))
+    ]
+    statements = [(path, node) for path, node in nodes if isinstance(node, ast.ImportFrom)]
+
+    assert statements
+    assert [str(path) for path, node in statements if node.level] == []
 
 
 def test_planning_and_reporting_start_without_torch():
     """Snakemake loads the plan at every call; torch alone would take seconds of it."""
-    modules = [
-        ".".join(path.relative_to(REPOSITORY).with_suffix("").parts)
-        for path in FILES
-        if part(path) in PURE and path.name != "__init__.py"
-    ]
+    modules = [module_of(p) for p in FILES if part(p) in PURE and p.name != "__init__.py"]
     program = "; ".join([*(f"import {m}" for m in modules), "import sys", "print(*sys.modules)"])
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
 
     assert done.returncode == 0, done.stderr
-    loaded = done.stdout.split()
-    assert {"kdbench.workflow.snakemake", "kdbench.plan.graph", "kdbench.report.make"} <= set(
-        loaded
-    )
-    assert "torch" not in loaded
+    names = set(done.stdout.split())
+    assert {"kdbench.workflow.snakemake", "kdbench.plan.graph", "kdbench.report.make"} <= names
+    assert "torch" not in names
 
 
 def test_files_are_short():
