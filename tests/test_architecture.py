@@ -173,7 +173,10 @@ def test_functions_are_short():
 
 
 def test_everything_public_is_documented():
-    """Modules, classes, functions and methods say what they are for; setters need not repeat it."""
+    """Modules, classes, functions and methods say what they are for.
+
+    Setters need not repeat it, nor overloads what the function after them says.
+    """
     bare = []
     for path in FILES:
         tree = ast.parse(path.read_text(encoding="utf-8"))
@@ -181,9 +184,9 @@ def test_everything_public_is_documented():
             bare.append(str(path))
         hidden = {n for c in tree.body if is_private_class(c) for n in definitions(c)}
         for node in definitions(tree):
-            setter = any(d.attr == "setter" for d in node.decorator_list if is_attribute(d))
-            public = not node.name.startswith("_") and node not in hidden and not setter
-            if public and not ast.get_docstring(node):
+            public = not node.name.startswith("_") and node not in hidden
+            repeats = any(is_setter_or_overload(d) for d in node.decorator_list)
+            if public and not repeats and not ast.get_docstring(node):
                 bare.append(f"{path.relative_to(REPOSITORY)}: {node.name}")
 
     assert not bare
@@ -194,6 +197,8 @@ def is_private_class(node):
     return isinstance(node, ast.ClassDef) and node.name.startswith("_")
 
 
-def is_attribute(decorator):
-    """Whether a decorator is written with a dot, as `@lr.setter` is."""
-    return isinstance(decorator, ast.Attribute)
+def is_setter_or_overload(decorator):
+    """Whether a decorator is `@overload`, or of the form `@lr.setter`."""
+    if isinstance(decorator, ast.Attribute):
+        return decorator.attr in ("setter", "overload")
+    return isinstance(decorator, ast.Name) and decorator.id == "overload"
