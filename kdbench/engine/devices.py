@@ -1,33 +1,32 @@
 """Which device a job computes on; each local GPU is given to one job at a time."""
 
-import fcntl
 import os
 import tempfile
 import time
-from contextlib import suppress
 from pathlib import Path
-from typing import IO
 
 import torch
+from filelock import FileLock, Timeout
 
 from kdbench.errors import BadValue
 
 POLL = 0.5  # seconds
-_held: dict[Path, tuple[int, IO[str]]] = {}
+FOR_EVERYBODY = 0o666  # mode of the lock files, whatever the umask
+_claimed: dict[Path, tuple[int, FileLock]] = {}
 
 
 def choose_device() -> torch.device:
     """The device of this process: KDBENCH_DEVICE, else a free local GPU, else the CPU.
 
-    Snakemake only counts GPUs. A lock file a device gives each job its own; the kernel frees it
+    Snakemake only counts GPUs. One lock file per device gives each job its own; the kernel frees it
     when the process ends, also on SIGKILL. Under Slurm the scheduler's choice is left alone.
 
     Raises:
         BadValue: KDBENCH_DEVICE names no device of this machine.
     """
-    wanted = os.environ.get("KDBENCH_DEVICE", "")
-    if wanted:
-        return _named(wanted)
+    name = os.environ.get("KDBENCH_DEVICE", "")
+    if name:
+        return _named(name)
     count = torch.cuda.device_count()
     if count == 0:
         return torch.device("cpu")
@@ -39,43 +38,34 @@ def choose_device() -> torch.device:
 def claim_slot(count: int, folder: Path) -> int:
     """Lock one of `count` slots for the life of this process; waits where all are taken.
 
-    A process that asks again, for its next run, is given the slot that it has.
+    A process that asks again, for its next run, is given the slot that it has. The lock files stay:
+    they are empty, and all users of the machine can lock them.
     """
-    if folder in _held:
-        return _held[folder][0]
+    if folder in _claimed:
+        return _claimed[folder][0]
     visible = os.environ.get("CUDA_VISIBLE_DEVICES", "all").replace(",", "-")
     names = [folder / f"kdbench-gpu-{visible}-{slot}.lock" for slot in range(count)]
-    files = [open(name, "a", opener=_for_everybody) for name in names]  # noqa: SIM115
-    while (slot := next((s for s, file in enumerate(files) if _is_free(file)), None)) is None:
+    locks = [FileLock(name, mode=FOR_EVERYBODY, thread_local=False) for name in names]
+    while (slot := next((s for s, lock in enumerate(locks) if _try(lock)), None)) is None:
         time.sleep(POLL)
-    _held[folder] = slot, files.pop(slot)
-    for file in files:
-        file.close()
+    _claimed[folder] = slot, locks[slot]
     return slot
 
 
-def _for_everybody(name: str, flags: int) -> int:
-    """Open a lock file that other users of the machine can open as well."""
-    descriptor = os.open(name, flags, 0o666)
-    with suppress(OSError):
-        os.fchmod(descriptor, 0o666)  # against the umask; not ours to change is fine
-    return descriptor
-
-
-def _is_free(file: IO[str]) -> bool:
-    """Whether the slot's lock could be had; it is held then."""
+def _try(lock: FileLock) -> bool:
+    """Take a lock without waiting; whether it could be had."""
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+        lock.acquire(blocking=False)
+    except Timeout:
         return False
     return True
 
 
-def _named(wanted: str) -> torch.device:
+def _named(name: str) -> torch.device:
     try:
-        device = torch.device(wanted)
+        device = torch.device(name)
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError) as error:
         first = str(error).splitlines()[0]
-        raise BadValue("KDBENCH_DEVICE", wanted, "a device of this machine", first) from None
+        raise BadValue("KDBENCH_DEVICE", name, "a device of this machine", first) from None
     return device

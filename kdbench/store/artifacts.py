@@ -1,13 +1,14 @@
-"""Heavy files of a run: written beside their manifest, checked by sha256 before use."""
+"""Artifacts of a run: files beside a manifest, checked by SHA-256 before use."""
 
-import fcntl
 import json
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
+
+from filelock import FileLock
 
 from kdbench.errors import DamagedData
 from kdbench.store.atomic import write_json
@@ -45,47 +46,47 @@ def checked(folder: Path) -> dict[str, dict[str, Any]]:
     advice = f"delete {folder}; the next run pulls or rebuilds it"
     try:
         manifest: dict[str, dict[str, Any]] = json.loads((folder / MANIFEST).read_text())
-        wanted = {name: str(entry["sha256"]) for name, entry in manifest.items()}
+        expected = {name: str(entry["sha256"]) for name, entry in manifest.items()}
     except (ValueError, TypeError, KeyError, AttributeError) as error:
-        found = f"unreadable content ({type(error).__name__}: {error})"
-        raise DamagedData(folder / MANIFEST, found, "a manifest", advice) from None
-    for name, sha256 in wanted.items():
+        content = f"unreadable content ({type(error).__name__}: {error})"
+        raise DamagedData(folder / MANIFEST, content, "a manifest", advice) from None
+    for name, sha256 in expected.items():
         file = folder / name
         if not file.is_file():
             raise DamagedData(file, "no such file", "an artifact of a finished run", advice)
-        found = checksum_of(file)
-        if found != sha256:
-            raise DamagedData(file, f"sha256 {found[:12]}", sha256[:12], advice)
+        actual = checksum_of(file)
+        if actual != sha256:
+            raise DamagedData(file, f"sha256 {actual[:12]}", sha256[:12], advice)
     return manifest
 
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Keep other processes of this machine out of a run's folder; freed even by SIGKILL."""
-    with _lock_file(folder) as file:
-        try:
-            yield
-        finally:
-            if _is_at(file, folder / LOCK):
-                (folder / LOCK).unlink(missing_ok=True)
+    """Keep other processes of this machine out of a run's folder; freed even by SIGKILL.
+
+    The lock file is deleted while its lock is still held: who waited for it sees that the file has
+    no name any more, and starts over.
+    """
+    lock, own = _acquire(folder)
+    try:
+        yield
+    finally:
+        with suppress(FileNotFoundError):  # somebody deleted the folder under the lock
+            if os.path.samestat(own, (folder / LOCK).stat()):
+                (folder / LOCK).unlink()
+        lock.release()
 
 
-def _lock_file(folder: Path) -> IO[str]:
-    """The folder's lock file, locked; it is the one that newcomers will find there."""
+def _acquire(folder: Path) -> tuple[FileLock, os.stat_result]:
+    """The folder's lock, held, and its file; the folder is made, again if deleted meanwhile."""
     while True:
         folder.mkdir(parents=True, exist_ok=True)
-        file = (folder / LOCK).open("a")
-        fcntl.flock(file, fcntl.LOCK_EX)
-        if _is_at(file, folder / LOCK):
-            return file
-        file.close()  # its last holder deleted it while this process waited
-
-
-def _is_at(file: IO[str], path: Path) -> bool:
-    try:
-        return os.path.samestat(os.fstat(file.fileno()), path.stat())
-    except FileNotFoundError:
-        return False
+        lock = FileLock(folder / LOCK)
+        try:
+            lock.acquire()
+            return lock, (folder / LOCK).stat()
+        except FileNotFoundError:
+            lock.release()
 
 
 def sweep(folder: Path, record: Path) -> None:

@@ -1,12 +1,14 @@
-"""Heavy files: sealed, checked, and touched by one process at a time."""
+"""Artifacts: sealed, checked, and touched by one process at a time."""
 
 import json
+import shutil
 import subprocess
 import sys
 import threading
 import time
 
 import pytest
+from filelock import FileLock
 
 from kdbench.errors import DamagedData
 from kdbench.store.artifacts import LOCK, checked, locked, seal, sweep
@@ -165,3 +167,35 @@ def test_a_folder_deleted_under_the_lock_is_no_error(tmp_path):
         folder.rmdir()
 
     assert not folder.exists()
+
+
+def test_a_folder_deleted_while_another_waits_is_made_again(tmp_path):
+    """The waiter gets the lock of the new folder."""
+    folder, entered = tmp_path / "run", []
+
+    def enter():
+        with locked(folder):
+            entered.append(folder.is_dir())
+
+    waiter = threading.Thread(target=enter)
+    with locked(folder):
+        waiter.start()
+        time.sleep(0.1)
+        shutil.rmtree(folder)
+        time.sleep(0.1)
+    waiter.join()
+
+    assert entered == [True]
+    assert list(folder.iterdir()) == []
+
+
+def test_a_newer_lock_is_left_alone(tmp_path):
+    """The folder was deleted under a lock and made again by another process: that one has it."""
+    with locked(tmp_path):
+        (tmp_path / LOCK).unlink()
+        newer = FileLock(tmp_path / LOCK)
+        waiter = threading.Thread(target=newer.acquire)
+        waiter.start()
+        waiter.join()
+
+    assert (tmp_path / LOCK).exists()
