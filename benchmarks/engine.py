@@ -4,7 +4,7 @@
 
 Two loops take turns in one process, so that whatever else the machine does hits both. The bare one
 has its batches made and normalised beforehand: forward, cross-entropy, backward, a step of
-`torch.optim.SGD`. The other is the loop of a real run: the resident loader with crop, flip and
+`torch.optim.SGD`. The other is the loop of a real run: the in-memory loader with crop, flip and
 normalisation, the schedule, the sums of the losses, the stopper. Printed is the median over rounds
 of the ratio of both times, with the first and third quartile, and the time of a step.
 
@@ -106,9 +106,9 @@ def our_loop(
     """One epoch a call of a training as a run does it."""
     optimiser = assemble.make_sgd(recipe, network)
     step = TrainStep(network, None, None, 1.0, optimiser, recipe, loader.steps, precision)
-    progress = TrainState(folder, "benchmark", {"student": network, "optimiser": optimiser})
-    epochs = fit(progress, step, loader, recipe.epochs, Stopper(checkpoint_seconds=1e9))
-    return lambda: progress.log(next(epochs))
+    state = TrainState(folder, "benchmark", {"student": network, "optimiser": optimiser})
+    epochs = fit(state, step, loader, recipe.epochs, Stopper(checkpoint_seconds=1e9))
+    return lambda: state.log(next(epochs))
 
 
 def measure(network: str, size: int, asked: argparse.Namespace, folder: Path) -> str:

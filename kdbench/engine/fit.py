@@ -28,17 +28,17 @@ class Loader(Protocol):
 
 
 def fit(
-    progress: TrainState,
+    state: TrainState,
     step: Step,
     loader: Loader,
     epochs: int,
     stopper: Stopper,
     tick: Callable[[], None] = lambda: None,
 ) -> Iterator[dict[str, float]]:
-    """Train from wherever `progress` stands, yielding each epoch's mean loss terms.
+    """Train from wherever `state` stands, yielding each epoch's mean loss terms.
 
     Args:
-        progress: everything that the training changes.
+        state: everything that the training changes.
         step: does one training step.
         loader: an epoch's batches depend on its number alone, so a resumed run sees the very
             batches that an uninterrupted one would have seen.
@@ -50,57 +50,57 @@ def fit(
         TryAgain: the stopper asked to stop; a checkpoint is on disk.
         Diverged: a mean loss of an epoch is not finite.
     """
-    while progress.epoch < epochs:
+    while state.epoch < epochs:
         begun = time.perf_counter()
-        for batch in loader.epoch(progress.epoch, start=progress.step):
-            done = progress.epoch * loader.steps + progress.step
-            position = TrainingPosition(done, epochs * loader.steps, progress.epoch, epochs)
-            progress.add(_done(step, batch, position, progress, loader.steps))
-            progress.step += 1
+        for batch in loader.epoch(state.epoch, start=state.step):
+            taken = state.epoch * loader.steps + state.step
+            position = TrainingPosition(taken, epochs * loader.steps, state.epoch, epochs)
+            state.add(_take_step(step, batch, position, state, loader.steps))
+            state.step += 1
             tick()
-            begun = _pause(progress, stopper, begun)
-        yield _close_epoch(progress, loader.steps, begun)
-        _pause(progress, stopper, time.perf_counter())
+            begun = _pause(state, stopper, begun)
+        yield _close_epoch(state, loader.steps, begun)
+        _pause(state, stopper, time.perf_counter())
 
 
-def _done(
-    step: Step, batch: Any, position: TrainingPosition, progress: TrainState, steps: int
+def _take_step(
+    step: Step, batch: Any, position: TrainingPosition, state: TrainState, steps: int
 ) -> Mapping[str, Tensor]:
     """Do a step; the first one of an epoch is counted for all of them."""
-    if progress.step:
+    if state.step:
         return step(batch, position)
     with MultiplyAdds() as counted:
         terms = step(batch, position)
-    progress.macs += counted.macs * steps
+    state.macs += counted.macs * steps
     return terms
 
 
-def _close_epoch(progress: TrainState, steps: int, begun: float) -> dict[str, float]:
-    means = {name: float(total) / steps for name, total in progress.sums.items()}
-    progress.seconds += time.perf_counter() - begun
-    wrong = [name for name, value in means.items() if not math.isfinite(value)]
-    if wrong:
-        raise Diverged(
-            f"epoch {progress.epoch}: the loss term {wrong[0]!r} is {means[wrong[0]]}, expected a "
-            "finite number; lower the learning rate or the term's weight"
-        )
-    progress.sums = {}
-    progress.epoch += 1
-    progress.step = 0
+def _close_epoch(state: TrainState, steps: int, begun: float) -> dict[str, float]:
+    means = {name: float(total) / steps for name, total in state.sums.items()}
+    state.seconds += time.perf_counter() - begun
+    for name, mean in means.items():
+        if not math.isfinite(mean):
+            raise Diverged(
+                f"epoch {state.epoch}: the loss term {name!r} is {mean}, expected a finite number; "
+                "lower the learning rate or the term's weight"
+            )
+    state.sums = {}
+    state.epoch += 1
+    state.step = 0
     return means
 
 
-def _pause(progress: TrainState, stopper: Stopper, begun: float) -> float:
+def _pause(state: TrainState, stopper: Stopper, begun: float) -> float:
     """Save or stop between two steps where it is time to; returns when the next step begins."""
     stop = stopper.must_stop()
     if not stop and not stopper.checkpoint_due():
         return begun
-    progress.seconds += time.perf_counter() - begun
-    progress.save()
+    state.seconds += time.perf_counter() - begun
+    state.save()
     stopper.checkpoint_done()
     if stop:
         raise TryAgain(
-            f"stopped ({stopper.reason}) at epoch {progress.epoch}, step {progress.step}; "
+            f"stopped ({stopper.reason}) at epoch {state.epoch}, step {state.step}; "
             "the same command continues from the checkpoint"
         )
     return time.perf_counter()

@@ -26,11 +26,11 @@ def peak_memory(device: torch.device) -> int:
     if device.type == "cuda":
         return int(torch.cuda.max_memory_allocated(device))
     try:
-        found = re.search(r"VmHWM:\s*(\d+) kB", STATUS.read_text(encoding="ascii"))
+        peak = re.search(r"VmHWM:\s*(\d+) kB", STATUS.read_text(encoding="ascii"))
     except OSError:
-        found = None
-    if found:
-        return int(found[1]) * 1024
+        peak = None
+    if peak:
+        return int(peak[1]) * 1024
     import resource
 
     unit = 1 if platform.system() == "Darwin" else 1024

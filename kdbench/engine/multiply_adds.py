@@ -1,8 +1,14 @@
-"""Counts the multiply-adds that a piece of training really does, backward passes included."""
+"""Counts the multiply-adds that a piece of training really does, backward passes included.
+
+The rules are those of PyTorch's `FlopCounterMode`. That mode counts the same here, but also hooks
+into every module to say which one did what, which nobody asks in a training: measured on ResNets,
+ShuffleNets and DenseNets it adds 0.1 to 0.5 seconds to a step, these 40 lines a third of that.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from torch._ops import OpOverload
 from torch.utils._python_dispatch import TorchDispatchMode
 
 
@@ -10,7 +16,7 @@ class MultiplyAdds(TorchDispatchMode):
     """Counts the multiply-adds of convolutions and matrix products of all that runs inside.
 
     Attributes:
-        macs: so far; what no rule of PyTorch's knows (norms, activations, sums) counts nothing.
+        macs: count so far; what PyTorch has no rule for (norms, activations, sums) counts nothing.
 
     >>> import torch
     >>> with MultiplyAdds() as counted:
@@ -22,20 +28,20 @@ class MultiplyAdds(TorchDispatchMode):
     def __init__(self) -> None:
         from torch.utils.flop_counter import flop_registry  # a tenth of a second
 
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.macs = 0
         self._rules = flop_registry
 
     def __torch_dispatch__(
         self,
-        func: Any,
+        func: OpOverload[..., Any],
         types: Sequence[type],
         args: Sequence[Any] = (),
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
         """Do what is asked for, and count it."""
-        found = func(*args, **(kwargs or {}))
+        result = func(*args, **(kwargs or {}))
         rule = self._rules.get(func.overloadpacket)
         if rule is not None:
-            self.macs += rule(*args, **(kwargs or {}), out_val=found) // 2
-        return found
+            self.macs += rule(*args, **(kwargs or {}), out_val=result) // 2
+        return result

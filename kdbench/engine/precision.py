@@ -43,7 +43,7 @@ class Precision:
 
     def place(self, module: nn.Module) -> nn.Module:
         """Move a module to the device and into the memory format; returns it."""
-        return module.to(device=self.device, memory_format=self.memory_format)
+        return module.to(self.device).to(memory_format=self.memory_format)
 
 
 def prepare_process(params: Mapping[str, Any], device: torch.device) -> Precision:

@@ -1,4 +1,4 @@
-"""One seed a run; everything random draws from a generator named after its purpose."""
+"""One seed per run; everything random draws from a generator named after its purpose."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""All that a training changes is one object: saved whole, resumed to the bit."""
+"""All that a training changes is one object, saved whole and resumed to the bit."""
 
 import time
 import warnings
@@ -30,7 +30,7 @@ class Stateful(Protocol):
 
 
 class TrainState:
-    """Where a training stands, and everything that it changes.
+    """The epoch and step that a training is at, and everything that it changes.
 
     Random draws are pure functions of (seed, epoch, step), so positions are all that is needed to
     see the batches that an uninterrupted run would have seen.
@@ -38,8 +38,8 @@ class TrainState:
     Attributes:
         epoch, step: epochs done, and steps done in the current one.
         sums: sums of the loss terms over the current epoch, on the device.
-        curves: values by name, one an epoch (or a look at the test set).
-        best: the best look at the test set so far: its metrics, and the network's weights.
+        curves: values by name, one per epoch (or per evaluation on the test set).
+        best: the best evaluation on the test set so far: its metrics, and the network's weights.
         seconds: time spent in training steps, summed over resumptions.
         wall: time since this object was made, summed over resumptions, at the last `clock`.
         macs: multiply-adds of the training's steps so far, those of the current epoch's included.
@@ -54,7 +54,14 @@ class TrainState:
         parts: Mapping[str, Stateful],
         origin: Mapping[str, Any] | None = None,
     ) -> None:
-        """Args: checkpoint's folder, run's digest, whatever the training changes, this process."""
+        """Start at the first step.
+
+        Args:
+            folder: where the checkpoint lies.
+            identity: the run's digest; a checkpoint of another run is refused.
+            parts: whatever the training changes, by name.
+            origin: where this process comes from, see `origins`.
+        """
         self.file = folder / CHECKPOINT
         self.identity = identity
         self.parts = dict(parts)
@@ -110,17 +117,17 @@ class TrainState:
         advice = "delete it to start this run afresh"
         content = self._read(device, advice)
         if content["identity"] != self.identity:
-            found = f"that of run {content['identity']}"
-            raise DamagedData(self.file, found, f"that of run {self.identity}", advice)
+            other = f"that of run {content['identity']}"
+            raise DamagedData(self.file, other, f"that of run {self.identity}", advice)
         try:
             for name, part in self.parts.items():
                 part.load_state_dict(content["parts"][name])
         except (KeyError, ValueError, TypeError, RuntimeError) as error:
-            found = f"another state ({' '.join(str(error).split())[:100]})"
-            raise DamagedData(self.file, found, "the state of this run", advice) from None
+            other = f"another state ({' '.join(str(error).split())[:100]})"
+            raise DamagedData(self.file, other, "the state of this run", advice) from None
         for name in VALUES:
             setattr(self, name, content[name])
-        if _kind(self.origin) != _kind(self.origins[-1]):
+        if _without_time(self.origin) != _without_time(self.origins[-1]):
             self.origins.append(self.origin)
         return True
 
@@ -132,8 +139,8 @@ class TrainState:
                 warnings.simplefilter("ignore")  # of other pickle protocols
                 content = torch.load(self.file, map_location=device, weights_only=True)
         except UnpicklingError:
-            found = "content that is refused without being run"
-            raise DamagedData(self.file, found, expected, advice) from None
+            content = "content that is refused without being run"
+            raise DamagedData(self.file, content, expected, advice) from None
         except Exception as error:
             first = f"{type(error).__name__} {error}".splitlines()[0].partition(". ")[0]
             raise DamagedData(self.file, f"unreadable ({first})", expected, advice) from None
@@ -146,6 +153,6 @@ class TrainState:
         self.file.unlink(missing_ok=True)
 
 
-def _kind(origin: Mapping[str, Any]) -> dict[str, Any]:
+def _without_time(origin: Mapping[str, Any]) -> dict[str, Any]:
     """An origin but for its time."""
     return {key: value for key, value in origin.items() if key != "started"}

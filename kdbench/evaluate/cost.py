@@ -4,19 +4,20 @@
 of attention (queries with keys, shares with values). Nothing else counts, as in most of the
 field's tables, which call them FLOPs or MACs.
 
-`flops_with_elements`: the same, plus one for every element that a batch norm puts out and one for
-every element that a ReLU or a ReLU6 puts out. Layer norms, GELUs, sums and poolings stay free.
+`flops_with_elements`: the same, plus one for every output element of a batch norm and one for every
+output element of a ReLU or a ReLU6. Layer norms, GELUs, sums and poolings stay free.
 SBS must have counted so: DenseNet-BC(100, 12) has 287.96 million multiply-adds, and 296.5 million
 with elements, where the paper prints 296.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from itertools import chain
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch._ops import OpOverload
 from torch.utils._python_dispatch import TorchDispatchMode
 
 CLAMPS = {"hardtanh", "clamp", "clamp_min"}  # ReLU6 and hand-made ReLUs, where the lower bound is 0
@@ -27,7 +28,7 @@ class Operations(NamedTuple):
 
     Attributes:
         multiply_adds: of convolutions, linear layers and attention.
-        elements: put out by batch norms, ReLUs and ReLU6s.
+        elements: outputs of batch norms, ReLUs and ReLU6s.
     """
 
     multiply_adds: int
@@ -56,29 +57,31 @@ def multiply_adds(network: nn.Module, image: Sequence[int]) -> int:
 
 
 def flops_with_elements(network: nn.Module, image: Sequence[int]) -> int:
-    """Multiply-adds, plus one an element that batch norms and ReLUs put out, for one image."""
+    """Multiply-adds, plus one per output element of batch norms and ReLUs, for one image."""
     return sum(operations(network, image))
 
 
 class _Elements(TorchDispatchMode):
     """Counts the outputs of batch norms and ReLUs, however they were written in Python."""
 
-    total = 0
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.total = 0
 
     def __torch_dispatch__(
         self,
-        func: Callable[..., Any],
+        func: OpOverload[..., Any],
         types: Sequence[type],
         args: tuple[Any, ...] = (),
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
-        found = func(*args, **(kwargs or {}))
-        name = func.overloadpacket.__name__.removesuffix("_")  # type: ignore[attr-defined]
+        result = func(*args, **(kwargs or {}))
+        name = func.overloadpacket.__name__.removesuffix("_")
         bounded = name in CLAMPS and _from_zero(args)
         if name == "relu" or "batch_norm" in name or bounded:
-            output: Tensor = found[0] if isinstance(found, tuple | list) else found
+            output: Tensor = result[0] if isinstance(result, tuple | list) else result
             self.total += output.numel()
-        return found
+        return result
 
 
 def _from_zero(args: tuple[Any, ...]) -> bool:

@@ -46,8 +46,8 @@ class Counter:
 def training(folder, loader, epochs=3, stopper=None, act=lambda batch: None, tick=lambda: None):
     """Run `fit` over a counter, from its checkpoint where there is one."""
     counter, positions = Counter(), []
-    progress = TrainState(folder, "run", {"counter": counter})
-    progress.load(CPU)
+    state = TrainState(folder, "run", {"counter": counter})
+    state.load(CPU)
 
     def step(batch, position):
         counter.seen.append(batch)
@@ -57,17 +57,16 @@ def training(folder, loader, epochs=3, stopper=None, act=lambda batch: None, tic
 
     calm = stopper or Stopper(checkpoint_seconds=1e9)
     means = []
-    progress_and_more = (progress, counter, positions, means)
-    for mean in fit(progress, step, loader, epochs, calm, tick):
+    for mean in fit(state, step, loader, epochs, calm, tick):
         means.append(mean)
-        progress.log({"epoch": float(progress.epoch), **mean})
-    return progress_and_more
+        state.log({"epoch": float(state.epoch), **mean})
+    return state, counter, positions, means
 
 
 def test_every_epoch_is_asked_for_by_its_number(tmp_path):
     """0, 1, 2 from their start: a loop that repeats one epoch's batches fails here."""
     spy = Spy()
-    progress, counter, positions, means = training(tmp_path, spy)
+    state, counter, positions, means = training(tmp_path, spy)
 
     assert spy.asked == [(0, 0), (1, 0), (2, 0)]
     assert counter.seen == [(e, s) for e in range(3) for s in range(4)]
@@ -75,7 +74,7 @@ def test_every_epoch_is_asked_for_by_its_number(tmp_path):
     assert [m.epoch for m in positions] == [0] * 4 + [1] * 4 + [2] * 4
     assert {(m.steps, m.epochs) for m in positions} == {(12, 3)}
     assert means == [{"loss": 1.5}] * 3
-    assert (progress.epoch, progress.step) == (3, 0)
+    assert (state.epoch, state.step) == (3, 0)
 
 
 def test_the_bar_moves_once_a_step(tmp_path):
@@ -100,13 +99,13 @@ def test_stopped_again_and_again_it_sees_the_same(tmp_path, every):
 
         calls += 1
         try:
-            progress, counter, _, _ = training(tmp_path, spy, stopper=stopper, act=act)
+            state, counter, _, _ = training(tmp_path, spy, stopper=stopper, act=act)
             break
         except TryAgain as stopped:
             assert "the same command continues" in str(stopped)
 
     assert counter.seen == [(e, s) for e in range(3) for s in range(4)]
-    assert progress.curves == {"epoch": [1.0, 2.0, 3.0], "loss": [1.5] * 3}
+    assert state.curves == {"epoch": [1.0, 2.0, 3.0], "loss": [1.5] * 3}
     assert calls == -(-12 // every)
     assert sorted({number for number, _ in spy.asked}) == [0, 1, 2]
 
@@ -116,9 +115,9 @@ def test_a_time_limit_of_zero_still_takes_one_step(tmp_path):
     with pytest.raises(TryAgain, match=r"stopped \(time limit of 0 minutes\) at epoch 0, step 1"):
         training(tmp_path, Spy(), stopper=Stopper(max_seconds=0))
 
-    progress = TrainState(tmp_path, "run", {})
-    assert progress.load(CPU)
-    assert progress.step == 1
+    state = TrainState(tmp_path, "run", {})
+    assert state.load(CPU)
+    assert state.step == 1
 
 
 def test_sigterm_ends_the_step_and_saves(tmp_path):
@@ -161,8 +160,8 @@ def test_a_loss_that_is_no_number_is_one_line(tmp_path, value):
 
 def test_a_finished_training_is_not_continued(tmp_path):
     """Nothing is asked for."""
-    progress, _, _, _ = training(tmp_path, Spy())
-    progress.save()
+    state, _, _, _ = training(tmp_path, Spy())
+    state.save()
     spy = Spy()
 
     training(tmp_path, spy)

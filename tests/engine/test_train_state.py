@@ -22,7 +22,7 @@ CPU = torch.device("cpu")
 
 
 def make(folder, identity="run1", fill=0.0):
-    """A progress over a network and its optimiser after one step."""
+    """A state over a network and its optimiser after one step."""
     layer = nn.Linear(3, 2)
     nn.init.constant_(layer.weight, fill)
     optimiser = torch.optim.SGD(layer.parameters(), lr=0.1, momentum=0.9)
@@ -32,12 +32,12 @@ def make(folder, identity="run1", fill=0.0):
 
 
 def saved(folder, **values):
-    """A progress whose checkpoint is on disk."""
-    progress = make(folder, fill=1.0)
+    """A state whose checkpoint is on disk."""
+    state = make(folder, fill=1.0)
     for name, value in values.items():
-        setattr(progress, name, value)
-    progress.save()
-    return progress
+        setattr(state, name, value)
+    state.save()
+    return state
 
 
 def test_everything_comes_back(tmp_path):
@@ -108,16 +108,16 @@ def half_written(content, file):
 )
 def test_a_save_that_fails_leaves_the_older_checkpoint(tmp_path, monkeypatch, target, name, broken):
     """To the byte, and nothing beside it."""
-    progress = saved(tmp_path, epoch=1)
-    whole = progress.file.read_bytes()
-    progress.epoch = 2
+    state = saved(tmp_path, epoch=1)
+    whole = state.file.read_bytes()
+    state.epoch = 2
     with monkeypatch.context() as patch:
         patch.setattr(target, name, broken)
         with pytest.raises((OSError, KeyboardInterrupt)):
-            progress.save()
+            state.save()
 
     assert [p.name for p in tmp_path.iterdir()] == [CHECKPOINT]
-    assert progress.file.read_bytes() == whole
+    assert state.file.read_bytes() == whole
 
 
 def test_a_kill_during_a_save_leaves_the_older_checkpoint(tmp_path):
@@ -125,10 +125,10 @@ def test_a_kill_during_a_save_leaves_the_older_checkpoint(tmp_path):
     code = (
         "import os, signal, sys; from pathlib import Path\n"
         "from kdbench.engine.train_state import TrainState\n"
-        "progress = TrainState(Path(sys.argv[1]), 'run1', {})\n"
-        "progress.epoch = 1; progress.save()\n"
+        "state = TrainState(Path(sys.argv[1]), 'run1', {})\n"
+        "state.epoch = 1; state.save()\n"
         "os.fsync = lambda _: os.kill(os.getpid(), signal.SIGKILL)\n"
-        "progress.epoch = 2; progress.save()\n"
+        "state.epoch = 2; state.save()\n"
     )
     done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], timeout=120)
     assert done.returncode == -signal.SIGKILL
@@ -136,10 +136,10 @@ def test_a_kill_during_a_save_leaves_the_older_checkpoint(tmp_path):
 
     sweep(tmp_path, tmp_path / "record.json")
 
-    progress = TrainState(tmp_path, "run1", {})
+    state = TrainState(tmp_path, "run1", {})
     assert [p.name for p in tmp_path.iterdir()] == [CHECKPOINT]
-    assert progress.load(CPU)
-    assert progress.epoch == 1
+    assert state.load(CPU)
+    assert state.epoch == 1
 
 
 def refusal(folder):
