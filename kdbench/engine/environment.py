@@ -53,9 +53,9 @@ def _versions() -> dict[str, str]:
 def _git(*words: str) -> str:
     command = ["git", *words]
     try:
-        done = subprocess.run(
+        run = subprocess.run(
             command, cwd=PACKAGE.parent, capture_output=True, text=True, timeout=30
         )
     except (OSError, subprocess.TimeoutExpired):
         return ""
-    return done.stdout.strip() if done.returncode == 0 else ""
+    return run.stdout.strip() if run.returncode == 0 else ""

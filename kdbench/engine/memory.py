@@ -11,7 +11,7 @@ RESIDENT = "5"  # what resets the peak of resident memory, and nothing else (man
 
 
 def forget_peak(device: torch.device) -> None:
-    """Start anew; where the system cannot (not Linux), peaks are those of the whole process."""
+    """Reset the peak; where the system cannot (not Linux), peaks are those of the process."""
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
         return

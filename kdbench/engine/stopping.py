@@ -16,6 +16,8 @@ class Stopper:
     Attributes:
         max_seconds: time limit from the object's creation; None for no limit.
         checkpoint_seconds: time between two checkpoints.
+        reason: why to stop, empty while there is none.
+        started, saved, asked: times of the creation, the last checkpoint and the last signal.
     """
 
     max_seconds: float | None = None
@@ -26,10 +28,10 @@ class Stopper:
     asked: float = field(default_factory=time.monotonic)
 
     def catch_sigterm(self) -> None:
-        """Turn SIGTERM and SIGINT into a request to stop at the next step.
+        """Turn SIGTERM and SIGINT into a request to stop after the current step.
 
-        Phases without steps end first. A signal that comes `PATIENCE` seconds after another one
-        ends the process at once, as if nobody had caught it.
+        A phase without steps finishes first. A signal that comes `PATIENCE` seconds after another
+        one ends the process at once, as if nobody had caught it.
         """
 
         def remember(number: int, frame: FrameType | None) -> None:
@@ -49,7 +51,7 @@ class Stopper:
         return bool(self.reason)
 
     def checkpoint_due(self) -> bool:
-        """Whether so much time has passed since the last checkpoint."""
+        """Whether `checkpoint_seconds` have passed since the last checkpoint."""
         return time.monotonic() - self.saved >= self.checkpoint_seconds
 
     def checkpoint_done(self) -> None:

@@ -1,4 +1,8 @@
-"""How long a network takes on the device at hand: one image, and a batch of them."""
+"""How long a network takes on the device at hand: one image, and a batch of them.
+
+Ours, not torch.utils.benchmark's timer: that has no upper limit of time, so passes of one second
+are timed once, without quartiles, and every measurement begins with uncounted passes of its own.
+"""
 
 import statistics
 import time
@@ -32,13 +36,12 @@ def latency(
         network: on the precision's device, in its memory format.
         image: (C, H, W).
         precision: number format, memory format and device.
-        budget: seconds for everything; only networks of which some passes of one image take
-            longer exceed it.
+        budget: seconds for everything; exceeded only where a few passes of one image take longer.
 
     Returns:
-        `batch1` and `batch128`, each with `batch` (images a pass: of `batch128`, what was
-        affordable), `median_ms`, `spread_ms` (distance of the quartiles), `images_per_second` (by
-        the median) and `repeats`; `device`; `threads` (of the CPU).
+        `batch1` and `batch128`, each with `batch` (images per pass; in `batch128` what the
+        budget allowed), `median_ms`, `spread_ms` (distance of the quartiles),
+        `images_per_second` (by the median) and `repeats`; `device`; `threads` (of the CPU).
     """
     begun = time.perf_counter()
     end = begun + budget

@@ -1,4 +1,4 @@
-"""Bringing heavy files back with DVC: from its cache on this machine, or from its remote."""
+"""Restoring artifacts with DVC: from its cache on this machine, or from its remote."""
 
 import subprocess
 import sys
@@ -7,26 +7,26 @@ from pathlib import Path
 
 from kdbench.store.paths import MANIFEST
 
-MANY = 50  # folders a call of DVC is given at most
+MOST_FOLDERS = 50  # in one call of DVC
 
 
 def restore_artifacts(folders: Sequence[Path], root: Path, say: Callable[[str], None]) -> bool:
-    """Ask DVC for absent artifact folders; they lie inside outputs that dvc.lock names.
+    """Restore absent artifact folders; they lie inside outputs that dvc.lock names.
 
     Args:
         folders: run folders under `root`.
         root: the project's folder.
-        say: told what DVC answered where it failed, because what follows may be hours of work.
+        say: called with what DVC answered where it failed: what follows may be hours of work.
 
     Returns:
-        Whether all of them are there now.
+        Whether all of them are complete now.
     """
     if not (root / ".dvc").is_dir() or not (root / "dvc.lock").is_file():
         return False
-    for start in range(0, len(folders), MANY):
-        part = folders[start : start + MANY]
-        _dvc(root, "checkout", "--quiet", *_names(part, root))
-        absent = [folder for folder in part if not _complete(folder)]
+    for start in range(0, len(folders), MOST_FOLDERS):
+        group = folders[start : start + MOST_FOLDERS]
+        _dvc(root, "checkout", "--quiet", *_names(group, root))
+        absent = [folder for folder in group if not _complete(folder)]
         if absent and _has_remote(root):
             error = _dvc(root, "pull", "--quiet", *_names(absent, root))
             if error:
@@ -43,18 +43,18 @@ def _names(folders: Sequence[Path], root: Path) -> list[str]:
 
 
 def _has_remote(root: Path) -> bool:
-    done = subprocess.run(
+    run = subprocess.run(
         [sys.executable, "-m", "dvc", "config", "core.remote"],
         cwd=root,
         capture_output=True,
         text=True,
     )
-    return done.returncode == 0 and bool(done.stdout.strip())
+    return run.returncode == 0 and bool(run.stdout.strip())
 
 
 def _dvc(root: Path, *words: str) -> str:
-    """Run DVC; returns the last line of its complaint, empty where it had none."""
+    """Run DVC; returns the last line of its error, empty where it succeeded."""
     command = [sys.executable, "-m", "dvc", *words]
-    done = subprocess.run(command, cwd=root, capture_output=True, text=True)
-    lines = done.stderr.strip().splitlines()
-    return lines[-1] if done.returncode != 0 and lines else ""
+    run = subprocess.run(command, cwd=root, capture_output=True, text=True)
+    lines = run.stderr.strip().splitlines()
+    return lines[-1] if run.returncode != 0 and lines else ""

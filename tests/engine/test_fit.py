@@ -77,16 +77,16 @@ def test_every_epoch_is_asked_for_by_its_number(tmp_path):
     assert (state.epoch, state.step) == (3, 0)
 
 
-def test_the_bar_moves_once_a_step(tmp_path):
-    """Twelve steps, twelve ticks."""
-    ticks = []
-    training(tmp_path, Spy(), tick=lambda: ticks.append(1))
+def test_tick_is_called_after_every_step(tmp_path):
+    """Twelve times in three epochs of four steps, each time when the step has been done."""
+    batches, done_at_tick = [], []
+    training(tmp_path, Spy(), act=batches.append, tick=lambda: done_at_tick.append(len(batches)))
 
-    assert len(ticks) == 12
+    assert done_at_tick == list(range(1, 13))
 
 
 @pytest.mark.parametrize("every", range(1, 6))
-def test_stopped_again_and_again_it_sees_the_same(tmp_path, every):
+def test_a_training_stopped_again_and_again_sees_the_same_batches(tmp_path, every):
     """A time limit of 0 allows one step a call, or `every`; all seen once, in order."""
     calls, spy = 0, Spy()
     while True:
@@ -123,7 +123,7 @@ def test_a_time_limit_of_zero_still_takes_one_step(tmp_path):
 def test_sigterm_ends_the_step_and_saves(tmp_path):
     """The step in which the signal arrives is finished, and none begins after it."""
     stopper = Stopper(checkpoint_seconds=1e9)
-    kept = {n: signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGINT)}
+    handlers = {n: signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGINT)}
     stopper.catch_sigterm()
     try:
         with pytest.raises(TryAgain, match=r"stopped \(SIGTERM\) at epoch 1, step 2") as caught:
@@ -134,7 +134,7 @@ def test_sigterm_ends_the_step_and_saves(tmp_path):
                 act=lambda b: os.kill(os.getpid(), signal.SIGTERM) if b == (1, 1) else None,
             )
     finally:
-        for number, handler in kept.items():
+        for number, handler in handlers.items():
             signal.signal(number, handler)
     assert caught.value.exit_code == 75
 
@@ -146,20 +146,22 @@ def test_sigterm_ends_the_step_and_saves(tmp_path):
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
-def test_a_loss_that_is_no_number_is_one_line(tmp_path, value):
+def test_a_loss_that_is_not_finite_ends_the_training_in_one_line(tmp_path, value):
     """It names the term and the epoch; no later epoch is trained."""
     spy = Spy()
     with pytest.raises(Diverged) as caught:
         training(tmp_path, spy, act=lambda batch: value if batch == (1, 2) else 1.0)
 
-    said = str(caught.value)
-    assert said.startswith(f"epoch 1: the loss term 'loss' is {value}, expected a finite number;")
-    assert "\n" not in said
+    message = str(caught.value)
+    assert message.startswith(
+        f"epoch 1: the loss term 'loss' is {value}, expected a finite number;"
+    )
+    assert "\n" not in message
     assert spy.asked == [(0, 0), (1, 0)]
 
 
 def test_a_finished_training_is_not_continued(tmp_path):
-    """Nothing is asked for."""
+    """The loader is asked for no epoch."""
     state, _, _, _ = training(tmp_path, Spy())
     state.save()
     spy = Spy()

@@ -14,7 +14,7 @@ CPU = torch.device("cpu")
 LARGE = 200_000_000  # bytes
 
 
-def test_the_peak_holds_what_was_freed():
+def test_the_peak_includes_memory_that_was_freed():
     """A large array counts after it is gone."""
     before = peak_memory(CPU)
     array = np.ones(LARGE // 8)
@@ -23,8 +23,8 @@ def test_the_peak_holds_what_was_freed():
 
 
 @pytest.mark.skipif(not os.access(CLEAR, os.W_OK), reason="the system cannot forget a peak")
-def test_a_peak_can_be_forgotten():
-    """And the next one is that of what came after."""
+def test_a_forgotten_peak_does_not_count():
+    """The next peak is that of what came after."""
     array = np.ones(LARGE // 8)
     held = peak_memory(CPU)
     del array
@@ -33,7 +33,7 @@ def test_a_peak_can_be_forgotten():
 
 
 @pytest.mark.skipif(platform.system() == "Windows", reason="no resource usage there")
-def test_without_proc_it_is_the_peak_of_the_process(monkeypatch, tmp_path):
+def test_without_proc_the_peak_is_that_of_the_process(monkeypatch, tmp_path):
     """As on macOS: nothing is forgotten, nothing fails."""
     monkeypatch.setattr(memory, "STATUS", tmp_path / "absent" / "status")
     monkeypatch.setattr(memory, "CLEAR", tmp_path / "absent" / "clear_refs")

@@ -21,7 +21,7 @@ def macs_of(network, images):
     return forward.macs, backward.macs
 
 
-def test_a_convolution_and_its_backward_pass():
+def test_a_convolution_counts_as_by_hand():
     """Backward is one product for the weights, and one for the images where those want it."""
     layer = nn.Conv2d(3, 5, 3, padding=1, bias=False)
     once = 2 * 8 * 8 * 5 * 3 * 9
@@ -30,7 +30,7 @@ def test_a_convolution_and_its_backward_pass():
     assert macs_of(layer, torch.randn(2, *IMAGE, requires_grad=True)) == (once, 2 * once)
 
 
-def test_a_forward_pass_is_what_the_zoo_counts():
+def test_a_forward_pass_counts_what_the_zoo_says():
     """Of a whole network, a batch of three."""
     network = ResNet(20, classes=10, image=IMAGE)
     forward, backward = macs_of(network, torch.randn(3, *IMAGE))
@@ -56,7 +56,7 @@ def test_counting_changes_no_bit():
 
 
 @pytest.mark.parametrize("mode", ["forward mode", "autocast"])
-def test_it_counts_under_transforms(mode):
+def test_transforms_are_counted(mode):
     """A derivative along a direction takes more products; bfloat16 takes as many."""
     wake_forward_mode()
     layer, images = nn.Linear(6, 4, bias=False), torch.randn(5, 6)

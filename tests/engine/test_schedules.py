@@ -15,16 +15,16 @@ def rates(recipe, steps_per_epoch):
 
 def test_the_published_rate_falls_between_two_epochs():
     """ReviewKD's code: 151 epochs of 0.1, then 30 of 0.01, 30 of 0.001, 29 of 0.0001."""
-    found = rates(REVIEW, 7)
+    by_step = rates(REVIEW, 7)
 
     expected = [(0.1, 151), (0.01, 30), (0.001, 30), (0.0001, 29)]
-    assert found == pytest.approx([rate for rate, epochs in expected for _ in range(7 * epochs)])
+    assert by_step == pytest.approx([rate for rate, epochs in expected for _ in range(7 * epochs)])
 
 
 def test_the_search_has_four_equal_parts():
     """DistPro, section 4.1: 40 epochs, the rate falls at 10, 20 and 30."""
-    found = rates(DISTPRO_SEARCH, 3)
-    parts = [found[i * 30 : (i + 1) * 30] for i in range(4)]
+    by_step = rates(DISTPRO_SEARCH, 3)
+    parts = [by_step[i * 30 : (i + 1) * 30] for i in range(4)]
 
     assert [set(part) for part in parts] == [{part[0]} for part in parts]
     assert [part[0] for part in parts] == pytest.approx([0.1, 0.01, 0.001, 0.0001])
@@ -33,14 +33,14 @@ def test_the_search_has_four_equal_parts():
 @pytest.mark.parametrize("epochs", [2, 4, 8, 20])
 def test_a_short_training_meets_every_rate(epochs):
     """Milestones keep their place, as fractions of an epoch where it must be."""
-    found = rates(REVIEW.shortened(epochs), 30)
+    by_step = rates(REVIEW.shortened(epochs), 30)
 
-    assert found == sorted(found, reverse=True)
-    assert len({round(rate, 8) for rate in found}) == 4
-    share = found.count(0.1) / len(found)
-    assert share == pytest.approx(151 / 240, abs=1 / len(found))
+    assert by_step == sorted(by_step, reverse=True)
+    assert len({round(rate, 8) for rate in by_step}) == 4
+    share = by_step.count(0.1) / len(by_step)
+    assert share == pytest.approx(151 / 240, abs=1 / len(by_step))
 
 
-def test_no_milestone_no_change():
-    """A constant rate."""
+def test_without_milestones_the_rate_is_constant():
+    """Three epochs of five steps at 0.1."""
     assert set(rates(replace(REVIEW, milestones=(), epochs=3), 5)) == {0.1}

@@ -1,4 +1,4 @@
-"""One seed a run, a stream for every purpose."""
+"""One seed per run, one stream per purpose."""
 
 import pytest
 import torch
@@ -6,8 +6,8 @@ import torch
 from kdbench.engine.seeds import derive, seeded
 
 
-def test_streams_are_apart():
-    """Every seed and purpose has its own; 1 and 11 are not confused with 11 and 1."""
+def test_every_seed_and_purpose_has_its_own_stream():
+    """1 and 11 are not confused with 11 and 1."""
     keys = [(s, *n) for s in (0, 1, 11) for n in [(), ("init",), ("init", 1), ("init", 11), (1,)]]
 
     assert len({derive(*key) for key in keys}) == len(keys)

@@ -14,14 +14,14 @@ from kdbench.engine.stopping import Stopper
 @pytest.fixture
 def handlers():
     """Put the process's signal handlers back."""
-    kept = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     yield
-    for number, handler in kept.items():
+    for number, handler in before.items():
         signal.signal(number, handler)
 
 
-def test_without_a_limit_nothing_stops_it():
-    """And the first checkpoint is due after its interval, not at once."""
+def test_without_a_limit_a_job_goes_on():
+    """The first checkpoint is due after its interval, not at once."""
     stopper = Stopper(checkpoint_seconds=1000)
 
     assert not stopper.must_stop()

@@ -40,7 +40,7 @@ def saved(folder, **values):
     return state
 
 
-def test_everything_comes_back(tmp_path):
+def test_a_checkpoint_restores_everything(tmp_path):
     """Positions, sums, curves, the best look, weights and momentum."""
     best = {"top1": 12.5, "epoch": 2, "weights": {"w": torch.arange(3.0)}}
     values = {"epoch": 3, "step": 2, "sums": {"task": torch.tensor(1.5)}, "seconds": 7.5}
@@ -143,15 +143,15 @@ def test_a_kill_during_a_save_leaves_the_older_checkpoint(tmp_path):
 
 
 def refusal(folder):
-    """What is said about a checkpoint; always one line with the file and the advice."""
+    """The refusal of a checkpoint; one line with the file and the advice."""
     with pytest.raises(DamagedData) as caught:
         make(folder).load(CPU)
-    said = str(caught.value)
-    assert said.startswith(f"{folder / CHECKPOINT}: found ")
-    assert said.endswith("delete it to start this run afresh")
-    assert "\n" not in said
-    assert len(said) < 400 + len(str(folder))
-    return said
+    message = str(caught.value)
+    assert message.startswith(f"{folder / CHECKPOINT}: found ")
+    assert message.endswith("delete it to start this run afresh")
+    assert "\n" not in message
+    assert len(message) < 400 + len(str(folder))
+    return message
 
 
 def test_a_checkpoint_of_another_run_is_refused(tmp_path):
@@ -161,12 +161,12 @@ def test_a_checkpoint_of_another_run_is_refused(tmp_path):
     assert "found that of run run2, expected that of run run1" in refusal(tmp_path)
 
 
-@pytest.mark.parametrize("kept", [0, 1, 0.5, -1])
-def test_a_truncated_checkpoint_is_refused(tmp_path, kept):
+@pytest.mark.parametrize("left", [0, 1, 0.5, -1])
+def test_a_truncated_checkpoint_is_refused(tmp_path, left):
     """Empty, one byte, half of it, all but the last byte."""
     file = saved(tmp_path).file
     content = file.read_bytes()
-    file.write_bytes(content[: int(kept * len(content)) if isinstance(kept, float) else kept])
+    file.write_bytes(content[: int(left * len(content)) if isinstance(left, float) else left])
 
     assert re.search(r"found unreadable|found content that is refused", refusal(tmp_path))
 
@@ -207,10 +207,10 @@ def test_code_in_a_checkpoint_is_never_run(tmp_path, form):
         values = dict.fromkeys(module.VALUES, evil)
         torch.save({"identity": "run1", "parts": parts, **values}, file)
 
-    said = refusal(tmp_path)
+    message = refusal(tmp_path)
 
-    assert "refused without being run" in said
-    assert "weights_only" not in said
+    assert "refused without being run" in message
+    assert "weights_only" not in message
     assert not (tmp_path / "ran").exists()
     pickle.loads(pickle.dumps(evil))
     assert (tmp_path / "ran").exists(), "the weapon itself is blunt"

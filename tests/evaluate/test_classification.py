@@ -30,11 +30,11 @@ def slow_calibration(logits, labels, bins):
             if m / bins < confidence <= (m + 1) / bins:
                 members[m].append((confidence, row.index(top) == label))
     error = 0.0
-    for found in members:
-        if found:
-            mean = sum(confidence for confidence, _ in found) / len(found)
-            right = sum(hit for _, hit in found) / len(found)
-            error += len(found) / len(labels) * abs(right - mean)
+    for rows in members:
+        if rows:
+            mean = sum(confidence for confidence, _ in rows) / len(rows)
+            right = sum(hit for _, hit in rows) / len(rows)
+            error += len(rows) / len(labels) * abs(right - mean)
     return 100 * error
 
 
@@ -54,7 +54,7 @@ def test_accuracy_is_that_of_the_loop(k):
     assert accuracy(logits, labels, k) == pytest.approx(slow_accuracy(logits, labels, k))
 
 
-def test_accuracy_by_hand():
+def test_accuracy_is_as_counted_by_hand():
     """Three of four right; with more places than classes, all."""
     logits = torch.tensor([[2.0, 1.0], [0.0, 1.0], [3.0, 1.0], [1.0, 0.0]])
     labels = torch.tensor([0, 1, 0, 1])
@@ -74,7 +74,7 @@ def test_calibration_error_is_that_of_the_loop(bins, spread):
     assert expected > 1
 
 
-def test_calibration_error_by_hand():
+def test_calibration_error_is_as_computed_by_hand():
     """Sure and always right: 0. Sure and never right: 100. Half sure and half right: 0."""
     sure = torch.tensor([[50.0, 0.0], [50.0, 0.0]])
     torn = torch.zeros(2, 2)
@@ -118,13 +118,13 @@ def test_measuring_changes_nothing_and_keeps_the_mode(training):
         places = torch.arange(10).split(sizes)
         return [Batch(x[i], labels[i], i) for i in places]
 
-    logits, found = predict(network, batches(4, 4, 2), precision)
+    logits, seen = predict(network, batches(4, 4, 2), precision)
     measured = classify(network, batches(5, 5), precision)
 
     assert network.training is training
     assert all(torch.equal(v, before[k]) for k, v in network.state_dict().items())
     torch.testing.assert_close(logits, network.eval()(x))
-    assert torch.equal(found, labels)
+    assert torch.equal(seen, labels)
     assert measured == {
         "top1": accuracy(logits, labels),
         "top5": 100.0,

@@ -34,7 +34,7 @@ PUBLISHED = {  # parameters with 100 classes; millions of multiply-adds for one 
 
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_costs_are_those_of_the_fields_tables(name):
-    """Convolutions and linear layers count; a batch norm has two numbers a channel."""
+    """Convolutions and linear layers count; a batch norm has two numbers per channel."""
     build, numbers, millions = PUBLISHED[name]
     with torch.device("meta"):
         network = build()
@@ -116,17 +116,17 @@ OTHERS = {
 
 @pytest.mark.parametrize("form", RELUS)
 def test_a_relu_counts_however_it_is_written(form):
-    """3 · 9 multiply-adds an output of the convolution; one for the norm's and for the ReLU's."""
+    """3 · 9 multiply-adds per output of the convolution; one for the norm's and for the ReLU's."""
     assert operations(Small(RELUS[form]), (3, 8, 8)) == Operations(27 * MAP, 2 * MAP)
 
 
 @pytest.mark.parametrize("form", OTHERS)
-def test_nothing_else_counts(form):
+def test_other_operations_are_free(form):
     """Other activations, norms, sums and poolings are free: only the batch norm's elements are."""
     assert operations(Small(OTHERS[form]), (3, 8, 8)) == Operations(27 * MAP, MAP)
 
 
-def test_resnet8_by_hand():
+def test_resnet8_counts_as_by_hand():
     """Layer by layer, for one 32×32 image and 100 classes."""
     stem = 3 * 9 * 16 * 32**2
     first = 2 * 16 * 9 * 16 * 32**2
@@ -145,17 +145,17 @@ def test_resnet8_by_hand():
 
 def test_densenet_has_the_296_million_of_sbs():
     """Only with the elements of batch norms and ReLUs are they the published ones."""
-    found = find_components().get("network", "densenet-bc-100-12", where="test")
+    component = find_components().get("network", "densenet-bc-100-12", where="test")
     with torch.device("meta"):
-        cls = find_class({"module": found.module, "class": found.class_name})
-        network = cls(**found.arguments, classes=100)
+        cls = find_class({"module": component.module, "class": component.class_name})
+        network = cls(**component.arguments, classes=100)
 
     assert round(multiply_adds(network, (3, 32, 32)) / 1e6, 2) == 287.96
     assert round(flops_with_elements(network, (3, 32, 32)) / 1e6, 1) == 296.5
 
 
 @pytest.mark.parametrize("fused", [True, False])
-def test_a_transformer_by_hand(fused):
+def test_a_transformer_counts_as_by_hand(fused):
     """Its linear layers and both products of attention, however that is computed; no elements."""
     network = VisionTransformer("ti", classes=10, image=(3, 16, 16), patch=4)
     for stage in list(network.trunk.values())[1:]:

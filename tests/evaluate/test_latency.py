@@ -51,15 +51,15 @@ def clocked(monkeypatch):
 
 def test_an_accelerator_takes_as_long_for_many_as_for_one(clocked):
     """Both batches are timed a hundred times; throughput follows from the median."""
-    found = latency(clocked(lambda batch, _: 0.001), (3, 4, 4), FLOAT32, budget=2.0)
+    timing = latency(clocked(lambda batch, _: 0.001), (3, 4, 4), FLOAT32, budget=2.0)
 
     expected = {"median_ms": pytest.approx(1), "spread_ms": pytest.approx(0, abs=1e-6)}
     many = {"images_per_second": pytest.approx(128_000), "repeats": 100}
     one = {"images_per_second": pytest.approx(1000), "repeats": 100}
-    assert found["batch1"] == {"batch": 1, **expected, **one}
-    assert found["batch128"] == {"batch": 128, **expected, **many}
-    assert found["threads"] == torch.get_num_threads()
-    assert found["device"].startswith("cpu")
+    assert timing["batch1"] == {"batch": 1, **expected, **one}
+    assert timing["batch128"] == {"batch": 128, **expected, **many}
+    assert timing["threads"] == torch.get_num_threads()
+    assert timing["device"].startswith("cpu")
 
 
 @pytest.mark.parametrize(
@@ -68,44 +68,44 @@ def test_an_accelerator_takes_as_long_for_many_as_for_one(clocked):
 def test_what_128_images_take_is_foreseen(clocked, each, batch):
     """A slow network is timed on a smaller batch, which the result names; the budget is kept."""
     network = clocked(lambda batch, _: each * batch)
-    found = latency(network, (3, 4, 4), FLOAT32, budget=2.0)
+    timing = latency(network, (3, 4, 4), FLOAT32, budget=2.0)
 
-    assert found["batch128"]["batch"] == batch
-    assert found["batch128"]["median_ms"] == pytest.approx(1000 * each * batch)
-    assert min(found[key]["repeats"] for key in ("batch1", "batch128")) >= 3
+    assert timing["batch128"]["batch"] == batch
+    assert timing["batch128"]["median_ms"] == pytest.approx(1000 * each * batch)
+    assert min(timing[key]["repeats"] for key in ("batch1", "batch128")) >= 3
     assert network.now - 100 <= 2.0 + 1e-9
 
 
-def test_never_fewer_than_three(clocked):
+def test_at_least_three_passes_are_timed(clocked):
     """Whatever the budget: then the one image stands for the batch as well."""
-    found = latency(clocked(lambda batch, _: 1.0 * batch), (3, 4, 4), FLOAT32, budget=0.2)
+    timing = latency(clocked(lambda batch, _: 1.0 * batch), (3, 4, 4), FLOAT32, budget=0.2)
 
-    assert found["batch1"] == found["batch128"]
-    assert (found["batch1"]["batch"], found["batch1"]["repeats"]) == (1, 3)
+    assert timing["batch1"] == timing["batch128"]
+    assert (timing["batch1"]["batch"], timing["batch1"]["repeats"]) == (1, 3)
 
 
 def test_warming_up_does_not_count(clocked):
     """The first passes of a shape are slow, and neither timed nor taken for what is to come."""
     network = clocked(lambda batch, before: 0.0001 * batch + (0.1 if before == 0 else 0.0))
-    found = latency(network, (3, 4, 4), FLOAT32, budget=2.0)
+    timing = latency(network, (3, 4, 4), FLOAT32, budget=2.0)
 
-    assert found["batch128"]["batch"] == 128
-    assert found["batch1"]["median_ms"] == pytest.approx(0.1)
-    assert found["batch1"]["spread_ms"] == pytest.approx(0, abs=1e-6)
-    assert found["batch128"]["spread_ms"] == pytest.approx(0, abs=1e-6)
-    timed = sum(found[key]["repeats"] for key in ("batch1", "batch128"))
-    assert network.passes.count(1) > found["batch1"]["repeats"]
+    assert timing["batch128"]["batch"] == 128
+    assert timing["batch1"]["median_ms"] == pytest.approx(0.1)
+    assert timing["batch1"]["spread_ms"] == pytest.approx(0, abs=1e-6)
+    assert timing["batch128"]["spread_ms"] == pytest.approx(0, abs=1e-6)
+    timed = sum(timing[key]["repeats"] for key in ("batch1", "batch128"))
+    assert network.passes.count(1) > timing["batch1"]["repeats"]
     assert timed < len(network.passes)
 
 
-def test_median_and_spread_by_hand(clocked):
+def test_median_and_spread_are_as_computed_by_hand(clocked):
     """Of three passes of 1, 2 and 9 seconds: 2, and the quartiles 1.5 and 5.5."""
     takes = [3.0, 1.0, 9.0, 2.0]  # the first warms up
-    found = latency(clocked(lambda _, before: takes[before]), (3, 4, 4), FLOAT32, budget=0.1)
+    timing = latency(clocked(lambda _, before: takes[before]), (3, 4, 4), FLOAT32, budget=0.1)
 
-    assert found["batch1"]["median_ms"] == pytest.approx(2000)
-    assert found["batch1"]["spread_ms"] == pytest.approx(4000)
-    assert found["batch1"]["images_per_second"] == pytest.approx(0.5)
+    assert timing["batch1"]["median_ms"] == pytest.approx(2000)
+    assert timing["batch1"]["spread_ms"] == pytest.approx(4000)
+    assert timing["batch1"]["images_per_second"] == pytest.approx(0.5)
 
 
 @pytest.mark.parametrize("last", [True, False])
@@ -126,8 +126,8 @@ def test_passes_are_those_of_the_evaluation(clocked, last):
     assert [m.training for m in (network, network.norm, network.frozen)] == [True, True, False]
 
 
-def test_modes_come_back_after_an_exception():
-    """And the exception passes through."""
+def test_modes_are_restored_after_an_exception():
+    """The exception passes through."""
 
     class Broken(nn.Module):
         """Cannot run."""
@@ -147,15 +147,15 @@ def test_measuring_leaves_no_trace():
     """No statistic, no parameter and no random number changes; real passes take real time."""
     network, random = ResNet(8).train(), torch.get_rng_state()
     before = {key: value.clone() for key, value in network.state_dict().items()}
-    found = latency(network, (3, 8, 8), FLOAT32, budget=0.1)
+    timing = latency(network, (3, 8, 8), FLOAT32, budget=0.1)
 
     assert all(torch.equal(v, before[key]) for key, v in network.state_dict().items())
     assert torch.equal(random, torch.get_rng_state())
     assert all(p.grad is None for p in network.parameters())
     for key in ("batch1", "batch128"):
-        assert 0 < found[key]["median_ms"] < 1000
-        assert found[key]["images_per_second"] == pytest.approx(
-            1000 * found[key]["batch"] / found[key]["median_ms"]
+        assert 0 < timing[key]["median_ms"] < 1000
+        assert timing[key]["images_per_second"] == pytest.approx(
+            1000 * timing[key]["batch"] / timing[key]["median_ms"]
         )
 
 
@@ -164,11 +164,11 @@ def test_on_a_gpu_the_device_s_clock_is_read():
     """A pass is not over when it was merely launched: more images take longer."""
     precision = Precision("float32", True, torch.device("cuda"))
     network = precision.place(ResNet(56, (64, 64, 128, 256)))
-    found = latency(network, (3, 32, 32), precision, budget=2.0)
+    timing = latency(network, (3, 32, 32), precision, budget=2.0)
 
-    assert found["batch128"]["batch"] == 128
-    assert found["batch128"]["median_ms"] > found["batch1"]["median_ms"]
-    assert found["device"] == torch.cuda.get_device_name()
+    assert timing["batch128"]["batch"] == 128
+    assert timing["batch128"]["median_ms"] > timing["batch1"]["median_ms"]
+    assert timing["device"] == torch.cuda.get_device_name()
 
 
 @pytest.mark.parametrize(("scale", "budget"), [("smoke", 0.2), ("lite", 2.0), ("paper", 2.0)])

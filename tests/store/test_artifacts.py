@@ -25,7 +25,7 @@ def sealed(tmp_path):
     return folder
 
 
-def test_a_sealed_folder_is_whole(sealed):
+def test_a_sealed_folder_passes_its_check(sealed):
     """The manifest lists every file by its relative name with its size."""
     manifest = checked(sealed)
 
@@ -82,7 +82,7 @@ def test_a_changed_byte_is_found(sealed):
 
 
 def test_a_missing_file_is_found(sealed):
-    """By name."""
+    """The refusal names it."""
     (sealed / "last.bin").unlink()
 
     assert refusal(sealed).startswith(f"{sealed / 'last.bin'}: found no such file")
@@ -91,7 +91,7 @@ def test_a_missing_file_is_found(sealed):
 @pytest.mark.parametrize(
     "content", ["", "{", "[]", "3", '{"last.bin": 3}', '{"last.bin": {}}', "\udcff"]
 )
-def test_a_manifest_that_is_none_is_refused(sealed, content):
+def test_what_is_no_manifest_is_refused(sealed, content):
     """Whatever it holds instead."""
     (sealed / "artifacts.json").write_bytes(content.encode(errors="surrogateescape"))
 
@@ -108,8 +108,8 @@ def test_equal_files_have_equal_manifests(sealed, tmp_path):
     assert set(json.loads(text)["last.bin"]) == {"sha256", "bytes"}
 
 
-def test_a_killed_process_frees_the_lock(tmp_path):
-    """It waits while the other lives, and not a moment longer."""
+def test_the_lock_of_a_killed_process_is_free(tmp_path):
+    """Another one waits while it lives, and gets the lock when it is killed."""
     code = (
         "import sys, time; from pathlib import Path; from kdbench.store.artifacts import locked\n"
         "with locked(Path(sys.argv[1])): print('held', flush=True); time.sleep(100)\n"
@@ -136,7 +136,7 @@ def test_a_killed_process_frees_the_lock(tmp_path):
     assert not (tmp_path / LOCK).exists()
 
 
-def test_one_at_a_time_although_each_deletes_the_lock_file(tmp_path):
+def test_one_holder_at_a_time_although_each_deletes_the_lock_file(tmp_path):
     """A waiter that wins a deleted file must not share the folder with one that made a new file."""
     inside, most = [], []
 

@@ -57,7 +57,7 @@ def test_a_full_disk_is_one_line(small_disk, write):
         assert list(small_disk.iterdir()) == []
 
 
-def test_other_errors_of_the_disk_keep_their_reason(tmp_path):
+def test_other_errors_of_the_disk_give_their_reason(tmp_path):
     """With the file's name."""
     with (
         pytest.raises(UserError, match=r"run x: cannot be read or written: .*no_file"),
