@@ -11,6 +11,7 @@ from kdbench.cli.data import app as data_app
 from kdbench.cli.export import export_command
 from kdbench.cli.method import app as method_app
 from kdbench.cli.overrides import overrides_of
+from kdbench.cli.schema import schema_command
 from kdbench.cli.teacher import app as teacher_app
 from kdbench.cli.tune import tune_command
 from kdbench.cli.zoo import zoo_command
@@ -28,6 +29,7 @@ app.add_typer(data_app, name="data")
 app.add_typer(method_app, name="method")
 app.add_typer(teacher_app, name="teacher")
 app.command("zoo")(zoo_command)
+app.command("schema")(schema_command)
 app.command("export")(export_command)
 app.command("tune")(tune_command)
 

@@ -14,12 +14,19 @@ from kdbench.plan.scales import SCALES, Scale
 from kdbench.plan.validation import SHA256, TABLE_ID, Strict, one_line
 
 FILE = "params.yaml"
+OWN = "own"  # the paper of custom tables
 RENAMED = {"found_by": "pruned_by", "found_in": "pruned_from"}  # of tables in older files
 SCALE = TypeAdapter(Scale)
 
 
 class Elsewhere(Strict):
-    """Another data set, pair or protocol to search with; empty means the table's own."""
+    """Where schemes are searched; what is empty is the table's own.
+
+    Attributes:
+        dataset: another data set.
+        pair: another `teacher:student`.
+        protocol: another protocol.
+    """
 
     dataset: str = ""
     pair: str = ""

@@ -1,4 +1,4 @@
-"""Scales: how much of a published experiment is run. One table, one reason a setting."""
+"""Scales: how much of a published experiment is run; each setting has its reason beside it."""
 
 from dataclasses import dataclass
 from typing import Annotated, Literal
@@ -16,20 +16,21 @@ class Scale:
     """What a scale changes; None leaves a setting as published.
 
     Attributes:
-        stand_in: whether bundled digits stand in the data sets' place.
+        name: of the scale.
+        stand_in: whether bundled digits take the data sets' place.
         train_share: share of the training images, the same for every class.
         teacher_epochs, student_epochs, search_epochs: lengths of the trainings.
         steps_per_epoch: an epoch ends after so many batches.
-        batch: images a step.
+        batch: images per step.
         lr_factor: multiplies every learning rate of the recipe.
-        seeds: student runs of a cell; `lead_seeds` those of the first column of tables
-            that ask for them.
-        evaluate_every: epochs between two looks at the test set.
+        seeds: student runs of a cell.
+        lead_seeds: student runs of a cell in the first column of tables that request them.
+        evaluate_every: epochs between two evaluations on the test set.
         precision: "float32" or "bf16" (autocast; a declared deviation at the paper scale).
         channels_last: memory format of images and networks.
         threads: CPU threads of a job. Bits depend on it, so it belongs to a run's identity.
-        cells_per_job: so many cells, students and their evaluation, Snakemake makes as one job:
-            where a run takes seconds, starting Python costs more than the run. None: a job a run.
+        cells_per_job: so many cells, students and their evaluation, are one job of Snakemake's:
+            where a run takes seconds, starting Python costs more than the run. None: one per run.
         notice: the banner over every exhibit of this scale; empty where verdicts apply.
     """
 

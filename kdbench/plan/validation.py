@@ -31,7 +31,9 @@ class Strict(BaseModel):
     Schemas quote them.
     """
 
-    model_config = ConfigDict(extra="forbid", strict=True)
+    model_config = ConfigDict(
+        extra="forbid", strict=True, json_schema_extra=lambda schema, model: _explain(schema, model)
+    )
 
 
 def one_line(model: type[BaseModel], where: str, error: ValidationError) -> UserError:
@@ -80,6 +82,16 @@ def summary(model: type) -> str:
     """The docstring of a model or dataclass up to the descriptions of its fields."""
     text, _, _ = (model.__doc__ or "").partition(EXPLAINED)
     return " ".join(text.split())
+
+
+def _explain(schema: dict[str, Any], model: type[BaseModel]) -> None:
+    """Give a JSON Schema the docstring's descriptions; titles only repeat the keys."""
+    texts = descriptions(model)
+    schema.pop("title", None)
+    schema["description"] = summary(model)
+    for key, name in keys(model).items():
+        schema["properties"][key].pop("title", None)
+        schema["properties"][key]["description"] = texts[name]
 
 
 def _documented(docstring: str) -> Iterator[tuple[str, str]]:

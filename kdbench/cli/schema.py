@@ -1,0 +1,22 @@
+"""`kdbench schema`: JSON Schemas for editors."""
+
+from typing import Annotated
+
+import typer
+
+from kdbench.console import say
+
+
+def schema_command(
+    check: Annotated[
+        bool, typer.Option("--check", help="Write nothing; fail if a file is not today's.")
+    ] = False,
+) -> None:
+    """Write schemas/: what params.yaml and the declarations may hold, for editors.
+
+    Example: kdbench schema --check
+    """
+    from kdbench.plan.schemas import check_schemas, write_schemas
+
+    for path in check_schemas() if check else write_schemas():
+        say(f"{path}: as it should be" if check else str(path))

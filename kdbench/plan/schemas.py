@@ -1,0 +1,141 @@
+"""JSON Schemas of params.yaml and of the declarations, from which editors complete and check."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from kdbench.errors import UserError
+from kdbench.exhibits.protocols import PROTOCOLS
+from kdbench.papers import catalogue
+from kdbench.plan.components import TEACHER_MODES, Component, find_components
+from kdbench.plan.declarations import KINDS, Distiller
+from kdbench.plan.params import OWN, RENAMED, Params
+from kdbench.plan.scales import SCALES, Scale
+from kdbench.plan.validation import TABLE_ID, descriptions, summary
+from kdbench.store.atomic import write_text
+
+FOLDER = Path("schemas")
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+TYPES = {bool: "boolean", int: "integer", float: "number", str: "string"}
+Schema = dict[str, Any]
+
+
+def compose() -> dict[Path, str]:
+    """Every schema by the file that holds it."""
+    models = {kind: model.model_json_schema() for kind, model in KINDS.items()}
+    named = {"params": _params(), **models}
+    return {
+        FOLDER / f"{name}.schema.json": _text({"$schema": DIALECT, "title": name, **schema})
+        for name, schema in named.items()
+    }
+
+
+def write_schemas() -> list[Path]:
+    """Write the schemas below the current folder; returns their paths."""
+    written = compose()
+    FOLDER.mkdir(exist_ok=True)
+    for path, text in written.items():
+        write_text(path, text)
+    return list(written)
+
+
+def check_schemas() -> list[Path]:
+    """Compare the files with what `write_schemas` would write; returns their paths.
+
+    Raises:
+        UserError: a file is missing or differs.
+    """
+    expected = compose()
+    for path, text in expected.items():
+        if not path.is_file() or path.read_text(encoding="utf-8") != text:
+            state = "not what the code says" if path.is_file() else "no such file"
+            raise UserError(f"{path}: {state}; run kdbench schema")
+    return list(expected)
+
+
+def _text(schema: Schema) -> str:
+    return json.dumps(schema, indent=1, ensure_ascii=False) + "\n"
+
+
+def _params() -> Schema:
+    """The schema of params.yaml, with the names that the package knows.
+
+    Names that plug-ins may add are offered, others are left for the plan to check.
+    """
+    schema = Params.model_json_schema()
+    keys, components, exhibits = schema["properties"], find_components(), catalogue()
+    ids = [exhibit.id for exhibit in exhibits]
+    papers = sorted({name.partition("/")[0] for name in ids})
+    own = {"pattern": rf"^{OWN}(/{TABLE_ID.strip('^$')})?$"}
+    keys["exhibits"]["items"] = {"anyOf": [{"enum": ["all", *papers, *ids]}, own]}
+    datasets = [n for n in components.names("dataset") if not components.datasets[n][1].role]
+    keys["datasets"]["items"] = _offered(datasets)
+    keys["methods_only"]["items"] = _offered(components.names("method"))
+    for kind, key in (("method", "methods"), ("search", "searches")):
+        known = {n: components.get(kind, n, where="schema") for n in components.names(kind)}
+        keys[key]["properties"] = {n: _parameters(component) for n, component in known.items()}
+    keys["scales"].update(
+        properties={name: _scale(scale) for name, scale in SCALES.items()},
+        additionalProperties=False,
+    )
+    _complete_table(schema["$defs"]["CustomTable"]["properties"], datasets, components.names)
+    schema["$defs"]["Elsewhere"]["properties"]["protocol"]["enum"] = ["", *PROTOCOLS]
+    return schema
+
+
+def _complete_table(table: Schema, datasets: list[str], names: Any) -> None:
+    """Offer names to a table's keys, and say which keys are of older files."""
+    table["protocol"]["enum"] = list(PROTOCOLS)
+    table["dataset"].update(_offered(datasets))
+    table["methods"]["items"] = _offered(names("method"))
+    for old, new in RENAMED.items():
+        table[old] = {"type": "string", "deprecated": True, "description": f"Today {new}."}
+
+
+def _offered(names: list[str]) -> Schema:
+    """A text, of which these are known."""
+    return {"anyOf": [{"enum": names}, {"type": "string"}]}
+
+
+def _parameters(component: Component) -> Schema:
+    """What params.yaml may set of a method or search."""
+    declared = component.declaration
+    if not isinstance(declared, Distiller):
+        raise TypeError(f"a {component.kind} has no parameters")
+    entries = {key: _parameter(key, value, declared) for key, value in declared.defaults.items()}
+    if component.takes_teacher_bn:
+        entries["teacher_bn"] = {"enum": list(TEACHER_MODES), "default": component.teacher_bn}
+    return {"type": "object", "properties": entries, "additionalProperties": False}
+
+
+def _parameter(key: str, default: Any, declared: Distiller) -> Schema:
+    several = isinstance(default, list)
+    sample = (default or [""])[0] if several else default
+    entry: Schema = {"type": TYPES[type(sample)]}
+    if key in declared.choices:
+        entry["enum"] = declared.choices[key]
+    if key in declared.ranges:
+        entry["minimum"], entry["maximum"] = declared.ranges[key]
+    return {**({"type": "array", "items": entry} if several else entry), "default": default}
+
+
+def _scale(scale: Scale) -> Schema:
+    """What params.yaml may set of a scale, with the values that it has otherwise."""
+    entries: Mapping[str, Schema] = TypeAdapter(Scale).json_schema()["properties"]
+    texts = descriptions(Scale)
+    settings = {}
+    for field in fields(Scale):
+        if field.name not in ("name", "notice"):
+            entry = {key: v for key, v in entries[field.name].items() if key != "title"}
+            value = getattr(scale, field.name)
+            settings[field.name] = {**entry, "description": texts[field.name], "default": value}
+    return {
+        "type": "object",
+        "description": summary(Scale),
+        "properties": settings,
+        "additionalProperties": False,
+    }
