@@ -6,16 +6,16 @@ The release's pathways: teacher stages 0 to 3, student stages at or below, the `
 10 pathways. All sides have the same weights to start with and see the same batches (noise, or a
 folder of prepared data); they take turns. What the sides do:
 
-"as released"     float32, contiguous. Each of the five losses of a step (virtual step, held-out
+"as released"     float32, contiguous. Each of the five losses of a step (virtual step, validation
                   images, both points of the central difference, real step) runs the teacher, the
-                  student and all pathways with a graph; the held-out loss too, although the
+                  student and all pathways with a graph; the validation loss too, although the
                   pathways count nothing there; the virtual weights are written into the network
                   and taken back. Both points of the difference are differentiated: in the alphas
                   alone, which is what the release's code asks for, or, where it says "whole", in
                   all weights, as a backward pass that is not told what it is for.
 "kdbench"         channels-last. `kdbench.search.distpro.DistProSearch.step`: the teacher runs once,
                   the virtual and the real step share a forward pass and the pathways' backward
-                  pass, the held-out pass is of the student alone, the points of the difference
+                  pass, the validation pass is of the student alone, the points of the difference
                   need no graph. Or, where it says "exact", the derivative instead of a difference.
 "bf16"            bfloat16 autocast for all passes but those of the difference or derivative.
 
@@ -33,7 +33,7 @@ from statistics import median
 from time import perf_counter
 
 import torch
-from metagradient import batches, network
+from metagradient import ANYWHERE, batches, distpro, network
 from torch import Tensor
 
 from kdbench.data.loaders.batch import Batch
@@ -41,8 +41,9 @@ from kdbench.distill.pathways import Pathways
 from kdbench.engine.precision import prepare_process
 from kdbench.models.stages import StagedNetwork
 from kdbench.search.distpro import DistProSearch
+from kdbench.search.divergence import cross_entropy
 from kdbench.search.normalise import normalisation
-from kdbench.search.task import cross_entropy
+from kdbench.search.searcher import SearchBatch
 
 RELEASE = {"connections": "downward", "stem": True, "transforms": ["complex"]}
 GRADIENTS = ("finite-difference", "exact")
@@ -75,46 +76,46 @@ class Released:
         distilled = self.mix(self.alphas) @ self.pathways.losses(ours, theirs)
         return cross_entropy(ours.logits, batch.labels) + weight * distilled
 
-    def gradient(self, train: Batch, held: Batch) -> Tensor:
+    def gradient(self, train: Batch, validation: Batch) -> Tensor:
         """Gradient in the alphas through the virtual step, by central difference."""
-        kept = [weight.detach().clone() for weight in self.weights]
-        slopes = torch.autograd.grad(self.loss(train), self.weights, allow_unused=True)
+        before = [weight.detach().clone() for weight in self.weights]
+        gradients = torch.autograd.grad(self.loss(train), self.weights, allow_unused=True)
         with torch.no_grad():
-            for weight, slope in zip(self.weights, slopes, strict=True):
+            for weight, gradient in zip(self.weights, gradients, strict=True):
                 buffer = self.optimiser.state.get(weight, {}).get("momentum_buffer")
-                step = SGD["weight_decay"] * weight + (0 if slope is None else slope)
+                step = SGD["weight_decay"] * weight + (0 if gradient is None else gradient)
                 step = step if buffer is None else step + SGD["momentum"] * buffer
                 weight.sub_(SGD["lr"] * step)
         self.optimiser.zero_grad(set_to_none=True)
-        self.loss(held, weight=0.0).backward()
+        self.loss(validation, weight=0.0).backward()
         blank = torch.zeros_like
         along = [blank(w) if w.grad is None else w.grad.clone() for w in self.weights]
         with torch.no_grad():
-            for weight, value in zip(self.weights, kept, strict=True):
+            for weight, value in zip(self.weights, before, strict=True):
                 weight.copy_(value)
-        reach = 0.01 / torch.cat([v.flatten() for v in along]).norm()
-        ends = [self._slope_at(train, along, move) for move in (reach, -2 * reach)]
-        self._move(along, reach)
-        return -SGD["lr"] * (ends[0] - ends[1]) / (2 * reach)
+        distance = 0.01 / torch.cat([v.flatten() for v in along]).norm()
+        ends = [self._gradient_at(train, along, move) for move in (distance, -2 * distance)]
+        self._move(along, distance)
+        return -SGD["lr"] * (ends[0] - ends[1]) / (2 * distance)
 
-    def step(self, train: Batch, held: Batch, *, whole: bool = False) -> None:
+    def step(self, train: Batch, validation: Batch, *, whole: bool = False) -> None:
         """The alphas, then the weights."""
         self.whole = whole
-        self.alphas.grad = self.gradient(train, held)
+        self.alphas.grad = self.gradient(train, validation)
         self.outer.step()
         self.optimiser.zero_grad(set_to_none=True)
         self.loss(train).backward()
         self.optimiser.step()
 
-    def _slope_at(self, train: Batch, along: list[Tensor], move: Tensor) -> Tensor:
+    def _gradient_at(self, train: Batch, along: list[Tensor], move: Tensor) -> Tensor:
         self._move(along, move)
         of = [self.alphas, *(self.weights if self.whole else ())]
         return torch.autograd.grad(self.loss(train), of, allow_unused=True)[0]
 
-    def _move(self, along: list[Tensor], reach: Tensor) -> None:
+    def _move(self, along: list[Tensor], distance: Tensor) -> None:
         with torch.no_grad():
             for weight, direction in zip(self.weights, along, strict=True):
-                weight.add_(reach * direction)
+                weight.add_(distance * direction)
 
 
 def ours(
@@ -125,26 +126,28 @@ def ours(
     context = partial(torch.autocast, DEVICE.type, dtype=torch.bfloat16) if low else nullcontext
     student = student.to(memory_format=torch.channels_last)
     options = {"autocast": context, "gradient": gradient, **SGD, **RELEASE}
-    search = DistProSearch(student, teacher, nesterov=False, **options)
+    search = distpro(student, teacher, nesterov=False, **options)
     search.connectors.to(DEVICE, memory_format=torch.channels_last)
     return search
 
 
-def stepping(search: DistProSearch, teacher: StagedNetwork, train: Batch, held: Batch) -> None:
-    """What the search phase does for a batch: the teacher looks once, then a step."""
-    train, held = (
+def stepping(
+    search: DistProSearch, teacher: StagedNetwork, train: Batch, validation: Batch
+) -> None:
+    """What the search phase does for a batch: the teacher reads it once, then a step."""
+    train, validation = (
         b._replace(images=b.images.contiguous(memory_format=torch.channels_last))
-        for b in (train, held)
+        for b in (train, validation)
     )
     with torch.no_grad(), search.searched.autocast():
-        theirs = teacher.read(train.images)
-    search.step(train, theirs, held)
+        taught = SearchBatch(train, teacher.read(train.images))
+    search.step(taught, SearchBatch(validation), ANYWHERE)
 
 
-def agreement(search: DistProSearch, other: Released, train: Batch, held: Batch) -> float:
-    """Relative difference of the gradients in the alphas, which are told from Adam's state."""
-    stepping(search, other.teacher, train, held)
-    other.step(train, held)
+def difference(search: DistProSearch, other: Released, train: Batch, validation: Batch) -> float:
+    """Relative difference of the gradients in the alphas, which are read from Adam's state."""
+    stepping(search, other.teacher, train, validation)
+    other.step(train, validation)
     (one,) = (state["exp_avg"] for state in search.alpha_optimiser.state.values())
     (two,) = (state["exp_avg"] for state in other.outer.state.values())
     return ((one - two).norm() / two.norm()).item()
@@ -193,15 +196,15 @@ def main() -> None:
         search.pathways.load_state_dict(searches[0].pathways.state_dict())
     pathways = copy.deepcopy(searches[0].pathways).to(memory_format=torch.contiguous_format)
     released = Released(student.train(), teacher, pathways)
-    train, held = (Batch(*(part.to(DEVICE) for part in batch)) for batch in batches(2, asked))
-    apart = agreement(searches[0], released, train, held)
+    train, validation = (Batch(*(part.to(DEVICE) for part in batch)) for batch in batches(2, asked))
+    apart = difference(searches[0], released, train, validation)
     sides: dict[str, Callable[[], None]] = {
-        "as released, float32": lambda: released.step(train, held),
-        "as released, whole, float32": lambda: released.step(train, held, whole=True),
+        "as released, float32": lambda: released.step(train, validation),
+        "as released, whole, float32": lambda: released.step(train, validation, whole=True),
     }
     for (low, gradient), search in zip(kinds, searches, strict=True):
         name = f"kdbench, {'bf16' if low else 'float32'}, {gradient}"
-        sides[name] = partial(stepping, search, near, train, held)
+        sides[name] = partial(stepping, search, near, train, validation)
     for work in sides.values():
         work()
     spent: dict[str, list[float]] = {name: [] for name in sides}

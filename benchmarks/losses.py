@@ -27,7 +27,7 @@ from kdbench.engine.precision import Precision, prepare_process
 from kdbench.exhibits.protocols import CRD
 from kdbench.models.stages import Features, StagedNetwork
 from kdbench.plan.components import Component, find_components
-from kdbench.runs.assemble import Teacher, find_class, make_sgd
+from kdbench.runs.assemble import Teacher, find_class, make_searcher, make_sgd
 from kdbench.runs.steps import FirstStep, TrainStep
 
 MIDDLE = TrainingPosition(step=5000, steps=10000, epoch=120, epochs=240)
@@ -50,10 +50,17 @@ def loss_of(method: Component, student: StagedNetwork, teacher: StagedNetwork, p
     if "labels" in signature(cls).parameters:
         given["labels"] = torch.arange(IMAGES) * 100 // IMAGES
     if method.search is not None:
-        searched = find_components().get("search", method.search, where="benchmark")
-        search = find_class({"module": searched.module, "class": searched.class_name})
-        given["scheme"] = search(student, teacher).blank()
+        given["scheme"] = blank_scheme(method.search, student, teacher, pair)
     return cls(student, teacher, **given)
+
+
+def blank_scheme(name: str, student: StagedNetwork, teacher: StagedNetwork, pair: str) -> Any:
+    """What a search with its declared parameters finds before its first step."""
+    search = find_components().get("search", name, where="benchmark")
+    entry: dict[str, Any] = {"name": name, "module": search.module, "class": search.class_name}
+    entry["parameters"] = search.parameters(scale="paper", pair=pair, overrides={}, where="")
+    precision = Precision("float32", False, next(student.parameters()).device)
+    return make_searcher(entry, student, teacher, CRD, 0, precision).blank()
 
 
 def leaves(seen: Features) -> Features:

@@ -3,7 +3,7 @@
     python benchmarks/search_steps.py --rounds 3
 
 Per search: the pair and the batch of its paper's first exhibit, its declared parameters, the
-teacher's look included, turn by turn with KD's step of the same pair and batch in one process, on
+teacher's passes included, turn by turn with KD's step of the same pair and batch in one process, on
 noise, in float32 and channels-last. Then the exclusive share of each part of a step: what a part
 calls counts for what is called. Both sides use the classes that the phases use.
 """
@@ -30,7 +30,7 @@ from kdbench.runs.search import SearchStep
 
 MIDDLE = TrainingPosition(step=5000, steps=10000, epoch=120, epochs=240)
 PRECISION = Precision("float32", True, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
-SEARCHES = {  # search: teacher, student, images a batch, parameters other than the declared ones
+SEARCHES = {  # search: teacher, student, images per batch, parameters other than the declared ones
     "dfa, first order": ("dfa", "wrn-28-4", "wrn-16-2", 64, {}),
     "dfa, second order": ("dfa", "wrn-28-4", "wrn-16-2", 64, {"order": "second"}),
     "sbs": ("sbs_kl", "densenet-bc-100-12", "densenet-bc-100-12", 64, {}),
@@ -80,19 +80,19 @@ def watched(name: str, searcher: Any, step: SearchStep) -> Clock:
     clock.wrap(searcher.optimiser, "step", "optimiser of the weights")
     clock.wrap(torch.autograd, "grad", "backward passes")
     if name == "dfa":
-        clock.wrap(searcher, "outer", "forward of held-out images")
+        clock.wrap(searcher, "outer", "forward of validation images")
         clock.wrap(searcher, "inner", "forward of virtual steps")
         clock.wrap(searcher.losses, "forward", "real forward")
         clock.wrap(searcher.beta_optimiser, "step", "optimiser of what is searched")
     elif name == "distpro":
         clock.wrap(searcher.searched, "terms", "real forward")
-        clock.wrap(searcher.searched, "outer", "forward of held-out images")
+        clock.wrap(searcher.searched, "outer", "forward of validation images")
         clock.wrap(searcher.searched, "losses", "the two points of the difference")
         clock.wrap(searcher.alpha_optimiser, "step", "optimiser of what is searched")
     else:
         clock.wrap(searcher.student, "forward", "real forward")
         clock.wrap(searcher.gates, "move", "proximal step of the gates")
-        clock.wrap(searcher, "_look", "counting what is left")
+        clock.wrap(searcher, "_measure_share", "counting what is left")
     return clock
 
 
@@ -100,9 +100,9 @@ def sides(name: str, teacher: str, student: str, batch: int, own: dict[str, Any]
     """The search's step, its searcher, and KD's step, on copies of the same networks."""
     theirs, ours = (PRECISION.place(network(which, 32)) for which in (teacher, student))
     theirs.train()  # untrained running statistics would make its maps explode
-    found = find_components().get("search", name, where="benchmark")
-    given = found.parameters(scale="paper", pair=f"{teacher}:{student}", overrides={}, where="")
-    entry = {"name": name, "module": found.module, "class": found.class_name}
+    component = find_components().get("search", name, where="benchmark")
+    given = component.parameters(scale="paper", pair=f"{teacher}:{student}", overrides={}, where="")
+    entry = {"name": name, "module": component.module, "class": component.class_name}
     entry["parameters"] = {**given, **own}
     mine = copy.deepcopy(theirs if teacher == student else ours).train()
     searcher = make_searcher(entry, mine, theirs, REVIEW, 0, PRECISION)
@@ -122,7 +122,7 @@ def noise(batch: int) -> Batch:
 
 
 class Same:
-    """A loader of held-out images that gives one batch."""
+    """A loader of validation images that has one batch."""
 
     steps = 1
 
@@ -145,8 +145,8 @@ def measure(title: str, rounds: int) -> None:
     """Time one search beside KD, then print the multiple and the shares."""
     name, teacher, student, size, own = SEARCHES[title]
     searcher, looking, plain = sides(name, teacher, student, size, own)
-    train, held = noise(size), noise(size)
-    loader: Any = None if name.startswith("sbs") else Same(held)
+    train, validation = noise(size), noise(size)
+    loader: Any = None if name.startswith("sbs") else Same(validation)
     step = SearchStep(searcher, looking, loader, REVIEW, 390, PRECISION)
     works = {"search": lambda: step(train, MIDDLE), "KD": lambda: plain(train, MIDDLE)}
     for work in works.values():
@@ -160,13 +160,13 @@ def measure(title: str, rounds: int) -> None:
         f"{title}: {teacher} -> {student}, batch {size}: {1e3 * search:.0f} ms, "
         f"KD {1e3 * kd:.0f} ms: {search / kd:.2f} KD steps"
     )
-    kept, calls = torch.autograd.grad, SearchStep.__call__
+    grad, call = torch.autograd.grad, SearchStep.__call__
     try:
         clock = watched(name, searcher, step)
         for _ in range(rounds):
             step(train, MIDDLE)
     finally:
-        torch.autograd.grad, SearchStep.__call__ = kept, calls  # type: ignore[method-assign]
+        torch.autograd.grad, SearchStep.__call__ = grad, call  # type: ignore[method-assign]
     whole = sum(clock.spent.values())
     for label, seconds in sorted(clock.spent.items(), key=lambda item: -item[1]):
         print(f"    {label:36}{seconds / whole:7.1%}")

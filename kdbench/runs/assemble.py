@@ -20,6 +20,7 @@ from kdbench.errors import BadValue, DamagedData
 from kdbench.exhibits.recipe import Recipe
 from kdbench.models.stages import Features, StagedNetwork
 from kdbench.plan.plugins import load_class
+from kdbench.search.searcher import Searcher, searcher_class
 
 Loader: TypeAlias = InMemoryLoader | StreamingLoader
 
@@ -112,11 +113,17 @@ def make_searcher(
     recipe: Recipe,
     seed: int,
     precision: Precision,
-) -> Any:
-    """A search on a student in train mode, with what it trains beside it on the device."""
+) -> Searcher:
+    """A search on a student in train mode, with what it trains beside it on the device.
+
+    Raises:
+        BadValue: a plug-in's class is not a `Searcher`.
+    """
+    cls = searcher_class(find_class(entry), entry["module"])
+    # `held_out` is the validation share, which the phase splits off.
     settings = {key: v for key, v in entry["parameters"].items() if key != "held_out"}
     with seeded(seed, "search", entry["name"]):
-        searcher = find_class(entry)(
+        searcher = cls(
             student,
             teacher,
             lr=recipe.lr,

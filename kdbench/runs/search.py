@@ -1,7 +1,6 @@
 """The search phase: a searcher driven along its recipe, on training images only."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from torch import Tensor
@@ -16,11 +15,11 @@ from kdbench.engine.schedules import rate_at
 from kdbench.engine.seeds import derive
 from kdbench.engine.train_state import TrainState
 from kdbench.exhibits.recipe import Recipe
-from kdbench.models.stages import Features
 from kdbench.runs import assemble
 from kdbench.runs.assemble import Loader, Teacher
 from kdbench.runs.held_out import fitted, teacher_weights
 from kdbench.runs.job import Job, Outcome
+from kdbench.search.searcher import Finding, SearchBatch, Searcher
 from kdbench.store.record import thinned
 
 VALID = "valid"  # a split for choices, which some data sets have
@@ -28,32 +27,36 @@ VALID = "valid"  # a split for choices, which some data sets have
 
 @dataclass
 class SearchStep:
-    """One step of a search: a training batch, a held-out batch, the teacher's look at them.
+    """One step of a search: a training batch, a validation batch, the teacher's features of them.
 
     Attributes:
-        searcher: see `kdbench.search.searcher.Search`.
-        held: None for a search that holds nothing out.
+        searcher: see `kdbench.search.searcher.Searcher`.
+        validation: of the search's own share of the training images; None where that is 0.
     """
 
-    searcher: Any
+    searcher: Searcher
     teacher: Teacher
-    held: Loader | None
+    validation: Loader | None
     recipe: Recipe
     steps: int
     precision: Precision
 
     def __call__(self, batch: Batch, position: TrainingPosition) -> dict[str, Tensor]:
-        """Search on one batch; the held-out batches go round in epochs of their own."""
+        """Search on one batch; the validation batches go round in epochs of their own."""
         self.searcher.lr = rate_at(self.recipe, position.step, self.steps)
-        held = self.held and self.held.batch(*divmod(position.step, self.held.steps))
-        theirs, extra = self._look(batch), {}
-        if held is not None and getattr(self.searcher, "teacher_on_held", False):
-            extra["held_teacher"] = self._look(held)
-        return self.searcher.step(batch, theirs, held, position, **extra)
+        return self.searcher.step(self._read(batch), self._validation(position.step), position)
 
-    def _look(self, batch: Batch) -> Features:
+    def _validation(self, step: int) -> SearchBatch | None:
+        """The validation batch of a step, with the teacher's features if the search wants them."""
+        if self.validation is None:
+            return None
+        batch = self.validation.batch(*divmod(step, self.validation.steps))
+        return self._read(batch) if self.searcher.teacher_on_validation else SearchBatch(batch)
+
+    def _read(self, batch: Batch) -> SearchBatch:
+        """A batch with the teacher's features."""
         with self.precision.autocast():
-            return self.teacher.read(batch.images)
+            return SearchBatch(batch, self.teacher.read(batch.images))
 
 
 def run_search(job: Job) -> Outcome:
@@ -68,12 +71,12 @@ def run_search(job: Job) -> Outcome:
     tick = job.start_bar(job.spec.title, recipe.epochs * loader.steps, done)
     for means in fit(progress, step, loader, recipe.epochs, job.stopper, tick):
         progress.log({"epoch": float(progress.epoch), **means})
-        if getattr(searcher, "finished", False):
+        if searcher.finished:
             break
     return _finish(job, progress, searcher.finding(), loader, data)
 
 
-def _make(job: Job, data: Stored) -> tuple[Any, Teacher]:
+def _make(job: Job, data: Stored) -> tuple[Searcher, Teacher]:
     """The searcher on its student, fresh or with the teacher's weights, and the teacher."""
     params, recipe, precision = job.spec.params, job.recipe, job.precision
     weights = job.upstream("teacher") / teacher_weights(job.spec)
@@ -111,7 +114,9 @@ def _loaders(job: Job, data: Stored) -> tuple[Loader, Loader | None]:
     return loader, assemble.make_loader(*arguments, index=held_index, purpose="held")
 
 
-def _finish(job: Job, progress: TrainState, finding: Any, loader: Loader, data: Stored) -> Outcome:
+def _finish(
+    job: Job, progress: TrainState, finding: Finding, loader: Loader, data: Stored
+) -> Outcome:
     finding.save(job.folder)
     steps = progress.epoch * loader.steps
     images = progress.epoch * min(len(loader), loader.steps * job.recipe.batch)

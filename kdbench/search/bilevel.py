@@ -3,10 +3,11 @@
 One step, in the order of the paper:
 
 1. a virtual training step with the current alphas;
-2. the gradient of the held-out loss after it, in the alphas;
+2. the gradient of the validation loss after it, in the alphas;
 3. a step of the alphas' optimiser;
-4. the real training step with the new alphas. The training loss is linear in the mixed weights, so
-   this step uses the forward pass of the virtual one: only the gradient differs.
+4. the real training step with the new alphas. The training loss is linear in the loss weights that
+   the alphas are mixed into, so this step uses the forward pass of the virtual one: only the
+   gradient differs.
 
 Source: Deng et al., DistPro, ECCV 2022, section 3.3 (Algorithm 1).
 """
@@ -17,25 +18,25 @@ import torch
 from torch import Tensor
 from torch.optim import SGD, Optimizer
 
-from kdbench.search.hypergradient import Probe, Rates, through_mix, virtual_step
-from kdbench.search.searcher import Data, Searcher, Slopes, Tensors, Terms
+from kdbench.search.hypergradient import Rates, through_mix, virtual_step
+from kdbench.search.problem import JVP, BilevelProblem, Data, Directions, T, Tensors
 
 
-class Outcome(NamedTuple):
+class StepResult(NamedTuple):
     """What one step of a search saw; tensors without a graph, on the device.
 
     Attributes:
         task: training loss of the task, scalar.
-        losses: (n,) losses before mixing.
-        held_out: held-out loss after the virtual step, scalar; None where none was taken.
-        mixed: (n,) factors with which the real step was taken.
+        losses: (n,) losses before weighting.
+        validation_loss: after the virtual step, scalar; None where none was taken.
+        loss_weights: (n,) with which the real step was taken.
         alphas: (n,) alphas behind them, a copy.
     """
 
     task: Tensor
     losses: Tensor
-    held_out: Tensor | None
-    mixed: Tensor
+    validation_loss: Tensor | None
+    loss_weights: Tensor
     alphas: Tensor
 
 
@@ -51,95 +52,95 @@ def buffers_of(optimiser: SGD, weights: Tensors) -> list[Tensor | None]:
     return [optimiser.state.get(weight, {}).get("momentum_buffer") for weight in weights]
 
 
-def exact_or_difference(
-    searcher: Searcher[Data],
-    terms: Terms,
+def second_order(
+    problem: BilevelProblem[Data, T],
+    terms: T,
     optimiser: SGD,
     train: Data,
-    held: Data,
-    probe: Probe,
+    validation: Data,
+    jvp: JVP,
 ) -> tuple[Tensor, Tensor]:
-    """Gradient in the alphas of the held-out loss after the virtual step.
+    """Gradient in the alphas of the validation loss after the virtual step.
 
     Changes nothing: no weight, no buffer, no `.grad`, no momentum.
 
     Args:
-        searcher: see `Searcher`.
-        terms: what `searcher.terms(train)` gave.
-        optimiser: of `searcher.weights`.
+        problem: see `BilevelProblem`.
+        terms: what `problem.terms(train)` returned.
+        optimiser: of `problem.weights`.
         train: data of the virtual step.
-        held: data of the held-out loss.
-        probe: `directional` (exact) or `central_difference`.
+        validation: data of the validation loss.
+        jvp: `exact_jvp`, or `central_difference` at some scale.
 
     Returns:
-        The gradient (n,) and the held-out loss, without graphs.
+        The gradient (n,) and the validation loss, without graphs.
     """
     rates = rates_of(optimiser)
-    weights, hidden = searcher.weights[: searcher.visible], searcher.weights[searcher.visible :]
-    mixed = searcher.mix(searcher.alphas)
-    slopes = terms.slopes(mixed.detach())[: searcher.visible]
+    weights, hidden = problem.weights[: problem.visible], problem.weights[problem.visible :]
+    loss_weights = problem.mix(problem.alphas)
+    gradients = terms.gradients(loss_weights.detach())[: problem.visible]
     with torch.no_grad():
-        moved = virtual_step(weights, slopes, buffers_of(optimiser, weights), rates)
+        moved = virtual_step(weights, gradients, buffers_of(optimiser, weights), rates)
     moved = [weight.requires_grad_() for weight in moved]
-    held_out = searcher.outer([*moved, *hidden], held)
-    along = torch.autograd.grad(held_out, moved, allow_unused=True)
-    rise = searcher.rises(terms, along, train, probe)
-    gradient = through_mix(mixed, searcher.alphas, -rates.reach * rise)
-    return gradient, held_out.detach()
+    loss = problem.outer([*moved, *hidden], validation)
+    along = torch.autograd.grad(loss, moved, allow_unused=True)
+    derivatives = problem.directional_derivatives(terms, along, train, jvp)
+    gradient = through_mix(loss_weights, problem.alphas, -rates.step_scale * derivatives)
+    return gradient, loss.detach()
 
 
-def first_order(searcher: Searcher[Data], losses: Tensor) -> Tensor:
+def first_order(problem: BilevelProblem[Data, T], losses: Tensor) -> Tensor:
     """Gradient in the alphas of the training loss itself, at the current weights.
 
-    The held-out loss has no direct dependence on the alphas, so a first-order gradient in the sense
-    of DARTS (ξ = 0) is 0. What is left to descend is the training loss, which is how we read the
-    paper's remark that a first-order gradient drives all values to 0: the slope in a weight is its
-    loss, which is positive. A normalisation that ties the weights together, as the biased softmax
-    does, first lets pathways rise whose loss is below the weighted sum of all; one of them can hold
-    most of the weight for long before the constant, whose loss is 0, takes it over.
+    The validation loss does not depend on the alphas directly, so a first-order gradient in the
+    sense of DARTS (ξ = 0) is 0. What remains to descend is the training loss, which is how we read
+    the paper's remark that a first-order gradient drives all values to 0: the gradient in a loss
+    weight is its loss, which is positive. A normalisation that ties the loss weights together, as
+    the biased softmax does, first lets pathways rise whose loss is below the weighted sum of all;
+    one of them can hold most of the weight for long before the constant, whose loss is 0, takes it
+    over.
 
     Args:
-        searcher: see `Searcher`.
-        losses: (n,) from `searcher.terms`.
+        problem: see `BilevelProblem`.
+        losses: (n,) from `problem.terms`.
     """
-    return through_mix(searcher.mix(searcher.alphas), searcher.alphas, losses.detach())
+    return through_mix(problem.mix(problem.alphas), problem.alphas, losses.detach())
 
 
-def move(optimiser: Optimizer, weights: Tensors, slopes: Slopes) -> None:
+def move(optimiser: Optimizer, weights: Tensors, gradients: Directions) -> None:
     """One step of an optimiser with given gradients; leaves no `.grad` behind."""
-    for weight, slope in zip(weights, slopes, strict=True):
-        weight.grad = slope
+    for weight, gradient in zip(weights, gradients, strict=True):
+        weight.grad = gradient
     optimiser.step()
     optimiser.zero_grad(set_to_none=True)
 
 
 def alternate(
-    searcher: Searcher[Data],
+    problem: BilevelProblem[Data, T],
     optimiser: SGD,
     outer_optimiser: Optimizer,
     train: Data,
-    held: Data,
-    probe: Probe | None,
-) -> Outcome:
+    validation: Data,
+    jvp: JVP | None,
+) -> StepResult:
     """One step of the search: the alphas first, then the weights with the new alphas.
 
     Args:
-        searcher: see `Searcher`.
-        optimiser: of `searcher.weights`, one parameter group; set its `lr` beforehand.
-        outer_optimiser: of `searcher.alphas`.
+        problem: see `BilevelProblem`.
+        optimiser: of `problem.weights`, one parameter group; set its `lr` beforehand.
+        outer_optimiser: of `problem.alphas`.
         train: data of the training loss.
-        held: data of the held-out loss, which training never sees.
-        probe: see `exact_or_difference`; None for `first_order`.
+        validation: data of the validation loss, which training never sees.
+        jvp: see `second_order`; None for `first_order`.
     """
-    terms = searcher.terms(train)
-    held_out = None
-    if probe is None:
-        gradient = first_order(searcher, terms.losses)
+    terms = problem.terms(train)
+    loss = None
+    if jvp is None:
+        gradient = first_order(problem, terms.losses)
     else:
-        parts = (searcher, terms, optimiser, train, held, probe)
-        gradient, held_out = exact_or_difference(*parts)
-    move(outer_optimiser, [searcher.alphas], [gradient])
-    mixed = searcher.mix(searcher.alphas).detach()
-    move(optimiser, searcher.weights, terms.slopes(mixed))
-    alphas = searcher.alphas.detach().clone()
-    return Outcome(terms.task.detach(), terms.losses.detach(), held_out, mixed, alphas)
+        gradient, loss = second_order(problem, terms, optimiser, train, validation, jvp)
+    move(outer_optimiser, [problem.alphas], [gradient])
+    loss_weights = problem.mix(problem.alphas).detach()
+    move(optimiser, problem.weights, terms.gradients(loss_weights))
+    alphas = problem.alphas.detach().clone()
+    return StepResult(terms.task.detach(), terms.losses.detach(), loss, loss_weights, alphas)

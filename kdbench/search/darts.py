@@ -1,6 +1,6 @@
-"""How DARTS takes the gradient of a held-out loss that depends on the alphas itself.
+"""How DARTS takes the gradient of a validation loss that depends on the alphas itself.
 
-The held-out loss is outer(w'(a), a), where w'(a) are the weights after one virtual training step
+The validation loss is outer(w'(a), a), where w'(a) are the weights after one virtual training step
 with the alphas a:
 
     d outer / d a = ∂_a outer(w', a) - ξ f · ∂²inner / (∂a ∂w) · v,   v = ∂_w' outer(w', a)
@@ -13,35 +13,35 @@ Source: Liu et al. (DARTS), ICLR 2019, section 2.3, equations 5 to 8.
 """
 
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor
 
-from kdbench.search.hypergradient import (
-    Directions,
-    Rates,
-    central_difference,
-    unrolled,
-    virtual_step,
-)
-from kdbench.search.searcher import Tensors
+from kdbench.search.hypergradient import Rates, central_difference, unrolled, virtual_step
+from kdbench.search.problem import Directions, Tensors
 
 Loss: TypeAlias = Callable[[Tensors, Tensor], Tensor]  # of (weights, alphas), a scalar
-Found: TypeAlias = tuple[Tensor, Tensor]  # gradient (n,) and held-out loss, without graphs
 
 
-def first_order(outer: Loss, weights: Tensors, alphas: Tensor) -> Found:
+class MetaGradient(NamedTuple):
+    """Gradient (n,) in the alphas, and the validation loss; both without graphs."""
+
+    gradient: Tensor
+    loss: Tensor
+
+
+def first_order(outer: Loss, weights: Tensors, alphas: Tensor) -> MetaGradient:
     """Gradient in the alphas at the weights as they are.
 
     Args:
-        outer: held-out loss.
+        outer: validation loss.
         weights: of the training.
         alphas: (n,) leaf that requires a gradient.
     """
-    held = outer([weight.detach() for weight in weights], alphas)
-    (gradient,) = torch.autograd.grad(held, [alphas], materialize_grads=True)
-    return gradient, held.detach()
+    loss = outer([weight.detach() for weight in weights], alphas)
+    (gradient,) = torch.autograd.grad(loss, [alphas], materialize_grads=True)
+    return MetaGradient(gradient, loss.detach())
 
 
 def differenced(
@@ -51,13 +51,14 @@ def differenced(
     alphas: Tensor,
     buffers: Directions,
     rates: Rates,
-    scale: float = 0.01,
-) -> Found:
+    *,
+    scale: float,
+) -> MetaGradient:
     """Gradient after the virtual step; its mixed derivative from two gradients in the alphas.
 
     Args:
         inner: training loss.
-        outer: held-out loss.
+        outer: validation loss.
         weights: leaves that require a gradient; one that `inner` does not read stays.
         alphas: (n,) leaf that requires a gradient.
         buffers: see `virtual_step`.
@@ -67,33 +68,33 @@ def differenced(
     Source: DARTS, equations 7 and 8, with momentum, Nesterov momentum and weight decay.
     """
     loss = inner(weights, alphas.detach())
-    slopes = torch.autograd.grad(loss, weights, allow_unused=True)
+    gradients = torch.autograd.grad(loss, weights, allow_unused=True)
     with torch.no_grad():
-        moved = virtual_step(weights, slopes, buffers, rates)
+        moved = virtual_step(weights, gradients, buffers, rates)
     moved = [weight.detach().requires_grad_() for weight in moved]
-    held = outer(moved, alphas)
-    direct, *along = torch.autograd.grad(held, [alphas, *moved], allow_unused=True)
+    validation = outer(moved, alphas)
+    direct, *along = torch.autograd.grad(validation, [alphas, *moved], allow_unused=True)
     # A weight that the training loss does not read is not moved by the alphas.
-    along = [a if s is not None else None for a, s in zip(along, slopes, strict=True)]
+    along = [a if g is not None else None for a, g in zip(along, gradients, strict=True)]
 
     def in_alphas(values: Tensors) -> Tensor:
         with torch.enable_grad():
-            return first_order(inner, values, alphas)[0]
+            return first_order(inner, values, alphas).gradient
 
-    rise = central_difference(in_alphas, weights, along, scale)
+    mixed = central_difference(in_alphas, weights, along, scale=scale)
     direct = torch.zeros_like(alphas) if direct is None else direct
-    return direct - rates.reach * rise, held.detach()
+    return MetaGradient(direct - rates.step_scale * mixed, validation.detach())
 
 
 def exact(
     inner: Loss, outer: Loss, weights: Tensors, alphas: Tensor, buffers: Directions, rates: Rates
-) -> Found:
+) -> MetaGradient:
     """What `differenced` approximates, differentiated through the step; arguments as there."""
-    seen: list[Tensor] = []
+    losses: list[Tensor] = []
 
-    def held(moved: Tensors) -> Tensor:
-        seen.append(outer(moved, alphas))
-        return seen[0]
+    def noted(moved: Tensors) -> Tensor:
+        losses.append(outer(moved, alphas))
+        return losses[0]
 
-    gradient = unrolled(inner, held, weights, alphas, buffers, rates)
-    return gradient, seen[0].detach()
+    gradient = unrolled(inner, noted, weights, alphas, buffers, rates)
+    return MetaGradient(gradient, losses[0].detach())

@@ -9,27 +9,26 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from kdbench.data.loaders.batch import Batch
 from kdbench.distill.scheme import Scheme
 from kdbench.engine.position import TrainingPosition
 from kdbench.errors import BadValue, UnknownName
-from kdbench.models.stages import Features, StagedNetwork
+from kdbench.models.stages import StagedNetwork
 from kdbench.search.bilevel import buffers_of, move, rates_of
-from kdbench.search.darts import Found, Loss, differenced, exact, first_order
+from kdbench.search.darts import Loss, MetaGradient, differenced, exact, first_order
 from kdbench.search.dfa_losses import DFALosses
-from kdbench.search.distpro import Autocast
-from kdbench.search.process import Process
-from kdbench.search.searcher import Tensors
+from kdbench.search.problem import Tensors
+from kdbench.search.process_log import ProcessLog
+from kdbench.search.searcher import Autocast, SearchBatch, Searcher, required
 
 ORDERS = ("first", "second")
 GRADIENTS = ("finite-difference", "exact")
 
 
-class DFASearch:
-    """A student in training, and one β a group, which learns on held-out images meanwhile.
+class DFASearch(Searcher):
+    """A student in training, and one β per group, which learns on validation images meanwhile.
 
     The groups have equal shares of the steps, shallow to deep. In the share of group i a step moves
-    β_i down the held-out loss, then student and connectors down the training loss, both with the
+    β_i down the validation loss, then student and connectors down the training loss, both with the
     losses of group i alone (`kdbench.search.dfa_losses`); the other β stay. A scheme's row is the
     softmax of every group's β after the step.
 
@@ -50,14 +49,14 @@ class DFASearch:
         gamma_st: factor of "st".
         gamma_ts: factor of "ts".
         gamma_fd: factor of the plain loss.
-        l2: λ of R(β) = |β_i|², added to the held-out loss. In Adam it is what a
+        l2: λ of R(β) = |β_i|², added to the validation loss. In Adam it is what a
             `beta_weight_decay` of 2 λ is.
-        beta_lr: of β's Adam, as the next two; the defaults are those of DARTS.
+        beta_lr: of β's Adam, as the next two; the declared defaults are those of DARTS.
         adam_betas: its two decay rates.
         beta_weight_decay: its weight decay.
         spread: standard deviation of the normal draw that β starts from.
         stem: whether the stems are a group too.
-        autocast: makes the context for the real and the held-out passes. The training loss of the
+        autocast: makes the context for the real and the validation passes. The training loss of the
             second order stays in the weights' own precision: its gradients in β are subtracted
             from one another, or differentiated again.
 
@@ -70,42 +69,42 @@ class DFASearch:
     ECCV 2020, section 3.
     """
 
-    teacher_on_held = True
+    teacher_on_validation = True
 
     def __init__(
         self,
         student: StagedNetwork,
         teacher: StagedNetwork,
         *,
-        lr: float = 0.1,
-        momentum: float = 0.9,
-        nesterov: bool = True,
-        weight_decay: float = 5e-4,
-        losses: str = "bridge",
-        order: str = "first",
-        gradient: str = "finite-difference",
-        fd_scale: float = 0.01,
-        gamma_ce: float = 1.0,
-        gamma_st: float = 1.0,
-        gamma_ts: float = 1.0,
-        gamma_fd: float = 0.3,
-        l2: float = 0.0,
-        beta_lr: float = 3e-4,
-        adam_betas: Sequence[float] = (0.5, 0.999),
-        beta_weight_decay: float = 1e-3,
-        spread: float = 1e-3,
-        stem: bool = False,
+        lr: float,
+        momentum: float,
+        nesterov: bool,
+        weight_decay: float,
+        losses: str,
+        order: str,
+        gradient: str,
+        fd_scale: float,
+        gamma_ce: float,
+        gamma_st: float,
+        gamma_ts: float,
+        gamma_fd: float,
+        l2: float,
+        beta_lr: float,
+        adam_betas: Sequence[float],
+        beta_weight_decay: float,
+        spread: float,
+        stem: bool,
         autocast: Autocast = nullcontext,
     ) -> None:
-        self._taken = taken(order, gradient, fd_scale)
+        self._second_order = second_order_of(order, gradient, fd_scale)
         if len(adam_betas) != 2 or not all(0 <= beta < 1 for beta in adam_betas):
             raise BadValue("dfa, adam_betas", list(adam_betas), "two numbers from 0 to below 1")
         gammas = {"ce": gamma_ce, "st": gamma_st, "ts": gamma_ts, "fd": gamma_fd}
-        place = next(student.parameters())
+        like = next(student.parameters())
         self.student, self.autocast, self.l2 = student, autocast, l2
-        self.losses = DFALosses(student, teacher, losses=losses, gammas=gammas, stem=stem).to(place)
+        self.losses = DFALosses(student, teacher, losses=losses, gammas=gammas, stem=stem).to(like)
         self.betas = [
-            (spread * torch.randn(group.blocks)).to(place).requires_grad_()
+            (spread * torch.randn(group.blocks)).to(like).requires_grad_()
             for group in self.losses.groups
         ]
         self._weights = dict(self.losses.named_parameters())
@@ -117,7 +116,7 @@ class DFASearch:
             self.betas, lr=beta_lr, betas=(first, second), weight_decay=beta_weight_decay
         )
         self.names = tuple(name for group in self.losses.groups for name in group.names)
-        self._process = Process(len(self.names))
+        self._process = ProcessLog(len(self.names))
         about = {"losses": losses, "order": order, "gradient": gradient, "fd_scale": fd_scale}
         self._about = {"search": "dfa", **about, "gammas": gammas, "l2": l2, "beta_lr": beta_lr}
 
@@ -131,79 +130,63 @@ class DFASearch:
         """The leaves that training fits: the student's and the connectors'."""
         return list(self._weights.values())
 
-    @property
-    def lr(self) -> float:
-        """Learning rate of the next step of student and connectors."""
-        return float(self.optimiser.param_groups[0]["lr"])
-
-    @lr.setter
-    def lr(self, value: float) -> None:
-        self.optimiser.param_groups[0]["lr"] = value
-
     def group_at(self, position: TrainingPosition) -> int:
         """Position of the group whose turn it is; groups that are out of steps get none."""
         return position.step * len(self.betas) // position.steps
 
     def step(
-        self,
-        train: Batch,
-        teacher: Features,
-        held: Batch,
-        position: TrainingPosition,
-        *,
-        held_teacher: Features,
+        self, train: SearchBatch, validation: SearchBatch | None, position: TrainingPosition
     ) -> dict[str, Tensor]:
         """One step of the search: β of the group whose turn it is, then the weights.
 
         Args:
-            train: images of the training share.
-            teacher: the teacher's features of `train`, without a graph.
-            held: images of the held-out share.
+            train: images of the training share, with the teacher's features.
+            validation: images of the validation share, with the teacher's features.
             position: says whose turn it is.
-            held_teacher: the teacher's features of `held`, without a graph.
 
         Returns:
             Scalars without a graph, on the device: "task" (cross-entropy), "st", "ts" or "fd", all
-            weighted and of `train` with the new β, and "held_out".
+            weighted and of `train` with the new β, and "held_out" (the validation loss).
+
+        Raises:
+            BadValue: there are no validation images.
         """
         if not self.losses.training or not self.student.training:
             self.losses.train()
         group = self.group_at(position)
         beta = self.betas[group]
-        inner = partial(self.inner, train, teacher, group)
-        outer = partial(self.outer, held, held_teacher, group)
-        gradient, held_out = self._meta_gradient(inner, outer, beta)
-        turns = [gradient if k == group else None for k in range(len(self.betas))]
-        move(self.beta_optimiser, self.betas, turns)
+        inner = partial(self.inner, train, group)
+        outer = partial(self.outer, required(validation), group)
+        gradient, validation_loss = self._meta_gradient(inner, outer, beta)
+        gradients = [gradient if k == group else None for k in range(len(self.betas))]
+        move(self.beta_optimiser, self.betas, gradients)
         with self.autocast():
-            terms = self.losses(train, teacher, group, beta.detach(), real=True)
+            terms = self.losses(train.batch, train.features(), group, beta.detach(), real=True)
         total = torch.stack(list(terms.values())).sum()
-        slopes = torch.autograd.grad(total, self.weights, allow_unused=True)
-        move(self.optimiser, self.weights, slopes)
+        move(
+            self.optimiser,
+            self.weights,
+            torch.autograd.grad(total, self.weights, allow_unused=True),
+        )
         self._process.push(*self._row())
-        return {**{name: term.detach() for name, term in terms.items()}, "held_out": held_out}
+        scalars = {name: term.detach() for name, term in terms.items()}
+        return {**scalars, "held_out": validation_loss}
 
-    def inner(
-        self, batch: Batch, teacher: Features, group: int, weights: Tensors, beta: Tensor
-    ) -> Tensor:
+    def inner(self, data: SearchBatch, group: int, weights: Tensors, beta: Tensor) -> Tensor:
         """Sum of all terms as a function of weights and β, without side effects."""
         named = dict(zip(self._weights, weights, strict=True))
-        terms = functional_call(self.losses, named, (batch, teacher, group, beta))
+        given = (data.batch, data.features(), group, beta)
+        terms = functional_call(self.losses, named, given)
         return torch.stack(list(terms.values())).sum()
 
-    def outer(
-        self, batch: Batch, teacher: Features, group: int, weights: Tensors, beta: Tensor
-    ) -> Tensor:
-        """The same of held-out images, with λ R(β)."""
+    def outer(self, data: SearchBatch, group: int, weights: Tensors, beta: Tensor) -> Tensor:
+        """The same of validation images, with λ R(β)."""
         with self.autocast():
-            found = self.inner(batch, teacher, group, weights, beta)
-        return found + self.l2 * beta.square().sum() if self.l2 else found
+            loss = self.inner(data, group, weights, beta)
+        return loss + self.l2 * beta.square().sum() if self.l2 else loss
 
     def state_dict(self) -> dict[str, Any]:
-        """All that a bit-exact resume needs, as tensors and plain values.
-
-        The tensors are the living ones, as in any `state_dict`: save them before the next step.
-        """
+        """All that a bit-exact resume needs, as tensors and plain values."""
         weights, alphas = self._process.read()
         return {
             "student": self.student.state_dict(),
@@ -216,7 +199,7 @@ class DFASearch:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from what `state_dict` gave, in a search built with the same arguments."""
+        """Continue from what `state_dict` returned, in a search built with the same arguments."""
         for key in ("student", "connectors", "optimiser", "beta_optimiser"):
             getattr(self, key).load_state_dict(state[key])
         with torch.no_grad():
@@ -225,7 +208,7 @@ class DFASearch:
         self._process.write(state["process_weights"], state["process_alphas"])
 
     def finding(self) -> Scheme:
-        """The process so far, a row a step; its last row is what stage 2 takes."""
+        """The process so far, one row per step; its last row is what students train with."""
         weights, alphas = self._process.read()
         return Scheme(weights, alphas, self.names, {**self._about, "steps": len(weights)})
 
@@ -239,15 +222,16 @@ class DFASearch:
         betas = [beta.detach() for beta in self.betas]
         return torch.cat([beta.softmax(0) for beta in betas]), torch.cat(betas)
 
-    def _meta_gradient(self, inner: Loss, outer: Loss, beta: Tensor) -> Found:
+    def _meta_gradient(self, inner: Loss, outer: Loss, beta: Tensor) -> MetaGradient:
+        """Gradient of β and the validation loss, in the order that was chosen."""
         weights = self.weights
-        if self._taken is None:
+        if self._second_order is None:
             return first_order(outer, weights, beta)
-        rates = rates_of(self.optimiser)
-        return self._taken(inner, outer, weights, beta, buffers_of(self.optimiser, weights), rates)
+        buffers, rates = buffers_of(self.optimiser, weights), rates_of(self.optimiser)
+        return self._second_order(inner, outer, weights, beta, buffers, rates)
 
 
-def taken(order: str, gradient: str, scale: float) -> Callable[..., Found] | None:
+def second_order_of(order: str, gradient: str, scale: float) -> Callable[..., MetaGradient] | None:
     """How the second order is taken; None for "first".
 
     Raises:

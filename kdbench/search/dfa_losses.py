@@ -14,7 +14,7 @@ from kdbench.distill.full_precision import full_precision
 from kdbench.errors import UnknownName
 from kdbench.models.stages import Features, StagedNetwork
 from kdbench.models.statistics import frozen_statistics
-from kdbench.search.task import cross_entropy
+from kdbench.search.divergence import cross_entropy
 
 LOSSES = {"bridge": ("st", "ts"), "st": ("st",), "ts": ("ts",), "plain": ("fd",)}
 
@@ -41,14 +41,14 @@ class DFALosses(nn.Module):
 
     - "st", learnability: `unit_distance` of S_i, through a 1×1 convolution, from A_i;
     - "ts", expressivity: A_i goes through a 1×1 convolution into the student, in the place of
-      `Features.pre` of its stage i; the cross-entropy of what the rest of the student says. In a
-      pre-activation network that is behind the norm that ends the stage: `pre` is where a network
-      can go on without running a norm of the stage's own maps again;
-    - "fd", the loss of stage 2 (`kdbench.distill.dfa`), for "plain" alone.
+      `Features.pre` of its stage i; the cross-entropy of the logits that the later stages make of
+      it. In a pre-activation network that is behind the norm that ends the stage: `pre` is where a
+      network can go on without running a norm of the stage's own maps again;
+    - "fd", the loss of the second part (`kdbench.distill.dfa`), for "plain" alone.
 
     Batch norms normalise with the batch in hand in every pass. Only `real` passes update running
-    statistics, and of such a pass only the student's look at the images: its rest sees the
-    teacher's maps too, but those are not what it will see when it is evaluated.
+    statistics, and of such a pass only the student's run on the images: its later stages run on
+    the teacher's maps too, but those are not what they will see when the student is evaluated.
 
     Args:
         student: part of this module.
@@ -86,7 +86,7 @@ class DFALosses(nn.Module):
         if "ts" in self.terms:
             pairs = [(group.teacher, student.stages[group.index]) for group in self.groups]
             self.connectors["to_student"] = connectors(pairs)
-            self._try_the_rest()
+            self._try_later_stages()
 
     def forward(
         self,
@@ -106,34 +106,35 @@ class DFALosses(nn.Module):
             beta: (L,) of that group.
             real: whether the student remembers the batch's statistics.
         """
-        at = self.groups[group]
+        stages = self.groups[group]
         with nullcontext() if real else frozen_statistics(self.student):
-            ours = self.student.read(batch.images)
-        mixed = aggregate(at.maps(teacher), beta.softmax(0))
-        terms = {"task": self.gammas["ce"] * cross_entropy(ours.logits, batch.labels)}
+            student = self.student.read(batch.images)
+        target = aggregate(stages.maps(teacher), beta.softmax(0))
+        terms = {"task": self.gammas["ce"] * cross_entropy(student.logits, batch.labels)}
         for name in self.terms:
             if name == "ts":
-                found = self._expressed(group, mixed, batch)
+                loss = self._expressivity(group, target, batch)
             else:
                 distance = unit_distance if name == "st" else feature_distance
-                found = distance(self._join("to_teacher", group)(ours.blocks[at.index][-1]), mixed)
-            terms[name] = self.gammas[name] * found
+                last = student.blocks[stages.index][-1]
+                loss = distance(self._connector("to_teacher", group)(last), target)
+            terms[name] = self.gammas[name] * loss
         return terms
 
-    def _expressed(self, group: int, mixed: Tensor, batch: Batch) -> Tensor:
-        """Cross-entropy of what the rest of the student makes of an aggregated map."""
-        maps = self._join("to_student", group)(mixed)
+    def _expressivity(self, group: int, target: Tensor, batch: Batch) -> Tensor:
+        """Cross-entropy of what the student's later stages make of an aggregated map."""
+        maps = self._connector("to_student", group)(target)
         with frozen_statistics(self.student):
             logits = self.student.from_stage(self.groups[group].index, maps)
         return cross_entropy(logits, batch.labels)
 
-    def _join(self, way: str, group: int) -> nn.Module:
-        joins: nn.ModuleList = self.connectors[way]  # type: ignore[assignment]
-        return joins[group]
+    def _connector(self, way: str, group: int) -> nn.Module:
+        connectors_of_way: nn.ModuleList = self.connectors[way]  # type: ignore[assignment]
+        return connectors_of_way[group]
 
-    def _try_the_rest(self) -> None:
+    def _try_later_stages(self) -> None:
         """Run the student from each group on, on shapes alone: a refusal comes before training."""
-        values = ghosts(self.student)
+        values = dict(ghosts(self.student))
         for group in self.groups:
             stage = self.student.stages[group.index]
             maps = self.student.classifier.weight.new_empty(

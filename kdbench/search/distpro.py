@@ -1,31 +1,30 @@
 """DistPro's search: the weights of the pathways, learned along one short training."""
 
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Sequence
+from contextlib import nullcontext
 from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from kdbench.data.loaders.batch import Batch
 from kdbench.distill.pathways import Pathways
 from kdbench.distill.scheme import Scheme
-from kdbench.distill.transforms import TRANSFORMS
 from kdbench.engine.position import TrainingPosition
 from kdbench.errors import UnknownName
-from kdbench.models.stages import Features, StagedNetwork
+from kdbench.models.stages import StagedNetwork
 from kdbench.search.bilevel import alternate
-from kdbench.search.hypergradient import Probe, central_difference, directional
-from kdbench.search.pathway_weights import PathwayWeights, Seen
-from kdbench.search.process import Process
+from kdbench.search.hypergradient import central_difference, exact_jvp
+from kdbench.search.pathway_weights import PathwayWeights
+from kdbench.search.problem import JVP
+from kdbench.search.process_log import ProcessLog
+from kdbench.search.searcher import Autocast, SearchBatch, Searcher, required
 
 GRADIENTS = ("finite-difference", "exact", "first-order")
-Autocast = Callable[[], AbstractContextManager[Any]]
 
 
-class DistProSearch:
-    """A student in training whose pathway weights are learned on held-out images meanwhile.
+class DistProSearch(Searcher):
+    """A student in training whose pathway weights are learned on validation images meanwhile.
 
     Args:
         student: network to train; moved and laid out as training wants it beforehand.
@@ -57,22 +56,26 @@ class DistProSearch:
         student: StagedNetwork,
         teacher: StagedNetwork,
         *,
-        lr: float = 0.1,
-        momentum: float = 0.9,
-        nesterov: bool = True,
-        weight_decay: float = 5e-4,
-        alpha_lr: float = 0.05,
-        gradient: str = "finite-difference",
-        fd_scale: float = 0.01,
-        normalise: str = "biased-softmax",
-        connections: str = "all",
-        stem: bool = False,
-        transforms: Sequence[str] = tuple(TRANSFORMS),
+        lr: float,
+        momentum: float,
+        nesterov: bool,
+        weight_decay: float,
+        alpha_lr: float,
+        gradient: str,
+        fd_scale: float,
+        normalise: str,
+        connections: str,
+        stem: bool,
+        transforms: Sequence[str],
         autocast: Autocast = nullcontext,
     ) -> None:
-        self._probe = probe(gradient, fd_scale)
+        self._jvp = jvp_of(gradient, fd_scale)
         self.student = student
-        space = {"connections": connections, "stem": stem, "transforms": list(transforms)}
+        space: dict[str, Any] = {
+            "connections": connections,
+            "stem": stem,
+            "transforms": list(transforms),
+        }
         self.pathways = Pathways(student, teacher, **space).to(next(student.parameters()))
         self.searched = PathwayWeights(student, self.pathways, normalise, autocast)
         self.optimiser = torch.optim.SGD(
@@ -85,12 +88,12 @@ class DistProSearch:
         self.alpha_optimiser = torch.optim.Adam(
             [self.searched.alphas], lr=alpha_lr, betas=(0.5, 0.999)
         )
-        self._process = Process(len(self.pathways.names))
-        found = {"gradient": gradient, "normalise": normalise, "alpha_lr": alpha_lr}
-        self._about = {"search": "distpro", "fd_scale": fd_scale, **found, **space}
+        self._process = ProcessLog(len(self.pathways.names))
+        options = {"gradient": gradient, "normalise": normalise, "alpha_lr": alpha_lr}
+        self._about = {"search": "distpro", "fd_scale": fd_scale, **options, **space}
 
     @property
-    def connectors(self) -> nn.Module:
+    def connectors(self) -> Pathways:
         """What is trained beside the student: the transforms of the pathways."""
         return self.pathways
 
@@ -99,45 +102,43 @@ class DistProSearch:
         """The free parameters (n,) as they are now."""
         return self.searched.alphas
 
-    @property
-    def lr(self) -> float:
-        """Learning rate of the next step of the student and the transforms."""
-        return float(self.optimiser.param_groups[0]["lr"])
-
-    @lr.setter
-    def lr(self, value: float) -> None:
-        self.optimiser.param_groups[0]["lr"] = value
-
     def step(
-        self, train: Batch, teacher: Features, held: Batch, position: TrainingPosition | None = None
+        self, train: SearchBatch, validation: SearchBatch | None, position: TrainingPosition
     ) -> dict[str, Tensor]:
         """One step of the search; the process grows by the weights with which the student moved.
 
         Args:
-            train: images of the training share.
-            teacher: the teacher's features of `train`, without a graph.
-            held: images of the held-out share.
-            position: not looked at: every step of this search is alike.
+            train: images of the training share, with the teacher's features.
+            validation: images of the validation share.
+            position: not read: every step of this search is alike.
 
         Returns:
             Scalars without a graph, on the device: "task" (cross-entropy), "pathways" (their
-            weighted sum) and, unless the gradient is "first-order", "held_out".
+            weighted sum) and, unless the gradient is "first-order", "held_out" (the validation
+            loss).
+
+        Raises:
+            BadValue: there are no validation images.
         """
         for module in (self.student, self.pathways):
             if not module.training:
                 module.train()
-        seen, unseen = Seen(train, teacher), Seen(held)
-        parts = (self.searched, self.optimiser, self.alpha_optimiser)
-        outcome = alternate(*parts, seen, unseen, self._probe)
-        self._process.push(outcome.mixed, outcome.alphas)
-        losses = {"task": outcome.task, "pathways": outcome.mixed @ outcome.losses}
-        return losses if outcome.held_out is None else {**losses, "held_out": outcome.held_out}
+        result = alternate(
+            self.searched,
+            self.optimiser,
+            self.alpha_optimiser,
+            train,
+            required(validation),
+            self._jvp,
+        )
+        self._process.push(result.loss_weights, result.alphas)
+        losses = {"task": result.task, "pathways": result.loss_weights @ result.losses}
+        if result.validation_loss is not None:
+            losses["held_out"] = result.validation_loss
+        return losses
 
     def state_dict(self) -> dict[str, Any]:
-        """All that a bit-exact resume needs, as tensors and plain values.
-
-        The tensors are the living ones, as in any `state_dict`: save them before the next step.
-        """
+        """All that a bit-exact resume needs, as tensors and plain values."""
         weights, alphas = self._process.read()
         return {
             "student": self.student.state_dict(),
@@ -150,16 +151,15 @@ class DistProSearch:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from what `state_dict` gave, in a search built with the same arguments."""
+        """Continue from what `state_dict` returned, in a search built with the same arguments."""
         for key in ("student", "pathways", "optimiser", "alpha_optimiser"):
-            part = getattr(self, key)
-            part.load_state_dict(state[key])
+            getattr(self, key).load_state_dict(state[key])
         with torch.no_grad():
             self.alphas.copy_(state["alphas"])
         self._process.write(state["process_weights"], state["process_alphas"])
 
     def finding(self) -> Scheme:
-        """The process so far, a row a step."""
+        """The process so far, one row per step."""
         weights, alphas = self._process.read()
         return Scheme(weights, alphas, self.pathways.names, {**self._about, "steps": len(weights)})
 
@@ -169,7 +169,7 @@ class DistProSearch:
         return Scheme(torch.full((1, n), 1 / n), torch.ones(1, n), self.pathways.names)
 
 
-def probe(gradient: str, scale: float) -> Probe | None:
+def jvp_of(gradient: str, scale: float) -> JVP | None:
     """How the losses are differentiated along a direction; None for "first-order".
 
     Raises:
@@ -179,4 +179,4 @@ def probe(gradient: str, scale: float) -> Probe | None:
         raise UnknownName("gradient", gradient, GRADIENTS, where="search, gradient")
     if gradient == "first-order":
         return None
-    return directional if gradient == "exact" else partial(central_difference, scale=scale)
+    return exact_jvp if gradient == "exact" else partial(central_difference, scale=scale)

@@ -1,4 +1,4 @@
-"""How far a student's outputs are from its teacher's, image by image."""
+"""How far a network's outputs are from the labels, or from a teacher's outputs."""
 
 import torch
 import torch.nn.functional as F
@@ -9,13 +9,26 @@ from kdbench.errors import UnknownName
 ORDERS = ("teacher-first", "student-first")
 
 
+def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
+    """The task's loss: cross-entropy in nats, averaged over the batch.
+
+    Args:
+        logits: (B, classes).
+        labels: (B,) integers.
+
+    Returns:
+        Scalar, float32 or wider.
+    """
+    return F.cross_entropy(logits.to(_wide(logits)), labels)
+
+
 def softened_kl(
     student: Tensor,
     teacher: Tensor,
     *,
     temperature: float,
-    order: str = "teacher-first",
-    times_square: bool = True,
+    order: str,
+    times_square: bool,
 ) -> Tensor:
     """Kullback-Leibler divergence between softened probabilities, image by image.
 
@@ -28,8 +41,8 @@ def softened_kl(
         times_square: whether to multiply by the temperature squared, as Hinton does.
 
     Returns:
-        (B,) in nats, float32 or wider; 0 where the two agree. Its mean is `kdbench.distill.kd.kd`
-        with the defaults.
+        (B,) in nats, float32 or wider; 0 where the two agree. With the teacher first and times the
+        square its mean is `kdbench.distill.kd.kd`.
 
     Raises:
         UnknownName: there is no such order.
@@ -65,4 +78,5 @@ def plain_cross_entropy(student: Tensor, teacher: Tensor) -> Tensor:
 
 
 def _wide(values: Tensor) -> torch.dtype:
+    """float32, or the wider type of the values."""
     return torch.promote_types(values.dtype, torch.float32)

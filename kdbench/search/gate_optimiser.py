@@ -1,4 +1,4 @@
-"""The gates of a search: what each is charged, how they move, what they leave."""
+"""The optimiser of a search's gates: what each is charged, how they move, what they leave."""
 
 import numpy as np
 import torch
@@ -19,8 +19,8 @@ class GateOptimiser:
             (`Layout.savings`: one multiply-add, or one element of a norm or ReLU, counts 1); else
             α_j = 1.
         lambda_2: price of the gates in a search of `of_steps` steps. A shorter search takes it
-            times `of_steps` / its own steps, because a gate's way a step is bounded by about
-            η λ₂ / (1 - μ), and from 1 to 0 it must come.
+            times `of_steps` / its own steps, because a gate moves at most about η λ₂ / (1 - μ) per
+            step, and it must get from 1 to 0.
         of_steps: length of the published search.
         gate_lr: η, constant.
         gate_momentum, mu: see `momenta`.
@@ -28,7 +28,7 @@ class GateOptimiser:
 
     Raises:
         UnknownName: there is no such momentum.
-        UserError: no student can be pruned from a network of this family.
+        UserError: networks of this family cannot be pruned.
 
     Source: Gu & Tresp, ECAI 2020, section 3.
     """
@@ -45,7 +45,7 @@ class GateOptimiser:
         mu: float,
         nonnegative: bool,
     ) -> None:
-        momenta(gate_momentum, 1, mu)  # an unknown one is said before anything is built
+        momenta(gate_momentum, 1, mu)  # refuse an unknown one before anything is built
         self.layout = layout_of(network)
         self._whole = sum(self.layout.operations(self.layout.plan(self.layout.open())))
         savings = self.layout.savings() if weighted else self.layout.open()
@@ -60,18 +60,18 @@ class GateOptimiser:
         self._lr, self._momentum, self._mu = gate_lr, gate_momentum, mu
         self._nonnegative = nonnegative
 
-    def move(self, slopes: Tensor, number: int, steps: int) -> None:
+    def move(self, gradients: Tensor, number: int, steps: int) -> None:
         """One step of all gates.
 
         Args:
-            slopes: (n,) gradient of the loss at the gates.
+            gradients: (n,) of the loss at the gates.
             number: of this step, 1 at the first.
             steps: of the whole search.
         """
         self._before = self.values.clone()
         accelerated_step(
             self.values,
-            slopes,
+            gradients,
             self.velocity,
             lr=self._lr,
             strengths=self._price(steps) * self.alphas,
@@ -89,10 +89,10 @@ class GateOptimiser:
     def stop_at(self, budget: float) -> None:
         """Take the last step only as far as it must go for what is left to fit a budget.
 
-        Gates that are much alike, as all are whose price is far above their slope, close in one
-        step, and with them the whole network. On a straight way from where they stood to where the
-        step led them (below 0, if they could) they close one by one; the way ends at the first
-        place that fits.
+        Gates that are much alike, as all are whose price is far above their gradient, close in one
+        step, and with them the whole network. On a straight line from where they stood to where the
+        step led them (below 0, if they could) they close one by one; the line ends at the first
+        point that fits.
 
         Args:
             budget: largest `share`, which the whole step is known to fit.
@@ -102,21 +102,21 @@ class GateOptimiser:
         times = np.abs(before[closing]) / np.abs(before[closing] - ahead[closing])
         order = np.lexsort((np.abs(before[closing]), times))
         low, high = 0, len(order)
-        while low < high:  # the fewest closings that fit
+        while low < high:  # the fewest closed gates that fit
             middle = (low + high) // 2
             gates = before.copy()
             gates[closing[order[:middle]]] = 0
             fits = self.share(self._plan(torch.from_numpy(gates))) <= budget
             low, high = (low, middle) if fits else (middle + 1, high)
         end = times[order[high - 1]] if high else 0.0
-        first, rest = (torch.from_numpy(closing[order[part]]) for part in np.s_[:high, high:])
-        way = self._before + end * (self._ahead - self._before)
+        closed, later = (torch.from_numpy(closing[order[part]]) for part in np.s_[:high, high:])
+        point = self._before + end * (self._ahead - self._before)
         if self._nonnegative:
-            way.clamp_min_(0)
-        way[first] = 0
+            point.clamp_min_(0)
+        point[closed] = 0
         # Gates that reach 0 together would close together: the wider ones stay.
-        way[rest] = torch.where(way[rest] == 0, self._before[rest], way[rest])
-        self.values.copy_(way)
+        point[later] = torch.where(point[later] == 0, self._before[later], point[later])
+        self.values.copy_(point)
 
     def cost(self, steps: int) -> Tensor:
         """λ₂ Σ_j α_j |g_j|, scalar, with λ₂ as a search of so many steps takes it."""
@@ -131,6 +131,7 @@ class GateOptimiser:
         return self._plan(self.values.cpu())
 
     def _plan(self, gates: Tensor) -> Plan:
+        """What gates (n,) on the CPU would leave."""
         pieces = self._gates.by_reader(gates)
         return self.layout.plan({name: piece.numpy() for name, piece in pieces.items()})
 
@@ -139,4 +140,5 @@ class GateOptimiser:
         return sum(self.layout.operations(plan)) / self._whole
 
     def _price(self, steps: int) -> float:
+        """λ₂ as a search of so many steps takes it."""
         return self._lambda_2 * self._of_steps / steps

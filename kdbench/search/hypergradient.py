@@ -1,4 +1,4 @@
-"""How the gradient of a held-out loss in the alphas is taken through one virtual training step.
+"""How the gradient of a validation loss in the alphas is taken through one virtual training step.
 
 The virtual step is θ' = θ - ξ (the direction of SGD with momentum), so that
 
@@ -8,24 +8,20 @@ with f = 1 + μ for Nesterov momentum μ, whose direction holds the fresh gradie
 without. `unrolled` differentiates through the step and serves as the oracle. The others use that
 inner = task + mix(alphas) · losses(θ): the mixed derivative along v is then the transposed Jacobian
 of `mix` times the derivative of the n losses along v, which needs no second backward pass:
-`directional` takes it exactly, `central_difference` as the papers do.
+`exact_jvp` takes it exactly, `central_difference` as the papers do.
 
 Source: Liu et al. (DARTS), ICLR 2019, section 2.3; Deng et al. (DistPro), ECCV 2022, section 3.3.
 """
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 
 import torch
 from torch import Tensor
 
-from kdbench.search.searcher import Tensors
-
-Losses = Callable[[Tensors], Tensor]
-Directions = Sequence[Tensor | None]
-Probe = Callable[[Losses, Tensors, Directions], Tensor]
+from kdbench.search.problem import Directions, Losses, Tensors
 
 
 @dataclass(frozen=True)
@@ -38,19 +34,19 @@ class Rates:
     weight_decay: float = 0.0
 
     @property
-    def reach(self) -> float:
+    def step_scale(self) -> float:
         """How far a step moves a weight against its own fresh gradient: ξ f."""
         return self.lr * (1 + self.momentum if self.nesterov else 1.0)
 
 
 def virtual_step(
-    weights: Tensors, slopes: Directions, buffers: Directions, rates: Rates
+    weights: Tensors, gradients: Directions, buffers: Directions, rates: Rates
 ) -> list[Tensor]:
     """Where one step of `torch.optim.SGD` would put the weights, without taking it.
 
     Args:
         weights: current values.
-        slopes: gradients of the same shapes, without weight decay; a weight without one stays.
+        gradients: of the same shapes, without weight decay; a weight without one stays.
         buffers: momentum buffers of the optimiser; None where it has none yet.
         rates: the optimiser's constants.
 
@@ -58,11 +54,11 @@ def virtual_step(
         New tensors, with a graph where grad mode is on; to the bit what the optimiser gives.
     """
     moved = []
-    for weight, slope, buffer in zip(weights, slopes, buffers, strict=True):
-        if slope is None:
+    for weight, gradient, buffer in zip(weights, gradients, buffers, strict=True):
+        if gradient is None:
             moved.append(weight)
             continue
-        step = slope
+        step = gradient
         if rates.weight_decay:
             step = torch.add(step, weight, alpha=rates.weight_decay)
         if rates.momentum:
@@ -80,83 +76,83 @@ def unrolled(
     buffers: Directions,
     rates: Rates,
 ) -> Tensor:
-    """Gradient of the held-out loss in the alphas, differentiated through the whole step.
+    """Gradient of the validation loss in the alphas, differentiated through the whole step.
 
     Exact for any `inner`, and costly: it keeps the graph of the gradient. Nothing is changed.
 
     Args:
         inner: training loss of (weights, alphas), scalar.
-        outer: held-out loss of the moved weights, scalar.
+        outer: validation loss of the moved weights, scalar.
         weights: leaves that require a gradient.
         alphas: (n,) leaf that requires a gradient.
         buffers: see `virtual_step`.
         rates: see `virtual_step`.
 
     Returns:
-        (n,), 0 where the held-out loss does not depend on an alpha.
+        (n,), 0 where the validation loss does not depend on an alpha.
     """
     loss = inner(weights, alphas)
-    slopes = torch.autograd.grad(loss, weights, create_graph=True, allow_unused=True)
-    moved = virtual_step(weights, slopes, buffers, rates)
-    (found,) = torch.autograd.grad(outer(moved), [alphas], materialize_grads=True)
-    return found
+    gradients = torch.autograd.grad(loss, weights, create_graph=True, allow_unused=True)
+    moved = virtual_step(weights, gradients, buffers, rates)
+    (in_alphas,) = torch.autograd.grad(outer(moved), [alphas], materialize_grads=True)
+    return in_alphas
 
 
-def directional(losses: Losses, weights: Tensors, along: Directions) -> Tensor:
+def exact_jvp(losses: Losses, weights: Tensors, along: Directions) -> Tensor:
     """Exact derivative of the losses along a direction, in one forward-mode pass.
 
     Args:
         losses: (n,) losses as a function of the weights, without side effects.
         weights: where.
-        along: direction, a tensor a weight; None for a weight that stays where it is.
+        along: direction, one tensor per weight; None for a weight that stays where it is.
 
     Returns:
         (n,) d losses(weights + s along) / d s at s = 0.
     """
-    (slope,) = exact_change(lambda moved: (losses(moved),), weights, along)
-    return slope
+    (derivative,) = forward_mode(lambda moved: (losses(moved),), weights, along)
+    return derivative
 
 
-def exact_change(
+def forward_mode(
     function: Callable[[Tensors], tuple[Tensor, ...]], weights: Tensors, along: Directions
 ) -> tuple[Tensor, ...]:
     """Exact derivative of any tensors along a direction, in one forward-mode pass.
 
     Args:
         function: tensors as a function of the weights, without side effects.
-        weights: see `directional`.
-        along: see `directional`.
+        weights: see `exact_jvp`.
+        along: see `exact_jvp`.
 
     Returns:
         d function(weights + s along) / d s at s = 0, of the same shapes.
     """
     wake_forward_mode()
-    places = [i for i, direction in enumerate(along) if direction is not None]
+    moving = [i for i, direction in enumerate(along) if direction is not None]
 
-    def moving(*values: Tensor) -> tuple[Tensor, ...]:
+    def at(*values: Tensor) -> tuple[Tensor, ...]:
         moved = [weight.detach() for weight in weights]
-        for place, value in zip(places, values, strict=True):
-            moved[place] = value
+        for i, value in zip(moving, values, strict=True):
+            moved[i] = value
         return function(moved)
 
-    where = tuple(weights[i].detach() for i in places)
+    primals = tuple(weights[i].detach() for i in moving)
     tangents = tuple(direction for direction in along if direction is not None)
     with torch.no_grad(), without_autocast(weights):
-        _, slopes = torch.func.jvp(moving, where, tangents)
-    return tuple(slopes)
+        derivatives = torch.func.jvp(at, primals, tangents)[1]
+    return tuple(derivatives)
 
 
 def central_difference(
-    losses: Losses, weights: Tensors, along: Directions, scale: float = 0.01
+    losses: Losses, weights: Tensors, along: Directions, *, scale: float
 ) -> Tensor:
-    """The derivative that `directional` gives, from the losses at two points.
+    """The derivative that `exact_jvp` gives, from the losses at two points.
 
     Both passes run without a graph and without autocast: in bfloat16 the difference is noise.
 
     Args:
-        losses: see `directional`.
-        weights: see `directional`.
-        along: see `directional`.
+        losses: see `exact_jvp`.
+        weights: see `exact_jvp`.
+        along: see `exact_jvp`.
         scale: distance of either point from `weights`, in their own unit: the step is
             ε = scale / |along|. DARTS and the released DistPro take 0.01.
 
@@ -193,16 +189,17 @@ def without_autocast(weights: Tensors) -> torch.autocast:
     return torch.autocast(weights[0].device.type, enabled=False)
 
 
-def through_mix(mixed: Tensor, alphas: Tensor, slope: Tensor) -> Tensor:
-    """Carry a gradient in the mixed weights back to the alphas.
+def through_mix(loss_weights: Tensor, alphas: Tensor, gradient: Tensor) -> Tensor:
+    """Carry a gradient in the weights of the losses back to the alphas.
 
     Args:
-        mixed: (n,) mix(alphas), with its graph.
+        loss_weights: (n,) mix(alphas), with its graph.
         alphas: (n,) leaf.
-        slope: (n,) gradient in `mixed`.
+        gradient: (n,) in `loss_weights`.
 
     Returns:
-        (n,), the transposed Jacobian of the mix times `slope`.
+        (n,), the transposed Jacobian of the mix times `gradient`.
     """
-    (found,) = torch.autograd.grad(mixed, [alphas], grad_outputs=slope.to(mixed.dtype))
-    return found
+    outputs = gradient.to(loss_weights.dtype)
+    (in_alphas,) = torch.autograd.grad(loss_weights, [alphas], grad_outputs=outputs)
+    return in_alphas

@@ -55,13 +55,13 @@ def soft_threshold(values: Tensor, width: Tensor | float) -> Tensor:
 @torch.no_grad()
 def accelerated_step(
     gates: Tensor,
-    slopes: Tensor,
+    gradients: Tensor,
     velocity: Tensor,
     *,
     lr: float,
     strengths: Tensor,
     factors: Momenta,
-    nonnegative: bool = True,
+    nonnegative: bool,
 ) -> None:
     """One step, in place, of gates that pay `strengths` times their size.
 
@@ -70,7 +70,7 @@ def accelerated_step(
 
     Args:
         gates: (n,) g, changed.
-        slopes: (n,) gradient of the smooth part of the loss at the gates.
+        gradients: (n,) of the smooth part of the loss at the gates.
         velocity: (n,) v, 0 before the first step, changed.
         lr: η.
         strengths: (n,) factor of every gate's size in the loss.
@@ -80,7 +80,7 @@ def accelerated_step(
     Source: Huang & Wang, Data-driven sparse structure selection, ECCV 2018, eq. 9 to 12; gates
     are kept from being negative in its code.
     """
-    reached = soft_threshold(gates - lr * slopes, lr * strengths)
+    reached = soft_threshold(gates - lr * gradients, lr * strengths)
     velocity.mul_(factors.velocity).add_(reached - gates)
     torch.add(reached, velocity, alpha=factors.gates, out=gates)
     if nonnegative:

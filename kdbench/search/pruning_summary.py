@@ -1,13 +1,13 @@
-"""What a plan leaves of a network, in the numbers that a search's record holds."""
+"""What a pruning plan leaves of a network, in the numbers that a search's record holds."""
 
 from typing import Any
 
-from torch.nn import BatchNorm2d, Conv2d
+from torch.nn import Conv2d, Linear
 
-from kdbench.models.pruning.channel_layout import Layout, Plan
+from kdbench.models.pruning.channel_layout import Cut, Layout, Plan
 
 
-def describe(layout: Layout, plan: Plan) -> dict[str, Any]:
+def pruning_summary(layout: Layout, plan: Plan) -> dict[str, Any]:
     """Sizes of the whole network and of what is left, and where it was cut.
 
     Args:
@@ -20,14 +20,15 @@ def describe(layout: Layout, plan: Plan) -> dict[str, Any]:
         "after" and "dropped", the share removed; "connections": by reader, by maker of what it
         reads, [before, after].
     """
-    readers, connections = {}, {}
-    for name, made in layout.sources.items():
-        kept, start = plan.kept[name], 0
-        before, after = len(kept), int(kept.sum())
-        readers[name] = {"before": before, "after": after, "dropped": 1 - after / before}
-        connections[name] = {}
-        for maker, count in made:
-            connections[name][maker] = [count, int(kept[start : start + count].sum())]
+    readers: dict[str, dict[str, float]] = {}
+    connections: dict[str, dict[str, list[int]]] = {}
+    for reader, sources in layout.sources.items():
+        mask, start = plan.kept[reader], 0
+        before, after = len(mask), int(mask.sum())
+        readers[reader] = {"before": before, "after": after, "dropped": 1 - after / before}
+        connections[reader] = {}
+        for maker, count in sources:
+            connections[reader][maker] = [count, int(mask[start : start + count].sum())]
             start += count
     whole = layout.plan(layout.open())
     sizes = {"before": _sizes(layout, whole), "after": _sizes(layout, plan)}
@@ -35,6 +36,7 @@ def describe(layout: Layout, plan: Plan) -> dict[str, Any]:
 
 
 def _sizes(layout: Layout, plan: Plan) -> dict[str, int]:
+    """What a plan leaves, counted."""
     products, elements = layout.operations(plan)
     counts = (_parameters(layout, cut) for cut in plan.cuts)
     return {
@@ -44,10 +46,11 @@ def _sizes(layout: Layout, plan: Plan) -> dict[str, int]:
     }
 
 
-def _parameters(layout: Layout, cut: Any) -> int:
+def _parameters(layout: Layout, cut: Cut) -> int:
+    """Trainable numbers that a layer keeps."""
     layer = layout.network.get_submodule(cut.path)
     reads, writes = int(cut.reads.sum()), int(cut.writes.sum())
-    if isinstance(layer, BatchNorm2d):
-        return 2 * reads
+    if not isinstance(layer, Conv2d | Linear):
+        return 2 * reads  # a batch norm's factors and shifts
     kernel = layer.weight[0, 0].numel() if isinstance(layer, Conv2d) else 1
     return reads * writes * kernel + (writes if layer.bias is not None else 0)

@@ -1,30 +1,28 @@
 """SBS: a better student is searched inside its teacher, by closing gates on what layers read."""
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from copy import deepcopy
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from kdbench.data.loaders.batch import Batch
 from kdbench.engine.position import TrainingPosition
 from kdbench.errors import UnknownName
 from kdbench.models.pruning.build import structure_of
 from kdbench.models.pruning.channel_layout import Plan
 from kdbench.models.pruning.structure import Structure
-from kdbench.models.stages import Features, StagedNetwork
+from kdbench.models.stages import StagedNetwork
 from kdbench.search.bilevel import move
 from kdbench.search.divergence import plain_cross_entropy, softened_kl
 from kdbench.search.gate_optimiser import GateOptimiser
-from kdbench.search.pruning_summary import describe
+from kdbench.search.pruning_summary import pruning_summary
+from kdbench.search.searcher import Autocast, SearchBatch, Searcher
 
-Autocast = Callable[[], AbstractContextManager[Any]]
 LOSSES = ("kl", "np", "kl0")
 
 
-class SBSSearch:
+class SBSSearch(Searcher):
     """A copy of the student in training whose gates are closed by what they cost.
 
     Minimises mean(L) + λ₁‖w‖₂ + λ₂ Σ_j α_j |g_j|. Weights take the protocol's SGD, and λ₁ is its
@@ -40,7 +38,7 @@ class SBSSearch:
     Args:
         student: network to search in, of a family in `models.pruning.build.layouts`, with the
             teacher's weights; it is copied and never changed.
-        teacher: not looked at; its features come with every step.
+        teacher: not read; its features come with every step.
         lr: of the weights' SGD; set `lr` to follow a schedule.
         momentum: of that SGD.
         nesterov: of that SGD.
@@ -55,14 +53,17 @@ class SBSSearch:
             gates open at which the search is over: 90 of DenseNet-BC(100, 12)'s 296.5 million in
             the paper. A share, so that it holds for any size of image.
         autocast: makes the context of the forward pass.
-        **closing: see `kdbench.search.gate_optimiser.GateOptimiser`.
-
-    Attributes:
-        connectors: nothing is trained beside the student.
+        weighted: see `kdbench.search.gate_optimiser.GateOptimiser`, as for the next six.
+        lambda_2: as above.
+        of_steps: as above.
+        gate_lr: as above.
+        gate_momentum: as above.
+        mu: as above.
+        nonnegative: as above.
 
     Raises:
         UnknownName: an option has no such value.
-        UserError: no student can be pruned from a network of this family.
+        UserError: networks of this family cannot be pruned.
 
     Source: Gu & Tresp, Search for better students to learn distilled knowledge, ECAI 2020.
     """
@@ -70,30 +71,30 @@ class SBSSearch:
     def __init__(
         self,
         student: StagedNetwork,
-        teacher: StagedNetwork | None = None,
+        teacher: StagedNetwork,
         *,
-        lr: float = 0.1,
-        momentum: float = 0.9,
-        nesterov: bool = True,
-        weight_decay: float = 1e-4,
-        loss: str = "kl",
-        kl0: float = 0.0,
-        temperature: float = 4.0,
-        order: str = "teacher-first",
-        times_square: bool = True,
-        weighted: bool = True,
-        lambda_2: float = 1e-3,
-        of_steps: int = 117300,
-        gate_lr: float = 0.01,
-        gate_momentum: str = "fixed",
-        mu: float = 0.9,
-        nonnegative: bool = True,
-        budget: float = 0.3035,
+        lr: float,
+        momentum: float,
+        nesterov: bool,
+        weight_decay: float,
+        loss: str,
+        kl0: float,
+        temperature: float,
+        order: str,
+        times_square: bool,
+        weighted: bool,
+        lambda_2: float,
+        of_steps: int,
+        gate_lr: float,
+        gate_momentum: str,
+        mu: float,
+        nonnegative: bool,
+        budget: float,
         autocast: Autocast = nullcontext,
     ) -> None:
         if loss not in LOSSES:
             raise UnknownName("loss", loss, LOSSES, where="search, loss")
-        closing: dict[str, Any] = {
+        gates: dict[str, Any] = {
             "weighted": weighted,
             "lambda_2": lambda_2,
             "of_steps": of_steps,
@@ -102,45 +103,38 @@ class SBSSearch:
             "mu": mu,
             "nonnegative": nonnegative,
         }
-        softened = {"temperature": temperature, "order": order, "times_square": times_square}
+        softened: dict[str, Any] = {
+            "temperature": temperature,
+            "order": order,
+            "times_square": times_square,
+        }
         self.student = deepcopy(student).train()
         self.weights = list(self.student.parameters())
-        self.gates = GateOptimiser(self.student, **closing)
-        self.connectors = nn.Identity()
+        self.gates = GateOptimiser(self.student, **gates)
         self.optimiser = torch.optim.SGD(
             self.weights, lr=lr, momentum=momentum, nesterov=nesterov, weight_decay=weight_decay
         )
         self._softened, self._loss, self._kl0 = softened, loss, kl0
         self._budget, self._autocast = budget, autocast
-        self._place = {"steps": 0, "epoch": 0, "met_at": -1}
+        self._progress = {"steps": 0, "epoch": 0, "met_at": -1}
         self._share = 1.0
         self._largest = torch.zeros(2, dtype=self.gates.values.dtype).to(self.gates.values.device)
         chosen = {"loss": loss, "kl0": kl0, "budget": budget}
-        self._about = {"search": "sbs", **chosen, **softened, **closing}
-
-    @property
-    def lr(self) -> float:
-        """Learning rate of the next step of the weights; the gates' own is constant."""
-        return float(self.optimiser.param_groups[0]["lr"])
-
-    @lr.setter
-    def lr(self, value: float) -> None:
-        self.optimiser.param_groups[0]["lr"] = value
+        self._about = {"search": "sbs", **chosen, **softened, **gates}
 
     @property
     def finished(self) -> bool:
-        """Whether the open gates were seen to leave a student within the budget."""
-        return self._place["met_at"] >= 0
+        """Whether the open gates leave a student within the budget."""
+        return self._progress["met_at"] >= 0
 
     def step(
-        self, train: Batch, teacher: Features, held: Batch | None, position: TrainingPosition
+        self, train: SearchBatch, validation: SearchBatch | None, position: TrainingPosition
     ) -> dict[str, Tensor]:
         """One step of weights and gates.
 
         Args:
-            train: training images.
-            teacher: the teacher's features of them, without a graph.
-            held: not looked at.
+            train: training images, with the teacher's features.
+            validation: not read.
             position: where the search stands; its length scales the price of the gates.
 
         Returns:
@@ -151,15 +145,15 @@ class SBSSearch:
         if not self.student.training:
             self.student.train()
         with self._autocast():
-            logits = self.student(train.images)
-        kl, loss = self._losses(logits, teacher.logits)
-        slopes = torch.autograd.grad(loss, [*self.weights, *self.gates.leaves])
-        move(self.optimiser, self.weights, slopes[: len(self.weights)])
+            logits = self.student(train.batch.images)
+        kl, loss = self._losses(logits, train.features().logits)
+        gradients = torch.autograd.grad(loss, [*self.weights, *self.gates.leaves])
+        move(self.optimiser, self.weights, gradients[: len(self.weights)])
         number = position.step + 1
         if not self.finished:
-            self.gates.move(torch.cat(slopes[len(self.weights) :]), number, position.steps)
-            self._look(number)
-        self._place |= {"steps": number, "epoch": position.epoch + 1}
+            self.gates.move(torch.cat(gradients[len(self.weights) :]), number, position.steps)
+            self._measure_share(number)
+        self._progress |= {"steps": number, "epoch": position.epoch + 1}
         return {
             "loss": loss.detach(),
             "kl": kl,
@@ -175,26 +169,26 @@ class SBSSearch:
             "optimiser": self.optimiser.state_dict(),
             "velocity": self.gates.velocity,
             "largest": self._largest,
-            "place": dict(self._place),
+            "place": dict(self._progress),
             "share": self._share,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from what `state_dict` gave, in a search built with the same arguments."""
+        """Continue from what `state_dict` returned, in a search built with the same arguments."""
         self.student.load_state_dict(state["student"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.gates.velocity.copy_(state["velocity"])
         self._largest.copy_(state["largest"])
-        self._place, self._share = dict(state["place"]), state["share"]
+        self._progress, self._share = dict(state["place"]), state["share"]
 
     def finding(self) -> Structure:
         """The student that the open gates leave."""
         one, mean = self._largest.tolist()
         reached = {
             "met": self.finished,
-            "met_at": self._place["met_at"] if self.finished else None,
-            "steps": self._place["steps"],
-            "epoch": self._place["epoch"],
+            "met_at": self._progress["met_at"] if self.finished else None,
+            "steps": self._progress["steps"],
+            "epoch": self._progress["epoch"],
             "largest_kl": one,
             "largest_mean_kl": mean,
         }
@@ -208,23 +202,26 @@ class SBSSearch:
     def _losses(self, logits: Tensor, teacher: Tensor) -> tuple[Tensor, Tensor]:
         """Mean divergence without a graph, and the loss to descend with one."""
         each = softened_kl(logits, teacher, **self._softened)
-        seen = each.detach()
-        kl = seen.mean()
-        self._largest = torch.maximum(self._largest, torch.stack([seen.max(), kl]))
+        by_image = each.detach()
+        kl = by_image.mean()
+        self._largest = torch.maximum(self._largest, torch.stack([by_image.max(), kl]))
         if self._loss == "np":
             return kl, plain_cross_entropy(logits, teacher).mean()
         return kl, each.mean() if self._loss == "kl" else (each - self._kl0).abs().mean()
 
-    def _look(self, number: int) -> None:
-        """Count what a closed gate leaves; the search is over where that fits the budget."""
+    def _measure_share(self, number: int) -> None:
+        """Count what is left if a gate closed; the search is over where that fits the budget."""
         if not self.gates.has_closed():
             return
         self._share = self.gates.share(self.gates.plan())
         if self._share <= self._budget:
             self.gates.stop_at(self._budget)
             self._share = self.gates.share(self.gates.plan())
-            self._place["met_at"] = number
+            self._progress["met_at"] = number
 
     def _structure(self, plan: Plan, reached: dict[str, Any]) -> Structure:
+        """The pruned student of a plan, with what its record holds."""
         about = {**self._about, **reached, "share": self.gates.share(plan)}
-        return structure_of(self.student, plan, {**about, **describe(self.gates.layout, plan)})
+        return structure_of(
+            self.student, plan, {**about, **pruning_summary(self.gates.layout, plan)}
+        )

@@ -1,84 +1,43 @@
-"""What a search promises the search phase, and what it may offer so that `bilevel` can drive it."""
+"""What the search phase drives: the base class of all searches, what it is given and returns."""
 
-from collections.abc import Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from inspect import isclass
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, ClassVar, NamedTuple, Protocol, TypeAlias
 
 from torch import Tensor, nn
+from torch.optim import SGD
 
 from kdbench.data.loaders.batch import Batch
 from kdbench.engine.position import TrainingPosition
+from kdbench.errors import BadValue
 from kdbench.models.stages import Features
 
-Tensors = Sequence[Tensor]
-Slopes = Sequence[Tensor | None]
-Data = TypeVar("Data", contravariant=True)
+Autocast: TypeAlias = Callable[[], AbstractContextManager[Any]]
 
 
-class Terms(Protocol):
-    """What the forward pass of a real step saw, and how the loss slopes there.
+class SearchBatch(NamedTuple):
+    """A batch, and the teacher's features of it.
 
     Attributes:
-        task: task loss, scalar.
-        losses: (n,) losses before mixing.
+        batch: images and labels.
+        teacher: features without a graph; None where the search does not ask for them.
     """
 
-    task: Tensor
-    losses: Tensor
+    batch: Batch
+    teacher: Features | None = None
 
-    def slopes(self, mixed: Tensor) -> Slopes:
-        """Gradient of task + mixed · losses in every weight; may be asked for more than once."""
-        ...
+    def features(self) -> Features:
+        """The teacher's features.
 
-
-class Searcher(Protocol[Data]):
-    """Alphas to tune, weights to fit meanwhile, and the two losses that they meet in.
-
-    The training loss is linear in what the alphas are mixed into:
-
-        inner(weights, alphas) = task(weights) + mix(alphas) · losses(weights)
-
-    `inner`, `outer`, `rises` and `mix` are pure in weights and alphas: a virtual step is an
-    argument, so nothing is copied, written or restored. Only `terms` is the forward pass of a
-    real step, which may also update what a network remembers (running statistics).
-
-    Attributes:
-        alphas: (n,) leaf that requires a gradient.
-        weights: the leaves that training fits.
-        visible: how many of them, from the first on, the held-out loss looks at; the others are
-            left out of the virtual step, where they cannot matter.
-    """
-
-    alphas: Tensor
-    weights: Tensors
-    visible: int
-
-    def mix(self, alphas: Tensor) -> Tensor:
-        """Factors (n,) of the losses, a differentiable function of the alphas (n,)."""
-        ...
-
-    def terms(self, data: Data) -> Terms:
-        """The forward pass at the real weights."""
-        ...
-
-    def rises(self, terms: Any, along: Slopes, data: Data, probe: Any) -> Tensor:
-        """Derivatives (n,) of the losses along a direction of the visible weights.
-
-        Args:
-            terms: what `terms(data)` gave at the same weights.
-            along: a tensor a visible weight; None for one that stays where it is.
-            data: of the losses.
-            probe: see `kdbench.search.hypergradient.Probe`.
+        Raises:
+            ValueError: this batch came without them.
         """
-        ...
-
-    def inner(self, weights: Tensors, alphas: Tensor, data: Data) -> Tensor:
-        """Training loss, scalar."""
-        ...
-
-    def outer(self, weights: Tensors, data: Data) -> Tensor:
-        """Held-out loss, scalar; it does not see the alphas."""
-        ...
+        if self.teacher is None:
+            raise ValueError("no teacher's features of this batch; see teacher_on_validation")
+        return self.teacher
 
 
 class Finding(Protocol):
@@ -93,53 +52,119 @@ class Finding(Protocol):
         ...
 
 
-class Search(Protocol):
-    """What the search phase drives; the class that a search's declaration names.
+class Searcher(ABC):
+    """A search; the class that a search's declaration names is a subclass.
 
     Constructed as `cls(student, teacher, *, lr, momentum, nesterov, weight_decay, autocast,
     **parameters)`: both networks, the constants of the protocol's SGD, the context for passes in
-    the run's precision, and the declaration's parameters except `held_out`. The declaration may say
-    `start = "teacher"`: then the student is of the teacher's family and has its weights. With
-    `held_out = 0` every step gets None in place of held-out images.
+    the run's precision, and the declaration's parameters. A declaration with `start = "teacher"`
+    gets a student of the teacher's family with the teacher's weights.
+
+    One parameter never arrives: `held_out` is the validation share, the part of the training
+    images that is kept from training and on which the search measures what it tunes. The phase
+    splits it off and passes its batches to `step`.
+
+    A subclass implements `step`, `state_dict`, `load_state_dict` and `finding`; all else has a
+    default here.
 
     Attributes:
-        connectors: what is trained beside the student; moved to the student's device by whoever
-            constructs the search.
-        lr: learning rate of the next step; the phase sets it along the protocol's schedule.
-        finished: the search is over before its last epoch; looked at after every epoch. A class
-            without it runs to the end.
-        teacher_on_held: `step` is also given `held_teacher=...`, the teacher's features of the
-            held-out images, without a graph. A class without it is not.
+        teacher_on_validation: whether validation batches come with the teacher's features.
+        optimiser: SGD of the weights, with one parameter group; set by the subclass.
     """
 
-    connectors: nn.Module
-    lr: float
+    teacher_on_validation: ClassVar[bool] = False
+    optimiser: SGD
 
+    @property
+    def connectors(self) -> nn.Module:
+        """What is trained beside the student; the phase moves it to the device. By default nothing.
+
+        A search that has connectors returns the same module every time.
+        """
+        return nn.Identity()
+
+    @property
+    def lr(self) -> float:
+        """Learning rate of the weights' next step; the phase sets it along the schedule.
+
+        By default that of `optimiser`.
+        """
+        return float(self.optimiser.param_groups[0]["lr"])
+
+    @lr.setter
+    def lr(self, value: float) -> None:
+        self.optimiser.param_groups[0]["lr"] = value
+
+    @property
+    def finished(self) -> bool:
+        """Whether the search is over before its last epoch; read after every epoch.
+
+        By default it runs to its end.
+        """
+        return False
+
+    @abstractmethod
     def step(
-        self, train: Batch, teacher: Features, held: Batch | None, position: TrainingPosition
+        self, train: SearchBatch, validation: SearchBatch | None, position: TrainingPosition
     ) -> dict[str, Tensor]:
-        """One step; returns scalars without a graph, whose means an epoch is logged by.
+        """Take one step; return scalars without a graph, whose means an epoch is logged by.
 
         Args:
-            train: images of the training share.
-            teacher: the teacher's features of them, without a graph.
-            held: images of the held-out share, all of them training images too.
+            train: training images, with the teacher's features.
+            validation: images of the validation share, with the teacher's features if
+                `teacher_on_validation`; None where that share is 0.
             position: where the search stands.
         """
-        ...
 
+    @abstractmethod
     def state_dict(self) -> dict[str, Any]:
-        """All that a bit-exact resume needs, as tensors and plain values."""
-        ...
+        """All that a bit-exact resume needs, as tensors and plain values.
 
+        Tensors may be the living ones: the phase saves them before the next step.
+        """
+
+    @abstractmethod
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from what `state_dict` gave, in a search built with the same arguments."""
-        ...
+        """Continue from what `state_dict` returned, in a search built with the same arguments."""
 
+    @abstractmethod
     def finding(self) -> Finding:
         """What was found so far."""
-        ...
 
     def blank(self) -> Finding:
-        """A finding of the same shape before any step: what `kdbench check` builds methods on."""
-        ...
+        """A finding of the same shape before any step: what `kdbench check` builds methods on.
+
+        By default what `finding` returns then.
+        """
+        return self.finding()
+
+
+def searcher_class(cls: Any, where: str) -> type[Any]:
+    """The class of a search, of which any declared parameters can be given.
+
+    Args:
+        cls: what a declaration names.
+        where: the module it comes from, for errors.
+
+    Raises:
+        BadValue: it is no `Searcher`, or lacks a method that every search must have.
+    """
+    if not isclass(cls) or not issubclass(cls, Searcher):
+        advice = "derive the class from kdbench.search.searcher.Searcher"
+        raise BadValue(where, f"{cls!r}", "a class of searches", advice)
+    if missing := sorted(cls.__abstractmethods__):
+        expected = f"the methods {', '.join(missing)} of kdbench.search.searcher.Searcher"
+        raise BadValue(where, f"{cls!r}", expected)
+    return cls
+
+
+def required(validation: SearchBatch | None) -> SearchBatch:
+    """The validation batch of a search that cannot do without.
+
+    Raises:
+        BadValue: the validation share is 0.
+    """
+    if validation is None:
+        expected = "a share above 0: this search measures on validation images"
+        raise BadValue("search, held_out", 0.0, expected)
+    return validation

@@ -32,6 +32,7 @@ from kdbench.models.stages import Features
 from kdbench.plan.components import PACKAGES, find_components
 from kdbench.runs.assemble import find_class, make_loader, make_sgd
 from kdbench.runs.steps import TrainStep
+from kdbench.search.searcher import SearchBatch
 from kdbench.store.spec import CARVING_REVISION, ENGINE_REVISION
 
 FILE = Path(__file__).parent / "revisions.json"
@@ -176,16 +177,14 @@ def search(cls, parameters, component, steps=3):
     student = ResNet(8, classes=CLASSES, image=(3, 8, 8))
     if component.start == "teacher":
         student = teacher
-    searcher = cls(student, teacher, **parameters)
+    searcher = cls(student, teacher, **sgd(component), **parameters)
     found = {}
     for step in range(steps):
-        train, held = images(8), images(8)
-        extra = {}
         with torch.no_grad():
-            theirs = teacher.read(train.images)
-            if getattr(searcher, "teacher_on_held", False):
-                extra["held_teacher"] = teacher.read(held.images)
-        losses = searcher.step(train, theirs, held, TrainingPosition(step, steps, 0, 1), **extra)
+            train, validation = (
+                SearchBatch(batch, teacher.read(batch.images)) for batch in (images(8), images(8))
+            )
+        losses = searcher.step(train, validation, TrainingPosition(step, steps, 0, 1))
         found |= {f"{name} at step {step}": value for name, value in losses.items()}
     process = searcher.finding()
     if isinstance(process, Structure):
@@ -195,6 +194,12 @@ def search(cls, parameters, component, steps=3):
         found |= {f"{key} {i}": value for i, value in enumerate(row[:: max(1, len(row) // 5)])}
         found[f"size of {key}"] = size([row])
     return {**found, "student": size(student.parameters())}
+
+
+def sgd(component):
+    """Constants of a search's SGD: of its paper's protocol."""
+    decay = 1e-4 if component.start == "teacher" else 5e-4
+    return {"lr": 0.1, "momentum": 0.9, "nesterov": True, "weight_decay": decay}
 
 
 def structure(found):
@@ -261,10 +266,15 @@ def scheme(component, parameters):
     """A random process over the pathways of the search that a method needs."""
     needed = find_components().get("search", component.search, where="golden numbers")
     cls = find_class({"module": needed.module, "class": needed.class_name})
-    shared = {k: v for k, v in parameters.items() if k in signature(cls).parameters}
+    declared = defaults(SimpleNamespace(component=needed))
+    shared = {key: value for key, value in parameters.items() if key in declared}
     with torch.random.fork_rng(devices=[]):
         teacher = WideResNet(depth(component), 1, image=(3, 8, 8))
-        names = cls(ResNet(8, image=(3, 8, 8)), teacher, **shared).blank().names
+        names = (
+            cls(ResNet(8, image=(3, 8, 8)), teacher, **sgd(needed), **{**declared, **shared})
+            .blank()
+            .names
+        )
     return Scheme(rand(4, len(names)), rand(4, len(names)) + 0.3, names)
 
 

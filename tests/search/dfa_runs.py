@@ -3,6 +3,7 @@
 import copy
 from functools import partial
 
+import build_search
 import torch
 import torch.nn.functional as F
 from torch import randn
@@ -13,7 +14,7 @@ from kdbench.engine.position import TrainingPosition
 from kdbench.models.families.resnet import ResNet
 from kdbench.models.families.shufflenet_v2 import ShuffleNetV2
 from kdbench.models.families.wide_resnet import WideResNet
-from kdbench.search.dfa import DFASearch
+from kdbench.search.searcher import SearchBatch
 
 PAIRS = {
     "wrn to wrn": (partial(WideResNet, 16, 2), partial(WideResNet, 10, 1)),
@@ -43,30 +44,31 @@ def start(pair="wrn to wrn", seed=0, **options):
     """A teacher and a search that has not begun."""
     torch.manual_seed(seed)
     teacher, student = (make(classes=5, image=(3, 8, 8)) for make in PAIRS[pair])
-    return teacher.eval(), DFASearch(student, teacher, **{**FAST, **options})
+    return teacher.eval(), build_search.build("dfa", student, teacher, **{**FAST, **options})
 
 
-def look(teacher, batch):
-    """What a teacher says of a batch."""
+def read(teacher, batch):
+    """A batch with the teacher's features."""
     with torch.no_grad():
-        return teacher.read(batch.images)
+        return SearchBatch(batch, teacher.read(batch.images))
 
 
-def data(step, size=6):
-    """The training and the held-out batch of a step."""
+def batches(step, size=6):
+    """The training and the validation batch of a step."""
     torch.manual_seed(100 + step)
     return tuple(
         Batch(randn(size, 3, 8, 8), torch.randint(5, (size,)), torch.arange(size)) for _ in range(2)
     )
 
 
+def data(teacher, step, size=6):
+    """The same with the teacher's features."""
+    return tuple(read(teacher, batch) for batch in batches(step, size))
+
+
 def take(search, teacher, step, steps=6):
     """One step of so many; returns its losses."""
-    train, held = data(step)
-    extra = {"held_teacher": look(teacher, held)}
-    return search.step(
-        train, look(teacher, train), held, TrainingPosition(step, steps, 0, 1), **extra
-    )
+    return search.step(*data(teacher, step), TrainingPosition(step, steps, 0, 1))
 
 
 def run(search, teacher, last, first=0, steps=6):
@@ -77,47 +79,36 @@ def run(search, teacher, last, first=0, steps=6):
     return losses
 
 
-def written_out(search, batch, theirs, group, beta):
+def written_out(search, data, group, beta):
     """The terms of a group, on the student itself: reads it once, and moves its statistics.
 
-    The rest of the student runs on a map from outside afterwards, in a copy with norms of its own.
+    The later stages run on a map from outside afterwards, in a copy with norms of its own.
     """
-    student, losses = search.student, search.losses
+    student, losses, (batch, theirs) = search.student, search.losses, data
     at = losses.groups[group]
     ours = student.read(batch.images)
     shares = beta.softmax(0)
-    mixed = sum(s * m for s, m in zip(shares, theirs.blocks[at.index], strict=True))
+    target = sum(s * m for s, m in zip(shares, theirs.blocks[at.index], strict=True))
     terms = {"task": F.cross_entropy(ours.logits, batch.labels)}
     if "to_teacher" in losses.connectors:
-        seen = losses.connectors["to_teacher"][group](ours.blocks[at.index][-1])
-        pairs = zip(seen.flatten(1), mixed.flatten(1), strict=True)
+        maps = losses.connectors["to_teacher"][group](ours.blocks[at.index][-1])
+        pairs = zip(maps.flatten(1), target.flatten(1), strict=True)
         gaps = [(s / s.norm() - t / t.norm()).square().sum() for s, t in pairs]
         terms["st"] = torch.stack(gaps).mean()
-        terms["fd"] = search.losses.gammas["fd"] * (seen - mixed).square().mean()
+        terms["fd"] = search.losses.gammas["fd"] * (maps - target).square().mean()
     if "to_student" in losses.connectors:
-        rest = copy.deepcopy(student)  # its norms may move: nobody looks at them again
-        maps = losses.connectors["to_student"][group](mixed)
+        twin = copy.deepcopy(student)  # its norms may move: nobody reads them again
+        maps = losses.connectors["to_student"][group](target)
         own = dict(student.named_parameters())
-        logits = functional_call(rest, own, (maps,), {"after": at.index})
+        logits = functional_call(twin, own, (maps,), {"after": at.index})
         terms["ts"] = F.cross_entropy(logits, batch.labels)
     return {name: terms[name] for name in ("task", *losses.terms)}
 
 
 def everything(search):
-    """Every tensor that training could change, by name, the gradients included."""
-    found = {f"losses.{key}": value for key, value in search.losses.state_dict().items()}
-    found |= {f"losses.{key}.grad": p.grad for key, p in search.losses.named_parameters()}
-    for k, beta in enumerate(search.betas):
-        found |= {f"beta {k}": beta, f"beta {k}.grad": beta.grad}
-    for name in ("optimiser", "beta_optimiser"):
-        for key, slots in getattr(search, name).state_dict()["state"].items():
-            found |= {f"{name}.{key}.{slot}": value for slot, value in slots.items()}
-    return {k: v.detach().clone() if isinstance(v, torch.Tensor) else v for k, v in found.items()}
-
-
-def assert_same(before, after):
-    """Bit for bit, name by name."""
-    assert before.keys() == after.keys()
-    for name, value in before.items():
-        same = torch.equal(value, after[name]) if value is not None else after[name] is None
-        assert same, name
+    """Every tensor of a search that training could change, by name."""
+    return build_search.everything(
+        {"losses": search.losses},
+        {f"beta {k}": beta for k, beta in enumerate(search.betas)},
+        {"optimiser": search.optimiser, "beta_optimiser": search.beta_optimiser},
+    )

@@ -1,12 +1,17 @@
 """The alternation, on problems small enough to know the answer."""
 
+from functools import partial
+
 import pytest
 import torch
 from torch import randn
 
-from kdbench.search.bilevel import alternate, buffers_of, exact_or_difference, rates_of
-from kdbench.search.hypergradient import Rates, central_difference, directional, unrolled
+from kdbench.search.bilevel import alternate, buffers_of, rates_of, second_order
+from kdbench.search.hypergradient import Rates, central_difference, exact_jvp, unrolled
 from kdbench.search.normalise import biased_softmax
+
+DIFFERENCE = partial(central_difference, scale=0.01)
+EACH_JVP = pytest.mark.parametrize("jvp", [exact_jvp, DIFFERENCE], ids=["exact", "difference"])
 
 
 class PullTerms:
@@ -15,16 +20,16 @@ class PullTerms:
     def __init__(self, task, losses, weights):
         self.task, self.losses, self._weights = task, losses, weights
 
-    def slopes(self, mixed):
+    def gradients(self, loss_weights):
         """Through the graph, which stays."""
-        total = self.task + mixed @ self.losses
+        total = self.task + loss_weights @ self.losses
         return torch.autograd.grad(total, self._weights, retain_graph=True)
 
 
 class Pulls:
-    """A point pulled to several places, each as strongly as its alpha says (a `Searcher`).
+    """A point pulled to several places, each as strongly as its alpha says (a `BilevelProblem`).
 
-    The task pulls to the origin; the held-out loss wants the point at `goal`.
+    The task pulls to the origin; the validation loss wants the point at `goal`.
     """
 
     def __init__(self, places, goal, mix=torch.exp):
@@ -38,9 +43,9 @@ class Pulls:
         task = self.weights[0].square().sum() / 2
         return PullTerms(task, self.losses(self.weights, data), self.weights)
 
-    def rises(self, terms, along, data, probe):
-        """As the probe takes it."""
-        return probe(lambda values: self.losses(values, data), self.weights, along)
+    def directional_derivatives(self, terms, along, data, jvp):
+        """As the `jvp` takes them."""
+        return jvp(lambda values: self.losses(values, data), self.weights, along)
 
     def losses(self, weights, data):
         """Half the squared distance to every place."""
@@ -62,13 +67,13 @@ def optimisers(toy, lr=0.1, alpha_lr=0.05, **rates):
     return torch.optim.SGD(toy.weights, lr=lr, **rates), adam
 
 
-@pytest.mark.parametrize("probe", [directional, central_difference])
-def test_the_search_finds_the_pulls_that_lead_to_the_goal(float64, probe):
-    """Places east and north, a goal between them: the point gets there and the alphas say why."""
+@EACH_JVP
+def test_the_search_finds_the_pulls_that_lead_to_the_goal(float64, jvp):
+    """Between a place in the east and one in the north, point and alphas reach the known rest."""
     toy = Pulls(torch.eye(2), torch.tensor([0.5, 0.25]))
     inner, outer = optimisers(toy, alpha_lr=0.03)
     for _ in range(600):
-        alternate(toy, inner, outer, None, None, probe)
+        alternate(toy, inner, outer, None, None, jvp)
     # Rest of a point pulled by (1, u, v): (u, v) / (1 + u + v); at the goal u = 2 and v = 1.
     torch.testing.assert_close(toy.weights[0].detach(), toy.goal, atol=1e-2, rtol=0)
     torch.testing.assert_close(
@@ -77,12 +82,12 @@ def test_the_search_finds_the_pulls_that_lead_to_the_goal(float64, probe):
 
 
 def test_a_useless_pull_loses_its_weight(float64):
-    """A place opposite to the goal fades, the one towards it grows."""
+    """After 100 steps a place opposite to the goal has under a fifth of the other's weight."""
     toy = Pulls(torch.tensor([[1.0, 0], [-1, 0]]), torch.tensor([0.4, 0.0]), biased_softmax)
     inner, outer = optimisers(toy)
     for _ in range(100):
-        outcome = alternate(toy, inner, outer, None, None, directional)
-    assert outcome.mixed[0] > 5 * outcome.mixed[1]
+        result = alternate(toy, inner, outer, None, None, exact_jvp)
+    assert result.loss_weights[0] > 5 * result.loss_weights[1]
 
 
 @pytest.mark.parametrize("mix", [torch.sigmoid, biased_softmax])
@@ -91,9 +96,9 @@ def test_a_first_order_gradient_drives_all_weights_to_zero(float64, mix):
     toy = Pulls(torch.cat([torch.eye(2), -torch.eye(2)]), torch.zeros(2), mix)
     inner, outer = optimisers(toy, alpha_lr=0.1)
     for _ in range(200):
-        outcome = alternate(toy, inner, outer, None, None, None)
-    assert outcome.mixed.sum() < 0.03  # from 2 and 0.6
-    assert outcome.held_out is None
+        result = alternate(toy, inner, outer, None, None, None)
+    assert result.loss_weights.sum() < 0.03  # from 2 and 0.6
+    assert result.validation_loss is None
 
 
 def test_under_the_biased_softmax_the_easiest_pathway_rises_first(float64):
@@ -101,19 +106,19 @@ def test_under_the_biased_softmax_the_easiest_pathway_rises_first(float64):
     toy = Pulls(torch.tensor([[0.5, 0], [4, 0], [5, 0]]), torch.zeros(2), biased_softmax)
     inner, outer = optimisers(toy)
     for _ in range(20):
-        outcome = alternate(toy, inner, outer, None, None, None)
-    assert outcome.alphas[0] > 0 > outcome.alphas[1:].max()  # all start at 0
+        result = alternate(toy, inner, outer, None, None, None)
+    assert result.alphas[0] > 0 > result.alphas[1:].max()  # all start at 0
 
 
-@pytest.mark.parametrize("probe", [directional, central_difference])
+@EACH_JVP
 @pytest.mark.parametrize("nesterov", [True, False])
-def test_the_gradient_is_that_of_the_unrolled_step(float64, probe, nesterov):
-    """With a full momentum buffer, weight decay and either kind of momentum."""
+def test_the_gradient_is_that_of_the_unrolled_step(float64, jvp, nesterov):
+    """It is with a full momentum buffer, weight decay and either kind of momentum."""
     toy = Pulls(randn(3, 4), randn(4), biased_softmax)
     inner, outer = optimisers(toy, momentum=0.9, nesterov=nesterov, weight_decay=0.1)
     for _ in range(3):
-        alternate(toy, inner, outer, None, None, probe)
-    found, held_out = exact_or_difference(toy, toy.terms(None), inner, None, None, probe)
+        alternate(toy, inner, outer, None, None, jvp)
+    gradient, loss = second_order(toy, toy.terms(None), inner, None, None, jvp)
     expected = unrolled(
         lambda weights, alphas: toy.inner(weights, alphas, None),
         lambda weights: toy.outer(weights, None),
@@ -122,33 +127,34 @@ def test_the_gradient_is_that_of_the_unrolled_step(float64, probe, nesterov):
         buffers_of(inner, toy.weights),
         rates_of(inner),
     )
-    torch.testing.assert_close(found, expected, rtol=1e-8, atol=1e-12)
-    assert held_out.item() > 0
+    torch.testing.assert_close(gradient, expected, rtol=1e-8, atol=1e-12)
+    assert loss.item() > 0
 
 
 def test_one_step_goes_in_the_order_of_the_paper(float64):
-    """Alphas first, at the old weights; then the weights, with the new alphas."""
+    """The alphas move first, at the old weights; then the weights, with the new alphas."""
     toy = Pulls(randn(3, 4), randn(4), biased_softmax)
     inner, outer = optimisers(toy, momentum=0.9, nesterov=True)
     alphas, weight = toy.alphas.detach().clone(), toy.weights[0].detach().clone()
-    gradient, _ = exact_or_difference(toy, toy.terms(None), inner, None, None, directional)
+    gradient, _ = second_order(toy, toy.terms(None), inner, None, None, exact_jvp)
 
-    outcome = alternate(toy, inner, outer, None, None, directional)
+    result = alternate(toy, inner, outer, None, None, exact_jvp)
 
     step = 0.05 * gradient / (gradient.abs() + 1e-8)  # the first step of Adam
     torch.testing.assert_close(toy.alphas.detach(), alphas - step)
-    mixed = biased_softmax(toy.alphas.detach())
-    assert torch.equal(outcome.mixed, mixed) and torch.equal(outcome.alphas, toy.alphas.detach())
-    slope = weight + mixed @ (weight - toy.places)
-    torch.testing.assert_close(toy.weights[0].detach(), weight - 0.1 * 1.9 * slope)
+    loss_weights = biased_softmax(toy.alphas.detach())
+    assert torch.equal(result.loss_weights, loss_weights)
+    assert torch.equal(result.alphas, toy.alphas.detach())
+    in_weight = weight + loss_weights @ (weight - toy.places)
+    torch.testing.assert_close(toy.weights[0].detach(), weight - 0.1 * 1.9 * in_weight)
     assert toy.alphas.grad is None and toy.weights[0].grad is None
-    before = outcome.alphas.clone()
-    alternate(toy, inner, outer, None, None, directional)
-    assert torch.equal(outcome.alphas, before)  # a copy: later steps do not rewrite it
+    before = result.alphas.clone()
+    alternate(toy, inner, outer, None, None, exact_jvp)
+    assert torch.equal(result.alphas, before)  # a copy: later steps do not rewrite it
 
 
-def test_rates_follow_the_schedule():
-    """Whatever stands in the optimiser is what the virtual step takes."""
+def test_rates_are_those_of_the_optimiser_now():
+    """They follow its learning rate, which a schedule changes from step to step."""
     toy = Pulls(randn(3, 4), randn(4))
     inner, _ = optimisers(toy, momentum=0.9, nesterov=True, weight_decay=5e-4)
     inner.param_groups[0]["lr"] = 0.01

@@ -1,4 +1,6 @@
-"""Gradients of a held-out loss that sees the alphas itself: by hand, and against the optimiser."""
+"""Gradients of a validation loss that sees the alphas: by hand, and against the optimiser."""
+
+from functools import partial
 
 import pytest
 import torch
@@ -13,6 +15,7 @@ RATES = {
     "momentum, decay": Rates(lr=0.3, momentum=0.9, weight_decay=5e-4),
     "nesterov, decay": Rates(lr=0.3, momentum=0.9, nesterov=True, weight_decay=5e-4),
 }
+DIFFERENCED = partial(differenced, scale=0.01)
 
 
 class Toy:
@@ -30,11 +33,11 @@ class Toy:
         return pulled.square().sum() + alphas.sin().sum() * weights[0].sum()
 
     def outer(self, weights, alphas):
-        """Held-out loss, with a way of its own from the alphas."""
+        """Validation loss, which reads the alphas itself."""
         return (weights[0] - self.goal).pow(4).sum() + (alphas.exp() @ self.mixing) @ weights[1]
 
     def after_a_real_step(self, alphas, rates):
-        """Held-out loss with given alphas, after a step of PyTorch's SGD with them."""
+        """Validation loss with given alphas, after a step of PyTorch's SGD with them."""
         weights = [w.detach().clone().requires_grad_() for w in self.weights]
         constants = {k: getattr(rates, k) for k in ("lr", "momentum", "nesterov", "weight_decay")}
         real = torch.optim.SGD(weights, **constants)
@@ -50,55 +53,59 @@ class Toy:
         return self.buffers if rates.momentum else [None] * 3
 
 
-def slope(value, alphas, step=1e-5):
+def numerical_gradient(value, alphas, step=1e-5):
     """Of a function of the alphas, by small steps."""
     shifts = step * torch.eye(len(alphas))
     return torch.tensor([(value(alphas + s) - value(alphas - s)) / (2 * step) for s in shifts])
 
 
 @pytest.mark.parametrize("name", RATES)
-def test_the_exact_gradient_is_the_slope_of_what_the_optimiser_really_does(float64, name):
-    """Through the step and directly, with weight decay and either momentum."""
+def test_the_exact_gradient_is_the_numerical_one_through_a_real_optimiser_step(float64, name):
+    """It goes through the step and directly, with weight decay and either momentum."""
     toy, rates = Toy(), RATES[name]
     parts = (toy.inner, toy.outer, toy.weights, toy.alphas, toy.used(rates), rates)
-    found, held = exact(*parts)
-    expected = slope(lambda alphas: toy.after_a_real_step(alphas, rates), toy.alphas.detach())
+    gradient, loss = exact(*parts)
+    expected = numerical_gradient(
+        lambda alphas: toy.after_a_real_step(alphas, rates), toy.alphas.detach()
+    )
 
-    torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-6)
-    assert held.item() == pytest.approx(toy.after_a_real_step(toy.alphas.detach(), rates))
-    assert not held.requires_grad and not found.requires_grad
+    torch.testing.assert_close(gradient, expected, rtol=1e-6, atol=1e-6)
+    assert loss.item() == pytest.approx(toy.after_a_real_step(toy.alphas.detach(), rates))
+    assert not loss.requires_grad and not gradient.requires_grad
 
 
 @pytest.mark.parametrize("name", RATES)
 def test_the_finite_difference_is_the_exact_gradient_on_smooth_losses(float64, name):
-    """To the square of the step that DARTS takes, and closer with a smaller one."""
+    """It is to the square of the step that DARTS takes, and closer with a smaller one."""
     toy, rates = Toy(), RATES[name]
     parts = (toy.inner, toy.outer, toy.weights, toy.alphas, toy.used(rates), rates)
-    wanted, held = exact(*parts)
+    expected, expected_loss = exact(*parts)
 
     for scale, tolerance in ((0.01, 1e-3), (1e-4, 1e-6)):
-        found, seen = differenced(*parts, scale=scale)
-        assert (found - wanted).norm() < tolerance * wanted.norm()
-        torch.testing.assert_close(seen, held)
+        gradient, loss = differenced(*parts, scale=scale)
+        assert (gradient - expected).norm() < tolerance * expected.norm()
+        torch.testing.assert_close(loss, expected_loss)
 
 
-def test_the_first_order_is_the_slope_at_the_weights_as_they_are(float64):
-    """The direct dependence alone, which is what a step of length 0 leaves of the second order."""
+def test_the_first_order_is_the_numerical_gradient_at_the_weights_as_they_are(float64):
+    """It is the direct dependence alone, all that a step of length 0 leaves of the second order."""
     toy = Toy()
-    found, held = first_order(toy.outer, toy.weights, toy.alphas)
+    gradient, loss = first_order(toy.outer, toy.weights, toy.alphas)
     weights = [w.detach() for w in toy.weights]
-    expected = slope(lambda alphas: toy.outer(weights, alphas).item(), toy.alphas.detach())
+    expected = numerical_gradient(
+        lambda alphas: toy.outer(weights, alphas).item(), toy.alphas.detach()
+    )
     still = (toy.inner, toy.outer, toy.weights, toy.alphas, [None] * 3, Rates(lr=0.0))
 
-    torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-6)
-    torch.testing.assert_close(found, exact(*still)[0])
-    torch.testing.assert_close(found, differenced(*still)[0])
-    assert held.item() == pytest.approx(toy.outer(weights, toy.alphas).item())
+    torch.testing.assert_close(gradient, expected, rtol=1e-6, atol=1e-6)
+    torch.testing.assert_close(gradient, exact(*still).gradient)
+    torch.testing.assert_close(gradient, DIFFERENCED(*still).gradient)
+    assert loss.item() == pytest.approx(toy.outer(weights, toy.alphas).item())
 
 
-@pytest.mark.parametrize("take", [exact, differenced])
-def test_a_held_out_loss_need_not_see_the_alphas(float64, take):
-    """As in DARTS itself where only the weights carry them."""
+@pytest.mark.parametrize("take", [exact, DIFFERENCED], ids=["exact", "differenced"])
+def test_a_validation_loss_need_not_see_the_alphas(float64, take):
+    """The gradient is right where only the weights carry the alphas, as in DARTS itself."""
     toy, rates = Toy(), RATES["plain"]
 
     def outer(weights, alphas):
@@ -109,23 +116,23 @@ def test_a_held_out_loss_need_not_see_the_alphas(float64, take):
         (pull,) = torch.autograd.grad(toy.inner(weights, alphas), weights[:1])
         return outer([weights[0] - rates.lr * pull], alphas).item()
 
-    found, _ = take(toy.inner, outer, toy.weights, toy.alphas, [None] * 3, rates)
-    expected = slope(after, toy.alphas.detach())
-    torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-6)
+    gradient = take(toy.inner, outer, toy.weights, toy.alphas, [None] * 3, rates).gradient
+    expected = numerical_gradient(after, toy.alphas.detach())
+    torch.testing.assert_close(gradient, expected, rtol=1e-3, atol=1e-6)
 
 
-@pytest.mark.parametrize("take", [exact, differenced, None])
-def test_nothing_is_changed(float64, take):
-    """Weights, buffers, alphas and what somebody left in `.grad`."""
+@pytest.mark.parametrize("take", [exact, DIFFERENCED, None], ids=["exact", "differenced", "first"])
+def test_taking_a_gradient_changes_nothing(float64, take):
+    """Weights, buffers, alphas and what somebody left in `.grad` keep their bits."""
     toy, rates = Toy(), RATES["nesterov, decay"]
     leaves = [*toy.weights, toy.alphas]
     for leaf in leaves:
         leaf.grad = torch.ones_like(leaf)
-    kept = [*leaves, toy.buffers[0], *(leaf.grad for leaf in leaves)]
-    before = [t.detach().clone() for t in kept]
+    watched = [*leaves, toy.buffers[0], *(leaf.grad for leaf in leaves)]
+    before = [t.detach().clone() for t in watched]
     if take is None:
         first_order(toy.outer, toy.weights, toy.alphas)
     else:
         take(toy.inner, toy.outer, toy.weights, toy.alphas, toy.buffers, rates)
 
-    assert all(torch.equal(a, b) for a, b in zip(before, kept, strict=True))
+    assert all(torch.equal(a, b) for a, b in zip(before, watched, strict=True))

@@ -1,5 +1,7 @@
 """Hypergradients: by hand, against PyTorch's own optimiser, and against each other."""
 
+from functools import partial
+
 import pytest
 import torch
 from torch import rand, randn
@@ -7,7 +9,7 @@ from torch import rand, randn
 from kdbench.search.hypergradient import (
     Rates,
     central_difference,
-    directional,
+    exact_jvp,
     through_mix,
     unrolled,
     virtual_step,
@@ -21,6 +23,7 @@ RATES = {
     "nesterov": Rates(lr=0.3, momentum=0.9, nesterov=True),
     "nesterov, decay": Rates(lr=0.3, momentum=0.9, nesterov=True, weight_decay=5e-4),
 }
+DIFFERENCE = partial(central_difference, scale=0.01)  # as DARTS and the release of DistPro
 
 
 def optimiser(weights, rates):
@@ -38,15 +41,15 @@ def test_a_virtual_step_is_the_optimisers_to_the_bit(name, dtype):
     weights[1].requires_grad_()
     real = optimiser(weights, rates)
     for _ in range(4):
-        slopes = [torch.randn_like(weight) for weight in weights]
+        gradients = [torch.randn_like(weight) for weight in weights]
         buffers = [real.state.get(w, {}).get("momentum_buffer") for w in weights]
         before = [t.clone() for t in (*weights, *(b for b in buffers if b is not None))]
         with torch.no_grad():
-            moved = virtual_step(weights, slopes, buffers, rates)
+            moved = virtual_step(weights, gradients, buffers, rates)
         after = [*weights, *(b for b in buffers if b is not None)]
         assert all(torch.equal(a, b) for a, b in zip(before, after, strict=True))
-        for weight, slope in zip(weights, slopes, strict=True):
-            weight.grad = slope.clone()
+        for weight, gradient in zip(weights, gradients, strict=True):
+            weight.grad = gradient.clone()
         real.step()
         assert all(torch.equal(a, b) for a, b in zip(weights, moved, strict=True))
 
@@ -63,7 +66,7 @@ def test_unrolled_is_the_closed_form_on_quadratics(float64, lr):
     """Inner = |w - a|²/2 moves w to w + lr (a - w); outer = |w - t|²/2 does the rest."""
     w, a = randn(6, requires_grad=True), randn(6, requires_grad=True)
     t = randn(6)
-    found = unrolled(
+    gradient = unrolled(
         inner=lambda weights, alphas: (weights[0] - alphas).square().sum() / 2,
         outer=lambda weights: (weights[0] - t).square().sum() / 2,
         weights=[w],
@@ -71,12 +74,12 @@ def test_unrolled_is_the_closed_form_on_quadratics(float64, lr):
         buffers=[None],
         rates=Rates(lr=lr),
     )
-    torch.testing.assert_close(found, (lr * (w + lr * (a - w) - t)).detach())
+    torch.testing.assert_close(gradient, (lr * (w + lr * (a - w) - t)).detach())
 
 
 @pytest.mark.parametrize("name", RATES)
-def test_unrolled_is_the_slope_of_what_the_optimiser_really_does(float64, name):
-    """Alphas are moved a little up and down, SGD takes its step, the held-out loss answers."""
+def test_unrolled_is_the_numerical_gradient_through_a_real_optimiser_step(float64, name):
+    """Alphas are moved a little up and down, SGD takes its step, the validation loss is taken."""
     rates = RATES[name]
     start, buffer, goal, mixing = randn(4), randn(4), randn(4), randn(3, 4)
     used = buffer if rates.momentum else None
@@ -98,12 +101,12 @@ def test_unrolled_is_the_slope_of_what_the_optimiser_really_does(float64, name):
 
     alphas = randn(3, requires_grad=True)
     weights = [start.clone().requires_grad_()]
-    found = unrolled(inner, outer, weights, alphas, [used], rates)
+    gradient = unrolled(inner, outer, weights, alphas, [used], rates)
     for k in range(3):
         shift = torch.zeros(3)
         shift[k] = 1e-5
         up, down = (after_a_real_step(alphas.detach() + s * shift) for s in (1, -1))
-        assert found[k].item() == pytest.approx((up - down) / 2e-5, rel=1e-5)
+        assert gradient[k].item() == pytest.approx((up - down) / 2e-5, rel=1e-5)
 
 
 def smooth(weights):
@@ -112,22 +115,22 @@ def smooth(weights):
     return torch.stack([first.sin().sum() * second.sum(), second.exp().sum(), first.pow(3).sum()])
 
 
-def test_a_directional_derivative_is_the_jacobian_times_the_direction(float64):
+def test_the_exact_jvp_is_the_jacobian_times_the_direction(float64):
     """Forward mode and three backward passes agree; a weight without direction stays."""
     weights = [randn(5), randn(4)]
     along = [randn(5), randn(4)]
     jacobian = torch.autograd.functional.jacobian(lambda *w: smooth(w), tuple(weights))
     expected = [matrix @ direction for matrix, direction in zip(jacobian, along, strict=True)]
-    torch.testing.assert_close(directional(smooth, weights, along), sum(expected))
-    torch.testing.assert_close(directional(smooth, weights, [along[0], None]), expected[0])
+    torch.testing.assert_close(exact_jvp(smooth, weights, along), sum(expected))
+    torch.testing.assert_close(exact_jvp(smooth, weights, [along[0], None]), expected[0])
 
 
-def test_the_central_difference_closes_in_with_the_square_of_its_step(float64):
-    """Ten times nearer, a hundred times better: no slip of ε in the division."""
+def test_the_error_of_the_central_difference_shrinks_with_the_square_of_its_step(float64):
+    """At a tenth of the scale it is a hundred times smaller: ε is the one it is divided by."""
     weights, along = [randn(5), randn(4)], [randn(5), randn(4)]
-    exact = directional(smooth, weights, along)
+    exact = exact_jvp(smooth, weights, along)
     errors = [
-        (central_difference(smooth, weights, along, scale) - exact).norm() / exact.norm()
+        (central_difference(smooth, weights, along, scale=scale) - exact).norm() / exact.norm()
         for scale in (1e-1, 1e-2, 1e-3)
     ]
     assert errors[2] < 1e-6
@@ -135,32 +138,32 @@ def test_the_central_difference_closes_in_with_the_square_of_its_step(float64):
     assert errors[1] / errors[2] == pytest.approx(100, rel=0.05)
 
 
-def test_the_central_difference_stands_at_the_two_published_points(float64):
-    """Weights ± 0.01 v / |v|, once each, and a weight without direction not moved at all."""
-    seen = []
+def test_the_central_difference_evaluates_the_two_published_points(float64):
+    """Weights ± 0.01 v / |v|, once each; a weight without direction is not moved at all."""
+    points = []
 
     def spy(weights):
-        seen.append([weight.clone() for weight in weights])
+        points.append([weight.clone() for weight in weights])
         return weights[0].sum()[None]
 
     weights, v = [randn(5), randn(4)], randn(5)
-    central_difference(spy, weights, [v, None])
-    for sign, (first, second) in zip((1, -1), seen, strict=True):
+    DIFFERENCE(spy, weights, [v, None])
+    for sign, (first, second) in zip((1, -1), points, strict=True):
         torch.testing.assert_close(first, weights[0] + sign * 0.01 * v / v.norm())
         assert torch.equal(second, weights[1])
 
 
-def test_a_direction_of_zero_gives_zero():
-    """No division by zero."""
+def test_the_derivative_along_a_zero_direction_is_zero():
+    """Exactly, of both ways to take it: nothing is divided by zero."""
     weights = [randn(5), randn(4)]
     still = [torch.zeros(5), torch.zeros(4)]
-    assert torch.equal(central_difference(smooth, weights, still), torch.zeros(3))
-    assert torch.equal(directional(smooth, weights, still), torch.zeros(3))
+    assert torch.equal(DIFFERENCE(smooth, weights, still), torch.zeros(3))
+    assert torch.equal(exact_jvp(smooth, weights, still), torch.zeros(3))
 
 
-@pytest.mark.parametrize("probe", [directional, central_difference])
-def test_passes_run_in_full_precision_and_without_a_graph(probe):
-    """Even where the caller computes in bfloat16."""
+@pytest.mark.parametrize("jvp", [exact_jvp, DIFFERENCE], ids=["exact", "difference"])
+def test_passes_run_in_full_precision_and_without_a_graph(jvp):
+    """They do even where the caller computes in bfloat16."""
     matrix, weight = randn(4, 4), randn(4, requires_grad=True)
     kinds = []
 
@@ -170,21 +173,21 @@ def test_passes_run_in_full_precision_and_without_a_graph(probe):
         return product
 
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        found = probe(losses, [weight], [randn(4)])
+        derivative = jvp(losses, [weight], [randn(4)])
     assert set(kinds) == {(torch.float32, False)}
-    assert not found.requires_grad
+    assert not derivative.requires_grad
 
 
 def test_the_mix_carries_a_gradient_back_to_the_alphas(float64):
-    """Transposed Jacobian of the softmax, by hand."""
+    """It is multiplied by the transposed Jacobian of the softmax, written out by hand."""
     alphas = randn(4, requires_grad=True)
-    slope = rand(4)
+    gradient = rand(4)
     w = alphas.softmax(0)
-    found = through_mix(w, alphas, slope)
-    torch.testing.assert_close(found, (w * (slope - (w * slope).sum())).detach())
+    expected = (w * (gradient - (w * gradient).sum())).detach()
+    torch.testing.assert_close(through_mix(w, alphas, gradient), expected)
 
 
-def test_reach_counts_the_fresh_gradient_twice_under_nesterov():
-    """1.9 learning rates at momentum 0.9, else one."""
-    assert RATES["nesterov"].reach == pytest.approx(0.3 * 1.9)
-    assert RATES["momentum"].reach == RATES["plain"].reach == 0.3
+def test_the_step_scale_counts_the_fresh_gradient_twice_under_nesterov():
+    """It is 1.9 learning rates at momentum 0.9 with Nesterov, and one without."""
+    assert RATES["nesterov"].step_scale == pytest.approx(0.3 * 1.9)
+    assert RATES["momentum"].step_scale == RATES["plain"].step_scale == 0.3

@@ -25,16 +25,16 @@ def by_hand(name, a):
 
 @pytest.mark.parametrize("name", NORMALISATIONS)
 def test_a_normalisation_is_its_formula(float64, name):
-    """Whatever the signs."""
+    """It is the formula of Table 7 for alphas of either sign."""
     alphas = randn(7)
     expected = tensor(by_hand(name, alphas.tolist()))
     torch.testing.assert_close(normalisation(name)(alphas), expected)
 
 
-def test_the_start_of_the_search_shares_alike():
-    """All alphas 1: every one of n weights is 1 / (n + 1)."""
-    found = normalisation("biased-softmax")(torch.ones(27))
-    torch.testing.assert_close(found, torch.full((27,), 1 / 28))
+def test_a_search_starts_with_equal_weights():
+    """Where all alphas are 1, each of n weights is 1 / (n + 1)."""
+    weights = normalisation("biased-softmax")(torch.ones(27))
+    torch.testing.assert_close(weights, torch.full((27,), 1 / 28))
 
 
 def test_only_the_biased_softmax_can_vanish():
@@ -46,12 +46,12 @@ def test_only_the_biased_softmax_can_vanish():
 
 @pytest.mark.parametrize("name", NORMALISATIONS)
 def test_no_normalisation_makes_nan(name):
-    """At zero and far away."""
+    """Its weights are finite at zero and far from it."""
     for alphas in (torch.zeros(4), torch.full((4,), 300.0), torch.full((4,), -300.0)):
         assert normalisation(name)(alphas).isfinite().all()
 
 
 def test_an_unknown_normalisation_is_named():
-    """With the nearest that exists."""
+    """The message suggests the nearest that exists."""
     with pytest.raises(UnknownName, match="did you mean 'biased-softmax'"):
         normalisation("biased_softmax")

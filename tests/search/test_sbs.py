@@ -2,16 +2,14 @@
 
 import copy
 import io
-import tomllib
 from functools import partial
 from math import exp, log
-from pathlib import Path
 
 import pytest
 import torch
+from build_search import FOLDER, build, declaration, declared
 from torch import randn
 
-import kdbench.search
 from kdbench.data.loaders.batch import Batch
 from kdbench.distill.kd import kd
 from kdbench.engine.position import TrainingPosition
@@ -22,33 +20,34 @@ from kdbench.models.families.resnet import ResNet
 from kdbench.models.families.shufflenet_v1 import ShuffleNetV1
 from kdbench.models.pruning.build import build_pruned
 from kdbench.models.pruning.structure import Structure
-from kdbench.search import sbs
 from kdbench.search.divergence import plain_cross_entropy, softened_kl
 from kdbench.search.proximal import momenta
-from kdbench.search.sbs import SBSSearch
+from kdbench.search.searcher import SearchBatch
 
 IMAGE = (3, 8, 8)
 FAMILIES = {"densenet": partial(DenseNet, 10, 4), "resnet": partial(ResNet, 8, (4, 4, 6, 8))}
-DECLARATIONS = sorted(Path(kdbench.search.__file__).parent.glob("sbs_*.toml"))
-FAST = {"of_steps": 1000, "lambda_2": 0.1, "lr": 0.01}  # gates close within some ten steps
+DECLARATIONS = sorted(path.stem for path in FOLDER.glob("sbs_*.toml"))
+# Gates close within some ten steps.
+FAST = {"of_steps": 1000, "lambda_2": 0.1, "lr": 0.01, "weight_decay": 1e-4}
+KL = {"temperature": 4.0, "order": "teacher-first", "times_square": True}
 STEPS = 20
 
 
 def batches(teacher, steps, first=0):
-    """Training batches, what the teacher says about them, and positions."""
+    """Training batches with the teacher's features, no validation batches, and positions."""
     for k in range(first, steps):
         torch.manual_seed(100 + k)
         batch = Batch(randn(6, *IMAGE), torch.randint(5, (6,)), torch.arange(6))
         with torch.no_grad():
-            theirs = teacher.read(batch.images)
-        yield batch, theirs, None, TrainingPosition(k, STEPS, k // 5, STEPS // 5)
+            data = SearchBatch(batch, teacher.read(batch.images))
+        yield data, None, TrainingPosition(k, STEPS, k // 5, STEPS // 5)
 
 
 def start(family="densenet", seed=0, **options):
     """A teacher, and a search in it that has not begun."""
     torch.manual_seed(seed)
     teacher = FAMILIES[family](classes=5, image=IMAGE).eval()
-    return teacher, SBSSearch(teacher, teacher, **{**FAST, **options})
+    return teacher, build("sbs_kl", teacher, teacher, **{**FAST, **options})
 
 
 def run(search, teacher, steps, first=0):
@@ -65,37 +64,39 @@ def softmax(row, temperature=1.0):
 @pytest.mark.parametrize("order", ["teacher-first", "student-first"])
 @pytest.mark.parametrize("times_square", [True, False])
 def test_the_divergence_is_the_formula(float64, order, times_square):
-    """Written out number by number, either way round; the field's default is `kd`."""
+    """It is number by number, either way round; with the teacher first and τ² it is `kd`."""
     ours, theirs, tau = randn(4, 5), randn(4, 5), 3.0
     options = {"temperature": tau, "order": order, "times_square": times_square}
-    for mine, his, found in zip(ours, theirs, softened_kl(ours, theirs, **options), strict=True):
+    each = softened_kl(ours, theirs, **options)
+    for mine, his, divergence in zip(ours, theirs, each, strict=True):
         p, q = softmax(his.tolist(), tau), softmax(mine.tolist(), tau)
         p, q = (p, q) if order == "teacher-first" else (q, p)
         expected = sum(a * log(a / b) for a, b in zip(p, q, strict=True))
         expected *= tau**2 if times_square else 1
-        assert found.item() == pytest.approx(expected, rel=1e-10)
+        assert divergence.item() == pytest.approx(expected, rel=1e-10)
     if order == "teacher-first" and times_square:
-        found = softened_kl(ours, theirs, temperature=tau).mean()
-        torch.testing.assert_close(found, kd(ours, theirs, tau))
+        torch.testing.assert_close(each.mean(), kd(ours, theirs, tau))
 
 
 def test_the_plain_cross_entropy_is_the_formula(float64):
-    """Number by number; of a network with itself, the entropy."""
+    """It is number by number, unsoftened, under the teacher's probabilities."""
     ours, theirs = randn(4, 5), randn(4, 5)
-    for mine, his, found in zip(ours, theirs, plain_cross_entropy(ours, theirs), strict=True):
+    each = plain_cross_entropy(ours, theirs)
+    for mine, his, loss in zip(ours, theirs, each, strict=True):
         p, q = softmax(his.tolist()), softmax(mine.tolist())
         expected = -sum(a * log(b) for a, b in zip(p, q, strict=True))
-        assert found.item() == pytest.approx(expected, rel=1e-10)
+        assert loss.item() == pytest.approx(expected, rel=1e-10)
 
 
 @pytest.mark.parametrize("loss", ["kl", "np", "kl0"])
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_step_is_sgd_of_the_weights_and_a_proximal_step_of_the_gates(float64, family, loss):
-    """A second step against loss.backward(), PyTorch's SGD with weight decay, and the formulas."""
+    """A second step agrees with loss.backward(), PyTorch's SGD with weight decay, the formulas."""
     options = {"loss": loss, "kl0": {"densenet": 0.009, "resnet": 0.18}[family]}
     teacher, search = start(family, momentum=0.8, weight_decay=0.1, **options)
     run(search, teacher, 1)
-    *_, (batch, theirs, held, position) = batches(teacher, 2)
+    *_, (data, _, position) = batches(teacher, 2)
+    batch, theirs = data
     twin = copy.deepcopy(search.student)
     optimiser = torch.optim.SGD(
         [p for n, p in twin.named_parameters() if not n.endswith("gate")],
@@ -103,7 +104,7 @@ def test_a_step_is_sgd_of_the_weights_and_a_proximal_step_of_the_gates(float64, 
     )  # fmt: skip
     optimiser.load_state_dict(copy.deepcopy(search.optimiser.state_dict()))
     logits = twin(batch.images)
-    each = softened_kl(logits, theirs.logits, temperature=4.0)
+    each = softened_kl(logits, theirs.logits, **KL)
     loss = {
         "kl": lambda: each.mean(),
         "np": lambda: plain_cross_entropy(logits, theirs.logits).mean(),
@@ -113,17 +114,19 @@ def test_a_step_is_sgd_of_the_weights_and_a_proximal_step_of_the_gates(float64, 
         assert each.min() < options["kl0"] < each.max()
     loss.backward()
     gates, velocity = search.gates.values.clone(), search.gates.velocity.clone()
-    slopes = torch.cat([twin.get_parameter(f"{n}.gate").grad for n in search.gates.layout.widths])
+    gradients = torch.cat(
+        [twin.get_parameter(f"{n}.gate").grad for n in search.gates.layout.widths]
+    )
     optimiser.step()
 
-    terms = search.step(batch, theirs, held, position)
+    terms = search.step(data, None, position)
 
     for key, parameter in twin.named_parameters():
         if not key.endswith("gate"):
             ours = search.student.get_parameter(key)
             torch.testing.assert_close(ours, parameter, rtol=1e-10, atol=1e-12, msg=key)
     paid = 0.01 * (FAST["lambda_2"] * FAST["of_steps"] / STEPS) * search.gates.alphas
-    z = gates - 0.01 * slopes
+    z = gates - 0.01 * gradients
     reached = torch.where(z.abs() > paid, z - paid * z.sign(), torch.zeros(()))
     velocity = reached - gates + 0.9 * velocity
     expected = (reached + 0.9 * velocity).clamp_min(0)
@@ -134,8 +137,8 @@ def test_a_step_is_sgd_of_the_weights_and_a_proximal_step_of_the_gates(float64, 
     assert terms["open_share"].item() == pytest.approx((expected != 0).double().mean().item())
 
 
-def test_weights_of_the_gates_are_their_savings_or_one():
-    """The dearest gate has 1; unweighted ones are all alike."""
+def test_gates_are_charged_their_savings_or_all_alike():
+    """The gate that saves most is charged 1; unweighted ones all are."""
     _, search = start()
     savings = search.gates.layout.savings()
     flat = [float(v) for name in search.gates.layout.widths for v in savings[name]]
@@ -148,7 +151,7 @@ def test_weights_of_the_gates_are_their_savings_or_one():
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("stopped", [0, 3, 9])
 def test_a_resumed_search_ends_in_the_same_bits(family, stopped):
-    """Saved after any step, loaded into a search of another seed, and carried on."""
+    """It is saved after any step, loaded into a search of another seed, and carried on."""
     options = {"gate_momentum": "growing", "budget": 0.5}
     teacher, whole = start(family, **options)
     expected = run(whole, teacher, 10)
@@ -171,17 +174,17 @@ def digits(count=64):
     """Handwritten digits as colour images of 8×8 pixels."""
     from sklearn.datasets import load_digits
 
-    found = load_digits()
-    pixels = torch.tensor(found.images[:count], dtype=torch.float32).unsqueeze(1) / 8 - 1
+    loaded = load_digits()
+    pixels = torch.tensor(loaded.images[:count], dtype=torch.float32).unsqueeze(1) / 8 - 1
     return Batch(
         pixels.expand(-1, 3, -1, -1).contiguous(),
-        torch.tensor(found.target[:count]),
+        torch.tensor(loaded.target[:count]),
         torch.arange(count),
     )
 
 
 def test_a_tiny_densenet_on_digits_loses_channels_until_the_budget_is_met(tmp_path):
-    """The search ends within it, keeps its gates from then on, and the student can be built."""
+    """The search ends within it, its gates stay from then on, and the student can be built."""
     torch.manual_seed(0)
     teacher, batch = DenseNet(16, 6, classes=10, image=IMAGE), digits()
     optimiser = torch.optim.SGD(teacher.parameters(), lr=0.1, momentum=0.9)
@@ -191,15 +194,14 @@ def test_a_tiny_densenet_on_digits_loses_channels_until_the_budget_is_met(tmp_pa
         optimiser.step()
     teacher.eval()
     before = copy.deepcopy(teacher.state_dict())
-    search = SBSSearch(teacher, teacher, lr=0.01, lambda_2=3.0, of_steps=60)
+    search = build("sbs_kl", teacher, teacher, **{**FAST, "lambda_2": 3.0, "of_steps": 60})
     with torch.no_grad():
-        theirs = teacher.read(batch.images)
+        data = SearchBatch(batch, teacher.read(batch.images))
     shares = []
     for k in range(60):
         closed = search.gates.values.clone() if search.finished else None
-        shares.append(
-            search.step(batch, theirs, None, TrainingPosition(k, 60, k // 6, 10))["flops_share"]
-        )
+        terms = search.step(data, None, TrainingPosition(k, 60, k // 6, 10))
+        shares.append(terms["flops_share"])
         assert closed is None or torch.equal(closed, search.gates.values)
     assert search.finished and shares[-1] <= 0.3035 < shares[0]
     assert 0 < search.gates.open_share() < 0.9
@@ -207,18 +209,19 @@ def test_a_tiny_densenet_on_digits_loses_channels_until_the_budget_is_met(tmp_pa
 
     structure = search.finding()
     about = structure.summary()["structure"]
-    found = build_pruned(structure, 10, IMAGE)
+    pruned = build_pruned(structure, 10, IMAGE)
     assert about["met"] and about["met_at"] < about["steps"] == 60 and about["epoch"] == 10
-    assert about["after"]["flops_with_elements"] == sum(operations(found, IMAGE))
-    assert about["after"]["multiply_adds"] == operations(found, IMAGE).multiply_adds
-    assert about["after"]["parameters"] == parameters(found)
+    assert about["after"]["flops_with_elements"] == sum(operations(pruned, IMAGE))
+    assert about["after"]["multiply_adds"] == operations(pruned, IMAGE).multiply_adds
+    assert about["after"]["parameters"] == parameters(pruned)
     assert about["before"]["parameters"] == parameters(teacher)
     assert about["share"] == pytest.approx(shares[-1].item(), rel=1e-6)
     assert about["largest_kl"] >= about["largest_mean_kl"] > 0
-    for name, kept in structure.kept.items():
+    assert structure.kept.keys() == about["readers"].keys()
+    for name, channels in structure.kept.items():
         reader = about["readers"][name]
-        assert reader["after"] == len(kept)
-        assert reader["dropped"] == pytest.approx(1 - len(kept) / reader["before"])
+        assert reader["after"] == len(channels)
+        assert reader["dropped"] == pytest.approx(1 - len(channels) / reader["before"])
         pairs = about["connections"][name].values()
         totals = [sum(pair[i] for pair in pairs) for i in (0, 1)]
         assert totals == [reader["before"], reader["after"]]
@@ -239,7 +242,7 @@ def test_a_budget_out_of_reach_is_recorded():
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("budget", [0.3, 0.7])
 def test_a_step_past_the_budget_is_taken_in_part(family, options, budget):
-    """As far as the first place on a straight way that fits: every place tried, one by one."""
+    """It ends at the first point of a straight line that fits: every point is tried, one by one."""
     teacher, search = start(family, budget=budget, lambda_2=1.0, **options)
     twin = start(family, budget=0.0, lambda_2=1.0, **options)[1]
     for data in batches(teacher, STEPS):
@@ -260,9 +263,11 @@ def test_a_step_past_the_budget_is_taken_in_part(family, options, budget):
     opened = (gates.values != 0)[order]
     assert closed > 0 and not opened[:closed].any() and opened[closed:].all()
     end = times[order[closed - 1]]
-    on_way = before + end * (ahead - before)
-    kept = torch.tensor([g != 0 and times.get(j, 2) > end for j, g in enumerate(gates.values)])
-    torch.testing.assert_close(gates.values[kept], on_way[kept], rtol=1e-4, atol=1e-5)
+    on_line = before + end * (ahead - before)
+    still_open = torch.tensor(
+        [g != 0 and times.get(j, 2) > end for j, g in enumerate(gates.values)]
+    )
+    torch.testing.assert_close(gates.values[still_open], on_line[still_open], rtol=1e-4, atol=1e-5)
     about = search.finding().metadata
     assert about["met"] and about["share"] <= budget
     assert about["share"] == pytest.approx(terms["flops_share"].item())
@@ -270,8 +275,8 @@ def test_a_step_past_the_budget_is_taken_in_part(family, options, budget):
         assert about["share"] > 0.5 * budget and gates.share(twin.gates.plan()) < 0.1
 
 
-def test_operations_are_counted_whenever_a_gate_has_closed():
-    """The logged share after every step is that of the plan then."""
+def test_the_logged_share_is_that_of_the_gates_after_every_step():
+    """Operations are counted again whenever a gate has closed."""
     teacher, search = start(budget=0.0)
     for data in batches(teacher, STEPS):
         share = search.step(*data)["flops_share"].item()
@@ -279,7 +284,7 @@ def test_operations_are_counted_whenever_a_gate_has_closed():
     assert share < 0.5
 
 
-def test_shorter_searches_pay_more_for_their_gates():
+def test_a_shorter_search_pays_more_for_its_gates():
     """The price is that of the published length times the ratio of the steps."""
     teacher, search = start(lambda_2=1e-3, of_steps=117300)
     first = run(search, teacher, 1)[0]["price"]
@@ -287,8 +292,8 @@ def test_shorter_searches_pay_more_for_their_gates():
     torch.testing.assert_close(first, 1e-3 * 117300 / STEPS * (alphas * gates).sum())
 
 
-def test_the_largest_divergence_is_kept():
-    """Of an image and of a batch's mean, over all steps."""
+def test_the_finding_has_the_largest_divergences_of_all_steps():
+    """One is of an image, one of a batch's mean."""
     teacher, search = start()
     terms = run(search, teacher, 6)
     about = search.finding().metadata
@@ -297,7 +302,7 @@ def test_the_largest_divergence_is_kept():
 
 
 def test_the_networks_that_were_given_are_never_changed():
-    """Not even by gates; the blank finding keeps everything."""
+    """They get no gates either; the blank finding keeps every channel."""
     teacher, search = start("resnet")
     before = copy.deepcopy(teacher.state_dict())
     run(search, teacher, 3)
@@ -311,8 +316,8 @@ def test_the_networks_that_were_given_are_never_changed():
 
 def test_only_the_forward_pass_runs_in_low_precision():
     """The losses and the gates stay in float32."""
-    mixed = partial(torch.autocast, "cpu", dtype=torch.bfloat16)
-    teacher, search = start(autocast=mixed)
+    autocast = partial(torch.autocast, "cpu", dtype=torch.bfloat16)
+    teacher, search = start(autocast=autocast)
     _, plain = start()
     (low,), (full,) = run(search, teacher, 1), run(plain, teacher, 1)
     assert low["loss"] != full["loss"]
@@ -320,25 +325,30 @@ def test_only_the_forward_pass_runs_in_low_precision():
     assert all(value.dtype == torch.float32 for value in low.values())
 
 
-def test_mistakes_are_said_in_one_line():
-    """Unknown options with the nearest that exists; a family without support by name."""
+def test_errors_are_one_line():
+    """Those of unknown options name the nearest that exists, that of a family its class."""
     for options in ({"loss": "kll"}, {"order": "teacher-frst"}, {"gate_momentum": "fixd"}):
         with pytest.raises(UnknownName, match="did you mean"):
             teacher, search = start(**options)
             run(search, teacher, 1)
     with pytest.raises(UserError, match="found a ShuffleNetV1, expected one of DenseNet") as caught:
-        SBSSearch(ShuffleNetV1(classes=5, image=IMAGE))
+        network = ShuffleNetV1(classes=5, image=IMAGE)
+        build("sbs_kl", network, network)
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("path", DECLARATIONS, ids=lambda path: path.stem)
-def test_the_declarations_fit_the_class(path):
-    """Built from their own defaults; names say which loss and whether it is weighted."""
-    declared = tomllib.loads(path.read_text(encoding="utf-8"))
-    given = {k: v for k, v in declared["defaults"].items() if k != "held_out"}
+def test_there_is_a_declaration_for_every_loss():
+    """Two of them also without weights; the tests below run on them."""
+    assert DECLARATIONS == ["sbs_kl", "sbs_kl0", "sbs_kl_unweighted", "sbs_np", "sbs_np_unweighted"]
+
+
+@pytest.mark.parametrize("name", DECLARATIONS)
+def test_a_declaration_is_what_its_name_says(name):
+    """Built from its defaults, it has that loss and is weighted or not; momenta are published."""
     teacher = FAMILIES["densenet"](classes=5, image=IMAGE)
-    search = getattr(sbs, declared["class"])(teacher, teacher, **given)
-    assert declared["start"] == "teacher" and declared["defaults"]["held_out"] == 0
-    assert f"sbs_{given['loss']}" == path.stem.removesuffix("_unweighted")
-    assert bool((search.gates.alphas == 1).all()) == path.stem.endswith("unweighted")
-    assert momenta(given["gate_momentum"], 1, given["mu"]) == (0.9, 0.9)
+    search, defaults = build(name, teacher, teacher), declared(name)
+    assert declaration(name)["start"] == "teacher"
+    assert declaration(name)["defaults"]["held_out"] == 0  # no validation images
+    assert f"sbs_{defaults['loss']}" == name.removesuffix("_unweighted")
+    assert bool((search.gates.alphas == 1).all()) == name.endswith("unweighted")
+    assert momenta(defaults["gate_momentum"], 1, defaults["mu"]) == (0.9, 0.9)

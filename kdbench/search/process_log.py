@@ -1,11 +1,11 @@
-"""The growing record of a search: a row of weights and alphas a step."""
+"""The growing record of a search: one row of weights and alphas per step."""
 
 import torch
 from torch import Tensor
 
 
-class Process:
-    """Two tables of n columns that grow by a row a step.
+class ProcessLog:
+    """Two tables of n columns that grow by one row per step.
 
     New rows stay on their device until somebody reads the tables: writing never waits for it.
 
@@ -34,5 +34,5 @@ class Process:
         return self._tables
 
     def write(self, weights: Tensor, alphas: Tensor) -> None:
-        """Start again from what `read` gave."""
+        """Start again from what `read` returned."""
         self._tables, self._pending = (weights.cpu(), alphas.cpu()), []
