@@ -79,8 +79,8 @@ def run(
     from kdbench.store.paths import Paths
 
     if bool(names) == everything:
-        found = f"{' '.join(names or ())!r} and --all" if everything else "neither"
-        raise BadValue("kdbench run", found, "the name of a run, or --all")
+        given = f"{' '.join(names or ())!r} and --all" if everything else "neither"
+        raise BadValue("kdbench run", given, "the name of a run, or --all")
     graph = _graph(scale, override)
     specs = [graph.run(name) for name in names or ()] or list(graph.runs.values())
     from kdbench.runs.execute import run as do

@@ -83,15 +83,15 @@ def data_list(
     from kdbench.store.paths import Paths
 
     paths, components = Paths(), _components()
-    found = [
+    declarations = [
         components.get("dataset", name, where="data").described
         for name in components.names("dataset")
     ]
     if markdown:
-        say(as_markdown(found))
+        say(as_markdown(declarations))
         return
     entries = []
-    for declared in found:
+    for declared in declarations:
         name = declared["name"]
         runs = [paths.stage(scale, "data", name)[1] for scale in SCALES]
         entries.append(describe(declared, paths.data / name, any(map(stand_ins_below, runs))))

@@ -13,9 +13,9 @@ def overrides_of(scale: str | None, override: str | None) -> dict[str, Any]:
         BadValue: no JSON object.
     """
     try:
-        found = json.loads(override) if override else {}
+        replaced = json.loads(override) if override else {}
     except ValueError as error:
         raise BadValue("--override", override, "a JSON object", str(error)) from None
-    if not isinstance(found, dict):
+    if not isinstance(replaced, dict):
         raise BadValue("--override", override, "a JSON object")
-    return {**found, "scale": scale} if scale else found
+    return {**replaced, "scale": scale} if scale else replaced

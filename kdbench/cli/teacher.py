@@ -63,15 +63,18 @@ def teacher_import(
 
     paths = Paths()
     data = provide(paths.data, declared, progress=download_lines(dataset))
-    wanted = Claim(claim, tolerance, constants)
+    stated = Claim(claim, tolerance, constants)
     try:
-        found = import_teacher(
-            file, component, data, paths, wanted,
+        imported = import_teacher(
+            file, component, data, paths, stated,
             precision=check_precision(), naming=naming, say=say,
         )  # fmt: skip
     except ForeignKeys as error:
         print(*error.differences.lines(), sep="\n", file=sys.stderr)
         raise
-    say(f"top-1 {found.top1:.2f} % on {found.images} test images, claimed {found.claim:.2f} %")
+    say(
+        f"top-1 {imported.top1:.2f} % on {imported.images} test images, "
+        f"claimed {imported.claim:.2f} %"
+    )
     say(f"To use it at the scales lite and paper, put into {FILE}:")
-    say(f"teachers: {{{dataset}/{network}: {found.sha256}}}")
+    say(f"teachers: {{{dataset}/{network}: {imported.sha256}}}")

@@ -1,4 +1,4 @@
-"""Tables of a user's own: any method and search on any pair and data set, from params.yaml."""
+"""Custom tables: any method and search on any pair and data set, from params.yaml."""
 
 from dataclasses import replace
 from itertools import product
@@ -10,9 +10,8 @@ from kdbench.exhibits.recipe import Recipe
 from kdbench.exhibits.requests import JOIN, Pair, Parameters
 from kdbench.exhibits.tables import TEACHER, TOP1, Column, Origin, Row, Table
 from kdbench.plan.components import Component, Components
-from kdbench.plan.params import FILE, CustomTable, Params
+from kdbench.plan.params import FILE, OWN, CustomTable, Params
 
-PAPER = "own"
 SEARCH = "search."  # before a parameter of the search in a grid
 HELD_OUT = (
     "Measured on training images that are held out: neither search nor student sees them, or any "
@@ -30,33 +29,33 @@ def custom_tables(params: Params, components: Components) -> list[Table]:
     ids = [table.id for table in params.tables]
     for name in ids:
         if ids.count(name) > 1:
-            raise BadValue(f"{FILE}, tables", f"{ids.count(name)} tables {name!r}", "one an id")
-    return [_table(own, components, f"{FILE}, tables, {own.id}") for own in params.tables]
+            raise BadValue(f"{FILE}, tables", f"{ids.count(name)} tables {name!r}", "one per id")
+    return [_table(custom, components, f"{FILE}, tables, {custom.id}") for custom in params.tables]
 
 
-def _table(own: CustomTable, components: Components, where: str) -> Table:
-    if own.protocol not in PROTOCOLS:
-        raise UnknownName("protocol", own.protocol, list(PROTOCOLS), where=where)
-    components.get("dataset", own.dataset, where=where)
-    _check_found(own, components, where)
-    origin = _origin(own, components, where)
-    pairs = [_pair(key, components, where) for key in own.pairs]
+def _table(custom: CustomTable, components: Components, where: str) -> Table:
+    if custom.protocol not in PROTOCOLS:
+        raise UnknownName("protocol", custom.protocol, list(PROTOCOLS), where=where)
+    components.get("dataset", custom.dataset, where=where)
+    _check_pruning(custom, components, where)
+    origin = _origin(custom, components, where)
+    pairs = [_pair(key, components, where) for key in custom.pairs]
     return Table(
-        id=f"{PAPER}/{own.id}",
-        title=own.title or own.id,
-        dataset=own.dataset,
+        id=f"{OWN}/{custom.id}",
+        title=custom.title or custom.id,
+        dataset=custom.dataset,
         metric=TOP1,
-        columns=tuple(Column(pair, label=_head(pair, own, components)) for pair in pairs),
+        columns=tuple(Column(pair, label=_head(pair, custom, components)) for pair in pairs),
         rows=tuple(
-            _row(name, own, origin, components, where, grid)
-            for name in own.methods
-            for grid in _grid(own)
+            _row(name, custom, origin, components, where, grid)
+            for name in custom.methods
+            for grid in _grid(custom)
         ),
-        recipe=_suited(PROTOCOLS[own.protocol], own.protocol, own.dataset),
-        search_recipe=_suited(SEARCH_PROTOCOLS[own.protocol], own.protocol, own.dataset),
-        seeds=own.seeds,
-        tuning_holdout=own.tuning_holdout,
-        notes=(HELD_OUT,) if own.tuning_holdout else (),
+        recipe=_suited(PROTOCOLS[custom.protocol], custom.protocol, custom.dataset),
+        search_recipe=_suited(SEARCH_PROTOCOLS[custom.protocol], custom.protocol, custom.dataset),
+        seeds=custom.seeds,
+        tuning_holdout=custom.tuning_holdout,
+        notes=(HELD_OUT,) if custom.tuning_holdout else (),
     )
 
 
@@ -67,49 +66,51 @@ def _suited(recipe: Recipe, protocol: str, dataset: str) -> Recipe:
     return replace(recipe, mean=(), std=())
 
 
-def _check_found(own: CustomTable, components: Components, where: str) -> None:
-    """Refuse a found student that no search finds, or whose methods would search on another."""
-    if not own.pruned_by:
-        if own.pruned_from:
-            advice = "pruned_by says which search finds a student there"
-            raise BadValue(f"{where}, pruned_from", own.pruned_from, "pruned_by beside it", advice)
+def _check_pruning(custom: CustomTable, components: Components, where: str) -> None:
+    """Refuse a search that prunes nothing, or methods that would search on another student."""
+    if not custom.pruned_by:
+        if custom.pruned_from:
+            advice = "pruned_by says which search prunes it"
+            raise BadValue(
+                f"{where}, pruned_from", custom.pruned_from, "pruned_by beside it", advice
+            )
         return
-    found = components.get("search", own.pruned_by, where=where)
-    if found.start != "teacher":
-        raise BadValue(f"{where}, pruned_by", own.pruned_by, "a search that finds a student")
-    if own.pruned_from and own.pruned_from != TEACHER:
-        components.get("network", own.pruned_from, where=where)
-    searching = [m for name in own.methods for m in _parts(name, components, where) if m.search]
-    if searching and own.searched_on is None:
-        advice = "searched_on says whose scheme a found student is to take"
+    search = components.get("search", custom.pruned_by, where=where)
+    if search.start != "teacher":
+        raise BadValue(f"{where}, pruned_by", custom.pruned_by, "a search that prunes a network")
+    if custom.pruned_from and custom.pruned_from != TEACHER:
+        components.get("network", custom.pruned_from, where=where)
+    searching = [m for name in custom.methods for m in _parts(name, components, where) if m.search]
+    if searching and custom.searched_on is None:
+        advice = "searched_on says whose scheme the pruned student takes"
         expected = "methods that search nothing"
         raise BadValue(f"{where}, methods", searching[0].name, expected, advice)
 
 
-def _origin(own: CustomTable, components: Components, where: str) -> Origin | None:
+def _origin(custom: CustomTable, components: Components, where: str) -> Origin | None:
     """Where the schemes of a table are searched, if not on its own pairs and data set."""
-    there = own.searched_on
-    if there is None:
+    elsewhere = custom.searched_on
+    if elsewhere is None:
         return None
-    protocol = there.protocol or own.protocol
+    protocol = elsewhere.protocol or custom.protocol
     if protocol not in PROTOCOLS:
         raise UnknownName("protocol", protocol, list(PROTOCOLS), where=f"{where}, searched_on")
-    dataset = there.dataset or own.dataset
+    dataset = elsewhere.dataset or custom.dataset
     components.get("dataset", dataset, where=where)
-    pair = _pair(there.pair, components, where) if there.pair else None
+    pair = _pair(elsewhere.pair, components, where) if elsewhere.pair else None
     return Origin(
-        there.dataset,
+        elsewhere.dataset,
         pair,
         recipe=_suited(PROTOCOLS[protocol], protocol, dataset),
         search_recipe=_suited(SEARCH_PROTOCOLS[protocol], protocol, dataset),
     )
 
 
-def _head(pair: Pair, own: CustomTable, components: Components) -> str:
+def _head(pair: Pair, custom: CustomTable, components: Components) -> str:
     """What stands over a column; "" for the networks' labels."""
-    if not own.pruned_by:
+    if not custom.pruned_by:
         return ""
-    network = pair.teacher if own.pruned_from == TEACHER else own.pruned_from or pair.student
+    network = pair.teacher if custom.pruned_from == TEACHER else custom.pruned_from or pair.student
     teacher, pruned_from = (
         components.get("network", n, where=FILE) for n in (pair.teacher, network)
     )
@@ -121,22 +122,22 @@ def _parts(name: str, components: Components, where: str) -> list[Component]:
     return [components.get("method", part, where=where) for part in name.split(JOIN)]
 
 
-def _check_grid(name: str, parts: list[Component], own: CustomTable, where: str) -> None:
+def _check_grid(name: str, parts: list[Component], custom: CustomTable, where: str) -> None:
     """Refuse values that no run would take: rows would print what they do not have."""
-    if not own.grid:
+    if not custom.grid:
         return
     if len(parts) > 1:
         advice = "the parameters of joined methods stand in params.yaml's methods and searches"
         raise BadValue(f"{where}, grid", name, "methods that stand alone", advice)
-    for key in own.grid:
-        if key.startswith(SEARCH) and not (parts[0].search or own.pruned_by):
+    for key in custom.grid:
+        if key.startswith(SEARCH) and not (parts[0].search or custom.pruned_by):
             raise BadValue(f"{where}, grid", key, f"parameters of {name}, which searches nothing")
 
 
-def _grid(own: CustomTable) -> list[tuple[tuple[str, Any], ...]]:
+def _grid(custom: CustomTable) -> list[tuple[tuple[str, Any], ...]]:
     """Every combination of the grid's values, as (key, value) pairs."""
-    names = list(own.grid)
-    values = ([tuple(v) if isinstance(v, list) else v for v in own.grid[name]] for name in names)
+    names = list(custom.grid)
+    values = ([tuple(v) if isinstance(v, list) else v for v in custom.grid[name]] for name in names)
     return [tuple(zip(names, chosen, strict=True)) for chosen in product(*values)]
 
 
@@ -151,25 +152,25 @@ def _pair(key: str, components: Components, where: str) -> Pair:
 
 def _row(
     name: str,
-    own: CustomTable,
+    custom: CustomTable,
     origin: Origin | None,
     components: Components,
     where: str,
     grid: Parameters,
 ) -> Row:
     parts = _parts(name, components, where)
-    _check_grid(name, parts, own, where)
+    _check_grid(name, parts, custom, where)
     label = " + ".join(part.label for part in parts)
     searched = origin if any(part.search for part in parts) else None
-    told = ", ".join(f"{key} = {value}" for key, value in grid)
-    ours = tuple((k, v) for k, v in grid if not k.startswith(SEARCH))
-    theirs = tuple((k.removeprefix(SEARCH), v) for k, v in grid if k.startswith(SEARCH))
+    settings = ", ".join(f"{key} = {value}" for key, value in grid)
+    method_grid = tuple((k, v) for k, v in grid if not k.startswith(SEARCH))
+    search_grid = tuple((k.removeprefix(SEARCH), v) for k, v in grid if k.startswith(SEARCH))
     return Row(
-        f"{label}, {told}" if told else label,
+        f"{label}, {settings}" if settings else label,
         name,
-        parameters=ours,
-        search_parameters=theirs,
+        parameters=method_grid,
+        search_parameters=search_grid,
         origin=searched,
-        pruned_by=own.pruned_by,
-        pruned_from=own.pruned_from,
+        pruned_by=custom.pruned_by,
+        pruned_from=custom.pruned_from,
     )

@@ -1,6 +1,7 @@
-"""What tables of a user's own refuse, and what they take from a protocol."""
+"""What custom tables refuse, and what they take from a protocol."""
 
 import pytest
+from pydantic import ValidationError
 
 from kdbench.errors import UserError
 from kdbench.plan.graph import make_graph
@@ -27,19 +28,19 @@ ALL = ["cifar10", "cifar100", "cinic10"]
         ({"methods": ["dfa"], "grid": {"search.bogus": [0.1]}}, "'bogus'"),
         ({"methods": ["dfa"], "pruned_by": "sbs_kl"}, "methods that search nothing"),
         ({"pruned_from": "resnet56"}, "pruned_by beside it"),
-        ({"pruned_by": "dfa"}, "a search that finds a student"),
+        ({"pruned_by": "dfa"}, "a search that prunes a network"),
         ({"methods": ["dfa"], "searched_on": {"protocol": "reveiw"}}, "did you mean 'review'"),
     ],
 )
-def test_what_no_run_would_take_is_refused(own, said):
-    """In one line, before anything is planned."""
+def test_a_custom_table_with_what_no_run_takes_is_refused(own, said):
+    """The error is one line, and comes before anything is planned."""
     with pytest.raises(UserError) as caught:
         graph_of(**own)
     assert said in str(caught.value) and "\n" not in str(caught.value)
 
 
-def test_a_found_student_may_take_a_scheme_that_is_said_to_be_from_elsewhere():
-    """Then the search is that of the pair that searched_on names."""
+def test_a_pruned_student_may_take_a_scheme_searched_on_another_pair():
+    """The search is that of the pair that searched_on names."""
     graph = graph_of(methods=["dfa"], pruned_by="sbs_kl", searched_on={"pair": "wrn-40-2:wrn-16-2"})
     (cell,) = graph.cells["own/mine"]
     student = cell.evaluation.upstream["run0"]
@@ -48,8 +49,8 @@ def test_a_found_student_may_take_a_scheme_that_is_said_to_be_from_elsewhere():
     assert student.upstream["structure"].params["student"]["name"] == "resnet20"
 
 
-def test_a_student_may_be_found_in_every_column_s_teacher():
-    """Whatever the pair."""
+def test_a_student_may_be_pruned_from_every_column_s_teacher():
+    """`pruned_from: teacher` means each column's own."""
     pairs = ["resnet56:resnet20", "wrn-40-2:wrn-16-2"]
     graph = graph_of(pairs=pairs, pruned_by="sbs_kl", pruned_from="teacher")
     whole = [
@@ -79,8 +80,8 @@ def test_a_data_set_has_its_own_channel_constants(dataset, protocol, own):
     assert (not recipe["mean"]) == own and bool(recipe["mean"]) == bool(recipe["std"])
 
 
-def test_so_has_the_data_set_that_a_scheme_is_searched_on():
-    """And its own protocol, if that is named."""
+def test_a_search_elsewhere_has_that_data_set_s_constants_and_protocol():
+    """The protocol is the one that searched_on names."""
     there = {"dataset": "cifar100", "protocol": "dfa cifar"}
     graph = graph_of(dataset="cinic10", protocol="dfa cinic", methods=["dfa"], searched_on=there)
     (cell,) = graph.cells["own/mine"]
@@ -93,7 +94,7 @@ def test_so_has_the_data_set_that_a_scheme_is_searched_on():
 
 
 def test_joined_methods_can_be_kept_by_their_name():
-    """And a part that does not exist is named."""
+    """A part that does not exist is named in the error."""
     table = {**OWN, "methods": ["kd", "dfa+kd"]}
     kept = Params(scale="paper", exhibits=["own"], tables=[table], methods_only=["dfa+kd"])
     cells = make_graph(kept).cells["own/mine"]
@@ -101,6 +102,24 @@ def test_joined_methods_can_be_kept_by_their_name():
     assert [bool(cell.evaluation) for cell in cells] == [False, True]
     with pytest.raises(UserError, match="'kd'"):
         make_graph(Params(exhibits=["own"], tables=[table], methods_only=["dfa+kdd"]))
+
+
+@pytest.mark.parametrize("held_out", [0.0, 0.25])
+def test_the_keys_of_older_files_mean_what_they_meant(held_out):
+    """`found_by` and `found_in` plan the same runs as `pruned_by` and `pruned_from`."""
+    old, new = (
+        graph_of(**{f"{verb}_by": "sbs_kl", f"{verb}_{place}": "teacher"}, held_out=held_out)
+        for verb, place in (("found", "in"), ("pruned", "from"))
+    )
+
+    assert old.runs.keys() == new.runs.keys()
+    assert old.tables()[0].tuning_holdout == held_out
+
+
+def test_an_old_key_beside_its_successor_is_refused():
+    """Two keys for one thing would contradict each other."""
+    with pytest.raises(ValidationError, match="found_by"):
+        graph_of(found_by="sbs_kl", pruned_by="sbs_np")
 
 
 def test_a_pair_that_only_figures_have_can_be_kept():

@@ -26,7 +26,9 @@ MISTAKES = {  # content: what the line must say
     "tables: [{id: a, pairs: [], methods: [kd]}]": ["tables.0.pairs", "at least one entry"],
     "tables: [{id: a, pair: [], methods: [kd], pairs: [x]}]": ["mean 'pairs'?"],
     "tables: [{id: a, pairs: [vgg13:vgg8], methods: [kd], protocol: crb}]": ["mean 'crd'?"],
-    "tables: [{id: a, pairs: [vgg13:vgg8], methods: [kd], pruned_by: dfa}]": ["finds a student"],
+    "tables: [{id: a, pairs: [vgg13:vgg8], methods: [kd], pruned_by: dfa}]": [
+        "a search that prunes"
+    ],
     "datasets: [cifar1000]": ["datasets", "'cifar1000'", "did you mean 'cifar100'?"],
     "datasets: [digits]": ["datasets", "'digits'", "stand-in"],
     "datasets: [cifar100, digits]": ["datasets", "'digits'", "stand-in"],

@@ -28,7 +28,7 @@ def students(spec):
 
 
 def test_a_parameter_of_a_row_is_in_the_runs_and_their_names():
-    """And in the digest."""
+    """Parameters, cell and digest differ from those of the plain row."""
     plain, own = built(Row("a", "kd")), built(Row("b", "kd", parameters=(("temperature", 8.0),)))
 
     assert {r.params["method"]["parameters"]["temperature"] for r in students(own)} == {8.0}
@@ -36,8 +36,8 @@ def test_a_parameter_of_a_row_is_in_the_runs_and_their_names():
     assert own.digest != plain.digest
 
 
-def test_the_order_of_parameters_says_nothing():
-    """Same run, same name."""
+def test_the_order_of_parameters_changes_no_run():
+    """Digest and name are the same."""
     pairs = (("temperature", 8.0), ("weight", 0.5))
     one, other = (built(Row("a", "kd", parameters=p)) for p in (pairs, pairs[::-1]))
 
@@ -45,7 +45,7 @@ def test_the_order_of_parameters_says_nothing():
 
 
 def test_a_parameter_that_changes_nothing_makes_the_same_run():
-    """Name included, or a filter of exhibits would give a record another file name."""
+    """The name is the same too, or a filter of exhibits would give a record another file name."""
     plain, same = built(Row("a", "kd")), built(Row("b", "kd", parameters=(("temperature", 4.0),)))
 
     assert (plain.digest, plain.cell) == (same.digest, same.cell)
@@ -91,7 +91,7 @@ def test_a_scheme_from_another_pair_or_data_set(planned):
     assert names == {r.params["student"]["name"] for r in there}
 
 
-def test_a_found_student_is_built_from_its_search():
+def test_a_pruned_student_is_built_from_its_search():
     """The search starts from the teacher; the evaluation reads the structure as well."""
     column = sbs.TABLE1.columns[1]
     row = next(row for row in sbs.TABLE1.rows if row.pruned_by == "sbs_kl")
@@ -108,8 +108,8 @@ def test_a_found_student_is_built_from_its_search():
     assert student.params["method"]["parameters"]["task_weight"] == 0.1
 
 
-def test_found_students_and_whole_ones_are_other_runs():
-    """Same network, same method, other digest and name."""
+def test_a_pruned_student_and_a_whole_one_are_different_runs():
+    """With one network and one method, digest and name differ."""
     table = replace(sbs.TABLE1, rows=(Row("a", pruned_by="sbs_kl"), Row("b")))
     builder = Builder(Params(scale="paper"), find_components())
     found, whole = (builder.build(table.request(row, table.columns[0])) for row in table.rows)
@@ -120,7 +120,7 @@ def test_found_students_and_whole_ones_are_other_runs():
 
 
 def test_joined_methods_have_every_part_and_its_search():
-    """In the digest without the places of their code."""
+    """Where the code of the parts lies is not in the digest."""
     ask = StudentRequest(
         dataset="cifar100",
         pair=LEAD,
@@ -141,8 +141,8 @@ def test_joined_methods_have_every_part_and_its_search():
     assert replace(student, params=params).digest == student.digest
 
 
-def test_a_search_can_be_asked_for_alone():
-    """By figures."""
+def test_a_search_alone_can_be_requested():
+    """Figures read searches without any student."""
     ask = SearchRequest(
         dataset="cifar100",
         pair=LEAD,
@@ -198,8 +198,8 @@ def test_a_table_of_one_s_own_is_planned(planned):
     assert run.upstream["search0"].cell == "wrn-40-2_wrn-40-1_dfa"
 
 
-def test_names_of_runs_are_their_content_s(planned):
-    """No run of the whole plan has a name that hangs on which exhibits are asked for."""
+def test_a_run_s_name_does_not_depend_on_the_other_exhibits(planned):
+    """Every run of the whole plan is called the same when its exhibit is planned alone."""
     every = planned(scale="paper", exhibits=["all"], datasets=ALL)
     names = {digest: spec.name for digest, spec in every.runs.items()}
     for exhibit in every.exhibits:
