@@ -17,7 +17,7 @@ WIDTHS = [None, None, 14, None, 18, 30, 30]  # characters a column of the table,
 
 
 @dataclass(frozen=True)
-class Entry:
+class CatalogueEntry:
     """One data set, as its declaration and the disk tell it.
 
     Attributes:
@@ -44,7 +44,9 @@ class Entry:
     problem: str = ""
 
 
-def describe(declared: Mapping[str, Any], folder: Path, has_stand_in: bool = False) -> Entry:
+def describe(
+    declared: Mapping[str, Any], folder: Path, has_stand_in: bool = False
+) -> CatalogueEntry:
     """The state of one data set; files are opened, not hashed.
 
     Args:
@@ -62,12 +64,12 @@ def describe(declared: Mapping[str, Any], folder: Path, has_stand_in: bool = Fal
             images = {split: len(data.labels(split)) for split in data.splits}
         except UserError as error:
             state, problem = DAMAGED, str(error)
-    return Entry(
+    return CatalogueEntry(
         name=declared["name"],
         label=declared["label"],
         state=state,
         images=images or {"all": declared.get("images", 0)},
-        size=_bytes(folder),
+        size=_size_on_disk(folder),
         licence=declared.get("licence", "unknown"),
         citation=declared.get("citation", "none given"),
         how=declared.get("how", f"See {declared.get('source', 'its declaration')}."),
@@ -115,10 +117,10 @@ def stand_ins_below(runs: Path) -> bool:
     return False
 
 
-def as_table(entries: Sequence[Entry]) -> str:
+def as_table(entries: Sequence[CatalogueEntry]) -> str:
     """Entries for people to read, with a line below for each that is damaged."""
     rows = [
-        [e.name, e.state, _counts(e.images), _megabytes(e.size), e.licence, e.citation, e.how]
+        [e.name, e.state, _as_text(e.images), _in_megabytes(e.size), e.licence, e.citation, e.how]
         for e in entries
     ]
     headers = ["name", "state", "images", "on disk", "licence", "citation", "how to get it"]
@@ -132,7 +134,7 @@ def as_markdown(declared: Iterable[Mapping[str, Any]]) -> str:
         [
             f"`{d['name']}`",
             d["label"],
-            _counts(d.get("splits") or {"all": d.get("images", 0)}),
+            _as_text(d.get("splits") or {"all": d.get("images", 0)}),
             f"{d['classes']}",
             " x ".join(str(size) for size in d["image"][1:]),
             d.get("licence", ""),
@@ -146,13 +148,13 @@ def as_markdown(declared: Iterable[Mapping[str, Any]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def _counts(images: Mapping[str, int]) -> str:
+def _as_text(images: Mapping[str, int]) -> str:
     return ", ".join(f"{count:,} {split}" for split, count in images.items())
 
 
-def _megabytes(size: int) -> str:
+def _in_megabytes(size: int) -> str:
     return f"{size / 1e6:,.1f} MB" if size else "-"
 
 
-def _bytes(folder: Path) -> int:
+def _size_on_disk(folder: Path) -> int:
     return sum(p.stat().st_size for p in folder.rglob("*") if p.is_file()) if folder.exists() else 0

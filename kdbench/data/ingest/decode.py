@@ -71,7 +71,7 @@ def decode(picture: Picture, declared: Mapping[str, Any]) -> Images:
     return pixels
 
 
-class Drawn(NamedTuple):
+class DecodedSplit(NamedTuple):
     """The pictures of a split so far: `labels` has the class name of every one that came.
 
     Of more pictures than declared the further ones are only counted, to be named as too many.
@@ -81,7 +81,9 @@ class Drawn(NamedTuple):
     labels: list[str]
 
 
-def draw(pictures: Iterable[Picture], declared: Mapping[str, Any]) -> dict[str, Drawn]:
+def decode_splits(
+    pictures: Iterable[Picture], declared: Mapping[str, Any]
+) -> dict[str, DecodedSplit]:
     """Decode pictures into one array per split, made once in its full size.
 
     One thread: decoding holds the interpreter's lock, and two were measured at half the speed.
@@ -94,13 +96,13 @@ def draw(pictures: Iterable[Picture], declared: Mapping[str, Any]) -> dict[str, 
         DamagedData: see `decode`.
     """
     channels, height, width = declared["image"]
-    drawn = {
-        split: Drawn(np.empty((count, height, width, channels), np.uint8), [])
+    decoded = {
+        split: DecodedSplit(np.empty((count, height, width, channels), np.uint8), [])
         for split, count in declared["splits"].items()
     }
     for picture in pictures:
-        images, labels = drawn[picture.split]
+        images, labels = decoded[picture.split]
         if len(labels) < len(images):
             images[len(labels)] = decode(picture, declared)
         labels.append(picture.label)
-    return drawn
+    return decoded

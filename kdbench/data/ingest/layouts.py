@@ -42,32 +42,40 @@ def pictures_below(source: Path, declared: Mapping[str, Any]) -> Iterator[Pictur
         DamagedData: as soon as it is read, a shard that is broken, differs from its line in
             `SHA256SUMS`, or is named there but absent.
     """
-    shards = {name: _shards(source, name) for names in _names(declared).values() for name in names}
-    packed = _folders(declared, lambda name: bool(shards[name]))
+    shards = {
+        name: _shards_of(source, name)
+        for names in _folder_names(declared).values()
+        for name in names
+    }
+    packed = _existing_folders(declared, lambda name: bool(shards[name]))
     if packed:
-        return _unpack(source, [s for name in packed for s in shards[name]], declared, packed)
-    plain = _folders(declared, lambda name: (source / name).is_dir())
+        return _pictures_in_shards(
+            source, [s for name in packed for s in shards[name]], declared, packed
+        )
+    plain = _existing_folders(declared, lambda name: (source / name).is_dir())
     return class_folders(Folder(source), declared, plain) if plain else None
 
 
-def _names(declared: Mapping[str, Any]) -> dict[str, list[str]]:
+def _folder_names(declared: Mapping[str, Any]) -> dict[str, list[str]]:
     """By split, the names that its folder may have, the preferred one first."""
     other = declared.get("folders", {})
     return {split: other.get(split, [split]) for split in declared["splits"]}
 
 
-def _folders(declared: Mapping[str, Any], exists: Callable[[str], bool]) -> dict[str, str]:
+def _existing_folders(declared: Mapping[str, Any], exists: Callable[[str], bool]) -> dict[str, str]:
     """Split by the first of its folder's names that exists."""
-    first = {split: next(filter(exists, names), None) for split, names in _names(declared).items()}
+    first = {
+        split: next(filter(exists, names), None) for split, names in _folder_names(declared).items()
+    }
     return {name: split for split, name in first.items() if name is not None}
 
 
-def _shards(source: Path, folder: str) -> list[Path]:
+def _shards_of(source: Path, folder: str) -> list[Path]:
     shard = re.compile(rf"{re.escape(folder)}-\d+\.zip")
     return sorted(path for path in source.glob("*.zip") if shard.fullmatch(path.name))
 
 
-def _unpack(
+def _pictures_in_shards(
     source: Path, shards: list[Path], declared: Mapping[str, Any], folders: Mapping[str, str]
 ) -> Iterator[Picture]:
     if (source / SUMS).is_file():

@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from kdbench.data.ingest.decode import Picture, draw
+from kdbench.data.ingest.decode import Picture, decode_splits
 from kdbench.data.ingest.download import digest, matches
 from kdbench.data.ingest.layouts import pictures_below
 from kdbench.data.ingest.tree import Archive, Folder, Tree
@@ -59,14 +59,14 @@ def prepare_pictures(source: Path, out: Path, declared: Declared, official: Offi
     """
     _check_declaration(declared)
     if not source.exists():
-        raise UserError(f"{source}: no such file or folder; expected {_layouts(declared)}")
-    tree, pictures = _find(source, declared, official)
-    drawn = draw(pictures, declared)
-    classes = check_classes(source, {s: labels for s, (_, labels) in drawn.items()}, declared)
+        raise UserError(f"{source}: no such file or folder; expected {_known_layouts(declared)}")
+    tree, pictures = _open_source(source, declared, official)
+    decoded = decode_splits(pictures, declared)
+    classes = check_classes(source, {s: labels for s, (_, labels) in decoded.items()}, declared)
     number = {name: label for label, name in enumerate(classes)}
     splits = {
         split: (images, np.array([number[name] for name in labels], dtype=np.int64))
-        for split, (images, labels) in drawn.items()
+        for split, (images, labels) in decoded.items()
     }
     details = official.details(tree, classes)
     return write(out, declared["name"], splits, classes, expected=declared, details=details)
@@ -79,28 +79,32 @@ def _check_declaration(declared: Declared) -> None:
             raise BadValue(f"{declared['name']}.toml", f"no {key}", expected)
 
 
-def _find(source: Path, declared: Declared, official: Official) -> tuple[Tree, Iterator[Picture]]:
+def _open_source(
+    source: Path, declared: Declared, official: Official
+) -> tuple[Tree, Iterator[Picture]]:
     """The files of a source and the pictures in them."""
     if source.is_file():
-        return _archive(source, declared, official)
+        return _open_archive(source, declared, official)
     published = declared.get("archive", {})
     roots = [source / published["root"], source] if "root" in published else [source]
     for folder in roots:
         if official.landmark and (folder / official.landmark).is_file():
             return Folder(folder), official.pictures(Folder(folder), declared)
     if "url" in published and (source / _file_name(published["url"])).is_file():
-        return _archive(source / _file_name(published["url"]), declared, official)
+        return _open_archive(source / _file_name(published["url"]), declared, official)
     for folder in roots:
         pictures = pictures_below(folder, declared)
         if pictures is not None:
             return Folder(folder), pictures
     with plain_errors(source):
         content = ", ".join(sorted(path.name for path in source.iterdir())[:5]) or "nothing"
-    expected = _layouts(declared)
+    expected = _known_layouts(declared)
     raise UserError(f"{source}: layout not recognised; found {content}; expected {expected}")
 
 
-def _archive(path: Path, declared: Declared, official: Official) -> tuple[Tree, Iterator[Picture]]:
+def _open_archive(
+    path: Path, declared: Declared, official: Official
+) -> tuple[Tree, Iterator[Picture]]:
     checksum = declared.get("archive", {}).get("checksum")
     if checksum and not matches(path, checksum):
         actual = digest(path, checksum.partition(":")[0])
@@ -112,7 +116,7 @@ def _file_name(url: str) -> str:
     return url.rpartition("/")[2]
 
 
-def _layouts(declared: Declared) -> str:
+def _known_layouts(declared: Declared) -> str:
     """What would be understood, for errors."""
     split, suffix = next(iter(declared["splits"])), (declared.get("formats") or ["png"])[0]
     known = [

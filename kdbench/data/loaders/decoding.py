@@ -17,7 +17,7 @@ from kdbench.data.stored.files import AGAIN, ENCODED_FORMATS
 from kdbench.errors import BadValue, DamagedData, UnknownName, UserError
 
 
-class Job(NamedTuple):
+class DecodingJob(NamedTuple):
     """The images of one batch.
 
     Attributes:
@@ -35,7 +35,7 @@ class Decoder(Dataset[Any]):
     def __init__(self, encoded: Encoded, augment: nn.Module, plain: nn.Module) -> None:
         self._encoded, self._augment, self._plain = encoded, augment, plain
 
-    def __getitem__(self, job: Job) -> tuple[Job, Tensor | None]:
+    def __getitem__(self, job: DecodingJob) -> tuple[DecodingJob, Tensor | None]:
         """A job with its images, or with None where something is wrong with them.
 
         Errors of the package do not survive the way to another process: that which asked does the
@@ -46,7 +46,7 @@ class Decoder(Dataset[Any]):
         except UserError:
             return job, None
 
-    def batch(self, job: Job) -> Tensor:
+    def batch(self, job: DecodingJob) -> Tensor:
         """(B, 3, H, W) uint8 images; torch's global generator is as before after it.
 
         Raises:

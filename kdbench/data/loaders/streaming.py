@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from kdbench.data.loaders.batch import Batch
-from kdbench.data.loaders.decoding import Decoder, Job, transforms
+from kdbench.data.loaders.decoding import Decoder, DecodingJob, transforms
 from kdbench.data.loaders.order import EpochOrder, draws
 from kdbench.data.loaders.pixels import Normalise
 from kdbench.data.stored.arrow import Encoded
@@ -113,22 +113,22 @@ class StreamingLoader:
     def in_order(self, batch: int) -> Iterator[Batch]:
         """All images once, in the order of the prepared split, as for evaluation."""
         starts = range(0, len(self), batch)
-        return self._stream(Job(self._index[s : s + batch].tolist(), None) for s in starts)
+        return self._stream(DecodingJob(self._index[s : s + batch].tolist(), None) for s in starts)
 
-    def _job(self, epoch: int, step: int) -> Job:
+    def _job(self, epoch: int, step: int) -> DecodingJob:
         positions = self._index[self._order.places(epoch, step).numpy()]
         seeds = [
             draws(self._seed, "augment", epoch, step, place).initial_seed()
             for place in range(len(positions))
         ]
-        return Job(positions.tolist(), seeds)
+        return DecodingJob(positions.tolist(), seeds)
 
-    def _stream(self, jobs: Iterable[Job]) -> Iterator[Batch]:
+    def _stream(self, jobs: Iterable[DecodingJob]) -> Iterator[Batch]:
         stream = self._batches(jobs)
         _running.add(stream)
         return stream
 
-    def _batches(self, jobs: Iterable[Job]) -> Generator[Batch, None, None]:
+    def _batches(self, jobs: Iterable[DecodingJob]) -> Generator[Batch, None, None]:
         loader = DataLoader(
             self._decoder,
             batch_size=None,  # a job is a batch
@@ -153,7 +153,7 @@ class StreamingLoader:
             # Workers end with the epoch, also where an error's traceback holds on to the iterator.
             getattr(batches, "_shutdown_workers", lambda: None)()
 
-    def _serve(self, job: Job, pixels: Tensor) -> Batch:
+    def _serve(self, job: DecodingJob, pixels: Tensor) -> Batch:
         """What is decoded goes to the device as bytes, with its labels and positions."""
         images = self._normalise(pixels)
         labels = torch.from_numpy(np.array(self._labels[job.positions], dtype=np.int64))

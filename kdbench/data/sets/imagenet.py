@@ -66,9 +66,9 @@ def prepare(source: Path, out: Path, declaration: Declared, *, decode: bool = Fa
     """
     classes = sorted(declaration["class_names"])  # a label is a position in them
     declared = {**declaration, "class_names": classes}
-    listing = _open(source, declared)
+    listing = _list_source(source, declared)
     about = {key: declared[key] for key in ("name", "image", "mean", "std")}
-    splits = {s: _rows(listing, source, s, declared, decode) for s in declared["splits"]}
+    splits = {s: _sorted_rows(listing, source, s, declared, decode) for s in declared["splits"]}
     return write(
         out,
         {**about, "stand_in": None, **listing.details},
@@ -78,14 +78,14 @@ def prepare(source: Path, out: Path, declaration: Declared, *, decode: bool = Fa
     )
 
 
-def _open(source: Path, declared: Declared) -> Listing:
+def _list_source(source: Path, declared: Declared) -> Listing:
     archives = {role: source / one["file"] for role, one in declared["archives"].items()}
     with plain_errors(source):
         if all(any((source / f).is_dir() for f in fs) for fs in declared["folders"].values()):
-            return _class_folders(source, archives["devkit"], declared)
+            return _list_class_folders(source, archives["devkit"], declared)
         absent = [path.name for path in archives.values() if not path.is_file()]
         if not absent:
-            return _archives(archives, declared)
+            return _list_archives(archives, declared)
         names = sorted(path.name for path in source.iterdir())[:5] if source.is_dir() else []
     folders = " and ".join(f"{names[0]}/<wnid>/" for names in declared["folders"].values())
     raise UserError(
@@ -95,7 +95,7 @@ def _open(source: Path, declared: Declared) -> Listing:
     )
 
 
-def _archives(paths: Mapping[str, Path], declared: Declared) -> Listing:
+def _list_archives(paths: Mapping[str, Path], declared: Declared) -> Listing:
     """The official archives, after their checksums; the listing of the outer two is compared."""
     for role, path in paths.items():
         _check_archive(path, declared["archives"][role])
@@ -107,10 +107,12 @@ def _archives(paths: Mapping[str, Path], declared: Declared) -> Listing:
             raise DamagedData(paths["train"], f"{place.name!r} twice", "a tar for each class", COPY)
         tars[wnid] = place
     check_names(f"{paths['train']}", tars, declared["class_names"])
-    images = _validation(paths["test"], kit.truth)
+    images = _validation_images(paths["test"], kit.truth)
 
     def find(split: str, wnid: str) -> list[ImageFile]:
-        return images.get(wnid, []) if split == "test" else _inside(paths["train"], tars[wnid])
+        return (
+            images.get(wnid, []) if split == "test" else _images_in_tar(paths["train"], tars[wnid])
+        )
 
     listing = Listing(find, {"words": kit.words, "numbers": kit.numbers})
     _check_listing(listing, paths["test"], "test", declared)
@@ -128,7 +130,7 @@ def _check_archive(path: Path, known: Declared) -> None:
             raise DamagedData(path, actual, known["checksum"], AGAIN)
 
 
-def _inside(path: Path, tar: Place) -> list[ImageFile]:
+def _images_in_tar(path: Path, tar: Place) -> list[ImageFile]:
     """The images of a tar within the training archive."""
     where = f"{path}, member {tar.name!r}"
     return [
@@ -137,7 +139,7 @@ def _inside(path: Path, tar: Place) -> list[ImageFile]:
     ]
 
 
-def _validation(path: Path, truth: list[str]) -> dict[str, list[ImageFile]]:
+def _validation_images(path: Path, truth: list[str]) -> dict[str, list[ImageFile]]:
     """The validation images by class."""
     by_class: dict[str, list[ImageFile]] = {}
     seen = set()
@@ -153,7 +155,7 @@ def _validation(path: Path, truth: list[str]) -> dict[str, list[ImageFile]]:
     return by_class
 
 
-def _class_folders(source: Path, devkit: Path, declared: Declared) -> Listing:
+def _list_class_folders(source: Path, devkit: Path, declared: Declared) -> Listing:
     """Class folders, all of them listed and compared before anything is read."""
     roots = {
         split: next(source / name for name in names if (source / name).is_dir())
@@ -212,7 +214,7 @@ def _check_total(where: Path, split: str, total: int, declared: Declared) -> Non
         raise DamagedData(f"{where}, {split}", f"{total} images", f"{expected}", COPY)
 
 
-def _rows(
+def _sorted_rows(
     listing: Listing, where: Path, split: str, declared: Declared, decode: bool
 ) -> Iterator[Row]:
     """Labels and images of a split, sorted by (label, SHA-256 of the file)."""
