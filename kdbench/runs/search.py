@@ -92,7 +92,7 @@ def _make(job: Job, data: Stored) -> tuple[Searcher, Teacher]:
 
 
 def _loaders(job: Job, data: Stored) -> tuple[Loader, Loader | None]:
-    """JobGroups of the training share and of the images held out.
+    """Batches of the training share and of the images held out.
 
     A data set that has a split for choices gives that, and all its training images are trained on;
     all but those that the run's students are measured on, if they are.

@@ -33,8 +33,8 @@ class Project:
         spec = self.tiny.spec(TEACHER)
         network = {**spec.params["network"], "name": "resnet8", "parameters": {**found.arguments}}
         recipe = {**spec.params["recipe"], "augment": augment, "mean": [], "std": []}
-        stand_in = dict(find_components().get("dataset", "imagenet", where="test").declaration)
-        params = {"stand_in": stand_in["smoke"]} if scale == "smoke" else {"train_share": share}
+        declared = find_components().get("dataset", "imagenet", where="test").described
+        params = {"stand_in": declared["smoke"]} if scale == "smoke" else {"train_share": share}
         self.data = replace(
             spec.upstream["data"], dataset="imagenet", cell="imagenet", params=params
         )
