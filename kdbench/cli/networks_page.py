@@ -85,10 +85,10 @@ def measure(component: Component[Network], classes: int, image: Sequence[int]) -
 
 def compose(components: Iterable[Component[Network]]) -> str:
     """The whole page, for networks in any order."""
-    found = sorted(components, key=lambda c: _natural(c.name))
-    native = [c for c in found if c.declaration.image]
-    small = [c for c in found if not c.declaration.image]
-    students = sorted((c for c in found if _of_sbs(c)), key=lambda c: c.name != TEACHER)
+    ordered = sorted(components, key=lambda c: _natural(c.name))
+    native = [c for c in ordered if c.declaration.image]
+    small = [c for c in ordered if not c.declaration.image]
+    students = sorted((c for c in ordered if _of_sbs(c)), key=lambda c: c.name != TEACHER)
     tables = [
         ("32 × 32 pixels, 100 classes", [measure(c, 100, SMALL) for c in small]),
         (
@@ -112,8 +112,8 @@ def compose(components: Iterable[Component[Network]]) -> str:
 def package_networks() -> list[Component[Network]]:
     """Every example of every network that the package itself declares."""
     components = find_components()
-    found = (components.get("network", n, where="zoo") for n in components.names("network"))
-    return [component for component in found if not component.plugin]
+    networks = (components.get("network", n, where="zoo") for n in components.names("network"))
+    return [network for network in networks if not network.plugin]
 
 
 def write_zoo() -> Path:

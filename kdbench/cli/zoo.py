@@ -18,4 +18,4 @@ def zoo_command(
     """
     from kdbench.cli.networks_page import check_zoo, write_zoo
 
-    say(f"{check_zoo()}: as it should be" if check else str(write_zoo()))
+    say(f"{check_zoo()}: up to date" if check else str(write_zoo()))

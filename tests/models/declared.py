@@ -15,12 +15,12 @@ from torch import Tensor, nn
 from kdbench.models.stages import StagedNetwork
 from kdbench.plan.components import Component, find_components
 
-_FOUND = {stem: found.as_written for stem, (_, found) in find_components().networks.items()}
+_DECLARED = {stem: network.as_written for stem, (_, network) in find_components().networks.items()}
 # Those that cannot go on come last, so that both marks below number the others alike, and pytest
 # runs all tests of one network before those of the next.
-DECLARATIONS = dict(sorted(_FOUND.items(), key=lambda item: not item[1].get("from_stage", True)))
-SMALLEST = {stem: found["examples"][0] for stem, found in DECLARATIONS.items()}
-GOING_ON = [stem for stem, found in DECLARATIONS.items() if found.get("from_stage", True)]
+DECLARATIONS = dict(sorted(_DECLARED.items(), key=lambda item: not item[1].get("from_stage", True)))
+SMALLEST = {stem: declared["examples"][0] for stem, declared in DECLARATIONS.items()}
+GOING_ON = [stem for stem, declared in DECLARATIONS.items() if declared.get("from_stage", True)]
 every = pytest.mark.parametrize("stem", SMALLEST, scope="module")
 going_on = pytest.mark.parametrize("stem", GOING_ON, scope="module")
 
@@ -32,9 +32,9 @@ def component(name: str) -> Component:
 
 def build(name: str, **more) -> StagedNetwork:
     """A network by its name, with further arguments."""
-    found = component(name)
-    cls = getattr(importlib.import_module(found.module), found.class_name)
-    return cls(**found.arguments, **more)
+    network = component(name)
+    cls = getattr(importlib.import_module(network.module), network.class_name)
+    return cls(**network.arguments, **more)
 
 
 @torch.no_grad()

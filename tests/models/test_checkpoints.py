@@ -42,10 +42,10 @@ def test_weights_are_found_where_codes_put_them(tmp_path, nested, prefix):
     """At the top or under a usual name, with or without the prefix of DataParallel."""
     weights = {prefix + key: value for key, value in THEIRS.items()}
     content = weights if nested is None else {"epoch": 240, nested: weights, "opt": Namespace(lr=1)}
-    found = read_checkpoint(saved(tmp_path / "a.pth", content))
+    checkpoint = read_checkpoint(saved(tmp_path / "a.pth", content))
 
-    assert found.weights.keys() == THEIRS.keys()
-    assert all(torch.equal(found.weights[key], value) for key, value in THEIRS.items())
+    assert checkpoint.weights.keys() == THEIRS.keys()
+    assert all(torch.equal(checkpoint.weights[key], value) for key, value in THEIRS.items())
 
 
 def test_safetensors_are_read(tmp_path):
@@ -68,9 +68,9 @@ def test_safetensors_are_read(tmp_path):
 )
 def test_what_a_file_claims_is_read(tmp_path, stated, claim):
     """In percent, whether it was saved so or as a share."""
-    found = read_checkpoint(saved(tmp_path / "a.pth", {"model": THEIRS, **stated}))
+    checkpoint = read_checkpoint(saved(tmp_path / "a.pth", {"model": THEIRS, **stated}))
 
-    assert found.claim == (None if claim is None else pytest.approx(claim))
+    assert checkpoint.claim == (None if claim is None else pytest.approx(claim))
 
 
 def test_nothing_in_a_file_is_run(tmp_path):
@@ -114,19 +114,19 @@ def test_a_missing_file_is_one_line(tmp_path):
 
 def test_keys_are_renamed_by_the_first_rule_that_fits():
     """An empty replacement drops a key; an absent counter of batches is filled in."""
-    found, differences = rename({**THEIRS, "fc.weight": torch.ones(9)}, OURS, RULES)
+    renamed, differences = rename({**THEIRS, "fc.weight": torch.ones(9)}, OURS, RULES)
 
     assert len(differences) == 0
-    assert found.keys() == OURS.keys()
-    assert torch.equal(found["trunk.stem.weight"], THEIRS["conv.weight"])
+    assert renamed.keys() == OURS.keys()
+    assert torch.equal(renamed["trunk.stem.weight"], THEIRS["conv.weight"])
 
 
 def test_differences_are_listed_by_kind():
     """Missing, unexpected and misshapen keys, each once, under the names that a reader knows."""
     theirs = {"conv.weight": torch.ones(3, 4), "head.weight": torch.ones(1)}
-    _, found = rename(theirs, OURS, RULES)
+    _, differences = rename(theirs, OURS, RULES)
 
-    assert found.lines() == [
+    assert differences.lines() == [
         "missing: trunk.stem.bias",
         "unexpected: head.weight",
         "another shape: conv.weight (3, 4), expected (4, 3) of trunk.stem.weight",
@@ -135,23 +135,23 @@ def test_differences_are_listed_by_kind():
 
 def test_two_keys_for_one_place_are_a_difference():
     """The second would silently win otherwise."""
-    _, found = rename(
+    _, differences = rename(
         {**THEIRS, "again": torch.ones(4)}, OURS, [*RULES, ["again", "trunk.stem.bias"]]
     )
 
-    assert found.unexpected == ["again"]
+    assert differences.unexpected == ["again"]
 
 
 def test_the_naming_that_fits_is_found(tmp_path):
     """Our own is tried too; weights come back in float32."""
     half = {key: value.half() for key, value in THEIRS.items()}
     names = {"other": [["x", "y"]], "theirs": RULES}
-    found = fit(tmp_path, half, OURS, names, network="net")
+    fitted = fit(tmp_path, half, OURS, names, network="net")
     own = fit(tmp_path, OURS, OURS, names, network="net")
 
-    assert (found[0], own[0]) == ("theirs", "kdbench")
-    assert {v.dtype for k, v in found[1].items() if "tracked" not in k} == {torch.float32}
-    assert found[1]["norm.num_batches_tracked"].dtype == torch.int64
+    assert (fitted[0], own[0]) == ("theirs", "kdbench")
+    assert {v.dtype for k, v in fitted[1].items() if "tracked" not in k} == {torch.float32}
+    assert fitted[1]["norm.num_batches_tracked"].dtype == torch.int64
 
 
 def test_keys_that_fit_nowhere_are_one_line_with_the_best_naming(tmp_path):

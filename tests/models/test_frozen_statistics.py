@@ -82,7 +82,7 @@ def test_contexts_nest_and_take_several_modules(network):
 
 @pytest.mark.parametrize("stem", [s for s in SMALLEST if "module" not in DECLARATIONS[s]])
 def test_forward_mode_agrees_with_reverse_mode(float64, stem):
-    """The slope of the loss along a direction is the gradient's product with it, in train mode.
+    """The directional derivative of the loss is the gradient's product with the direction.
 
     Declarations that share another one's class are left out: they run the same code.
     """
@@ -126,6 +126,6 @@ def test_the_hessian_times_a_vector_agrees_with_differences(float64):
         _, product = jvp(slope, (weights,), (direction,))
         ahead, behind = at(step), at(-step)
 
-    for name, found in product.items():
+    for name, ours in product.items():
         expected = (ahead[name] - behind[name]) / (2 * step)
-        torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-4)
+        torch.testing.assert_close(ours, expected, rtol=1e-3, atol=1e-4)

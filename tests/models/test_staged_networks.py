@@ -20,6 +20,7 @@ from kdbench.models.families.resnet_cifar import BottleneckBlock
 from kdbench.models.segments import ActivatedStage, PreActivatedStage, Segment
 
 REFUSING = [stem for stem in DECLARATIONS if stem not in GOING_ON]
+RESIDUAL = [stem for stem in SMALLEST if "resnet" in stem]
 
 
 @lru_cache(maxsize=2)
@@ -96,22 +97,29 @@ def test_the_rest_of_the_network_gives_the_same_logits(stem):
 
 
 @going_on
-def test_the_rest_of_the_network_has_the_same_slope(stem):
+def test_the_rest_of_the_network_has_the_same_gradient(stem):
     """The gradient of the logits in every pre-activation is that of the whole pass."""
     network = shown(stem)[0]
     features = network.read(four(stem))
 
-    slopes = torch.autograd.grad(features.logits.square().sum(), features.pre)
-    for i, whole in enumerate(slopes):
+    gradients = torch.autograd.grad(features.logits.square().sum(), features.pre)
+    for i, whole in enumerate(gradients):
         given = features.pre[i].detach().requires_grad_()
-        (rest,) = torch.autograd.grad(network.from_stage(i, given).square().sum(), given)
-        assert rest.any()
-        torch.testing.assert_close(rest, whole)
+        (partial,) = torch.autograd.grad(network.from_stage(i, given).square().sum(), given)
+        assert partial.any()
+        torch.testing.assert_close(partial, whole)
+
+
+def test_declarations_of_both_kinds_are_among_those_held():
+    """No list that tests run over is empty: an empty one would let them pass unseen."""
+    assert {"vit", "deit"} <= set(REFUSING)
+    assert {"resnet", "resnet_cifar", "torchvision_resnet"} <= set(RESIDUAL)
+    assert {"vgg", "densenet_bc", "mobilenet_v2", "torchvision_mobilenet_v2"} <= set(GOING_ON)
 
 
 @pytest.mark.parametrize("stem", REFUSING)
 def test_going_on_is_refused_where_the_declaration_says_so(stem):
-    """At every stage, in one line that the person at the keyboard can read."""
+    """At every stage, in one line."""
     network, features = shown(stem)
 
     for i, pre in enumerate(features.pre):
@@ -129,14 +137,17 @@ def test_a_norm_that_puts_out_the_pre_activation_is_the_last_norm(stem):
 
     features = network.read(four(stem))
 
+    matches = 0
     for i, segment in enumerate(segments(network)):
-        found, pre = network.last_norm(i), features.pre[i]
+        last, pre = network.last_norm(i), features.pre[i]
         makers = [norm for norm in norms(segment) if any(y is pre for y in seen[norm])]
         if not isinstance(segment, ActivatedStage | PreActivatedStage):
-            assert found is None
+            assert last is None
         elif makers:
-            assert makers == [found]
-        assert found is None or len(seen[found]) == 1
+            assert makers == [last]
+            matches += 1
+        assert last is None or len(seen[last]) == 1
+    assert (matches > 0) == (stem in GOING_ON)  # transformers have no batch norm
 
 
 @torch.no_grad()
@@ -145,8 +156,9 @@ def test_what_the_last_norm_adds_reaches_the_pre_activation(stem):
     """A shift of its output shifts `pre` by as much, channel by channel, behind a sum too."""
     network, (_, features) = small(stem), shown(stem)
 
-    for i, segment in enumerate(segments(network)):
-        norm = network.last_norm(i)
+    last_norms = [network.last_norm(i) for i in range(len(network.trunk))]
+    assert any(last_norms) == (stem in GOING_ON)  # transformers have no batch norm
+    for i, (segment, norm) in enumerate(zip(segments(network), last_norms, strict=True)):
         if norm is not None:
             shift = torch.linspace(0.5, 1.5, norm.num_features)
             norm.bias += shift
@@ -155,7 +167,7 @@ def test_what_the_last_norm_adds_reaches_the_pre_activation(stem):
             torch.testing.assert_close(after, expected, rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("stem", [stem for stem in SMALLEST if "resnet" in stem])
+@pytest.mark.parametrize("stem", RESIDUAL)
 def test_residual_networks_have_a_last_norm_in_every_stage_with_a_relu(stem):
     """In ResNets it ends the last block's residual branch, as the authors of OFD take it."""
     network = shown(stem)[0]
@@ -257,7 +269,7 @@ def test_every_parameter_learns(stem):
 
 @every
 def test_gradients_do_not_depend_on_reading(stem):
-    """The slope of a read's logits in the images is that of a plain pass's."""
+    """The gradient of a read's logits in the images is that of a plain pass's."""
     network, images = shown(stem)[0], four(stem).clone().requires_grad_()
     (plain,) = torch.autograd.grad(network(images).square().sum(), images)
     (read,) = torch.autograd.grad(network.read(images).logits.square().sum(), images)
@@ -316,8 +328,8 @@ def test_given_weights_are_the_ones_that_count(stem):
     assert torch.equal(features.logits, other(four(stem)))
     assert not torch.equal(features.logits, shown(stem)[1].logits)
     if stem in GOING_ON:
-        rest = functional_call(network, tensors, (features.pre[1],), {"after": 1})
-        assert torch.equal(rest, features.logits)
+        logits = functional_call(network, tensors, (features.pre[1],), {"after": 1})
+        assert torch.equal(logits, features.logits)
 
 
 @every

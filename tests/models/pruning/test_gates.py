@@ -56,7 +56,7 @@ def test_outputs_gradients_and_statistics_are_those_of_gates_on_maps(float64, na
     plain = experienced(name)
     network, gates = with_gates(name, scattered(0.7))
     twin = slow_twin(plain, gates)
-    images, found = randn(IMAGES), []
+    images, outputs = randn(IMAGES), []
     for net in (network, twin):
         net.train(mode != "eval")
         if mode == "frozen":
@@ -65,8 +65,8 @@ def test_outputs_gradients_and_statistics_are_those_of_gates_on_maps(float64, na
         else:
             logits = net(images)
         logits.square().sum().backward()
-        found.append(logits)
-    torch.testing.assert_close(*found, rtol=1e-10, atol=1e-10)
+        outputs.append(logits)
+    torch.testing.assert_close(*outputs, rtol=1e-10, atol=1e-10)
     ours = {k: p.grad for k, p in network.named_parameters()}
     theirs = {
         k.replace(".norm.weight", ".weight") if k not in ours else k: p.grad
@@ -113,7 +113,7 @@ def test_gates_move_with_the_flat_tensor_and_with_a_loaded_state():
 
 
 @pytest.mark.parametrize("name", FAMILIES)
-def test_every_layer_reads_through_exactly_one_gate_a_channel(name):
+def test_every_layer_reads_through_exactly_one_gate_per_channel(name):
     """All convolutions and the classifier but the one that sees the image, and what they read."""
     network = experienced(name)
     widths, read = layout_of(network).widths, {}

@@ -17,7 +17,7 @@ from declared import GOING_ON, SMALLEST, build, every
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
-import kdbench.models
+import kdbench.models.families
 from kdbench.models.families.pyramidnet import PyramidNet
 from kdbench.models.families.vgg import VGG
 
@@ -33,12 +33,12 @@ class Elements(TorchDispatchMode):
 
     def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
         """Run it, and count what it gives."""
-        found = operation(*args, **(kwargs or {}))
+        output = operation(*args, **(kwargs or {}))
         if "batch_norm" in str(operation):
-            self.count += found[0].numel()
+            self.count += output[0].numel()
         elif "relu" in str(operation):
-            self.count += found.numel()
-        return found
+            self.count += output.numel()
+        return output
 
 
 def passed(name, classes, mode):
@@ -91,7 +91,9 @@ def test_the_counters_agree_with_the_teacher_of_gu_and_tresp():
 def test_manual_students_are_of_the_paper_s_size(name):
     """Within 5 % of 90 M operations for 10 classes, as their declarations state."""
     parameters, total = measured(f"{name}-sbs", 10)[0], operations(f"{name}-sbs", 10)
-    declaration = Path(kdbench.models.__file__).with_name(f"{name.replace('-', '_')}_sbs.toml")
+    declaration = Path(kdbench.models.families.__file__).with_name(
+        f"{name.replace('-', '_')}_sbs.toml"
+    )
     comment = " ".join(declaration.read_text("utf-8").split("\n# "))
 
     assert abs(total / BUDGET - 1) < 0.05
@@ -109,10 +111,10 @@ def test_manual_students_are_of_the_paper_s_size(name):
 )
 def test_dense_blocks_have_the_depth_rounded_down(name, layers, macs):
     """(depth - 4) / 6 layers each, and the multiply-adds that follow, for 10 classes."""
-    _, found, _, _, blocks = measured(name, 10)
+    _, counted, _, _, blocks = measured(name, 10)
 
     assert blocks == [1, layers, layers, layers]
-    assert f"{found:.2f}" == f"{macs:.2f}"
+    assert f"{counted:.2f}" == f"{macs:.2f}"
 
 
 @pytest.mark.parametrize(
@@ -166,9 +168,9 @@ def test_a_pyramid_widens_in_equal_steps():
         with torch.device("meta"):
             network = PyramidNet(depth, 84, bottleneck=bottleneck)
             features = network.read(torch.empty(1, 3, 8, 8))
-        found = [block.shape[1] for stage in features.blocks[1:] for block in stage]
+        widths = [block.shape[1] for stage in features.blocks[1:] for block in stage]
         factor = 4 if bottleneck else 1
-        assert found == [factor * round(16 + 84 * k / blocks) for k in range(1, blocks + 1)]
+        assert widths == [factor * round(16 + 84 * k / blocks) for k in range(1, blocks + 1)]
 
 
 def test_the_last_pooling_of_a_vgg_spares_small_maps():

@@ -7,12 +7,14 @@ import pytest
 import torch
 from declared import DECLARATIONS, SMALLEST, build, component
 
-EXAMPLES = list(chain.from_iterable(found["examples"] for found in DECLARATIONS.values()))
+EXAMPLES = list(chain.from_iterable(declared["examples"] for declared in DECLARATIONS.values()))
 
 
 def claims(name):
     """The declarations whose pattern fits a name."""
-    return [stem for stem, found in DECLARATIONS.items() if re.fullmatch(found["pattern"], name)]
+    return [
+        stem for stem, declared in DECLARATIONS.items() if re.fullmatch(declared["pattern"], name)
+    ]
 
 
 @pytest.mark.parametrize("stem", DECLARATIONS)

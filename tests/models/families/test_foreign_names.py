@@ -25,15 +25,15 @@ NORM = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
 
 def shapes(name):
     """Foreign keys of a network with their shapes, in the order of the file."""
-    found = {}
+    by_key = {}
     for line in FILES[name][1:]:
         key, *shape = line.split()
         if shape[0] == "norm":
-            found |= {f"{key}.{entry}": (int(shape[1]),) for entry in NORM[:-1]}
-            found[f"{key}.{NORM[-1]}"] = ()
+            by_key |= {f"{key}.{entry}": (int(shape[1]),) for entry in NORM[:-1]}
+            by_key[f"{key}.{NORM[-1]}"] = ()
         else:
-            found[key] = tuple(map(int, shape))
-    return found
+            by_key[key] = tuple(map(int, shape))
+    return by_key
 
 
 @pytest.mark.parametrize(("name", "naming"), NAMINGS)

@@ -68,17 +68,19 @@ FAN_OUT = [
 def test_convolutions_start_with_the_variance_of_their_fan_out(build_it):
     """Zero mean and variance 2 / (k² · outputs), within four standard errors; biases are 0."""
     torch.manual_seed(0)
-    for module in build_it().modules():
-        if isinstance(module, nn.Conv2d):
-            weight, n = module.weight.detach(), module.weight.numel()
-            expected = 2 / (module.kernel_size[0] ** 2 * module.out_channels)
-            assert abs(weight.mean().item()) < 4 * (expected / n) ** 0.5
-            assert abs(weight.var().item() / expected - 1) < 4 * (2 / n) ** 0.5
-            assert module.bias is None or not module.bias.any()
+    convolutions = [m for m in build_it().modules() if isinstance(m, nn.Conv2d)]
+
+    assert len(convolutions) >= 5  # as many as the least of these networks, VGG8, has
+    for module in convolutions:
+        weight, n = module.weight.detach(), module.weight.numel()
+        expected = 2 / (module.kernel_size[0] ** 2 * module.out_channels)
+        assert abs(weight.mean().item()) < 4 * (expected / n) ** 0.5
+        assert abs(weight.var().item() / expected - 1) < 4 * (2 / n) ** 0.5
+        assert module.bias is None or not module.bias.any()
 
 
 @pytest.mark.parametrize("stem", ["vgg", "mobilenet_v2"])
-def test_some_classifiers_start_small(stem):
+def test_classifiers_of_vgg_and_mobilenet_v2_start_small(stem):
     """As in the reference code: standard deviation 0.01, no bias."""
     torch.manual_seed(0)
     classifier = build(SMALLEST[stem]).classifier
@@ -87,7 +89,7 @@ def test_some_classifiers_start_small(stem):
     assert not classifier.bias.any()
 
 
-def test_some_biases_of_the_classifier_start_at_zero():
+def test_the_classifier_s_bias_starts_at_zero_where_the_reference_code_says_so():
     """So they do in the reference code of wide ResNets and DenseNets; that of ResNets does not."""
     assert not WideResNet(16, 1).classifier.bias.any()
     assert not DenseNet(10, 4).classifier.bias.any()

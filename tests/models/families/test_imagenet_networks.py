@@ -96,10 +96,10 @@ def test_mobilenet_v2_drops_out_behind_what_it_shows():
     features = network.read(images)
     network.eval()(images)
 
-    alive, kept = features.pooled != 0, seen[0] != 0
-    dropped = 1 - (kept.sum() / alive.sum()).item()
+    alive, passed = features.pooled != 0, seen[0] != 0
+    dropped = 1 - (passed.sum() / alive.sum()).item()
     assert dropped == pytest.approx(0.2, abs=0.03)
-    torch.testing.assert_close(seen[0][kept], features.pooled[kept] / 0.8)
+    torch.testing.assert_close(seen[0][passed], features.pooled[passed] / 0.8)
     evaluated = network.read(images)
     assert torch.equal(seen[2], evaluated.pooled)
 
@@ -162,9 +162,9 @@ def test_a_transformer_cannot_go_on_from_a_map():
 
     with pytest.raises(
         UserError, match=r"^from_stage of a vision transformer: found a map"
-    ) as told:
+    ) as caught:
         network.from_stage(2, pre)
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(caught.value)
     with pytest.raises(IndexError):
         network.from_stage(5, pre)
 
@@ -202,15 +202,15 @@ def test_images_of_another_size_are_refused():
 
 
 @pytest.mark.parametrize(
-    ("wrong", "said"),
+    ("wrong", "message"),
     [
         (lambda: TorchvisionResNet(20), r"found 20, expected one of 18, .*; the nearest is 18"),
         (lambda: VisionTransformer("huge"), r"found 'huge', expected one of ti, s, b"),
     ],
 )
-def test_networks_that_do_not_exist_are_refused(wrong, said):
+def test_networks_that_do_not_exist_are_refused(wrong, message):
     """In one line, with what exists."""
-    with pytest.raises(BadValue, match=said):
+    with pytest.raises(BadValue, match=message):
         wrong()
 
 
@@ -225,7 +225,7 @@ def test_passes_compile_whole(name):
     with torch.no_grad():
         expected = network.read(images)
         assert torch.equal(compiled(images), expected.logits)
-        found = compiled(images, read=True)
+        features = compiled(images, read=True)
 
-    assert torch.equal(found.logits, expected.logits)
-    assert all(map(torch.equal, found.pre + found.out, expected.pre + expected.out))
+    assert torch.equal(features.logits, expected.logits)
+    assert all(map(torch.equal, features.pre + features.out, expected.pre + expected.out))

@@ -27,7 +27,7 @@ def without(*closed):
 
 
 def single(reader, width):
-    """One open gate a reader, a different place each."""
+    """One open gate per reader, each in a different place."""
     gates = torch.zeros(width)
     gates[sum(map(ord, reader)) % width] = 0.7
     return gates
@@ -36,7 +36,7 @@ def single(reader, width):
 EXTREMES = {
     "all open": without("nothing"),
     "all closed": only("nothing"),
-    "one a reader": single,
+    "one per reader": single,
     "a first block closed": without("stage1.blocks.0.", "stem.blocks.1", "stage1.blocks.1.conv"),
     "a last block closed": without("stage3.blocks.1.", "stage3.blocks.2."),
     "second layers closed": without("norm2", "first.norm"),
@@ -60,13 +60,13 @@ def pruned_from(network):
 
 @pytest.mark.parametrize("gates", EXTREMES)
 @pytest.mark.parametrize("name", FAMILIES)
-def test_a_found_network_computes_what_the_gated_one_does(float64, name, gates):
+def test_a_pruned_student_computes_what_the_gated_one_does(float64, name, gates):
     """Same logits to 1e-10 after the weights moved over, whatever is closed."""
     network, _ = with_gates(name, EXTREMES[gates])
-    found, plan = pruned_from(network)
+    pruned, plan = pruned_from(network)
     closed_where(network, plan)
     images = randn(3, *IMAGE)
-    torch.testing.assert_close(found(images), network(images), rtol=1e-10, atol=1e-10)
+    torch.testing.assert_close(pruned(images), network(images), rtol=1e-10, atol=1e-10)
 
 
 @pytest.mark.parametrize("gates", EXTREMES)
@@ -74,9 +74,9 @@ def test_a_found_network_computes_what_the_gated_one_does(float64, name, gates):
 def test_operations_are_known_without_building(name, gates):
     """Both conventions as counted on the built network, which holds no gate."""
     network, _ = with_gates(name, EXTREMES[gates])
-    found, plan = pruned_from(network)
-    assert tuple(operations(found, IMAGE)) == layout_of(network).operations(plan)
-    assert not any(key.endswith("gate") for key in found.state_dict())
+    pruned, plan = pruned_from(network)
+    assert tuple(operations(pruned, IMAGE)) == layout_of(network).operations(plan)
+    assert not any(key.endswith("gate") for key in pruned.state_dict())
 
 
 @pytest.mark.parametrize("name", FAMILIES)
@@ -94,11 +94,11 @@ def test_all_open_is_the_network_itself(name):
 def test_every_weight_that_is_left_can_matter(float64, name):
     """A random image's logits have a gradient in every channel of every weight: none is dead."""
     network, _ = with_gates(name, scattered(0.4))
-    found, _ = pruned_from(network)
-    for parameter in found.parameters():
+    pruned, _ = pruned_from(network)
+    for parameter in pruned.parameters():
         nn.init.uniform_(parameter, 0.05, 0.5)  # no ReLU stays at 0
-    found(torch.rand(2, *IMAGE)).square().sum().backward()
-    for key, parameter in found.named_parameters():
+    pruned(torch.rand(2, *IMAGE)).square().sum().backward()
+    for key, parameter in pruned.named_parameters():
         assert parameter.grad is not None, key
         if parameter.dim() > 1:
             assert parameter.grad.flatten(1).abs().sum(1).all(), key
@@ -107,21 +107,21 @@ def test_every_weight_that_is_left_can_matter(float64, name):
 
 @pytest.mark.parametrize("gates", ["half", "a tenth", "a last block closed"])
 @pytest.mark.parametrize("name", FAMILIES)
-def test_a_found_network_is_a_staged_network(name, gates):
+def test_a_pruned_student_is_a_staged_network(name, gates):
     """Shapes of all features are as `stages` says; the rest runs from every stage's map."""
     network, _ = with_gates(name, EXTREMES[gates])
-    found, _ = pruned_from(network)
+    pruned, _ = pruned_from(network)
     images = randn(2, *IMAGE)
     with torch.no_grad():
-        seen = found.read(images)
-        assert seen.pooled.shape[1] == found.pooled_width
-        for i, stage in enumerate(found.stages):
+        seen = pruned.read(images)
+        assert seen.pooled.shape[1] == pruned.pooled_width
+        for i, stage in enumerate(pruned.stages):
             assert tuple(seen.pre[i].shape[1:]) == (stage.channels, *stage.size)
-            torch.testing.assert_close(found.from_stage(i, seen.pre[i]), seen.logits)
+            torch.testing.assert_close(pruned.from_stage(i, seen.pre[i]), seen.logits)
             assert len(seen.blocks[i]) == len(network.trunk[stage.name].blocks)
-            norm = found.last_norm(i)
+            norm = pruned.last_norm(i)
             assert norm is None or norm.num_features == stage.channels
-    assert found.stages[-1].channels == found.pooled_width
+    assert pruned.stages[-1].channels == pruned.pooled_width
 
 
 @pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
@@ -129,25 +129,25 @@ def test_scattered_channels_keep_the_memory_format(memory_format):
     """Values and gradients are those of plain indexing, in the format of what arrives."""
     index = torch.tensor([4, 0, 2])
     x = randn(2, 5, 3, 4).contiguous(memory_format=memory_format).requires_grad_()
-    slope = randn(2, 3, 3, 4)
+    upstream = randn(2, 3, 3, 4)
 
     picked = Pick(index)(x)
 
     assert torch.equal(picked, x[:, index])
     assert picked.is_contiguous(memory_format=memory_format)
-    (found,) = torch.autograd.grad(picked, x, slope)
-    (expected,) = torch.autograd.grad(x[:, index], x, slope)
-    assert torch.equal(found, expected)
+    (gradient,) = torch.autograd.grad(picked, x, upstream)
+    (expected,) = torch.autograd.grad(x[:, index], x, upstream)
+    assert torch.equal(gradient, expected)
 
 
 def test_a_slice_stands_where_neighbours_are_read():
     """An index only for scattered channels, nothing where all are read."""
     x = randn(2, 6, 3, 3)
     source = np.array([1, 0, 1, 1, 1, 1, 0, 1], bool)
-    for wanted, kind in (([2, 3, 4], Slice), ([0, 7], Pick), ([0, 2, 3, 4, 5, 7], nn.Identity)):
-        reads = np.isin(np.arange(8), wanted)
+    for channels, kind in (([2, 3, 4], Slice), ([0, 7], Pick), ([0, 2, 3, 4, 5, 7], nn.Identity)):
+        reads = np.isin(np.arange(8), channels)
         module = picking(reads, source)
-        places = [np.flatnonzero(source).tolist().index(c) for c in wanted]
+        places = [np.flatnonzero(source).tolist().index(c) for c in channels]
         assert type(module) is kind
         assert torch.equal(module(x), x[:, places])
 
@@ -180,16 +180,16 @@ def test_fresh_weights_are_drawn_for_the_smaller_layers():
     """Fan-out of what is left, not of the larger network; heads as the family draws them."""
     network, _ = with_gates("wrn-2", scattered(0.5))
     torch.manual_seed(3)
-    found = build_pruned(structure_of(network, plan_of(network), {}), 5, IMAGE)
-    conv = found.trunk["stage3"].blocks[1].conv1
+    pruned = build_pruned(structure_of(network, plan_of(network), {}), 5, IMAGE)
+    conv = pruned.trunk["stage3"].blocks[1].conv1
     expected = (2 / (9 * conv.out_channels)) ** 0.5
     assert conv.weight.std().item() == pytest.approx(expected, rel=0.1)
-    assert not found.classifier.bias.any()
-    assert all(m.weight.eq(1).all() for m in found.modules() if isinstance(m, nn.BatchNorm2d))
+    assert not pruned.classifier.bias.any()
+    assert all(m.weight.eq(1).all() for m in pruned.modules() if isinstance(m, nn.BatchNorm2d))
 
 
 def test_a_structure_goes_through_its_file(tmp_path):
-    """What was saved comes back, a line a reader, and other classes and sizes can be built."""
+    """What was saved comes back, one line per reader, and other classes and sizes can be built."""
     network, _ = with_gates("densenet-bc", scattered(0.5))
     structure = structure_of(network, plan_of(network), {"why": "test"})
     structure.save(tmp_path)
@@ -237,8 +237,8 @@ def test_what_cannot_be_built_is_refused_in_one_line(tmp_path):
         ),
     ],
 )
-def test_a_damaged_structure_is_said_in_one_line(tmp_path, text, match):
-    """With the file's name."""
+def test_a_damaged_structure_is_refused_in_one_line(tmp_path, text, match):
+    """The line holds the file's name."""
     if text is not None:
         (tmp_path / "structure.json").write_text(text)
     with pytest.raises(UserError, match=match) as caught:

@@ -57,8 +57,8 @@ def lively(network):
 
 def rules(name):
     """The one naming of a network's declaration."""
-    (found,) = component(name).declaration["names"].values()
-    return found
+    (only,) = component(name).declaration.names.values()
+    return only
 
 
 @pytest.mark.parametrize(
@@ -158,6 +158,7 @@ def test_weights_start_as_the_original_s_do(name):
     theirs, network = original(name, 100, 32), build(name, classes=100, image=(3, 32, 32))
     expected, _ = rename(theirs.state_dict(), network.state_dict(), rules(name))
 
+    assert len(expected) == len(network.state_dict()) > 100
     for key, weight in network.state_dict().items():
         other = expected[key]
         if not other.is_floating_point() or other.unique().numel() == 1:
@@ -169,10 +170,12 @@ def test_weights_start_as_the_original_s_do(name):
 
 def test_mobilenet_v1_starts_as_torch_draws():
     """Uniform within ± 1 / √(fan-in), as in the code of the distillation papers."""
-    for module in MobileNetV1().modules():
-        if isinstance(module, nn.Conv2d | nn.Linear):
-            bound = module.weight[0].numel() ** -0.5
-            assert 0.9 * bound < module.weight.abs().max().item() <= bound
+    drawn = [m for m in MobileNetV1().modules() if isinstance(m, nn.Conv2d | nn.Linear)]
+
+    assert len(drawn) == 28  # the stem, 13 times two convolutions, the classifier
+    for module in drawn:
+        bound = module.weight[0].numel() ** -0.5
+        assert 0.9 * bound < module.weight.abs().max().item() <= bound
 
 
 @torch.no_grad()
