@@ -9,9 +9,18 @@ from torch import nn, randn
 from kdbench.errors import BadValue, UnknownName, UserError
 from kdbench.evaluate.cost import operations
 from kdbench.models.families.shufflenet_v1 import ShuffleNetV1
-from kdbench.models.pruning.build import build_pruned, layout_of, structure_of, transfer_weights
+from kdbench.models.families.vgg import VGG
+from kdbench.models.pruning import channel_layout
+from kdbench.models.pruning.build import (
+    build_pruned,
+    layout_of,
+    layouts,
+    structure_of,
+    transfer_weights,
+)
 from kdbench.models.pruning.slimming import Pick, Slice, picking
 from kdbench.models.pruning.structure import Structure
+from kdbench.models.pruning.vgg import VGGLayout
 
 IMAGE = (3, 16, 16)
 
@@ -165,6 +174,21 @@ def test_savings_are_what_closing_one_gate_saves(name):
             structure = structure_of(network, layout.plan(less), {})
             left = sum(operations(build_pruned(structure, 5, (3, 8, 8)), (3, 8, 8)))
             assert savings[name][j] == whole - left > 0
+
+
+def test_a_layout_joins_by_naming_its_family(monkeypatch):
+    """Modules beside `build` are found by themselves; a subclass registers under its family."""
+    assert list(layouts()) == sorted(["DenseNet", "ResNet", "VGG", "WideResNet"])
+
+    class OtherVGG(VGG):
+        pass
+
+    monkeypatch.setattr(channel_layout, "LAYOUTS", {})
+
+    class OtherLayout(VGGLayout):
+        family = OtherVGG
+
+    assert {"OtherVGG": OtherLayout} == channel_layout.LAYOUTS
 
 
 def test_a_reader_that_must_not_vanish_keeps_its_widest_gate():
