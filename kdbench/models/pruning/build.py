@@ -24,7 +24,7 @@ def layouts() -> Mapping[str, type[Layout]]:
     A family joins by a module beside this one that subclasses `Layout`.
     """
     _import_siblings()
-    return LAYOUTS
+    return dict(sorted(LAYOUTS.items()))  # in one order, whatever was imported first
 
 
 @cache
