@@ -36,13 +36,13 @@ class Poison:
 @pytest.fixture
 def poisoned(monkeypatch):
     """Every test split that is opened from now on is poison."""
-    read = dataset._map
+    read = dataset.map_array
 
     def reading(path, *rest):
         array = read(path, *rest)
         return Poison(array) if path.name.startswith("test_") else array
 
-    monkeypatch.setattr(dataset, "_map", reading)
+    monkeypatch.setattr(dataset, "map_array", reading)
 
 
 def test_a_search_touches_no_test_image(finished, poisoned, finished_once):
