@@ -44,6 +44,7 @@ from kdbench.search.distpro import DistProSearch
 from kdbench.search.divergence import cross_entropy
 from kdbench.search.normalise import normalisation
 from kdbench.search.searcher import SearchBatch
+from kdbench.store.parts import Runtime
 
 RELEASE = {"connections": "downward", "stem": True, "transforms": ["complex"]}
 GRADIENTS = ("finite-difference", "exact")
@@ -183,8 +184,8 @@ def read_arguments() -> argparse.Namespace:
 def main() -> None:
     """Measure and print."""
     asked = read_arguments()
-    settings = {"threads": asked.threads, "precision": "float32", "channels_last": False}
-    prepare_process(settings, DEVICE)  # real float32 on a GPU too
+    runtime = Runtime(threads=asked.threads, precision="float32", channels_last=False)
+    prepare_process(runtime, DEVICE)  # real float32 on a GPU too
     torch.manual_seed(0)
     pair = [network(name, asked.size).to(DEVICE) for name in (asked.teacher, asked.student)]
     teacher, student = pair

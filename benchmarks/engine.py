@@ -39,6 +39,7 @@ from kdbench.plan.components import find_components
 from kdbench.runs import assemble
 from kdbench.runs.assemble import find_class
 from kdbench.runs.steps import TrainStep
+from kdbench.store.parts import Runtime
 
 CLASSES = 100
 Loop = Callable[[], None]
@@ -59,7 +60,7 @@ def read_arguments() -> argparse.Namespace:
 def make_network(name: str, size: int) -> StagedNetwork:
     """A network as a run would build it."""
     component = find_components().get("network", name, where="engine")
-    cls = find_class({"module": component.module, "class": component.class_name})
+    cls = find_class(component)
     torch.manual_seed(0)
     network: StagedNetwork = cls(**component.arguments, classes=CLASSES, image=(3, size, size))
     return network.train()
@@ -114,8 +115,8 @@ def our_loop(
 def measure(network: str, size: int, asked: argparse.Namespace, folder: Path) -> str:
     """One line of the table."""
     recipe = Recipe(**{**REVIEW.as_dict(), "batch": asked.batch, "epochs": 10**6})
-    settings = {"threads": asked.threads, "precision": "float32", "channels_last": False}
-    precision = prepare_process(settings, choose_device())
+    runtime = Runtime(threads=asked.threads, precision="float32", channels_last=False)
+    precision = prepare_process(runtime, choose_device())
     ours, bare = (make_network(network, size).to(precision.device) for _ in range(2))
     steps = steps_in(asked.seconds, bare, asked.batch, size)
     loader = make_loader(recipe, size, steps, precision)

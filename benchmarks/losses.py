@@ -29,6 +29,7 @@ from kdbench.models.stages import Features, StagedNetwork
 from kdbench.plan.components import Component, find_components
 from kdbench.runs.assemble import Teacher, find_class, make_searcher, make_sgd
 from kdbench.runs.steps import FirstStep, TrainStep
+from kdbench.store.parts import Runtime
 
 MIDDLE = TrainingPosition(step=5000, steps=10000, epoch=120, epochs=240)
 STILL = replace(CRD, lr=1e-9)  # all methods step the same student: it must stay sane
@@ -38,7 +39,7 @@ IMAGES = 50_000  # of the training set, for the methods that remember all of it
 def network(name: str) -> StagedNetwork:
     """A freshly initialised network for 100 classes."""
     found = find_components().get("network", name, where="--pair")
-    cls = find_class({"module": found.module, "class": found.class_name})
+    cls = find_class(found)
     return cls(**found.arguments, classes=100)
 
 
@@ -46,7 +47,7 @@ def loss_of(method: Component, student: StagedNetwork, teacher: StagedNetwork, p
     """A method's loss with its declared parameters for the pair."""
     given = method.parameters(scale="paper", pair=pair, overrides={}, where="benchmark")
     given = {k: v for k, v in given.items() if k not in ("task_weight", "teacher_bn")}
-    cls = find_class({"module": method.module, "class": method.class_name})
+    cls = find_class(method)
     if "labels" in signature(cls).parameters:
         given["labels"] = torch.arange(IMAGES) * 100 // IMAGES
     if method.search is not None:
@@ -137,10 +138,10 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
-    settings = {"threads": options.threads, "precision": "float32", "channels_last": False}
+    runtime = Runtime(threads=options.threads, precision="float32", channels_last=False)
     torch.set_flush_denormal(True)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    prepare_process(settings, device)  # real float32 on a GPU too
+    prepare_process(runtime, device)  # real float32 on a GPU too
     teacher, student = (network(name).to(device) for name in options.pair.split(":"))
     looking = Teacher(teacher.train(), "batch")  # untrained statistics: its maps would explode
     labels = torch.randint(100, (options.batch,), device=device)

@@ -66,7 +66,7 @@ def read_arguments() -> argparse.Namespace:
 def network(name: str, size: int) -> StagedNetwork:
     """A freshly initialised network for 100 classes."""
     component = find_components().get("network", name, where="metagradient")
-    cls = find_class({"module": component.module, "class": component.class_name})
+    cls = find_class(component)
     return cls(**component.arguments, classes=100, image=(3, size, size))
 
 

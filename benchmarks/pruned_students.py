@@ -35,6 +35,7 @@ from kdbench.models.pruning.build import (
 from kdbench.models.pruning.gates import Gates, gated_modules
 from kdbench.models.pruning.structure import Structure
 from kdbench.models.stages import StagedNetwork
+from kdbench.store.parts import Runtime
 
 NETWORKS = ("densenet-bc-100-12", "densenet-40-12", "wrn-40-2", "resnet110", "vgg13")
 IMAGE, CLASSES = (3, 32, 32), 100
@@ -159,8 +160,8 @@ def main() -> None:
     parser.add_argument("--structure", type=Path, metavar="FOLDER", help="of a search")
     parser.add_argument("--only", nargs="+", default=list(NETWORKS), metavar="NETWORK")
     options = parser.parse_args()
-    settings = {"threads": options.threads, "precision": "float32", "channels_last": True}
-    prepare_process(settings, PRECISION.device)
+    runtime = Runtime(threads=options.threads, precision="float32", channels_last=True)
+    prepare_process(runtime, PRECISION.device)
     torch.manual_seed(0)
     print(f"{PRECISION.device}, {options.threads} thread(s), float32, torch {torch.__version__}")
     if options.structure is not None:

@@ -27,6 +27,7 @@ from kdbench.exhibits.protocols import REVIEW
 from kdbench.plan.components import find_components
 from kdbench.runs.assemble import Teacher, make_searcher
 from kdbench.runs.search import SearchStep
+from kdbench.store.parts import Runtime, SearchMethod
 
 MIDDLE = TrainingPosition(step=5000, steps=10000, epoch=120, epochs=240)
 PRECISION = Precision("float32", True, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
@@ -102,10 +103,15 @@ def sides(name: str, teacher: str, student: str, batch: int, own: dict[str, Any]
     theirs.train()  # untrained running statistics would make its maps explode
     component = find_components().get("search", name, where="benchmark")
     given = component.parameters(scale="paper", pair=f"{teacher}:{student}", overrides={}, where="")
-    entry = {"name": name, "module": component.module, "class": component.class_name}
-    entry["parameters"] = {**given, **own}
+    search = SearchMethod(
+        name=name,
+        module=component.module,
+        class_name=component.class_name,
+        parameters={**given, **own},
+        teacher_mode=component.teacher_bn,
+    )
     mine = copy.deepcopy(theirs if teacher == student else ours).train()
-    searcher = make_searcher(entry, mine, theirs, REVIEW, 0, PRECISION)
+    searcher = make_searcher(search, mine, theirs, REVIEW, 0, PRECISION)
     looking = Teacher(theirs, "batch")
     kd = find_components().get("method", "kd", where="benchmark")
     loss = loss_of(kd, ours, theirs, f"{teacher}:{student}").to(PRECISION.device)
@@ -179,8 +185,8 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--only", choices=list(SEARCHES), nargs="+", default=list(SEARCHES))
     asked = parser.parse_args()
-    settings = {"threads": asked.threads, "precision": "float32", "channels_last": True}
-    prepare_process(settings, PRECISION.device)  # real float32 on a GPU too
+    runtime = Runtime(threads=asked.threads, precision="float32", channels_last=True)
+    prepare_process(runtime, PRECISION.device)  # real float32 on a GPU too
     torch.manual_seed(0)
     print(f"{PRECISION.device}, {asked.threads} thread(s), float32, torch {torch.__version__}")
     for title in asked.only:

@@ -180,7 +180,7 @@ BUGS = [
         "if not x.is_contiguous(memory_format=torch.channels_last):", "if True:",
         "test_pruned.py -k scattered", quick=True),
     Bug("pruned students without their revision", "plan.build:Builder",
-        '$revisions["carving"] = CARVING_REVISION', "pass", "tests/plan"),
+        '$revisions["carving"] = PRUNING_REVISION', "pass", "tests/plan"),
     Bug("a note of divergence outlives the success", "runs.execute:execute",
         "paths.diverged(spec).unlink(missing_ok=True)", "pass", "test_failures.py"),
     Bug("the report's command forgets what was overridden", "report.index",

@@ -127,7 +127,7 @@ def build(
     Example: kdbench build teacher cifar100
     """
     from kdbench.store.paths import Paths
-    from kdbench.workflow.snakemake import build_stage
+    from kdbench.workflow.dvc_stage import build_stage
 
     raise typer.Exit(build_stage(_graph(scale, override), Paths(), phase, dataset, cores))
 
@@ -173,7 +173,7 @@ def report(scale: Scale = None, override: Override = None) -> None:
     Example: kdbench report --scale lite
     """
     from kdbench.store.paths import Paths
-    from kdbench.workflow.snakemake import write_report
+    from kdbench.workflow.report import write_report
 
     say(str(write_report(_graph(scale, override), Paths())))
 

@@ -93,7 +93,7 @@ def data_list(
     entries = []
     for declared in declarations:
         name = declared["name"]
-        runs = [paths.stage(scale, "data", name)[1] for scale in SCALES]
+        runs = [paths.folders(scale, "data", name)[1] for scale in SCALES]
         entries.append(describe(declared, paths.data / name, any(map(stand_ins_below, runs))))
     say(json.dumps([asdict(e) for e in entries], indent=1) if as_json else as_table(entries))
 

@@ -67,7 +67,7 @@ class Entry:
 
 def measure(component: Component[Network], classes: int, image: Sequence[int]) -> Entry:
     """Build a network where no number is computed, and measure it for images (C, H, W)."""
-    cls = find_class({"module": component.module, "class": component.class_name})
+    cls = find_class(component)
     with torch.device("meta"):
         network = cls(**component.arguments, classes=classes, image=tuple(image))
     network.eval()  # half the work on the meta device

@@ -1,15 +1,17 @@
 """Number formats, memory formats and threads of a run, as its specification says."""
 
 import os
-from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeVar
 
 import torch
 from torch import nn
 
 from kdbench.errors import BadValue
+from kdbench.store.parts import Runtime
+
+M = TypeVar("M", bound=nn.Module)
 
 
 @dataclass(frozen=True)
@@ -41,20 +43,20 @@ class Precision:
             return nullcontext()
         return torch.autocast(self.device.type, dtype=torch.bfloat16)
 
-    def place(self, module: nn.Module) -> nn.Module:
+    def place(self, module: M) -> M:
         """Move a module to the device and into the memory format; returns it."""
         return module.to(self.device).to(memory_format=self.memory_format)
 
 
-def prepare_process(params: Mapping[str, Any], device: torch.device) -> Precision:
-    """Set threads and determinism for this process as the run's parameters say.
+def prepare_process(runtime: Runtime, device: torch.device) -> Precision:
+    """Set threads and determinism for this process as the run's specification says.
 
     Bits depend on the number of CPU threads, so it is part of a run's identity.
     """
-    torch.set_num_threads(int(params["threads"]))
+    torch.set_num_threads(runtime.threads)
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # or cuBLAS is not deterministic
     torch.use_deterministic_algorithms(True, warn_only=device.type == "cuda")
     torch.backends.cudnn.benchmark = False
     torch.backends.cuda.matmul.allow_tf32 = False
     torch.backends.cudnn.allow_tf32 = False
-    return Precision(str(params["precision"]), bool(params["channels_last"]), device)
+    return Precision(runtime.precision, runtime.channels_last, device)

@@ -1,40 +1,42 @@
-"""From what an exhibit asks for to run specifications, with every parameter resolved."""
+"""From what an exhibit requests to run specifications, with every parameter resolved."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property, wraps
-from typing import Any, Concatenate, ParamSpec
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from kdbench.errors import BadValue
 from kdbench.exhibits.recipe import Recipe
 from kdbench.exhibits.requests import JOIN, Request, SearchRequest, StudentRequest, TeacherRequest
 from kdbench.plan.components import Component, Components
 from kdbench.plan.params import Params
-from kdbench.plan.resolve import Resolver, plugin_code, revisions, smoke_section
-from kdbench.store.spec import CARVING_REVISION, ENGINE_REVISION, RunSpec
+from kdbench.plan.resolve import Resolver, plugin_module, smoke_section
+from kdbench.store.names import CellName, SearchName
+from kdbench.store.parts import Method, StandIn
+from kdbench.store.spec import ENGINE_REVISION, PRUNING_REVISION, RunSpec
+from kdbench.store.student_runs import EvaluationRun, MeasuredRun, SearchRun, StudentRun
+from kdbench.store.teacher_runs import AnyTeacher, DataRun, ImportedTeacher, TeacherRun
 
 TEACHER_SEED = 0
 FIRST_STUDENT_SEED = 0
 P = ParamSpec("P")
-Build = Callable[Concatenate["Builder", P], RunSpec]
+R = TypeVar("R", bound=RunSpec)
+Revisions = dict[str, int | str]
+Build = Callable[Concatenate["Builder", P], R]
 
 
-def remembered(build: Build[P]) -> Build[P]:
-    """Build a run at the first request; thousands of students ask for the same few teachers."""
+def remembered(build: Build[P, R]) -> Build[P, R]:
+    """Build a run at the first request; thousands of students want the same few teachers."""
 
     @wraps(build)
-    def ask(builder: "Builder", /, *request: P.args, **named: P.kwargs) -> RunSpec:
+    def once(builder: "Builder", /, *request: P.args, **named: P.kwargs) -> R:
         key = (build.__name__, *request, *named.values())
         if key not in builder.built:
             builder.built[key] = build(builder, *request, **named)
-        return builder.built[key]
+        run: R = builder.built[key]
+        return run
 
-    return ask
-
-
-def _held(ask: SearchRequest | StudentRequest) -> str:
-    """What the name of a run says of training images that it holds out."""
-    return f"-held-out-{ask.tuning_holdout:g}" if ask.tuning_holdout else ""
+    return once
 
 
 @dataclass
@@ -43,220 +45,218 @@ class Builder:
 
     params: Params
     components: Components
-    built: dict[Any, RunSpec] = field(default_factory=dict)
+    built: dict[Any, Any] = field(default_factory=dict)
 
     @cached_property
     def resolve(self) -> Resolver:
         """Makes parameters of names."""
         return Resolver(self.params, self.components)
 
-    def build(self, ask: Request) -> RunSpec:
+    def build(self, request: Request) -> SearchRun | EvaluationRun:
         """The run that an exhibit reads: a search, or an evaluation over all seeds."""
-        if isinstance(ask, SearchRequest):
-            return self.search(ask)
-        if isinstance(ask, TeacherRequest):
-            return self._evaluation(self.teacher(ask.dataset, ask.network, ask.recipe))
-        return self._evaluation(*self._students(ask))
+        return (
+            self.search(request) if isinstance(request, SearchRequest) else self.evaluation(request)
+        )
+
+    def evaluation(self, request: TeacherRequest | StudentRequest) -> EvaluationRun:
+        """The measurement of a teacher, or of a cell's students over all seeds."""
+        if isinstance(request, TeacherRequest):
+            teacher = self.teacher(request.dataset, request.network, request.recipe)
+            return self._evaluation(teacher.cell, teacher)
+        name, students = self._students(request)
+        return self._evaluation(str(name), *students)
 
     @remembered
-    def data(self, dataset: str) -> RunSpec:
+    def data(self, dataset: str) -> DataRun:
         """The prepared data set at this scale: a stand-in, a share, or the whole."""
         component = self.resolve.get("dataset", dataset)
-        found = {dataset: component.revision}
+        revisions: Revisions = {dataset: component.revision}
         if self.resolve.scale.stand_in:
-            smoke = smoke_section(component)
-            stand_in = self.resolve.get("dataset", smoke["stand_in"])
-            found[stand_in.name] = stand_in.revision
-            params: dict[str, Any] = {"stand_in": {**smoke, **plugin_code(stand_in)}}
-        else:
-            params = {"train_share": self.resolve.scale.train_share}
-            if component.plugin:
-                params["dataset"] = {"name": dataset, **plugin_code(component)}
-        return self._run("data", dataset, dataset, params, found, {})
+            settings = smoke_section(component)
+            declared = self.resolve.get("dataset", settings["stand_in"])
+            revisions[declared.name] = declared.revision
+            stand_in = StandIn(settings=settings, module=plugin_module(declared))
+            return self._once(
+                DataRun(**self._place(dataset, dataset, revisions), stand_in=stand_in)
+            )
+        share, module = self.resolve.scale.train_share, plugin_module(component)
+        place = self._place(dataset, dataset, revisions)
+        return self._once(DataRun(**place, train_share=share, module=module))
 
     @remembered
-    def teacher(self, dataset: str, network: str, recipe: Recipe) -> RunSpec:
+    def teacher(self, dataset: str, network: str, recipe: Recipe) -> AnyTeacher:
         """One teacher, shared by every cell of the same data set, network and protocol.
 
-        Trained, or imported where params.yaml names a checkpoint: of stand-ins it knows nothing.
+        Trained, or imported where params.yaml names a checkpoint: stand-ins have none.
         """
         component, scale = self.resolve.get("network", network), self.resolve.scale
-        params = {
+        settings = {
+            **self._place(dataset, network, {network: component.revision}),
             "network": self.resolve.network(component),
             "recipe": self.resolve.recipe(recipe, dataset, component, scale.teacher_epochs),
-            **self.resolve.runtime(),
+            "runtime": self.resolve.runtime(),
+            "data": self.data(dataset),
         }
         checkpoint = self.params.teachers.get(f"{dataset}/{network}")
         if checkpoint and not scale.stand_in:
-            params["checkpoint"] = checkpoint
-        else:
-            params["seed"] = TEACHER_SEED
-        upstream = {"data": self.data(dataset)}
-        return self._run(
-            "teacher", dataset, network, params, {network: component.revision}, upstream
-        )
+            return self._once(ImportedTeacher(**settings, checkpoint=checkpoint))
+        return self._once(TeacherRun(**settings, seed=TEACHER_SEED))
 
     @remembered
-    def search(self, ask: SearchRequest) -> RunSpec:
+    def search(self, request: SearchRequest) -> SearchRun:
         """One search on one pair."""
-        component = self.resolve.get("search", ask.search)
-        networks = self._networks(ask)
-        entry, told = self.resolve.distiller(component, ask.pair.key, ask.parameters)
-        epochs = self.resolve.scale.search_epochs
-        params = {
-            **{role: self.resolve.network(network) for role, network in networks.items()},
-            "search": entry,
-            "recipe": self.resolve.recipe(
-                ask.search_recipe, ask.dataset, networks["student"], epochs
-            ),
-            "seed": ask.seed,
-            **self.resolve.runtime(),
-        }
-        upstream = {
-            "data": self.data(ask.dataset),
-            "teacher": self.teacher(ask.dataset, ask.pair.teacher, ask.recipe),
-        }
-        found = {ask.search: component.revision, **revisions(networks)}
-        told += f"-seed{ask.seed}" if ask.seed else ""
-        if ask.tuning_holdout:
-            params["held_out"] = ask.tuning_holdout
-            told += _held(ask)
-        cell = f"{ask.pair.teacher}_{ask.pair.student}_{ask.search}{told}"
-        return self._run("search", ask.dataset, cell, params, found, upstream)
+        component = self.resolve.get("search", request.search)
+        teacher, student = self._networks(request)
+        search, parameters = self.resolve.search(component, request.pair.key, request.parameters)
+        naming = SearchName(
+            teacher=request.pair.teacher,
+            student=request.pair.student,
+            search=request.search,
+            parameters=parameters,
+            seed=request.seed,
+            tuning_holdout=request.tuning_holdout,
+        )
+        epochs, revisions = (
+            self.resolve.scale.search_epochs,
+            _revisions(component, teacher, student),
+        )
+        run = SearchRun(
+            **self._place(request.dataset, str(naming), revisions),
+            data=self.data(request.dataset),
+            teachers=self._teachers(request),
+            student=self.resolve.network(student),
+            search=search,
+            recipe=self.resolve.recipe(request.search_recipe, request.dataset, student, epochs),
+            seed=request.seed,
+            runtime=self.resolve.runtime(),
+            tuning_holdout=request.tuning_holdout,
+            naming=naming,
+        )
+        return self._once(run)
 
-    def _students(self, ask: StudentRequest) -> Iterator[RunSpec]:
+    def _students(self, request: StudentRequest) -> tuple[CellName, list[StudentRun]]:
         """The student runs of a cell, which differ in nothing but the seed."""
-        parts = [self.resolve.get("method", name) for name in ask.method.split(JOIN)]
-        needs_teacher = any(part.needs_teacher for part in parts)
-        networks = self._networks(ask)
-        if ask.pruned_by:
-            networks["student"] = self.resolve.get("network", ask.pruned_by.pair.student)
-        if not needs_teacher:
-            networks = {"student": networks["student"]}
-        entries, told = self._methods(ask, parts)
-        params = {
-            **{role: self.resolve.network(network) for role, network in networks.items()},
-            "method": entries,
-            "recipe": self.resolve.recipe(
-                ask.recipe, ask.dataset, networks["student"], self.resolve.scale.student_epochs
-            ),
-            **self.resolve.runtime(),
+        parts = [self.resolve.get("method", name) for name in request.method.split(JOIN)]
+        teacher, student = self._networks(request)
+        taught = any(part.needs_teacher for part in parts)
+        structure = self._structure(request)
+        if structure:
+            student = self.resolve.get("network", structure.student.name)
+        method, parameters = self._method(request, parts)
+        schemes = [self._scheme(request, part) if part.search else None for part in parts]
+        name = CellName(
+            teacher=request.pair.teacher if taught else "",
+            student=structure.naming.pruned_student if structure else student.name,
+            method=request.method,
+            parameters=parameters,
+            tuning_holdout=request.tuning_holdout,
+            schemes=tuple(details for _, details in filter(None, schemes)),
+        )
+        revisions = _revisions(*parts, *([teacher] if taught else []), student)
+        if structure:
+            revisions["carving"] = PRUNING_REVISION
+        dataset, epochs = request.dataset, self.resolve.scale.student_epochs
+        settings: dict[str, Any] = {
+            "data": self.data(dataset),
+            "teachers": self._teachers(request) if taught else (),
+            "student": self.resolve.network(student, structure.search.name if structure else ""),
+            "method": method,
+            "recipe": self.resolve.recipe(request.recipe, dataset, student, epochs),
+            "runtime": self.resolve.runtime(),
+            "tuning_holdout": request.tuning_holdout,
+            "structure": structure,
+            "schemes": tuple(scheme and scheme[0] for scheme in schemes),
         }
-        upstream = {"data": self.data(ask.dataset)}
-        if needs_teacher:
-            upstream["teacher"] = self.teacher(ask.dataset, ask.pair.teacher, ask.recipe)
-        if ask.tuning_holdout:
-            params["held_out"] = ask.tuning_holdout
-            told += _held(ask)
-        student = networks["student"].name
-        if ask.pruned_by:
-            upstream["structure"] = self.search(
-                replace(ask.pruned_by, tuning_holdout=ask.tuning_holdout)
-            )
-            params["student"]["found_by"] = ask.pruned_by.search
-            student = upstream["structure"].cell.removeprefix(f"{student}_").replace(_held(ask), "")
-        for role, part in self._searching(parts):
-            upstream[role], place = self._scheme(ask, part)
-            told += "" if place in told else place
-        prefix = f"{ask.pair.teacher}_" if needs_teacher else ""
-        found = {**{part.name: part.revision for part in parts}, **revisions(networks)}
-        if ask.pruned_by:
-            found["carving"] = CARVING_REVISION
-        for seed in self._seeds(ask):
-            cell = f"{prefix}{student}_{ask.method}{told}_s{seed}"
-            seeded = {**params, "seed": seed}
-            yield self._run("student", ask.dataset, cell, seeded, found, upstream)
+        runs = []
+        for seed in self._seeds(request):
+            place = self._place(dataset, name.of_seed(seed), revisions)
+            runs.append(self._once(StudentRun(**place, **settings, seed=seed)))
+        return name, runs
 
-    def _seeds(self, ask: StudentRequest) -> range:
-        count = self.resolve.seeds(ask.seeds, lead=ask.lead, least=ask.least)
+    def _structure(self, request: StudentRequest) -> SearchRun | None:
+        """The search that prunes the students, if one does."""
+        if request.pruned_by is None:
+            return None
+        return self.search(replace(request.pruned_by, tuning_holdout=request.tuning_holdout))
+
+    def _teachers(self, request: SearchRequest | StudentRequest) -> tuple[AnyTeacher, ...]:
+        return (self.teacher(request.dataset, request.pair.teacher, request.recipe),)
+
+    def _seeds(self, request: StudentRequest) -> range:
+        count = self.resolve.seeds(request.seeds, lead=request.lead, least=request.least)
         return range(FIRST_STUDENT_SEED, FIRST_STUDENT_SEED + count)
 
-    def _methods(self, ask: StudentRequest, parts: list[Component]) -> tuple[dict[str, Any], str]:
-        """The entry of one method, or of several whose losses are added.
+    def _method(self, request: StudentRequest, parts: list[Component]) -> tuple[Method, str]:
+        """One method, or several whose losses are added, and how the cell's name spells it.
 
-        The first one says how the teacher looks and what the cross-entropy weighs.
+        The first one says how the teacher normalises and what the cross-entropy weighs.
         """
-        pair = ask.pair.key
+        pair = request.pair.key
         if len(parts) == 1:
-            return self.resolve.distiller(parts[0], pair, ask.parameters)
-        entries, told = zip(*(self.resolve.distiller(p, pair, ()) for p in parts), strict=True)
-        joined = {
-            "name": ask.method,
-            "module": "kdbench.distill.joined",
-            "class": "JoinedLosses",
-            "parameters": {},
-            "teacher_bn": entries[0]["teacher_bn"],  # one teacher, read once
-            "parts": list(entries),
-        }
-        return joined, "".join(told)
+            return self.resolve.method(parts[0], pair, request.parameters)
+        methods, spelled = zip(*(self.resolve.method(p, pair, ()) for p in parts), strict=True)
+        joined = Method(
+            name=request.method,
+            module="kdbench.distill.joined",
+            class_name="JoinedLosses",
+            parameters={},
+            teacher_mode=methods[0].teacher_mode,  # one teacher, read once
+            parts=methods,
+        )
+        return joined, "".join(spelled)
 
-    @staticmethod
-    def _searching(parts: list[Component]) -> Iterator[tuple[str, Component]]:
-        """Roles of the searches that methods need: "search", or one numbered for each part."""
-        for place, part in enumerate(parts):
-            if part.search:
-                yield ("search" if len(parts) == 1 else f"search{place}"), part
-
-    def _scheme(self, ask: StudentRequest, method: Component) -> tuple[RunSpec, str]:
-        """The search whose scheme a method takes, and where that is if it is elsewhere."""
-        if ask.search_recipe is None:
-            raise BadValue(f"{method.name}, search_recipe", None, f"a protocol for {method.search}")
-        own = SearchRequest(
-            dataset=ask.dataset,
-            pair=ask.pair,
+    def _scheme(self, request: StudentRequest, method: Component) -> tuple[SearchRun, str]:
+        """The search whose scheme a method takes, and what tells it from the pair's own search."""
+        if request.search_recipe is None:
+            expected = f"a protocol for {method.search}"
+            raise BadValue(f"{method.name}, search_recipe", None, expected)
+        here = SearchRequest(
+            dataset=request.dataset,
+            pair=request.pair,
             search=str(method.search),
-            recipe=ask.recipe,
-            search_recipe=ask.search_recipe,
-            parameters=ask.search_parameters,
-            tuning_holdout=ask.tuning_holdout,
+            recipe=request.recipe,
+            search_recipe=request.search_recipe,
+            parameters=request.search_parameters,
+            tuning_holdout=request.tuning_holdout,
         )
-        if ask.origin is None:
-            found = self.search(own)
-            return found, found.cell.partition(f"_{own.search}")[2].replace(_held(ask), "")
-        share = ask.tuning_holdout if ask.origin.dataset == ask.dataset else 0.0
-        there = replace(ask.origin, search=own.search, tuning_holdout=share)
-        found = self.search(there)
-        place = "" if there.dataset == ask.dataset else f"-{there.dataset}"
-        if there.pair != ask.pair:
-            place += f"-{there.pair.teacher}-{there.pair.student}"
-        told = found.cell.partition(f"_{own.search}")[2].replace(_held(ask), "")
-        return found, told + (f"-from{place}" if place else "")
+        if request.origin is None:
+            run = self.search(here)
+            return run, run.naming.details
+        share = request.tuning_holdout if request.origin.dataset == request.dataset else 0.0
+        origin = replace(request.origin, search=here.search, tuning_holdout=share)
+        place = "" if origin.dataset == request.dataset else f"-{origin.dataset}"
+        if origin.pair != request.pair:
+            place += f"-{origin.pair.teacher}-{origin.pair.student}"
+        run = self.search(origin)
+        return run, run.naming.details + (f"-from{place}" if place else "")
 
-    def _evaluation(self, *runs: RunSpec) -> RunSpec:
-        upstream = {f"run{i}": run for i, run in enumerate(runs)}
-        upstream |= {
-            role: runs[0].upstream[role]
-            for role in ("data", "structure")
-            if role in runs[0].upstream
-        }
-        cell = runs[0].cell if runs[0].phase == "teacher" else runs[0].cell.rpartition("_s")[0]
-        params = {"runs": len(runs), **self.resolve.runtime()}
-        if "held_out" in runs[0].params:
-            params["held_out"] = runs[0].params["held_out"]
-        return self._run("evaluation", runs[0].dataset, cell, params, {}, upstream)
-
-    def _run(
-        self,
-        phase: str,
-        dataset: str,
-        cell: str,
-        params: Mapping[str, Any],
-        found: Mapping[str, Any],
-        upstream: Mapping[str, RunSpec],
-    ) -> RunSpec:
-        spec = RunSpec(
-            scale=self.resolve.scale.name,
-            phase=phase,
-            dataset=dataset,
-            cell=cell,
-            params=params,
-            revisions={"engine": ENGINE_REVISION, **found},
-            upstream=upstream,
+    def _evaluation(self, cell: str, *runs: MeasuredRun) -> EvaluationRun:
+        run = EvaluationRun(
+            **self._place(runs[0].dataset, cell, {}),
+            data=runs[0].data,
+            runtime=self.resolve.runtime(),
+            runs=runs,
         )
-        return self.built.setdefault(spec.digest, spec)
+        return self._once(run)
 
-    def _networks(self, ask: SearchRequest | StudentRequest) -> dict[str, Component]:
+    def _place(self, dataset: str, cell: str, revisions: Revisions) -> dict[str, Any]:
         return {
-            "teacher": self.resolve.get("network", ask.pair.teacher),
-            "student": self.resolve.get("network", ask.pair.student),
+            "scale": self.resolve.scale.name,
+            "dataset": dataset,
+            "cell": cell,
+            "revisions": {"engine": ENGINE_REVISION, **revisions},
         }
+
+    def _once(self, run: R) -> R:
+        """The run of that digest, which may have been built for another request before."""
+        first: R = self.built.setdefault(run.digest, run)
+        return first
+
+    def _networks(self, request: SearchRequest | StudentRequest) -> tuple[Component, Component]:
+        names = request.pair.teacher, request.pair.student
+        teacher, student = (self.resolve.get("network", name) for name in names)
+        return teacher, student
+
+
+def _revisions(*components: Component) -> Revisions:
+    return {component.name: component.revision for component in components}

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, ConfigDict, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from kdbench.plan.validation import SHA256, Strict
-from kdbench.store.spec import canonical
+from kdbench.store.canonical import canonical
 
 JSON_TYPES = ["boolean", "number", "string", "array", "object"]
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from kdbench.errors import BadValue, UnknownName, UserError
 from kdbench.exhibits.requests import JOIN, Pair, Request, StudentRequest, TeacherRequest
@@ -17,8 +17,10 @@ from kdbench.plan.custom_tables import custom_tables
 from kdbench.plan.params import FILE, Params, load_params
 from kdbench.plan.scales import Scale
 from kdbench.store.spec import PHASES, RunSpec
+from kdbench.store.student_runs import EvaluationRun, SearchRun
 
 MOST_NAMED = 3
+FigureRun: TypeAlias = SearchRun | EvaluationRun
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,7 @@ class Cell:
 
     row: Row
     column: Column
-    evaluation: RunSpec | None
+    evaluation: EvaluationRun | None
 
 
 @dataclass
@@ -46,7 +48,7 @@ class Graph:
     components: Components
     exhibits: list[Exhibit]
     cells: dict[str, list[Cell]] = field(default_factory=dict)
-    drawn: dict[str, dict[str, RunSpec | None]] = field(default_factory=dict)
+    drawn: dict[str, dict[str, FigureRun | None]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         builder = Builder(self.params, self.components)
@@ -55,8 +57,8 @@ class Graph:
                 self.cells[exhibit.id] = list(self._table(exhibit, builder))
             elif isinstance(exhibit, Figure):
                 self.drawn[exhibit.id] = {
-                    name: builder.build(ask) if self._keeps(ask) else None
-                    for name, ask in exhibit.requests
+                    name: builder.build(request) if self._keeps(request) else None
+                    for name, request in exhibit.requests
                 }
 
     @cached_property
@@ -73,19 +75,19 @@ class Graph:
                 runs.setdefault(spec.digest, spec)
         return runs
 
-    def targets(self) -> Iterator[RunSpec]:
+    def targets(self) -> Iterator[FigureRun]:
         """The runs that exhibits read directly."""
         for cells in self.cells.values():
             yield from (cell.evaluation for cell in cells if cell.evaluation)
         for runs in self.drawn.values():
             yield from (spec for spec in runs.values() if spec)
 
-    def behind(self, exhibit: Exhibit) -> list[RunSpec]:
+    def behind(self, exhibit: Exhibit) -> list[FigureRun]:
         """The runs that one exhibit reads directly."""
         cells = [cell.evaluation for cell in self.cells.get(exhibit.id, [])]
         return [spec for spec in (*cells, *self.drawn.get(exhibit.id, {}).values()) if spec]
 
-    def stage(self, phase: str, dataset: str) -> list[RunSpec]:
+    def of_phase(self, phase: str, dataset: str) -> list[RunSpec]:
         """All runs of one phase on one data set: what one DVC stage builds."""
         return [r for r in self.runs.values() if (r.phase, r.dataset) == (phase, dataset)]
 
@@ -110,15 +112,15 @@ class Graph:
             raise UnknownName("run", digest, known, where=where)
         if len(found) > 1 or not digest:
             shared = Counter(full.values())
-            some = [full[k] if shared[full[k]] == 1 else self._told(k) for k in found]
+            some = [full[k] if shared[full[k]] == 1 else self._with_protocol(k) for k in found]
             listed = ", ".join(some[:MOST_NAMED]) + (" ..." if len(some) > MOST_NAMED else "")
             meant = f"{where}: {digest!r} matches {len(some)} runs: {listed}"
             raise UserError(f"{meant}; give more of the name, or a digest")
         return self.runs[found[0]]
 
-    def _told(self, digest: str) -> str:
+    def _with_protocol(self, digest: str) -> str:
         """A digest, and the protocol that tells it from runs of the same name."""
-        protocol = self.runs[digest].params.get("recipe", {}).get("name")
+        protocol = self.runs[digest].protocol
         return f"{digest} ({protocol})" if protocol else digest
 
     def tables(self) -> list[Table]:
@@ -128,20 +130,24 @@ class Graph:
     def _table(self, table: Table, builder: Builder) -> Iterator[Cell]:
         for row in table.rows:
             for column in table.all_columns:
-                ask = None if row.role == "pending" else table.request(row, column)
-                wanted = ask is not None and self._keeps_pair(column.pair) and self._keeps(ask)
-                yield Cell(row, column, builder.build(ask) if ask and wanted else None)
+                request = None if row.role == "pending" else table.request(row, column)
+                keeps = request and self._keeps_pair(column.pair) and self._keeps(request)
+                run = builder.evaluation(request) if request and keeps else None
+                yield Cell(row, column, run)
 
-    def _keeps(self, ask: Request) -> bool:
+    def _keeps(self, request: Request) -> bool:
         """Whether the filters of params.yaml leave something in."""
-        wanted, kept = self.params, set(self.params.methods_only)
-        origin = ask.origin if isinstance(ask, StudentRequest) else None
-        if not {ask.dataset, (origin or ask).dataset} <= {*wanted.datasets}:
+        params, methods = self.params, set(self.params.methods_only)
+        origin = request.origin if isinstance(request, StudentRequest) else None
+        if not {request.dataset, (origin or request).dataset} <= {*params.datasets}:
             return False
-        if isinstance(ask, TeacherRequest):
-            return not wanted.pairs or any(k.startswith(f"{ask.network}:") for k in wanted.pairs)
-        left = kept and isinstance(ask, StudentRequest) and ask.method not in kept
-        return self._keeps_pair(ask.pair) and not left
+        if isinstance(request, TeacherRequest):
+            return not params.pairs or any(
+                key.startswith(f"{request.network}:") for key in params.pairs
+            )
+        if isinstance(request, StudentRequest) and methods and request.method not in methods:
+            return False
+        return self._keeps_pair(request.pair)
 
     def _keeps_pair(self, pair: Pair) -> bool:
         return not self.params.pairs or pair.key in self.params.pairs
@@ -159,8 +165,8 @@ def choose(params: Params, exhibits: list[Exhibit]) -> list[Exhibit]:
     for wanted in params.exhibits:
         if wanted not in ids | papers | {"all"}:
             raise UnknownName("exhibit", wanted, ids | papers | {"all"}, where=f"{FILE}, exhibits")
-    asks = [ask for exhibit in exhibits for ask in requests_of(exhibit)]
-    pairs = {ask.pair.key for ask in asks if not isinstance(ask, TeacherRequest)}
+    asks = [request for exhibit in exhibits for request in requests_of(exhibit)]
+    pairs = {request.pair.key for request in asks if not isinstance(request, TeacherRequest)}
     for key in params.pairs:
         if key not in pairs:
             raise UnknownName("pair", key, pairs, where=f"{FILE}, pairs")
@@ -179,7 +185,7 @@ def choose(params: Params, exhibits: list[Exhibit]) -> list[Exhibit]:
 
 def _datasets(exhibit: Exhibit) -> set[str]:
     """The data sets that an exhibit shows."""
-    return {exhibit.dataset, *(ask.dataset for ask in requests_of(exhibit))}
+    return {exhibit.dataset, *(request.dataset for request in requests_of(exhibit))}
 
 
 def with_plugins(exhibit: Exhibit, components: Components) -> Exhibit:

@@ -13,6 +13,7 @@ from kdbench.exhibits.requests import Parameters
 from kdbench.plan.components import Component, Components
 from kdbench.plan.params import FILE, Params
 from kdbench.plan.scales import Scale
+from kdbench.store.parts import Method, Network, Runtime, SearchMethod
 
 OVERRIDES = {"method": "methods", "search": "searches"}
 
@@ -38,22 +39,46 @@ class Resolver:
         """A component that an exhibit names."""
         return self.components.get(kind, name, where="exhibits")
 
-    def network(self, component: Component) -> dict[str, Any]:
+    def network(self, component: Component, pruned_by: str = "") -> Network:
         """A network of a run specification."""
-        return {**_entry(component, component.arguments), "label": component.label}
+        return Network(
+            **_code(component, component.arguments), label=component.label, pruned_by=pruned_by
+        )
 
-    def distiller(
-        self, component: Component, pair: str, own: Parameters
+    def method(self, component: Component, pair: str, exhibit: Parameters) -> tuple[Method, str]:
+        """A method of a run specification, and how the cell's name tells it from the declared one.
+
+        Args, Raises: see `_settings`.
+        """
+        settings, spelled = self._settings(component, pair, exhibit)
+        mode = settings.pop("teacher_bn", component.teacher_bn)
+        return Method(**_code(component, settings), teacher_mode=mode), spelled
+
+    def search(
+        self, component: Component, pair: str, exhibit: Parameters
+    ) -> tuple[SearchMethod, str]:
+        """A search of a run specification, and how the cell's name tells it from the declared one.
+
+        Args, Raises: see `_settings`.
+        """
+        settings, spelled = self._settings(component, pair, exhibit)
+        mode = settings.pop("teacher_bn", component.teacher_bn)
+        start = component.start or ""
+        return SearchMethod(**_code(component, settings), teacher_mode=mode, start=start), spelled
+
+    def _settings(
+        self, component: Component, pair: str, exhibit: Parameters
     ) -> tuple[dict[str, Any], str]:
-        """A method or search of a run specification.
+        """Parameters of a method or search, with `teacher_bn` where params.yaml sets it.
 
         Args:
             component: what is meant.
             pair: `teacher:student`.
-            own: parameters that the exhibit sets, over params.yaml: they make the row what it is.
+            exhibit: parameters that the exhibit sets, over params.yaml: they make the row what it
+                is.
 
         Returns:
-            The entry, and how the cell's name tells it from the same component as declared.
+            The parameters, and those that the exhibit changes as the cell's name spells them.
 
         Raises:
             UnknownName, BadValue: a parameter that does not exist or does not fit.
@@ -62,18 +87,18 @@ class Resolver:
         overrides = getattr(self.params, key).get(component.name, {})
         place = {"scale": self.scale.name, "pair": pair}
         declared = component.parameters(**place, overrides=overrides, where=f"{FILE}, {key}")
-        if not own:
-            return _entry(component, declared), ""
-        lists = {k: list(v) if isinstance(v, tuple) else v for k, v in own}  # asks are hashed
+        if not exhibit:
+            return declared, ""
+        # Requests are hashed, so their lists are tuples.
+        lists = {k: list(v) if isinstance(v, tuple) else v for k, v in exhibit}
         both = {**overrides, **lists}
         settings = component.parameters(**place, overrides=both, where="exhibits")
-        changed = sorted(k for k, _ in own if settings[k] != declared.get(k))
-        told = "".join(f"-{k}-{_spelled(settings[k])}" for k in changed)
-        return _entry(component, settings), told
+        changed = sorted(k for k, _ in exhibit if settings[k] != declared.get(k))
+        return settings, "".join(f"-{k}-{_spelled(settings[k])}" for k in changed)
 
     def recipe(
         self, recipe: Recipe, dataset: str, network: Component, epochs: int | None
-    ) -> dict[str, Any]:
+    ) -> Recipe:
         """A protocol at this scale, for a data set and a network."""
         scale = self.scale
         recipe = recipe.shortened(epochs)
@@ -88,15 +113,14 @@ class Resolver:
             lr=recipe.lr * scale.lr_factor,
             steps_per_epoch=scale.steps_per_epoch or recipe.steps_per_epoch,
             evaluate_every=scale.evaluate_every,
-        ).as_dict()
+        )
 
-    def runtime(self) -> dict[str, Any]:
+    def runtime(self) -> Runtime:
         """What changes bits besides: number format, memory format, CPU threads."""
-        return {
-            "precision": self.scale.precision,
-            "channels_last": self.scale.channels_last,
-            "threads": self.scale.threads,
-        }
+        scale = self.scale
+        return Runtime(
+            precision=scale.precision, channels_last=scale.channels_last, threads=scale.threads
+        )
 
     def seeds(self, asked: int, *, lead: bool = False, least: int = 1) -> int:
         """Student runs of a cell: params.yaml's, the scale's, or the exhibit's own number."""
@@ -125,24 +149,18 @@ def smoke_section(dataset: Component) -> dict[str, Any]:
     return dict(smoke)
 
 
-def plugin_code(component: Component) -> dict[str, str]:
-    """Where a plug-in's code lies; the package's own is found by name."""
-    return {"module": component.module} if component.plugin else {}
+def plugin_module(component: Component) -> str:
+    """The path of a plug-in's code; "" for the package's own, which is found by name."""
+    return component.module if component.plugin else ""
 
 
-def _entry(component: Component, parameters: Mapping[str, Any]) -> dict[str, Any]:
-    rest = dict(parameters)
-    named: dict[str, Any] = {
+def _code(component: Component, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    return {
         "name": component.name,
         "module": component.module,
-        "class": component.class_name,
-        "parameters": rest,
+        "class_name": component.class_name,
+        "parameters": dict(parameters),
     }
-    if component.kind in OVERRIDES:
-        named["teacher_bn"] = rest.pop("teacher_bn", component.teacher_bn)
-    if component.start:
-        named["start"] = component.start
-    return named
 
 
 def _spelled(value: Any) -> str:

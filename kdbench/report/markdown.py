@@ -15,6 +15,7 @@ from kdbench.report.readings.provenance import footer, remarks
 from kdbench.report.readings.records import CellState, Records
 from kdbench.report.readings.statistics import Estimate
 from kdbench.report.readings.verdict import Verdict
+from kdbench.store.student_runs import StudentRun, TaughtRun
 
 MARK = "†"
 READING = "‡"
@@ -191,7 +192,8 @@ def _notes(graph: Graph, cells: Sequence[Result]) -> list[str]:
 def _teachers(cells: Sequence[Result]) -> list[str]:
     """Where their epoch is chosen on test images, readers must know."""
     runs = [spec for r in cells if r.cell.evaluation for spec in r.cell.evaluation.with_upstream()]
-    return [AT_BEST] if any(spec.teacher_epoch == "best" for spec in runs) else []
+    chosen = any(isinstance(run, TaughtRun) and run.teacher_epoch == "best" for run in runs)
+    return [AT_BEST] if chosen else []
 
 
 def _trust(graph: Graph, cells: Sequence[Result]) -> list[str]:
@@ -214,9 +216,9 @@ def _rows(graph: Graph, cells: Sequence[Result]) -> list[tuple[str, list[Result]
 
 def _readings(graph: Graph, cells: Sequence[Result]) -> dict[str, str]:
     """Methods whose source is not public or leaves much open, and what our reading is."""
-    runs = [r.cell.evaluation.upstream["run0"] for r in cells if r.cell.evaluation]
-    entries = [spec.params.get("method", {}) for spec in runs]
-    names = {part["name"] for entry in entries for part in entry.get("parts", [entry]) if part}
+    runs = [result.cell.evaluation.first for result in cells if result.cell.evaluation]
+    students = [run for run in runs if isinstance(run, StudentRun)]
+    names = {method.name for run in students for method in run.method.losses}
     methods = [graph.components.get("method", name, where="exhibits") for name in sorted(names)]
     said = {m.label: m.declaration.fidelity for m in methods}
     marked = {m.label for m in methods if m.declaration.reading}

@@ -1,8 +1,9 @@
 """A run specification becomes live objects: the one file that knows all packages."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Sequence
+from inspect import signature
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import torch
 from safetensors import SafetensorError
@@ -14,6 +15,7 @@ from kdbench.data.loaders.in_memory import InMemoryLoader
 from kdbench.data.loaders.streaming import StreamingLoader
 from kdbench.data.stored.open import Stored
 from kdbench.data.stored.shards import Sharded
+from kdbench.distill.joined import JoinedLosses
 from kdbench.engine.precision import Precision
 from kdbench.engine.seeds import derive, seeded
 from kdbench.errors import BadValue, DamagedData
@@ -21,29 +23,54 @@ from kdbench.exhibits.recipe import Recipe
 from kdbench.models.stages import Features, StagedNetwork
 from kdbench.plan.plugins import load_class
 from kdbench.search.searcher import Searcher, searcher_class
+from kdbench.store.parts import Method, Network, SearchMethod
+from kdbench.store.student_runs import SearchRun, StudentRun
 
 Loader: TypeAlias = InMemoryLoader | StreamingLoader
 
 
-def find_class(entry: Mapping[str, Any]) -> type[Any]:
-    """The class that a component of a run specification names.
+class ImageShape(Protocol):
+    """What a network must know of its images."""
+
+    @property
+    def classes(self) -> Sequence[str]:
+        """One name per class."""
+
+    @property
+    def image(self) -> tuple[int, int, int]:
+        """(C, H, W)."""
+
+
+class Located(Protocol):
+    """A component of the plan or of a run specification: both say where the code lies."""
+
+    @property
+    def module(self) -> str:
+        """A dotted name, or the path of a .py file."""
+
+    @property
+    def class_name(self) -> str:
+        """The class in it."""
+
+
+def find_class(component: Located) -> type[Any]:
+    """The class of a component.
 
     Raises:
         BadValue: a plug-in without that class, or whose code fails when it is imported.
     """
-    return load_class(entry["module"], entry["class"])
+    return load_class(component.module, component.class_name)
 
 
 def make_network(
-    entry: Mapping[str, Any], data: Stored, seed: int, precision: Precision
+    network: Network, data: ImageShape, seed: int, precision: Precision
 ) -> StagedNetwork:
     """A network for a data set's images and classes, initialised from its own seed."""
-    with seeded(seed, "network", entry["name"]):
-        network = find_class(entry)(
-            **entry["parameters"], classes=len(data.classes), image=data.image
+    with seeded(seed, "network", network.name):
+        built: StagedNetwork = find_class(network)(
+            **network.parameters, classes=len(data.classes), image=data.image
         )
-    placed: StagedNetwork = precision.place(network)  # type: ignore[assignment]
-    return placed
+    return precision.place(built)
 
 
 def load_weights(network: nn.Module, file: Path) -> None:
@@ -83,15 +110,8 @@ class Teacher:
             return self.network.read(images)
 
 
-def parts_of(method: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
-    """The methods whose losses one run adds, each with the role of its search upstream."""
-    if "parts" not in method:
-        return [("search", method)]
-    return [(f"search{place}", part) for place, part in enumerate(method["parts"])]
-
-
 def make_loss(
-    entry: Mapping[str, Any],
+    method: Method,
     student: StagedNetwork,
     teacher: StagedNetwork | None,
     seed: int,
@@ -99,15 +119,49 @@ def make_loss(
     **extra: Any,
 ) -> tuple[nn.Module, float]:
     """A distillation loss with its connectors, and the weight of the task's cross-entropy."""
-    parameters = dict(entry["parameters"])
+    parameters = dict(method.parameters)
     task_weight = float(parameters.pop("task_weight", 1.0))
-    with seeded(seed, "loss", entry["name"]):
-        loss = find_class(entry)(student, teacher, **parameters, **extra)
+    with seeded(seed, "loss", method.name):
+        loss = find_class(method)(student, teacher, **parameters, **extra)
     return precision.place(loss), task_weight
 
 
+def make_student_loss(
+    run: StudentRun,
+    student: StagedNetwork,
+    teacher: StagedNetwork | None,
+    seed: int,
+    precision: Precision,
+    *,
+    scheme: Callable[[SearchRun], Any],
+    labels: Callable[[], Tensor],
+) -> tuple[nn.Module, float]:
+    """The loss of a student's run, one or the sum of several, and the cross-entropy's weight.
+
+    Args:
+        run: names the method, or the methods whose losses are added.
+        student: the network that learns.
+        teacher: None where no method of the run needs one.
+        seed: of the connectors.
+        precision: number format and device.
+        scheme: gives what a search found.
+        labels: gives the training labels (N,), for losses that have a memory by class.
+    """
+    losses: list[tuple[nn.Module, float]] = []
+    methods = run.method.losses
+    for method, search in zip(methods, run.schemes or [None] * len(methods), strict=True):
+        extra: dict[str, Any] = {"scheme": scheme(search)} if search else {}
+        if "labels" in signature(find_class(method)).parameters:
+            extra["labels"] = labels()
+        losses.append(make_loss(method, student, teacher, seed, precision, **extra))
+    if len(losses) == 1:
+        return losses[0]
+    named = [(method.name, loss) for method, (loss, _) in zip(methods, losses, strict=True)]
+    return JoinedLosses(named), losses[0][1]
+
+
 def make_searcher(
-    entry: Mapping[str, Any],
+    search: SearchMethod,
     student: StagedNetwork,
     teacher: StagedNetwork,
     recipe: Recipe,
@@ -119,10 +173,10 @@ def make_searcher(
     Raises:
         BadValue: a plug-in's class is not a `Searcher`.
     """
-    cls = searcher_class(find_class(entry), entry["module"])
+    cls = searcher_class(find_class(search), search.module)
     # `held_out` is the validation share, which the phase splits off.
-    settings = {key: v for key, v in entry["parameters"].items() if key != "held_out"}
-    with seeded(seed, "search", entry["name"]):
+    settings = {key: v for key, v in search.parameters.items() if key != "held_out"}
+    with seeded(seed, "search", search.name):
         searcher = cls(
             student,
             teacher,

@@ -1,28 +1,27 @@
 """Whether everything that is planned can be built and run, tried on a few images of noise."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from copy import deepcopy
 from dataclasses import dataclass, field
-from inspect import signature
-from types import SimpleNamespace
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
 
 from kdbench.data.loaders.batch import Batch
 from kdbench.distill.aggregation import block_shapes
-from kdbench.distill.joined import JoinedLosses
 from kdbench.engine.position import TrainingPosition
 from kdbench.engine.precision import Precision
 from kdbench.engine.seeds import seeded
 from kdbench.errors import UserError
-from kdbench.exhibits.recipe import Recipe
 from kdbench.models.pruning.build import build_pruned
 from kdbench.models.stages import Features, Stage, StagedNetwork
 from kdbench.plan.graph import Graph
 from kdbench.runs import assemble
-from kdbench.store.spec import RunSpec, canonical
+from kdbench.store.canonical import canonical
+from kdbench.store.parts import Code, Network
+from kdbench.store.student_runs import SearchRun, StudentRun, TaughtRun
+from kdbench.store.teacher_runs import AnyTeacher
 
 IMAGES = 2
 CPU = Precision("float32", False, torch.device("cpu"))
@@ -45,40 +44,57 @@ def check(graph: Graph, say: Callable[[str], None]) -> list[str]:
     trials = _Trials(graph)
     problems: list[str] = []
     counts = {"teacher": 0, "search": 0, "student": 0}
-    for spec in _distinct(graph):
-        counts[spec.phase] += 1
+    for run in _distinct(graph):
+        counts[run.phase] += 1
         try:
-            trials.attempt(spec)
+            trials.attempt(run)
         except UserError as error:
-            problems.append(f"{_name(spec)}: {error}")
+            problems.append(f"{_name(run)}: {error}")
         except Exception as error:  # a plug-in may fail in any way
             said = " ".join(str(error).split())[:200]
-            problems.append(f"{_name(spec)}: cannot run: {type(error).__name__}: {said}")
+            problems.append(f"{_name(run)}: cannot run: {type(error).__name__}: {said}")
     tried = ", ".join(f"{n} {phase}" for phase, n in counts.items() if n)
     say(f"tried once each: {tried} runs that differ in more than their seed")
     return problems
 
 
-def _distinct(graph: Graph) -> Iterator[RunSpec]:
+Tried: TypeAlias = AnyTeacher | SearchRun | StudentRun
+
+
+def _distinct(graph: Graph) -> Iterator[Tried]:
     """One run of each kind, dependencies first: seeds, recipes and data shares apart."""
     seen = set()
-    for spec in graph.runs.values():
-        if spec.phase in ("teacher", "search", "student"):
-            keys = ("network", "teacher", "student", "method", "search")
-            parts = {key: spec.params.get(key) for key in keys}
-            key = canonical([spec.phase, spec.dataset, parts])
+    for run in graph.runs.values():
+        if isinstance(run, Tried):
+            key = canonical([run.phase, run.dataset, *(part.identity() for part in _parts(run))])
             if key not in seen:
                 seen.add(key)
-                yield spec
+                yield run
 
 
-def _name(spec: RunSpec) -> str:
+def _parts(run: Tried) -> list[Code]:
+    """The components that a run combines, what is trained or searched with first."""
+    if isinstance(run, SearchRun):
+        return [run.search, run.student, *(teacher.network for teacher in run.teachers)]
+    if isinstance(run, StudentRun):
+        return [run.method, run.student, *(teacher.network for teacher in run.teachers)]
+    return [run.network]
+
+
+def _name(run: Tried) -> str:
     """What a reader knows it by."""
-    what = spec.params.get("method") or spec.params.get("search") or spec.params.get("network")
-    if "teacher" not in spec.params:
-        return f"{spec.dataset}, {what['name']}" if what else spec.cell
-    pair = f"{spec.params['teacher']['name']}:{spec.params['student']['name']}"
-    return f"{spec.dataset}, {pair}, {what['name']}"
+    what = _parts(run)[0].name
+    if isinstance(run, TaughtRun) and run.teacher:
+        return f"{run.dataset}, {run.teacher.network.name}:{run.student.name}, {what}"
+    return f"{run.dataset}, {what}"
+
+
+@dataclass(frozen=True)
+class _Shape:
+    """Images (C, H, W) and the names of classes, which is all that a network must know."""
+
+    image: tuple[int, int, int]
+    classes: list[str]
 
 
 @dataclass
@@ -89,29 +105,38 @@ class _Trials:
     networks: dict[str, StagedNetwork] = field(default_factory=dict)
     schemes: dict[str, Any] = field(default_factory=dict)
 
-    def attempt(self, spec: RunSpec) -> None:
+    def attempt(self, run: Tried) -> None:
         """Build and run what one run needs."""
-        if spec.phase == "teacher":
-            self._network(spec, "network").stages  # noqa: B018 (measures every map)
-        elif spec.phase == "search":
-            self.schemes[spec.digest] = self._search(spec)
+        if isinstance(run, SearchRun):
+            self.schemes[run.digest] = self._search(run)
+        elif isinstance(run, StudentRun):
+            self._student(run)
         else:
-            self._student(spec)
+            self._network(run.dataset, run.network).stages  # noqa: B018 (measures every map)
 
-    def _search(self, spec: RunSpec) -> Any:
-        entry, recipe = spec.params["search"], Recipe.from_dict(spec.params["recipe"])
-        student = deepcopy(self._network(spec, "student"))  # a search may put gates into it
-        network = self._network(spec, "teacher")
-        return assemble.make_searcher(entry, student, network, recipe, 0, CPU).blank()
+    def _search(self, run: SearchRun) -> Any:
+        student = deepcopy(self._network(run.dataset, run.student))  # a search may put gates in
+        (teacher,) = run.teachers
+        network = self._network(run.dataset, teacher.network)
+        return assemble.make_searcher(run.search, student, network, run.recipe, 0, CPU).blank()
 
-    def _student(self, spec: RunSpec) -> None:
-        batch = self._batch(spec.dataset)
-        student = self._network(spec, "student")
-        if "structure" in spec.upstream:
-            image, classes = self._shape(spec.dataset)
-            student = build_pruned(self._found(spec, "structure"), classes, image)
-        network = self._network(spec, "teacher") if "teacher" in spec.params else None
-        loss = self._loss(spec, student, network)
+    def _student(self, run: StudentRun) -> None:
+        batch = self._batch(run.dataset)
+        student = self._network(run.dataset, run.student)
+        image, classes = self._shape(run.dataset)
+        if run.structure:
+            student = build_pruned(self._finding(run.structure), classes, image)
+        network = self._network(run.dataset, run.teacher.network) if run.teacher else None
+        loss: Any
+        loss, _ = assemble.make_student_loss(
+            run,
+            student,
+            network,
+            0,
+            CPU,
+            scheme=self._finding,
+            labels=lambda: torch.arange(2 * IMAGES) % classes,
+        )
         ours = _noise("student", student, batch)
         theirs = None if network is None else _noise("teacher", network, batch)
         terms = dict(loss(ours, theirs, batch, MIDDLE))
@@ -123,33 +148,20 @@ class _Trials:
                 raise UserError(f"its term {name!r} is {float(term.detach())} on noise")
         torch.stack([ours.logits.mean(), *terms.values()]).sum().backward()
 
-    def _loss(self, spec: RunSpec, student: StagedNetwork, network: StagedNetwork | None) -> Any:
-        made = []
-        for role, part in assemble.parts_of(spec.params["method"]):
-            extra: dict[str, Any] = {}
-            if role in spec.upstream:
-                extra["scheme"] = self._found(spec, role)
-            if "labels" in signature(assemble.find_class(part)).parameters:
-                extra["labels"] = torch.arange(2 * IMAGES) % self._shape(spec.dataset)[1]
-            loss, _ = assemble.make_loss(part, student, network, 0, CPU, **extra)
-            made.append((part["name"], loss))
-        return made[0][1] if len(made) == 1 else JoinedLosses(made)
-
-    def _found(self, spec: RunSpec, role: str) -> Any:
-        """What the search of that role finds, before any step."""
-        found = self.schemes.get(spec.upstream[role].digest)
-        if found is None:
+    def _finding(self, search: SearchRun) -> Any:
+        """What a search finds, before any step."""
+        finding = self.schemes.get(search.digest)
+        if finding is None:
             raise UserError("its search cannot run")
-        return found
+        return finding
 
-    def _network(self, spec: RunSpec, role: str) -> StagedNetwork:
+    def _network(self, dataset: str, network: Network) -> StagedNetwork:
         """A network as it is before training."""
-        entry: Mapping[str, Any] = spec.params[role]
-        key = canonical([spec.dataset, entry["name"], entry["parameters"]])
+        key = canonical([dataset, network.identity()])
         if key not in self.networks:
-            image, classes = self._shape(spec.dataset)
-            data: Any = SimpleNamespace(image=image, classes=range(classes))
-            self.networks[key] = assemble.make_network(entry, data, 0, CPU)
+            image, classes = self._shape(dataset)
+            data = _Shape(image, [str(number) for number in range(classes)])
+            self.networks[key] = assemble.make_network(network, data, 0, CPU)
         return self.networks[key]
 
     def _shape(self, dataset: str) -> tuple[tuple[int, int, int], int]:

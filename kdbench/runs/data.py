@@ -2,7 +2,6 @@
 
 import os
 import shutil
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,30 +14,28 @@ from kdbench.data.stored.open import Stored, open_data
 from kdbench.data.stored.shards import Sharded
 from kdbench.plan.components import find_components
 from kdbench.runs.job import PREPARED, Job, Outcome
+from kdbench.store.teacher_runs import DataRun
 
 
-def run_data(job: Job) -> Outcome:
+def run_data(job: Job[DataRun]) -> Outcome:
     """Put the prepared data set of this scale into the run's folder."""
-    params, target = job.spec.params, job.folder / PREPARED
-    if "stand_in" in params:
-        stand_in = _declared(job, params["stand_in"]["stand_in"])
-        prepare_stand_in(job.spec.dataset, params["stand_in"], stand_in, target)
-        source = None
+    run, target, source = job.spec, job.folder / PREPARED, None
+    if run.stand_in:
+        declared = _declared(run, run.stand_in.name)
+        prepare_stand_in(run.dataset, run.stand_in.as_dict(), declared, target)
     else:
-        source = provide(job.paths.data, _declared(job, job.spec.dataset))
-        share = float(params["train_share"])
-        if share < 1:
-            _take(source, target, share)
+        source = provide(job.paths.data, _declared(run, run.dataset))
+        if run.train_share < 1:
+            _take(source, target, run.train_share)
         else:
-            _link(job.paths.data / job.spec.dataset, target)
+            _link(job.paths.data / run.dataset, target)
     data = open_data(target)
     return Outcome(metrics=_describe(data, source), data_fingerprint=data.fingerprint)
 
 
-def _declared(job: Job, name: str) -> dict[str, Any]:
+def _declared(run: DataRun, name: str) -> dict[str, Any]:
     """A data set's declaration; a plug-in's lies beside the code that the run names."""
-    named = [value for value in job.spec.params.values() if isinstance(value, Mapping)]
-    folders = [str(Path(value["module"]).parent) for value in named if "module" in value]
+    folders = [str(Path(module).parent) for module in run.modules]
     return find_components(folders).get("dataset", name, where="data").described
 
 
@@ -48,9 +45,9 @@ def _take(data: Stored, target: Path, share: float) -> None:
     if isinstance(data, Sharded):
         shards.take(data, target, {"train": kept})
         return
-    parts: dict[str, Any] = {s: (data.images(s), data.labels(s)) for s in data.splits}
-    parts["train"] = (data.images("train")[kept], data.labels("train")[kept])
-    arrays.write(target, data.name, parts, data.classes)
+    pixels: dict[str, Any] = {s: (data.images(s), data.labels(s)) for s in data.splits}
+    pixels["train"] = (data.images("train")[kept], data.labels("train")[kept])
+    arrays.write(target, data.name, pixels, data.classes)
 
 
 def _link(source: Path, target: Path) -> None:

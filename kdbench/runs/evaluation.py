@@ -1,6 +1,5 @@
 """The evaluation phase: the reported numbers of a cell, all its seeds in one process."""
 
-import re
 from pathlib import Path
 from typing import Any
 
@@ -8,30 +7,27 @@ from kdbench.data.stored.open import Stored
 from kdbench.evaluate import cost
 from kdbench.evaluate.classification import classify
 from kdbench.evaluate.latency import latency
-from kdbench.exhibits.recipe import Recipe
 from kdbench.runs import assemble
 from kdbench.runs.held_out import measured_loader, remark
 from kdbench.runs.job import BEST, LAST, Job, Outcome
 from kdbench.runs.networks import trained_network
 from kdbench.store.record import read_record
-from kdbench.store.spec import RunSpec
+from kdbench.store.student_runs import EvaluationRun, MeasuredRun, StudentRun
+from kdbench.store.teacher_runs import TeacherRun
 
-RUN = re.compile(r"run\d+")  # roles of the runs that are measured
 LATENCY_SECONDS = 2.0  # how long latency may be measured
 SMOKE_LATENCY_SECONDS = 0.2
 
 
-def run_evaluation(job: Job) -> Outcome:
+def run_evaluation(job: Job[EvaluationRun]) -> Outcome:
     """Measure the last and the best weights of every run of the cell on the test set."""
-    data = job.data()
-    roles = sorted((r for r in job.spec.upstream if RUN.fullmatch(r)), key=lambda r: int(r[3:]))
-    rows = [_row(job, data, role) for role in roles]
-    first = job.spec.upstream[roles[0]]
-    network = trained_network(job, first, data, 0)
+    data = job.inputs.data(job.spec.data)
+    rows = [_row(job, data, run) for run in job.spec.runs]
+    network = trained_network(job.spec.first, data, 0, job.inputs, job.precision)
     operations = cost.operations(network, data.image)
     budget = SMOKE_LATENCY_SECONDS if job.spec.scale == "smoke" else LATENCY_SECONDS
     metrics = {
-        "reported": first.params["recipe"]["reported"],
+        "reported": job.spec.first.recipe.reported,
         "runs": rows,
         "parameters": cost.parameters(network),
         "macs": operations.multiply_adds,
@@ -41,26 +37,26 @@ def run_evaluation(job: Job) -> Outcome:
     return Outcome(metrics=metrics, notes=remark(job.spec), data_fingerprint=data.fingerprint)
 
 
-def _row(job: Job, data: Stored, role: str) -> dict[str, Any]:
-    spec = job.spec.upstream[role]
-    folder = job.upstream(role)
-    found = read_record(job.paths.record(spec))["metrics"]
-    last, best_epoch = _measure(job, data, spec, folder / LAST), found["best"]["epoch"]
-    same = best_epoch == found["last"]["epoch"]
-    best = last if same else _measure(job, data, spec, folder / BEST)
+def _row(job: Job[EvaluationRun], data: Stored, run: MeasuredRun) -> dict[str, Any]:
+    folder = job.inputs.folder(run)
+    trained = read_record(job.paths.record(run))["metrics"]
+    last, best_epoch = _measure(job, data, run, folder / LAST), trained["best"]["epoch"]
+    same = best_epoch == trained["last"]["epoch"]
+    best = last if same else _measure(job, data, run, folder / BEST)
     return {
-        "cell": spec.cell,
-        "digest": spec.digest,
-        "seed": spec.params.get("seed"),  # an imported teacher has none
+        "cell": run.cell,
+        "digest": run.digest,
+        "seed": run.seed if isinstance(run, TeacherRun | StudentRun) else None,
         "last": last,
         "best": {**best, "epoch": best_epoch},
         "selected": None,
     }
 
 
-def _measure(job: Job, data: Stored, spec: RunSpec, weights: Path) -> dict[str, float]:
-    network = trained_network(job, spec, data, 0)
+def _measure(
+    job: Job[EvaluationRun], data: Stored, run: MeasuredRun, weights: Path
+) -> dict[str, float]:
+    network = trained_network(run, data, 0, job.inputs, job.precision)
     assemble.load_weights(network, weights)
-    recipe = Recipe.from_dict(spec.params["recipe"])
-    loader = measured_loader(job, spec, data, recipe)
+    loader = measured_loader(run, data, job.precision)
     return classify(network, loader.in_order(500), job.precision)

@@ -28,13 +28,16 @@ from kdbench.store.fingerprint import run_fingerprint
 from kdbench.store.paths import CHECKPOINT, Paths
 from kdbench.store.record import SCHEMA, read_record
 from kdbench.store.spec import RunSpec
+from kdbench.store.student_runs import EvaluationRun, SearchRun, SeededRun, StudentRun
+from kdbench.store.teacher_runs import ComputingRun, DataRun, ImportedTeacher, TeacherRun
 
-PHASES: dict[str, Callable[[Job], Outcome]] = {
-    "data": run_data,
-    "teacher": run_training,
-    "search": run_search,
-    "student": run_training,
-    "evaluation": run_evaluation,
+PHASES: dict[type[RunSpec], Callable[[Job[Any]], Outcome]] = {
+    DataRun: run_data,
+    TeacherRun: run_training,
+    ImportedTeacher: run_imported,
+    SearchRun: run_search,
+    StudentRun: run_training,
+    EvaluationRun: run_evaluation,
 }
 
 
@@ -163,15 +166,16 @@ def execute(spec: RunSpec, paths: Paths, options: Options, stopper: Stopper) -> 
         sweep(folder, record)
         rebuilding = record.is_file()
         options.say(f"{spec.title}: {'rebuilding absent artifacts' if rebuilding else 'running'}")
-        computes = "threads" in spec.params
-        device = choose_device() if computes else torch.device("cpu")
-        precision = prepare_process(spec.params, device) if computes else None
+        device, precision = torch.device("cpu"), None
+        if isinstance(spec, ComputingRun):
+            device = choose_device()
+            precision = prepare_process(spec.runtime, device)
         origin = {
             **environment.describe_environment(device),
             "code": run_fingerprint(spec),
             "started": environment.now(),
         }
-        job = Job(spec, paths, precision, stopper, options.start_bar, origin)
+        job = Job(spec, paths, stopper, options.start_bar, origin, precision)
         forget_peak(device)
         begun = time.perf_counter()
         outcome = _phase(job)
@@ -205,10 +209,9 @@ def _record(
     }
 
 
-def _phase(job: Job) -> Outcome:
+def _phase(job: Job[RunSpec]) -> Outcome:
     try:
-        imported = "checkpoint" in job.spec.params
-        return (run_imported if imported else PHASES[job.spec.phase])(job)
+        return PHASES[type(job.spec)](job)
     except Diverged as error:
         content = {"schema": SCHEMA, "title": job.spec.title, "said": str(error)}
         content |= {"digest": job.spec.digest, "provenance": job.origin}
@@ -216,9 +219,10 @@ def _phase(job: Job) -> Outcome:
         raise Diverged(f"{job.spec.title}: {error}") from error
 
 
-def _provenance(job: Job, outcome: Outcome) -> dict[str, Any]:
+def _provenance(job: Job[RunSpec], outcome: Outcome) -> dict[str, Any]:
     """Where the numbers come from; of a resumed run, every process that had a part in it."""
-    spec, origins = job.spec, outcome.origins or [job.origin]
+    run, origins = job.spec, outcome.origins or [job.origin]
+    runtime = run.runtime if isinstance(run, ComputingRun) else None
     parts = [{k: v for k, v in origin.items() if k != "started"} for origin in origins]
     mixed = any(part != parts[0] for part in parts)
     note = "resumed under other code, versions or another device; see provenance.origins"
@@ -226,12 +230,12 @@ def _provenance(job: Job, outcome: Outcome) -> dict[str, Any]:
         **origins[-1],
         "started": origins[0]["started"],
         "finished": environment.now(),
-        "threads": spec.params.get("threads"),
-        "precision": spec.params.get("precision"),
-        "seed": spec.params.get("seed"),
+        "threads": runtime and runtime.threads,
+        "precision": runtime and runtime.precision,
+        "seed": run.seed if isinstance(run, SeededRun) else None,
         "data_fingerprint": outcome.data_fingerprint,
-        "inputs": job.inputs,
-        "notes": [*job.notes, *([note] if mixed else [])],
+        "inputs": job.input_digests(),
+        "notes": [*job.inputs.notes, *([note] if mixed else [])],
         **({"origins": origins} if mixed else {}),
     }
 

@@ -13,21 +13,20 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from kdbench.engine.precision import Precision
-from kdbench.engine.stopping import Stopper
 from kdbench.errors import BadValue, DamagedData, UserError
-from kdbench.exhibits.recipe import Recipe
 from kdbench.models.pruning.build import build_pruned
 from kdbench.models.pruning.structure import Structure
 from kdbench.models.stages import StagedNetwork
 from kdbench.plan.components import find_components
 from kdbench.runs import assemble
-from kdbench.runs.job import BEST, LAST, Job
+from kdbench.runs.job import BEST, LAST, Inputs
 from kdbench.runs.networks import trained_network
 from kdbench.runs.training import save_weights
 from kdbench.store.atomic import whole_file, write_json
 from kdbench.store.paths import Paths
 from kdbench.store.record import read_record
 from kdbench.store.spec import RunSpec
+from kdbench.store.student_runs import MeasuredRun
 
 WEIGHTS = "model.safetensors"
 TEXT = "architecture.json"
@@ -150,21 +149,20 @@ def export_run(
         UserError: the run is not done, or ONNX without the packages that it needs.
         DamagedData: the run's heavy files are away or damaged.
     """
-    if spec.phase not in ("teacher", "student"):
+    if not isinstance(spec, MeasuredRun):
         raise BadValue("kdbench export", f"{spec.phase}/{spec.cell}", "a teacher or a student")
-    recipe = Recipe.from_dict(spec.params["recipe"])
-    chosen = weights or recipe.reported
+    chosen = weights or spec.recipe.reported
     if chosen not in ("best", "last"):
         raise BadValue("--weights", chosen, "'best' or 'last'")
     if onnx:
         check_onnx()
     if not paths.record(spec).is_file():
         raise UserError(f"{spec.title}: not done yet; kdbench run {spec.digest}")
-    job, record = _reading(spec, paths), read_record(paths.record(spec))
-    file = job.upstream("run") / (BEST if chosen == "best" else LAST)
-    network = trained_network(job, spec, job.data(), 0)
+    inputs, record = Inputs(paths), read_record(paths.record(spec))
+    file = inputs.folder(spec) / (BEST if chosen == "best" else LAST)
+    network = trained_network(spec, inputs.data(spec.data), 0, inputs, CPU)
     assemble.load_weights(network, file)
-    about = _about(job, spec, recipe, record, chosen)
+    about = _about(inputs, spec, record, chosen)
     return export_network(network, about, folder, onnx=onnx)
 
 
@@ -213,42 +211,30 @@ def _build(about: About, plugins: Sequence[str], file: Path) -> StagedNetwork:
         structure = Structure.from_dict(dict(about.structure), file)
         return build_pruned(structure, len(about.classes), about.image)
     component = find_components(plugins).get("network", about.network, where=str(file))
-    cls = assemble.find_class({"module": component.module, "class": component.class_name})
+    cls = assemble.find_class(component)
     built: StagedNetwork = cls(**about.arguments, classes=len(about.classes), image=about.image)
     return built
 
 
-def _reading(spec: RunSpec, paths: Paths) -> Job:
-    """A job that has no record and reads a run, as role "run", and all that it read itself."""
-    place = {"scale": spec.scale, "dataset": spec.dataset, "cell": spec.cell}
-    upstream = {**spec.upstream, "run": spec}
-    reader = RunSpec(phase="export", params={}, revisions={}, upstream=upstream, **place)
-    return Job(reader, paths, CPU, Stopper(None, 0.0), lambda *_: lambda: None)
-
-
-def _about(
-    job: Job, spec: RunSpec, recipe: Recipe, record: Mapping[str, Any], chosen: str
-) -> About:
-    data = job.data()
-    entry = spec.params["student" if spec.phase == "student" else "network"]
-    found = "structure" in spec.upstream
-    structure = Structure.load(job.upstream("structure")).as_dict() if found else None
-    kept = ("commit", "dirty", "versions", "device", "precision", "seed", "started", "finished")
+def _about(inputs: Inputs, run: MeasuredRun, record: Mapping[str, Any], chosen: str) -> About:
+    data, recipe = inputs.data(run.data), run.recipe
+    pruned = Structure.load(inputs.folder(run.structure)).as_dict() if run.structure else None
+    copied = ("commit", "dirty", "versions", "device", "precision", "seed", "started", "finished")
     return About(
-        network=entry["name"],
-        arguments=entry["parameters"],
+        network=run.trained.name,
+        arguments=dict(run.trained.parameters),
         classes=list(data.classes),
         image=list(data.image),
         mean=list(recipe.mean or data.mean),
         std=list(recipe.std or data.std),
-        top1=None if "held_out" in spec.params else record["metrics"][chosen]["top1"],
-        structure=structure,
+        top1=None if run.tuning_holdout else record["metrics"][chosen]["top1"],
+        structure=pruned,
         provenance={
             "run": {key: record["spec"][key] for key in ("scale", "phase", "dataset", "cell")},
-            "digest": spec.digest,
+            "digest": run.digest,
             "stand_in": data.stand_in,
             "weights": chosen,
             "epoch": record["metrics"][chosen]["epoch"],
-            **{key: record["provenance"].get(key) for key in kept},
+            **{key: record["provenance"].get(key) for key in copied},
         },
     )

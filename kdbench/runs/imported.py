@@ -26,8 +26,9 @@ from kdbench.runs.job import BEST, LAST, Job, Outcome
 from kdbench.runs.training import save_weights
 from kdbench.store.atomic import write_text
 from kdbench.store.disk import checksum_of
+from kdbench.store.parts import Network
 from kdbench.store.paths import Paths
-from kdbench.store.spec import RunSpec
+from kdbench.store.teacher_runs import ImportedTeacher
 
 TEST_BATCH = 500
 
@@ -110,13 +111,14 @@ def import_teacher(
     if claimed is None:
         advice = "give --claim, the top-1 accuracy that its source states"
         raise BadValue(f"{file}, claim", None, "an accuracy in percent", advice)
-    entry = {
-        "name": component.name,
-        "module": component.module,
-        "class": component.class_name,
-        "parameters": dict(component.arguments),
-    }
-    network = assemble.make_network(entry, data, 0, precision)
+    described = Network(
+        name=component.name,
+        module=component.module,
+        class_name=component.class_name,
+        parameters=component.arguments,
+        label=component.label,
+    )
+    network = assemble.make_network(described, data, 0, precision)
     names: Mapping[str, Any] = component.described.get("names", {})
     used, weights = fit(
         file, checkpoint.weights, network.state_dict(), names, network=component.name, naming=naming
@@ -147,21 +149,22 @@ def import_teacher(
     return found
 
 
-def run_imported(job: Job) -> Outcome:
+def run_imported(job: Job[ImportedTeacher]) -> Outcome:
     """The teacher phase where params.yaml names a checkpoint: measure it under the protocol."""
-    sha256, name = job.spec.params["checkpoint"], job.spec.params["network"]["name"]
-    found, file = _stored(job, sha256), job.paths.checkpoint(sha256)
-    data = job.data()
-    network = assemble.make_network(job.spec.params["network"], data, 0, job.precision)
+    run = job.spec
+    found, file = _stored(run, job.paths), job.paths.checkpoint(run.checkpoint)
+    data = job.inputs.data(run.data)
+    network = assemble.make_network(run.network, data, 0, job.precision)
     weights = _load(file, found)
     network.load_state_dict(weights)
-    top1 = measure(network, data, job.recipe, job.precision)
+    top1 = measure(network, data, run.recipe, job.precision)
     job.folder.mkdir(parents=True, exist_ok=True)
     for target in (LAST, BEST):
         save_weights(weights, job.folder / target)
     shown = {"top1": top1, "epoch": None}
     note = (
-        f"imported: {found.file} (sha256 {sha256}), {name} as {found.naming} names its weights; "
+        f"imported: {found.file} (sha256 {run.checkpoint}), {run.network.name} as {found.naming} "
+        "names its weights; "
         f"claimed {found.claim:.2f} %, measured {found.top1:.2f} % with the constants of "
         f"{found.constants} and {top1:.2f} % with those of this protocol"
     )
@@ -195,22 +198,21 @@ def _check_claim(file: Path, top1: float, claimed: float, claim: Claim) -> None:
     raise DamagedData(file, found, expected, f"{advice}; nothing was kept")
 
 
-def _stored(job: Job, sha256: str) -> Imported:
-    spec: RunSpec = job.spec
-    name, file = spec.params["network"]["name"], job.paths.checkpoint(sha256)
-    command = f"kdbench teacher import FILE --dataset {spec.dataset} --network {name}"
+def _stored(run: ImportedTeacher, paths: Paths) -> Imported:
+    name, file = run.network.name, paths.checkpoint(run.checkpoint)
+    command = f"kdbench teacher import FILE --dataset {run.dataset} --network {name}"
     try:
         found = Imported(**json.loads(file.with_suffix(".json").read_text(encoding="utf-8")))
     except FileNotFoundError:
-        wanted = f"params.yaml wants the checkpoint {sha256[:12]}... as teacher {name}"
+        wanted = f"params.yaml wants the checkpoint {run.checkpoint[:12]}... as teacher {name}"
         raise UserError(f"{wanted}, which is not here; {command}") from None
     except (ValueError, TypeError) as error:
-        where = file.with_suffix(".json")
-        raise DamagedData(where, f"{error}", "what an import writes", command) from None
-    if (found.dataset, found.network) != (spec.dataset, name):
-        where = f"params.yaml, teachers.{spec.dataset}/{name}"
+        described = file.with_suffix(".json")
+        raise DamagedData(described, f"{error}", "what an import writes", command) from None
+    if (found.dataset, found.network) != (run.dataset, name):
+        where = f"params.yaml, teachers.{run.dataset}/{name}"
         described = f"a checkpoint of {found.network} on {found.dataset}"
-        raise DamagedData(where, described, f"one of {name} on {spec.dataset}", command)
+        raise DamagedData(where, described, f"one of {name} on {run.dataset}", command)
     return found
 
 

@@ -3,21 +3,23 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from kdbench.data.stored.open import Stored, open_data
 from kdbench.engine.precision import Precision
 from kdbench.engine.stopping import Stopper
 from kdbench.errors import DamagedData
-from kdbench.exhibits.recipe import Recipe
 from kdbench.store.artifacts import checked
+from kdbench.store.canonical import digest_of
 from kdbench.store.paths import Paths
 from kdbench.store.record import read_record
-from kdbench.store.spec import RunSpec, digest_of
+from kdbench.store.spec import RunSpec
+from kdbench.store.teacher_runs import DataRun
 
 PREPARED = "prepared"
 LAST = "last.safetensors"
 BEST = "best.safetensors"
+Spec = TypeVar("Spec", bound=RunSpec, covariant=True)
 
 
 @dataclass
@@ -34,62 +36,79 @@ class Outcome:
 
 
 @dataclass
-class Job:
+class Inputs:
+    """The artifacts of finished runs, checked as they are read.
+
+    Attributes:
+        paths: of the project.
+        digests: digest of the manifest of what was read, by the run's digest.
+        notes: what a reader of the record should know about them.
+    """
+
+    paths: Paths
+    digests: dict[str, str] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+    def folder(self, run: RunSpec) -> Path:
+        """The checked artifact folder of a run.
+
+        Raises:
+            DamagedData: an artifact is missing or not what its run wrote.
+        """
+        folder = self.paths.artifacts(run)
+        if not self.paths.manifest(run).is_file():
+            advice = f"kdbench restore {run.digest}"
+            raise DamagedData(folder, "no artifacts", f"those of {run.title}", advice)
+        manifest = checked(folder)
+        self.digests[run.digest] = digest_of(manifest)
+        if manifest != read_record(self.paths.record(run))["artifacts"]:
+            note = f"the artifacts of {run.title} were made again and differ from its record's"
+            self.notes += [] if note in self.notes else [note]
+        return folder
+
+    def data(self, run: DataRun) -> Stored:
+        """The prepared data set of a run of the data phase."""
+        return open_data(self.folder(run) / PREPARED)
+
+
+@dataclass
+class Job(Generic[Spec]):
     """Everything a phase needs from outside.
 
     Attributes:
         spec: what to run.
         paths: the project's folder.
-        precision: number format and device.
         stopper: when to save or stop.
         start_bar: called with a title and a number of steps; returns a function to call a step.
         origin: commit, code, versions, device and start of this process.
-        inputs: digest of the artifacts that were read, by role.
-        notes: what a reader of the record should know about them.
+        inputs: reads what upstream runs left.
     """
 
-    spec: RunSpec
+    spec: Spec
     paths: Paths
-    precision: Precision  # of a phase that computes
     stopper: Stopper
     start_bar: Callable[[str, int, int], Callable[[], None]]
     origin: dict[str, Any] = field(default_factory=dict)
-    inputs: dict[str, str] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
+    computes_with: Precision | None = None
+
+    def __post_init__(self) -> None:
+        self.inputs = Inputs(self.paths)
+
+    @property
+    def precision(self) -> Precision:
+        """Number format and device of a phase that computes."""
+        if self.computes_with is None:
+            raise TypeError(f"{self.spec.title}: this phase computes nothing")
+        return self.computes_with
 
     @property
     def folder(self) -> Path:
         """Where this run's heavy files go."""
         return self.paths.artifacts(self.spec)
 
-    @property
-    def seed(self) -> int:
-        """The run's one seed."""
-        return int(self.spec.params["seed"])
-
-    @property
-    def recipe(self) -> Recipe:
-        """The run's protocol."""
-        return Recipe.from_dict(self.spec.params["recipe"])
-
-    def upstream(self, role: str) -> Path:
-        """The checked artifact folder of a run that this one depends on.
-
-        Raises:
-            DamagedData: an artifact is missing or not what its run wrote.
-        """
-        spec = self.spec.upstream[role]
-        folder = self.paths.artifacts(spec)
-        if not self.paths.manifest(spec).is_file():
-            advice = f"kdbench restore {spec.digest}"
-            raise DamagedData(folder, "no artifacts", f"those of {spec.title}", advice)
-        manifest = checked(folder)
-        self.inputs[role] = digest_of(manifest)
-        if manifest != read_record(self.paths.record(spec))["artifacts"]:
-            note = f"the artifacts of {spec.title} were made again and differ from its record's"
-            self.notes += [] if note in self.notes else [note]
-        return folder
-
-    def data(self) -> Stored:
-        """The prepared data set that this run reads."""
-        return open_data(self.upstream("data") / PREPARED)
+    def input_digests(self) -> dict[str, str]:
+        """Digest of the artifacts that were read, by role."""
+        upstream = self.spec.upstream.items()
+        return {
+            r: self.inputs.digests[u.digest] for r, u in upstream if u.digest in self.inputs.digests
+        }

@@ -21,6 +21,7 @@ from kdbench.runs.held_out import fitted, teacher_weights
 from kdbench.runs.job import Job, Outcome
 from kdbench.search.searcher import Finding, SearchBatch, Searcher
 from kdbench.store.record import thinned
+from kdbench.store.student_runs import SearchRun
 
 VALID = "valid"  # a split for choices, which some data sets have
 
@@ -59,9 +60,10 @@ class SearchStep:
             return SearchBatch(batch, self.teacher.read(batch.images))
 
 
-def run_search(job: Job) -> Outcome:
+def run_search(job: Job[SearchRun]) -> Outcome:
     """Search from the start or from the checkpoint; the test split is out of reach here."""
-    data, recipe, precision = job.data().training_only(), job.recipe, job.precision
+    recipe, precision = job.spec.recipe, job.precision
+    data = job.inputs.data(job.spec.data).training_only()
     searcher, teacher = _make(job, data)
     loader, held = _loaders(job, data)
     progress = TrainState(job.folder, job.spec.digest, {"search": searcher}, job.origin)
@@ -76,37 +78,37 @@ def run_search(job: Job) -> Outcome:
     return _finish(job, progress, searcher.finding(), loader, data)
 
 
-def _make(job: Job, data: Stored) -> tuple[Searcher, Teacher]:
+def _make(job: Job[SearchRun], data: Stored) -> tuple[Searcher, Teacher]:
     """The searcher on its student, fresh or with the teacher's weights, and the teacher."""
-    params, recipe, precision = job.spec.params, job.recipe, job.precision
-    weights = job.upstream("teacher") / teacher_weights(job.spec)
-    network = assemble.make_network(params["teacher"], data, job.seed, precision)
+    run, (upstream,) = job.spec, job.spec.teachers
+    weights = job.inputs.folder(upstream) / teacher_weights(run)
+    network = assemble.make_network(upstream.network, data, run.seed, job.precision)
     assemble.load_weights(network, weights)
-    student = assemble.make_network(params["student"], data, job.seed, precision).train()
-    if params["search"].get("start") == "teacher":
+    student = assemble.make_network(run.student, data, run.seed, job.precision).train()
+    if run.search.start == "teacher":
         assemble.load_weights(student, weights)
     searcher = assemble.make_searcher(
-        params["search"], student, network, recipe, job.seed, precision
+        run.search, student, network, run.recipe, run.seed, job.precision
     )
-    return searcher, Teacher(network, params["search"]["teacher_bn"])
+    return searcher, Teacher(network, run.search.teacher_mode)
 
 
-def _loaders(job: Job, data: Stored) -> tuple[Loader, Loader | None]:
+def _loaders(job: Job[SearchRun], data: Stored) -> tuple[Loader, Loader | None]:
     """Batches of the training share and of the images held out.
 
     A data set that has a split for choices gives that, and all its training images are trained on;
     all but those that the run's students are measured on, if they are.
     """
-    rest = (job.recipe, job.seed, job.precision)
+    run = job.spec
+    rest = (run.recipe, run.seed, job.precision)
     arguments = (data, "train", *rest)
-    share = float(job.spec.params["search"]["parameters"]["held_out"])
-    seen = fitted(job.spec, data)
+    share, seen = run.search.validation_share, fitted(run, data)
     if not share:
         return assemble.make_loader(*arguments, index=seen), None
     if VALID in data.splits:
         held = assemble.make_loader(data, VALID, *rest, purpose="held")
         return assemble.make_loader(*arguments, index=seen), held
-    seed = derive(job.seed, "held-out") % 2**32
+    seed = derive(run.seed, "held-out") % 2**32
     if seen is None:
         seen = np.arange(len(data.labels("train")))
     fit_index, held_index = (seen[part] for part in splits.held_out(len(seen), share, seed))
@@ -115,11 +117,11 @@ def _loaders(job: Job, data: Stored) -> tuple[Loader, Loader | None]:
 
 
 def _finish(
-    job: Job, progress: TrainState, finding: Finding, loader: Loader, data: Stored
+    job: Job[SearchRun], progress: TrainState, finding: Finding, loader: Loader, data: Stored
 ) -> Outcome:
     finding.save(job.folder)
     steps = progress.epoch * loader.steps
-    images = progress.epoch * min(len(loader), loader.steps * job.recipe.batch)
+    images = progress.epoch * min(len(loader), loader.steps * job.spec.recipe.batch)
     return Outcome(
         curves={name: thinned(values) for name, values in progress.curves.items()},
         cost={

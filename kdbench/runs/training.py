@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,6 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from kdbench.data.stored.open import Stored
-from kdbench.distill.joined import JoinedLosses
 from kdbench.distill.loss import FirstStage
 from kdbench.distill.scheme import Scheme
 from kdbench.engine.fit import fit
@@ -23,20 +21,22 @@ from kdbench.exhibits.recipe import Recipe
 from kdbench.models.stages import StagedNetwork
 from kdbench.runs import assemble
 from kdbench.runs.assemble import Loader, Teacher
-from kdbench.runs.held_out import looking_loaders, remark, teacher_weights
+from kdbench.runs.held_out import remark, teacher_weights, training_loaders
 from kdbench.runs.job import BEST, LAST, Job, Outcome
 from kdbench.runs.networks import trained_network
 from kdbench.runs.steps import FirstStep, TrainStep, TwoStages
 from kdbench.store.atomic import whole_file
 from kdbench.store.record import thinned
+from kdbench.store.student_runs import StudentRun
+from kdbench.store.teacher_runs import TeacherRun
 
 
 @dataclass
-class Look:
-    """A look at the test set every so many epochs, and at the end.
+class Evaluator:
+    """Measures a network every so many epochs, and at the end.
 
     Attributes:
-        before: epochs of a first stage, which is not looked at and has curves of its own.
+        before: epochs of a first part, which is not measured and has curves of its own.
     """
 
     network: StagedNetwork
@@ -65,14 +65,15 @@ class Look:
         progress.log(values)
 
 
-def run_training(job: Job) -> Outcome:
+def run_training(job: Job[TeacherRun | StudentRun]) -> Outcome:
     """Train a teacher or a student, from the start or from its checkpoint."""
-    data, recipe, precision = job.data(), job.recipe, job.precision
-    student = trained_network(job, job.spec, data, job.seed)
+    run, recipe, precision = job.spec, job.spec.recipe, job.precision
+    data = job.inputs.data(run.data)
+    student = trained_network(run, data, run.seed, job.inputs, precision)
     teacher, loss, task_weight = _distillation(job, data, student)
     trained = [student] if loss is None else [student, getattr(loss, "trained", loss)]
     optimiser = assemble.make_sgd(recipe, *trained)
-    loader, test = looking_loaders(job, data)
+    loader, measured = training_loaders(run, data, precision)
     step: Any = TrainStep(
         student, teacher, loss, task_weight, optimiser, recipe, loader.steps, precision
     )
@@ -86,12 +87,12 @@ def run_training(job: Job) -> Outcome:
         parts["first"] = step.first.optimiser
     progress = TrainState(job.folder, job.spec.digest, parts, job.origin)
     progress.load(precision.device)
-    look = Look(student, test, recipe, precision, before)
+    evaluator = Evaluator(student, measured, recipe, precision, before)
     done, epochs = progress.epoch * loader.steps + progress.step, before + recipe.epochs
     tick = job.start_bar(job.spec.title, epochs * loader.steps, done)
     student.train()
     for means in fit(progress, step, loader, epochs, job.stopper, tick):
-        look.log(progress, means)
+        evaluator.log(progress, means)
     return _finish(job, progress, student, loader, data, before)
 
 
@@ -106,42 +107,32 @@ def _two_stages(main: TrainStep, first: FirstStage, recipe: Recipe) -> tuple[Two
 
 
 def _distillation(
-    job: Job, data: Stored, student: StagedNetwork
+    job: Job[TeacherRun | StudentRun], data: Stored, student: StagedNetwork
 ) -> tuple[Teacher | None, nn.Module | None, float]:
     """The teacher, the loss with its connectors, and the weight of the cross-entropy."""
-    method = job.spec.params.get("method")
-    if method is None:
+    run = job.spec
+    if not isinstance(run, StudentRun):
         return None, None, 1.0
     teacher = network = None
-    if "teacher" in job.spec.upstream:
-        network = assemble.make_network(job.spec.params["teacher"], data, job.seed, job.precision)
-        assemble.load_weights(network, job.upstream("teacher") / teacher_weights(job.spec))
-        teacher = Teacher(network, method["teacher_bn"])
-    parts = assemble.parts_of(method)
-    made = [
-        assemble.make_loss(
-            part, student, network, job.seed, job.precision, **_extra(job, data, part, role)
-        )
-        for role, part in parts
-    ]
-    if len(made) == 1:
-        return teacher, *made[0]
-    named = [(part["name"], loss) for (_, part), (loss, _) in zip(parts, made, strict=True)]
-    return teacher, JoinedLosses(named), made[0][1]
+    if run.teacher:
+        network = assemble.make_network(run.teacher.network, data, run.seed, job.precision)
+        assemble.load_weights(network, job.inputs.folder(run.teacher) / teacher_weights(run))
+        teacher = Teacher(network, run.method.teacher_mode)
 
-
-def _extra(job: Job, data: Stored, part: Mapping[str, Any], role: str) -> dict[str, Any]:
-    """What a loss takes beside the networks and its parameters."""
-    extra: dict[str, Any] = {}
-    if role in job.spec.upstream:
-        extra["scheme"] = Scheme.load(job.upstream(role))
-    if "labels" in signature(assemble.find_class(part)).parameters:
-        extra["labels"] = torch.from_numpy(np.array(data.labels("train"), dtype=np.int64))
-    return extra
+    loss, task_weight = assemble.make_student_loss(
+        run,
+        student,
+        network,
+        run.seed,
+        job.precision,
+        scheme=lambda search: Scheme.load(job.inputs.folder(search)),
+        labels=lambda: torch.from_numpy(np.array(data.labels("train"), dtype=np.int64)),
+    )
+    return teacher, loss, task_weight
 
 
 def _finish(
-    job: Job,
+    job: Job[TeacherRun | StudentRun],
     progress: TrainState,
     student: StagedNetwork,
     loader: Loader,
@@ -153,7 +144,7 @@ def _finish(
     save_weights(student.state_dict(), job.folder / LAST)
     save_weights(progress.best["weights"], job.folder / BEST)
     steps = progress.epoch * loader.steps
-    images = progress.epoch * min(len(loader), loader.steps * job.recipe.batch)
+    images = progress.epoch * min(len(loader), loader.steps * job.spec.recipe.batch)
     curves = {name: thinned(values) for name, values in progress.curves.items()}
     curves["test_top1"] = [None if v < 0 else v for v in curves["test_top1"]]
     last = progress.curves["test_top1"][-1]

@@ -1,6 +1,7 @@
 """Fingerprints of code: what a record was made by. Comments, docstrings and layout do not count."""
 
 import ast
+import json
 import tomllib
 from collections.abc import Iterable, Mapping
 from functools import cache
@@ -11,8 +12,11 @@ from kdbench.errors import BadValue
 from kdbench.store.spec import RunSpec
 
 ROOT = Path(__file__).parent.parent
-TRAINING = ("data", "models", "engine", "evaluate", "runs")
-# Of the rooms above, what reads finished runs or tries planned ones: it makes no record.
+# Pairs of fingerprints of code that gives the same numbers, written by tests/golden/same_code.py
+# when code was moved, renamed or reworded.
+SAME_CODE = Path(__file__).with_name("same_code.json")
+TRAINING = ("data/loaders", "data/stored", "models", "engine", "evaluate", "runs")
+# Of these folders, what reads finished runs or tries planned ones: it makes no record.
 APART = ("runs/check.py", "runs/export.py")
 RUNNING = {
     "data": ("data",),
@@ -51,16 +55,34 @@ def run_fingerprint(spec: RunSpec) -> str:
     a declaration beside them) only those that the run names.
     """
     specs = [spec, *spec.upstream.values()] if spec.phase == "evaluation" else [spec]
-    values = [v for one in specs for v in one.params.values() if isinstance(v, Mapping)]
-    named = [value["module"] for value in values if "module" in value]
-    own = {ROOT.parent / (module.replace(".", "/") + ".py") for module in named}
-    plugins = [Path(module) for module in named if module.endswith(".py")]
+    modules = [module for one in specs for module in one.modules]
+    own = {ROOT.parent / (module.replace(".", "/") + ".py") for module in modules}
+    plugins = [Path(module) for module in modules if module.endswith(".py")]
     folders = [ROOT / folder for folder in RUNNING[spec.phase]]
     components = {module for folder in folders for module in _component_modules(folder)}
     files = [file for folder in folders for file in folder.rglob("*.py")]
     apart = {ROOT / name for name in APART}
     shared = [f for f in files if f not in apart and (f not in components or f in own)]
     return code_fingerprint([*shared, *plugins])
+
+
+def is_todays_code(code: str, spec: RunSpec) -> bool:
+    """Whether a record's code is today's, or was shown to give the same numbers as today's.
+
+    Args:
+        code: fingerprint in the record of this run.
+        spec: the run.
+    """
+    today = run_fingerprint(spec)
+    return code == today or today in _same_code().get(code, ())
+
+
+@cache
+def _same_code() -> Mapping[str, list[str]]:
+    if not SAME_CODE.is_file():
+        return {}
+    pairs: dict[str, list[str]] = json.loads(SAME_CODE.read_text(encoding="utf-8"))
+    return pairs
 
 
 @cache

@@ -46,7 +46,7 @@ class Paths:
         """Lists the finished artifacts with their checksums; present only when all are."""
         return self.artifacts(spec) / MANIFEST
 
-    def stage(self, scale: str, phase: str, dataset: str) -> tuple[Path, Path]:
+    def folders(self, scale: str, phase: str, dataset: str) -> tuple[Path, Path]:
         """The folders of all records, and of all artifacts, of one phase and data set."""
         parts = {"scale": scale, "phase": phase, "dataset": dataset}
         pattern = RECORD.rpartition("/")[0], ARTIFACTS.rpartition("/")[0]

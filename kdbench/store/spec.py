@@ -1,67 +1,67 @@
 """Run specifications: everything that may change a run's numbers, and nothing else."""
 
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
-from hashlib import sha256
-from typing import Any
+from typing import Any, ClassVar
+
+from kdbench.store.canonical import canonical, digest_of
 
 PHASES = ("data", "teacher", "search", "student", "evaluation")
+CLASSIFICATION = "classification"
 
 # Raised by hand when the arithmetic of the training loop, the optimiser's use, the augmentation
 # or the evaluation changes; a rise makes every run a new one.
 ENGINE_REVISION = 1
 
-# The same for how a found student takes the channels that it reads; found students alone have it
+# The same for how a pruned student takes the channels that it reads; pruned students alone have it
 # in their digests. 2: the memory format is kept, which rounds otherwise.
-CARVING_REVISION = 2
-
-ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False)
-
-
-def canonical(value: Any) -> str:
-    """JSON with sorted keys and no spaces: equal values give equal text."""
-    return ENCODER.encode(value)
-
-
-def digest_of(value: Any) -> str:
-    """First 12 hex digits of the SHA-256 of the canonical JSON."""
-    return sha256(canonical(value).encode()).hexdigest()[:12]
-
-
-def _nameless(value: Any) -> Any:
-    """A component by its name and parameters: where its code lies and its label change nothing."""
-    if not isinstance(value, Mapping) or "module" not in value:
-        return value
-    named = {k: v for k, v in value.items() if k not in ("module", "class", "label")}
-    if "parts" in named:
-        named["parts"] = [_nameless(part) for part in named["parts"]]
-    return named
+PRUNING_REVISION = 2
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunSpec:
-    """One run.
+class RunSpec(ABC):
+    """One run; `kdbench.store.runs` has a subclass per phase.
 
     Device, workers and folders are absent on purpose: none may change a result by more than
-    rounding. Which ones were used is said in the record. CPU threads and precision are in
-    `params`, because they do change bits.
+    rounding. Which ones were used is said in the record. CPU threads and precision are in the
+    specification, because they do change bits.
 
     Attributes:
-        scale, phase, dataset, cell: the place of the run; `cell` is a readable name.
-        params: resolved parameters, JSON values only.
+        phase: one of `PHASES`.
+        scale, dataset, cell: the place of the run; `cell` is a readable name.
         revisions: revision of every component whose arithmetic the run uses.
-        upstream: runs whose artifacts this one reads, by role ("data", "teacher", …).
+        task: what is learned; the default is in no digest, so that records made before there were
+            others keep their names.
     """
 
+    phase: ClassVar[str]
     scale: str
-    phase: str
     dataset: str
     cell: str
-    params: Mapping[str, Any]
-    revisions: Mapping[str, Any]
-    upstream: Mapping[str, "RunSpec"] = field(default_factory=dict)
+    revisions: Mapping[str, int | str]
+    task: str = CLASSIFICATION
+
+    @property
+    @abstractmethod
+    def upstream(self) -> dict[str, "RunSpec"]:
+        """Runs whose artifacts this one reads, by role ("data", "teacher", ...)."""
+
+    @abstractmethod
+    def _parameters(self, *, identity: bool) -> dict[str, Any]:
+        """Resolved parameters as JSON values: what the digest is made of, or what records hold."""
+
+    @property
+    def modules(self) -> list[str]:
+        """Where the code of the run's components lies: dotted names, paths of plug-ins."""
+        return []
+
+    @property
+    def protocol(self) -> str:
+        """The name of the run's training protocol; "" for a run that trains nothing."""
+        return ""
 
     @cached_property
     def digest(self) -> str:
@@ -70,33 +70,30 @@ class RunSpec:
             {
                 "phase": self.phase,
                 "dataset": self.dataset,
-                "params": {key: _nameless(value) for key, value in self.params.items()},
+                "params": self._parameters(identity=True) | self._task(),
                 "revisions": self.revisions,
                 "upstream": {role: spec.digest for role, spec in self.upstream.items()},
             }
         )
 
-    @property
-    def name(self) -> str:
-        """Readable and unique: `<cell>.<digest>`."""
-        return f"{self.cell}.{self.digest}"
-
-    @property
-    def teacher_epoch(self) -> str:
-        """At which epoch a run takes its teacher: "best", on the test set, or "last"; "" for none.
-
-        That which the teacher's protocol reports. But a run that chooses parameters must not even
-        look at the test set by way of its teacher: it takes the last.
-        """
-        if "teacher" not in self.upstream:
-            return ""
-        reported = self.upstream["teacher"].params["recipe"]["reported"]
-        return "best" if reported == "best" and "held_out" not in self.params else "last"
+    def _task(self) -> dict[str, str]:
+        return {} if self.task == CLASSIFICATION else {"task": self.task}
 
     @property
     def title(self) -> str:
         """For logs and progress bars."""
         return f"{self.phase} {self.dataset} {self.cell}"
+
+    def role_of(self, run: "RunSpec") -> str:
+        """The role that an upstream run plays for this one.
+
+        Raises:
+            KeyError: it is not upstream.
+        """
+        for role, spec in self.upstream.items():
+            if spec.digest == run.digest:
+                return role
+        raise KeyError(run.title)
 
     def with_upstream(self) -> Iterator["RunSpec"]:
         """This run after all that it depends on, each once, dependencies first."""
@@ -112,26 +109,15 @@ class RunSpec:
 
         yield from visit(self)
 
-    def as_dict(self, *, nested: bool = False) -> dict[str, Any]:
-        """JSON form: upstream runs by digest, or whole with `nested` (to carry a run elsewhere)."""
-        upstream: dict[str, Any] = {
-            role: spec.as_dict(nested=True) if nested else spec.digest
-            for role, spec in self.upstream.items()
-        }
+    def as_dict(self) -> dict[str, Any]:
+        """JSON form, as records hold it; upstream runs by digest."""
         return {
             "scale": self.scale,
             "phase": self.phase,
             "dataset": self.dataset,
             "cell": self.cell,
             "digest": self.digest,
-            "params": json.loads(canonical(self.params)),
+            "params": json.loads(canonical(self._parameters(identity=False) | self._task())),
             "revisions": json.loads(canonical(self.revisions)),
-            "upstream": upstream,
+            "upstream": {role: spec.digest for role, spec in self.upstream.items()},
         }
-
-    @staticmethod
-    def from_dict(fields: Mapping[str, Any]) -> "RunSpec":
-        """Inverse of `as_dict(nested=True)`."""
-        upstream = {role: RunSpec.from_dict(spec) for role, spec in fields["upstream"].items()}
-        rest = {key: value for key, value in fields.items() if key not in ("digest", "upstream")}
-        return RunSpec(upstream=upstream, **rest)

@@ -1,30 +1,24 @@
-"""Between the plan and the two tools that drive it: what Snakemake asks, what DVC calls."""
+"""What the Snakefile asks of the plan, and how kdbench itself calls Snakemake."""
 
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from kdbench.console import fail, say
-from kdbench.errors import UnknownName, UserError
+from kdbench.errors import UserError
 from kdbench.plan.graph import Graph, load_graph
 from kdbench.plan.job_groups import JobGroups
-from kdbench.plan.params import FILE, changed_keys, load_params, parse_yaml
-from kdbench.store.atomic import write_json
-from kdbench.store.dvc import restore_artifacts
-from kdbench.store.fingerprint import code_fingerprint
-from kdbench.store.paths import MANIFEST, Paths
-from kdbench.store.record import SCHEMA
-from kdbench.store.spec import PHASES, RunSpec, digest_of
-from kdbench.workflow import programs
+from kdbench.plan.params import FILE, load_params, parse_yaml
+from kdbench.store.paths import Paths
+from kdbench.store.spec import RunSpec
+from kdbench.store.teacher_runs import ComputingRun
+from kdbench.workflow.report import README, report_record, write_report
 
-REPORT = "report"
-README = "README.md"
-WITH_ARTIFACTS = ("data", "teacher", "search", "student")
-PACKAGE = Path(__file__).parents[1]
+PART = "KDBENCH_PART"  # set where Snakemake is called for a part of the plan
 
 
 class Workflow:
@@ -102,13 +96,14 @@ class Workflow:
 
     def report_anyway(self) -> None:
         """Some runs failed: the report says so, of those that belong to a whole call."""
-        if not os.environ.get(programs.PART):
+        if not os.environ.get(PART):
             readme = write_report(self.graph, self.paths)
             say(f"The report of what is there: {readme}")
 
     def threads(self, wildcards: Any) -> int:
         """CPU threads of one run."""
-        return int(self.graph.runs[wildcards.digest].params.get("threads", 1))
+        run = self.graph.runs[wildcards.digest]
+        return run.runtime.threads if isinstance(run, ComputingRun) else 1
 
 
 def typed(value: Any) -> Any:
@@ -128,82 +123,40 @@ def plan_or_exit(config: Mapping[str, Any]) -> Workflow:
         sys.exit(fail(error))
 
 
-def report_digest(graph: Graph) -> str:
-    """Identity of a report: the records it reads, and the code and numbers that make it."""
-    files = [*(PACKAGE / "report").rglob("*.py"), *(PACKAGE / "papers").glob("*.py")]
-    printed = sorted((PACKAGE / "papers").glob("*.csv"))
-    return digest_of(
-        {
-            "records": sorted(graph.runs),
-            "exhibits": [exhibit.id for exhibit in graph.exhibits],
-            "code": code_fingerprint(files),
-            "published": {path.name: path.read_text(encoding="utf-8") for path in printed},
-        }
-    )
+def make_missing(
+    targets: Sequence[Path],
+    root: Path,
+    *,
+    cores: int | None,
+    config: Mapping[str, Any],
+    keep_going: bool = False,
+) -> int:
+    """Have Snakemake make the files that are missing; returns its exit code.
 
-
-def report_record(graph: Graph, paths: Paths) -> Path:
-    """The record that says that today's report is written."""
-    return paths.report_record(graph.params.scale, report_digest(graph))
-
-
-def write_report(graph: Graph, paths: Paths) -> Path:
-    """Write the report from the records that exist; its own record only when none is missing."""
-    from kdbench.report.make import make_report
-
-    record = report_record(graph, paths)
-    for older in record.parent.glob("*.json") if record.parent.is_dir() else ():
-        older.unlink()  # before the page changes: no record may speak of another page
-    readme = make_report(graph, paths)
-    if all(paths.record(run).is_file() for run in graph.runs.values()):
-        content = {"schema": SCHEMA, "phase": REPORT, "runs": sorted(graph.runs)}
-        write_json(record, content)
-    return readme
-
-
-def build_stage(graph: Graph, paths: Paths, phase: str, dataset: str, cores: int | None) -> int:
-    """Have Snakemake make the records of one phase and data set; returns its exit code.
+    Args:
+        targets: records, or a report's files.
+        root: the project's folder.
+        cores: None for all.
+        config: top-level keys that stand over params.yaml.
+        keep_going: whether what does not need a failed job is made all the same.
 
     Raises:
-        UnknownName: no such phase or data set.
         UserError: no Snakefile here.
     """
-    if phase not in (*PHASES, REPORT):
-        raise UnknownName("phase", phase, (*PHASES, REPORT), where="kdbench build")
-    known = ["all"] if phase == REPORT else graph.params.datasets
-    if dataset not in known:
-        raise UnknownName("dataset", dataset, known, where=f"kdbench build {phase}")
-    if not (paths.root / "Snakefile").is_file():
-        raise UserError(f"{paths.root / 'Snakefile'}: no such file; run in a project folder")
-    planned, batches = graph.stage(phase, dataset), JobGroups(graph, paths)
-    asked = [s for s in planned if batches.asked(s) or phase == "student"]
-    targets = [str(paths.record(spec)) for spec in asked]
-    if phase == REPORT:
-        targets = [str(report_record(graph, paths)), str(paths.report(graph.params.scale) / README)]
-    missing = [target for target in targets if not Path(target).is_file()]
-    if phase in WITH_ARTIFACTS:
-        _keep_tracked(graph, paths, phase, dataset)
-    if phase != REPORT:
-        for folder in paths.stage(graph.params.scale, phase, dataset):
-            folder.mkdir(parents=True, exist_ok=True)  # DVC wants its outputs, also empty ones
+    if not (root / "Snakefile").is_file():
+        raise UserError(f"{root / 'Snakefile'}: no such file; run in a project folder")
+    missing = [str(target) for target in targets if not target.is_file()]
     if not missing:
-        print(f"{phase} {dataset}: {len(targets)} up to date", flush=True)
         return 0
-    command = [sys.executable, "-m", "snakemake", "--cores", str(cores or "all"), *missing]
-    changed = changed_keys(graph.params, paths.root / FILE)
-    config = [f"{key}={json.dumps(value)}" for key, value in changed.items()]
-    words = ["--config", *config] if config else []
-    return subprocess.call([*command, *words], env=programs.environment())
+    command = [sys.executable, "-m", "snakemake", "--cores", str(cores or "all")]
+    command += ["--keep-going"] if keep_going else []
+    values = [f"{key}={json.dumps(value)}" for key, value in config.items()]
+    words = ["--config", *values] if values else []
+    return subprocess.call([*command, *missing, *words], cwd=root, env=_environment())
 
 
-def _keep_tracked(graph: Graph, paths: Paths, phase: str, dataset: str) -> None:
-    """Bring back what DVC tracks of a stage and is absent here, or its lock would forget it."""
-    records, artifacts = paths.stage(graph.params.scale, phase, dataset)
-    folders = [artifacts / record.stem for record in sorted(records.glob("*.json"))]
-    absent = [folder for folder in folders if not (folder / MANIFEST).is_file()]
-    if absent and "DVC_STAGE" in os.environ and not restore_artifacts(absent, paths.root, say):
-        left = sum(not (folder / MANIFEST).is_file() for folder in absent)
-        say(
-            f"{phase} {dataset}: the heavy files of {left} finished runs are neither here nor to "
-            "be had from DVC; the new dvc.lock will not list them, older commits of it do"
-        )
+def _environment() -> dict[str, str]:
+    """This process's environment, in which its own programs are found without being activated."""
+    folder = str(Path(sys.executable).parent)
+    path = os.pathsep.join([folder, os.environ.get("PATH", "")])
+    return {**os.environ, "PATH": path, PART: "1"}

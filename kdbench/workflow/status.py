@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from kdbench.errors import DamagedData
 from kdbench.exhibits.tables import Exhibit
 from kdbench.plan.graph import Graph, ordered
-from kdbench.store.fingerprint import run_fingerprint
+from kdbench.store.fingerprint import is_todays_code
 from kdbench.store.paths import CHECKPOINT, Paths
 from kdbench.store.record import read_record
 from kdbench.store.spec import PHASES, RunSpec
+from kdbench.store.teacher_runs import ImportedTeacher
 
 OLDER = "done, by older code"
 
@@ -21,7 +22,7 @@ def state(spec: RunSpec, paths: Paths) -> str:
         DamagedData: the record is damaged, or another run's.
     """
     if paths.record(spec).is_file():
-        return "done" if _made_by(spec, paths) == run_fingerprint(spec) else OLDER
+        return "done" if is_todays_code(_made_by(spec, paths), spec) else OLDER
     if paths.diverged(spec).is_file():
         return "diverged"
     return "begun" if (paths.artifacts(spec) / CHECKPOINT).is_file() else "to do"
@@ -46,7 +47,7 @@ def describe(graph: Graph, paths: Paths) -> Iterator[str]:
         older += states[OLDER]
     yield from _unused_teachers(graph)
     if older:
-        places = paths.stage(graph.params.scale, "<phase>", "<data set>")[0]
+        places = paths.folders(graph.params.scale, "<phase>", "<data set>")[0]
         yield f"  {older} done by older code stay; to do them again, delete their records: {places}"
 
 
@@ -59,9 +60,9 @@ def list_runs(graph: Graph, paths: Paths) -> Iterator[str]:
 def _unused_teachers(graph: Graph) -> Iterator[str]:
     """One line for every imported teacher that no run of the plan has."""
     used = {
-        f"{spec.dataset}/{spec.params['network']['name']}"
-        for spec in graph.runs.values()
-        if spec.phase == "teacher" and "checkpoint" in spec.params
+        f"{run.dataset}/{run.network.name}"
+        for run in graph.runs.values()
+        if isinstance(run, ImportedTeacher)
     }
     for key in graph.params.teachers:
         if key not in used:

@@ -1,20 +1,18 @@
 """Choosing parameters on training images that are held out, as a recorded and repeatable run."""
 
 import json
-import subprocess
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from kdbench.errors import BadValue, UnknownName, UserError
-from kdbench.exhibits.tables import Table
+from kdbench.errors import BadValue, UnknownName
+from kdbench.exhibits.tables import Row, Table
 from kdbench.plan.graph import Graph
 from kdbench.plan.job_groups import JobGroups
 from kdbench.store.paths import Paths
 from kdbench.store.record import read_record
-from kdbench.store.spec import RunSpec
-from kdbench.workflow import programs
+from kdbench.store.student_runs import EvaluationRun, StudentRun
+from kdbench.workflow.snakemake import make_missing
 
 
 @dataclass(frozen=True)
@@ -67,24 +65,14 @@ def make(
 
     A combination that diverges is an answer too: the others go on.
     """
-    batches = JobGroups(graph, paths)
-    asked = [paths.record(spec) for spec in graph.behind(table) if batches.asked(spec)]
-    missing = [str(record) for record in asked if not record.is_file()]
-    if not missing:
-        return 0
-    if not (paths.root / "Snakefile").is_file():
-        raise UserError(f"{paths.root / 'Snakefile'}: no such file; run in a project folder")
-    command = [sys.executable, "-m", "snakemake", "--keep-going", "--cores", str(cores or "all")]
-    command += missing
-    words = [f"{key}={json.dumps(value)}" for key, value in config.items()]
-    return subprocess.call(
-        [*command, "--config", *words], cwd=paths.root, env=programs.environment()
-    )
+    groups = JobGroups(graph, paths)
+    targets = [paths.record(run) for run in graph.behind(table) if groups.asked(run)]
+    return make_missing(targets, paths.root, cores=cores, config=config, keep_going=True)
 
 
 def ranked(graph: Graph, paths: Paths, table: Table) -> list[Choice]:
     """The rows of a table, column by column, best first by their mean; unfinished ones last."""
-    found = []
+    choices = []
     for cell in graph.cells[table.id]:
         if cell.evaluation is None:
             continue
@@ -94,42 +82,44 @@ def ranked(graph: Graph, paths: Paths, table: Table) -> list[Choice]:
             values = tuple(table.metric.shown(run["last"][table.metric.key]) for run in runs)
         missing = [r for r in cell.evaluation.with_upstream() if not paths.record(r).is_file()]
         diverged = any(paths.diverged(run).is_file() for run in missing)
-        said = _said(cell.evaluation, cell.row)
-        found.append(Choice(cell.row.label, cell.column.pair.key, values, said, diverged))
+        parameters = _parameters(cell.evaluation, cell.row)
+        choice = Choice(cell.row.label, cell.column.pair.key, values, parameters, diverged)
+        choices.append(choice)
     sign = -1 if table.metric.higher_is_better else 1
 
     def place(choice: Choice) -> tuple[str, bool, float]:
         return choice.column, not choice.values, sign * choice.mean if choice.values else 0.0
 
-    return sorted(found, key=place)
+    return sorted(choices, key=place)
 
 
 def lines(choices: Sequence[Choice]) -> list[str]:
     """A line a choice, and what params.yaml would say of the best of every column."""
-    told = []
+    text = []
     for column in dict.fromkeys(choice.column for choice in choices):
         rows = [choice for choice in choices if choice.column == column]
-        told.append(f"{column}, accuracy on held-out training images in %, last epoch:")
+        text.append(f"{column}, accuracy on held-out training images in %, last epoch:")
         for row in rows:
             if not row.values:
                 why = "diverged" if row.diverged else "not finished; its log says why"
-                told.append(f"     ?    {row.label}  ({why})")
+                text.append(f"     ?    {row.label}  ({why})")
                 continue
             each = ", ".join(f"{value:.2f}" for value in row.values)
-            told.append(f"  {row.mean:6.2f}  {row.label}  ({each})")
+            text.append(f"  {row.mean:6.2f}  {row.label}  ({each})")
         if rows[0].values:
-            told.append(f"  best: {json.dumps(rows[0].parameters)}")
-    return told
+            text.append(f"  best: {json.dumps(rows[0].parameters)}")
+    return text
 
 
-def _said(evaluation: RunSpec, row: Any) -> dict[str, Any]:
+def _parameters(evaluation: EvaluationRun, row: Row) -> dict[str, Any]:
     """The row's own parameters as params.yaml writes them."""
-    student = evaluation.upstream["run0"]
-    said: dict[str, Any] = {}
+    student = evaluation.first
+    parameters: dict[str, Any] = {}
+    if not isinstance(student, StudentRun):
+        return parameters
     if row.parameters:
-        said["methods"] = {student.params["method"]["name"]: dict(row.parameters)}
-    searches = [student.upstream[r] for r in ("structure", "search") if r in student.upstream]
+        parameters["methods"] = {student.method.name: dict(row.parameters)}
+    searches = [run for run in (student.structure, *student.schemes) if run]
     if row.search_parameters and searches:
-        name = searches[0].params["search"]["name"]
-        said["searches"] = {name: dict(row.search_parameters)}
-    return said
+        parameters["searches"] = {searches[0].search.name: dict(row.search_parameters)}
+    return parameters

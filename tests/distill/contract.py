@@ -11,6 +11,7 @@ from types import SimpleNamespace
 
 import torch
 from torch import randn
+from typed_runs import method_part, network_part, search_part
 
 from kdbench.data.loaders.batch import Batch
 from kdbench.engine.position import TrainingPosition
@@ -29,20 +30,10 @@ PAIR = ("wrn-10-2", "resnet8")  # teacher and student; widths differ at every st
 KINDS = ("pre", "post", "out")
 
 
-def entry(kind, name):
-    """A component as run specifications hold it, with the parameters of the paper's scale."""
-    found = COMPONENTS.get(kind, name, where="contract")
-    parameters = found.arguments
-    if kind != "network":
-        parameters = found.parameters(scale="paper", pair=None, overrides={}, where="contract")
-    own = {"name": name, "module": found.module, "class": found.class_name}
-    return {**own, "parameters": dict(parameters), "teacher_bn": found.teacher_bn}
-
-
 def network(name, side=16, seed=0):
     """A network for small images."""
     data = SimpleNamespace(image=(3, side, side), classes=range(CLASSES))
-    return assemble.make_network(entry("network", name), data, seed, CPU)
+    return assemble.make_network(network_part(name), data, seed, CPU)
 
 
 def finding(method, student, teacher):
@@ -50,13 +41,13 @@ def finding(method, student, teacher):
     needed = COMPONENTS.get("method", method, where="contract").search
     if needed is None:
         return None
-    given = entry("search", needed), student, teacher, CRD, 0, CPU
+    given = search_part(needed), student, teacher, CRD, 0, CPU
     return assemble.make_searcher(*given).blank()
 
 
 def build(method, student, teacher, seed=0):
     """A method's loss in train mode; the training set has `LABELS` images."""
-    given = entry("method", method)
+    given = method_part(method)
     scheme = finding(method, student, teacher)
     extra = {} if scheme is None else {"scheme": scheme}
     if "labels" in signature(assemble.find_class(given)).parameters:

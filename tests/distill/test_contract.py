@@ -4,6 +4,7 @@ import copy
 import gc
 import random
 import weakref
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,29 +12,26 @@ import pytest
 import torch
 from contract import (
     CLASSES,
-    COMPONENTS,
     CPU,
     LABELS,
     METHODS,
     PAIR,
     build,
-    entry,
     finding,
     network,
     scene,
 )
 from safetensors.torch import load_file
+from typed_runs import student_run
 
 from kdbench.data.loaders.batch import Batch
 from kdbench.engine.position import TrainingPosition
 from kdbench.exhibits.protocols import CRD
 from kdbench.runs import training
 from kdbench.runs.training import run_training, save_weights
-from kdbench.store.spec import RunSpec
 
 every = pytest.mark.parametrize("method", METHODS)
-RECIPE = {**CRD.as_dict(), "batch": 8, "epochs": 8, "augment": "none", "weight_decay": 0.0}
-PLACE = {"scale": "smoke", "dataset": "cifar100", "cell": "contract", "revisions": {}}
+RECIPE = replace(CRD, batch=8, epochs=8, augment="none", weight_decay=0.0)
 
 
 class Caught(Exception):
@@ -68,28 +66,14 @@ def assembled(method, folder, monkeypatch):
         image=(3, 8, 8),
     )
     data.training_only = lambda: data
-    declared = COMPONENTS.get("method", method, where="contract")
-    search = RunSpec(**PLACE, phase="search", params={})
-    upstream = {"search": search} if declared.search else {}
-    if declared.needs_teacher:
-        upstream["teacher"] = RunSpec(**PLACE, phase="teacher", params={"recipe": RECIPE})
-    params = {"student": entry("network", PAIR[1]), "teacher": entry("network", PAIR[0])}
-    spec = RunSpec(
-        **PLACE,
-        phase="student",
-        params={**params, "method": entry("method", method), "recipe": RECIPE},
-        upstream=upstream,
-    )
+    run = student_run(method, *PAIR, recipe=RECIPE)
     job = SimpleNamespace(
-        spec=spec,
-        seed=0,
-        recipe=training.Recipe.from_dict(RECIPE),
+        spec=run,
         precision=CPU,
         folder=folder / "run",
         origin={},
         stopper=None,
-        data=lambda: data,
-        upstream=lambda role: folder,
+        inputs=SimpleNamespace(data=lambda run: data, folder=lambda run: folder),
         start_bar=lambda *_: lambda: None,
     )
 

@@ -8,6 +8,7 @@ from torch import nn
 
 from kdbench.engine.precision import Precision, prepare_process
 from kdbench.errors import BadValue
+from kdbench.store.parts import Runtime
 
 CPU = torch.device("cpu")
 
@@ -58,7 +59,7 @@ def test_an_unknown_format_is_refused():
 
 def test_a_process_is_made_deterministic():
     """Threads as specified, deterministic algorithms, no TF32."""
-    precision = prepare_process({"threads": 1, "precision": "bf16", "channels_last": True}, CPU)
+    precision = prepare_process(Runtime(threads=1, precision="bf16", channels_last=True), CPU)
 
     assert (precision.name, precision.channels_last, precision.device) == ("bf16", True, CPU)
     assert torch.get_num_threads() == 1

@@ -147,7 +147,7 @@ def test_densenet_has_the_296_million_of_sbs():
     """Only with the elements of batch norms and ReLUs are they the published ones."""
     component = find_components().get("network", "densenet-bc-100-12", where="test")
     with torch.device("meta"):
-        cls = find_class({"module": component.module, "class": component.class_name})
+        cls = find_class(component)
         network = cls(**component.arguments, classes=100)
 
     assert round(multiply_adds(network, (3, 32, 32)) / 1e6, 2) == 287.96

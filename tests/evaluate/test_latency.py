@@ -182,12 +182,12 @@ def test_evaluations_tell_both_counts_and_the_latency(monkeypatch, scale, budget
 
     monkeypatch.setattr(evaluation, "latency", timed)
     monkeypatch.setattr(evaluation, "trained_network", lambda *_: network)
-    monkeypatch.setattr(evaluation, "_row", lambda _job, _data, role: role)
-    spec = SimpleNamespace(params={"recipe": {"reported": "best"}})
+    monkeypatch.setattr(evaluation, "_row", lambda _job, _data, run: run.cell)
+    run = SimpleNamespace(recipe=SimpleNamespace(reported="best"), cell="run0")
     data = SimpleNamespace(image=(3, 8, 8), fingerprint="f")
     job = SimpleNamespace(
-        spec=SimpleNamespace(params={}, upstream={"data": None, "run0": spec}, scale=scale),
-        data=lambda: data,
+        spec=SimpleNamespace(data=None, runs=[run], first=run, scale=scale, tuning_holdout=0.0),
+        inputs=SimpleNamespace(data=lambda run: data),
         precision=FLOAT32,
     )
 

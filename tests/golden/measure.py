@@ -33,7 +33,7 @@ from kdbench.plan.components import PACKAGES, find_components
 from kdbench.runs.assemble import find_class, make_loader, make_sgd
 from kdbench.runs.steps import TrainStep
 from kdbench.search.searcher import SearchBatch
-from kdbench.store.spec import CARVING_REVISION, ENGINE_REVISION
+from kdbench.store.spec import ENGINE_REVISION, PRUNING_REVISION
 
 FILE = Path(__file__).parent / "revisions.json"
 CLASSES, IMAGES = 5, 6
@@ -48,7 +48,7 @@ def stored():
 
 def components():
     """Every method, network family and search by `kind/name`, the engine, and found students."""
-    rest = {"engine": ENGINE_REVISION, "carving": CARVING_REVISION}
+    rest = {"engine": ENGINE_REVISION, "carving": PRUNING_REVISION}
     found = {
         key: SimpleNamespace(
             kind=key,
@@ -91,7 +91,7 @@ def numbers(entry, parameters):
             found = {"engine": engine, "carving": carving}[entry.kind]()
         else:
             component = entry.component
-            cls = find_class({"module": component.module, "class": component.class_name})
+            cls = find_class(component)
             found = measure[entry.kind](cls, parameters, component)
     values = {name: float(torch.as_tensor(value).detach()) for name, value in found.items()}
     return {name: float(f"{value:.9g}") for name, value in values.items()}
@@ -265,7 +265,7 @@ def engine():
 def scheme(component, parameters):
     """A random process over the pathways of the search that a method needs."""
     needed = find_components().get("search", component.search, where="golden numbers")
-    cls = find_class({"module": needed.module, "class": needed.class_name})
+    cls = find_class(needed)
     declared = defaults(SimpleNamespace(component=needed))
     shared = {key: value for key, value in parameters.items() if key in declared}
     with torch.random.fork_rng(devices=[]):

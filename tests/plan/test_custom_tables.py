@@ -43,20 +43,17 @@ def test_a_pruned_student_may_take_a_scheme_searched_on_another_pair():
     """The search is that of the pair that searched_on names."""
     graph = graph_of(methods=["dfa"], pruned_by="sbs_kl", searched_on={"pair": "wrn-40-2:wrn-16-2"})
     (cell,) = graph.cells["own/mine"]
-    student = cell.evaluation.upstream["run0"]
+    student = cell.evaluation.runs[0]
 
-    assert student.upstream["search"].params["student"]["name"] == "wrn-16-2"
-    assert student.upstream["structure"].params["student"]["name"] == "resnet20"
+    assert student.schemes[0].student.name == "wrn-16-2"
+    assert student.structure.student.name == "resnet20"
 
 
 def test_a_student_may_be_pruned_from_every_column_s_teacher():
     """`pruned_from: teacher` means each column's own."""
     pairs = ["resnet56:resnet20", "wrn-40-2:wrn-16-2"]
     graph = graph_of(pairs=pairs, pruned_by="sbs_kl", pruned_from="teacher")
-    whole = [
-        c.evaluation.upstream["structure"].params["student"]["name"]
-        for c in graph.cells["own/mine"]
-    ]
+    whole = [c.evaluation.structure.student.name for c in graph.cells["own/mine"]]
 
     assert whole == ["resnet56", "wrn-40-2"]
 
@@ -75,9 +72,9 @@ def test_a_data_set_has_its_own_channel_constants(dataset, protocol, own):
     """Those of the protocol only where they are this data set's."""
     graph = graph_of(dataset=dataset, protocol=protocol)
     (cell,) = graph.cells["own/mine"]
-    recipe = cell.evaluation.upstream["run0"].params["recipe"]
+    recipe = cell.evaluation.runs[0].recipe
 
-    assert (not recipe["mean"]) == own and bool(recipe["mean"]) == bool(recipe["std"])
+    assert (not recipe.mean) == own and bool(recipe.mean) == bool(recipe.std)
 
 
 def test_a_search_elsewhere_has_that_data_set_s_constants_and_protocol():
@@ -85,12 +82,12 @@ def test_a_search_elsewhere_has_that_data_set_s_constants_and_protocol():
     there = {"dataset": "cifar100", "protocol": "dfa cifar"}
     graph = graph_of(dataset="cinic10", protocol="dfa cinic", methods=["dfa"], searched_on=there)
     (cell,) = graph.cells["own/mine"]
-    search = cell.evaluation.upstream["run0"].upstream["search"]
+    search = cell.evaluation.runs[0].schemes[0]
 
-    assert search.params["recipe"]["augment"] == "reflect4-flip"
-    assert not search.params["recipe"]["mean"]
-    teacher = search.upstream["teacher"].params["recipe"]
-    assert teacher["augment"] == "reflect4-flip" and not teacher["mean"]
+    assert search.recipe.augment == "reflect4-flip"
+    assert not search.recipe.mean
+    teacher = search.teacher.recipe
+    assert teacher.augment == "reflect4-flip" and not teacher.mean
 
 
 def test_joined_methods_can_be_kept_by_their_name():

@@ -8,7 +8,7 @@ from kdbench.errors import UserError
 def own(graph):
     """The student runs of the plug-in's method."""
     runs = graph.runs.values()
-    return [r for r in runs if r.phase == "student" and r.params["method"]["name"] == "halves"]
+    return [r for r in runs if r.phase == "student" and r.method.name == "halves"]
 
 
 def test_it_is_a_row_of_every_table(planned, plugin):
@@ -19,7 +19,7 @@ def test_it_is_a_row_of_every_table(planned, plugin):
     assert table.rows[-1].label == "Halves"
     assert len(own(graph)) == 3 + 5  # of smoke: three seeds of the first pair
     assert plain.runs.keys() < graph.runs.keys()
-    assert own(graph)[0].params["method"]["parameters"] == {"weight": 0.5, "task_weight": 1.0}
+    assert own(graph)[0].method.parameters == {"weight": 0.5, "task_weight": 1.0}
 
 
 def test_params_yaml_can_override_and_filter_it(planned, plugin):
@@ -27,7 +27,7 @@ def test_params_yaml_can_override_and_filter_it(planned, plugin):
     folder = str(plugin("here"))
     graph = planned(plugins=[folder], methods={"halves": {"weight": 2}}, methods_only=["halves"])
 
-    assert {run.params["method"]["parameters"]["weight"] for run in own(graph)} == {2.0}
+    assert {run.method.parameters["weight"] for run in own(graph)} == {2.0}
     assert {run.phase for run in graph.runs.values()} >= {"teacher", "student"}
     with pytest.raises(UserError, match="did you mean 'weight'"):
         planned(plugins=[folder], methods={"halves": {"wieght": 2}})

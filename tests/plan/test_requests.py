@@ -31,7 +31,7 @@ def test_a_parameter_of_a_row_is_in_the_runs_and_their_names():
     """Parameters, cell and digest differ from those of the plain row."""
     plain, own = built(Row("a", "kd")), built(Row("b", "kd", parameters=(("temperature", 8.0),)))
 
-    assert {r.params["method"]["parameters"]["temperature"] for r in students(own)} == {8.0}
+    assert {r.method.parameters["temperature"] for r in students(own)} == {8.0}
     assert own.cell == "wrn-40-2_wrn-16-2_kd-temperature-8.0"
     assert own.digest != plain.digest
 
@@ -58,8 +58,8 @@ def test_a_row_s_own_parameter_stands_over_params_yaml():
         built(Row("a", "kd", parameters=p), params) for p in ((), (("temperature", 4.0),))
     )
 
-    assert students(plain)[0].params["method"]["parameters"]["temperature"] == 8.0
-    assert students(own)[0].params["method"]["parameters"]["temperature"] == 4.0
+    assert students(plain)[0].method.parameters["temperature"] == 8.0
+    assert students(own)[0].method.parameters["temperature"] == 4.0
     assert plain.cell.endswith("_kd") and own.cell.endswith("_kd-temperature-4.0")
 
 
@@ -68,27 +68,27 @@ def test_a_list_in_a_row_is_a_list_in_the_run():
     row = Row("a", "distpro", parameters=distpro.TEN, search_parameters=distpro.TEN)
     (student, *_) = students(built(row))
 
-    for entry in (student.params["method"], student.upstream["search"].params["search"]):
-        assert entry["parameters"]["transforms"] == ["complex"]
-        assert entry["parameters"]["stem"] is True
-    assert "transforms-complex" in student.upstream["search"].cell
+    for entry in (student.method, student.schemes[0].search):
+        assert entry.parameters["transforms"] == ["complex"]
+        assert entry.parameters["stem"] is True
+    assert "transforms-complex" in student.schemes[0].cell
 
 
 def test_a_scheme_from_another_pair_or_data_set(planned):
     """The search there is the one that its own cells use."""
     row = Row("a", "distpro", origin=Origin(pair=Pair("resnet56", "resnet20")))
     (student, *_) = students(built(row))
-    found = student.upstream["search"]
+    found = student.schemes[0]
 
     assert found.cell == "resnet56_resnet20_distpro"
     assert student.cell == "wrn-40-2_wrn-16-2_distpro-from-resnet56-resnet20_s0"
-    assert student.upstream["teacher"].cell == "wrn-40-2"
+    assert student.teacher.cell == "wrn-40-2"
     graph = planned(scale="paper", exhibits=["dfa"], datasets=ALL)
     there = [r for r in graph.runs.values() if "-from-cifar100" in r.cell and r.phase == "student"]
     assert there and {r.dataset for r in there} == {"cinic10"}
-    assert {r.upstream["search"].dataset for r in there} == {"cifar100"}
-    names = {r.upstream["search"].params["student"]["name"] for r in there}
-    assert names == {r.params["student"]["name"] for r in there}
+    assert {r.schemes[0].dataset for r in there} == {"cifar100"}
+    names = {r.schemes[0].student.name for r in there}
+    assert names == {r.student.name for r in there}
 
 
 def test_a_pruned_student_is_built_from_its_search():
@@ -98,14 +98,14 @@ def test_a_pruned_student_is_built_from_its_search():
     builder = Builder(Params(scale="paper"), find_components())
     evaluation = builder.build(sbs.TABLE1.request(row, column))
     (student, *_) = students(evaluation)
-    search = student.upstream["structure"]
+    search = student.structure
 
-    assert search.phase == "search" and search.params["search"]["start"] == "teacher"
-    assert search.params["student"] == search.params["teacher"]
-    assert student.params["student"]["found_by"] == "sbs_kl"
-    assert student.params["student"]["name"] == "densenet-bc-100-12"
-    assert evaluation.upstream["structure"] is search
-    assert student.params["method"]["parameters"]["task_weight"] == 0.1
+    assert search.phase == "search" and search.search.start == "teacher"
+    assert search.student == search.teacher.network
+    assert student.student.pruned_by == "sbs_kl"
+    assert student.student.name == "densenet-bc-100-12"
+    assert evaluation.structure is search
+    assert student.method.parameters["task_weight"] == 0.1
 
 
 def test_a_pruned_student_and_a_whole_one_are_different_runs():
@@ -132,13 +132,13 @@ def test_joined_methods_have_every_part_and_its_search():
     components = find_components()
     (student,) = students(Builder(Params(scale="paper"), components).build(ask))
 
-    assert [part["name"] for part in student.params["method"]["parts"]] == ["dfa", "distpro", "kd"]
-    assert student.upstream["search0"].cell.endswith("_dfa")
-    assert student.upstream["search1"].cell.endswith("_distpro")
+    assert [part.name for part in student.method.parts] == ["dfa", "distpro", "kd"]
+    assert student.schemes[0].cell.endswith("_dfa")
+    assert student.schemes[1].cell.endswith("_distpro")
     assert "search2" not in student.upstream
-    parts = [{**part, "module": "elsewhere"} for part in student.params["method"]["parts"]]
-    params = {**student.params, "method": {**student.params["method"], "parts": parts}}
-    assert replace(student, params=params).digest == student.digest
+    parts = tuple(replace(part, module="elsewhere") for part in student.method.parts)
+    method = replace(student.method, parts=parts)
+    assert replace(student, method=method).digest == student.digest
 
 
 def test_a_search_alone_can_be_requested():
@@ -180,7 +180,7 @@ def test_a_table_of_one_s_own_is_planned(planned):
         "wrn-40-2_wrn-16-2_dfa+kd",
     ]
     runs = [run for cell in cells for run in students(cell.evaluation)]
-    assert {run.params["recipe"]["name"] for run in runs} == {"crd"} and len(runs) == 4
+    assert {run.recipe.name for run in runs} == {"crd"} and len(runs) == 4
     found = planned(
         exhibits=["all"],
         tables=[
@@ -193,15 +193,22 @@ def test_a_table_of_one_s_own_is_planned(planned):
         ],
     )
     for cell in found.cells["own/mine"]:
-        assert cell.evaluation.upstream["structure"].cell == "wrn-40-2_wrn-40-2_sbs_kl"
+        assert cell.evaluation.structure.cell == "wrn-40-2_wrn-40-2_sbs_kl"
     (run, *_) = students(found.cells["own/mine"][1].evaluation)
-    assert run.upstream["search0"].cell == "wrn-40-2_wrn-40-1_dfa"
+    assert run.schemes[0].cell == "wrn-40-2_wrn-40-1_dfa"
+
+
+def name_of(spec):
+    """The stem of a record's file."""
+    return f"{spec.cell}.{spec.digest}"
 
 
 def test_a_run_s_name_does_not_depend_on_the_other_exhibits(planned):
     """Every run of the whole plan is called the same when its exhibit is planned alone."""
     every = planned(scale="paper", exhibits=["all"], datasets=ALL)
-    names = {digest: spec.name for digest, spec in every.runs.items()}
+    names = {digest: name_of(spec) for digest, spec in every.runs.items()}
     for exhibit in every.exhibits:
         alone = planned(scale="paper", exhibits=[exhibit.id], datasets=ALL)
-        assert all(names[digest] == spec.name for digest, spec in alone.runs.items())
+        assert all(
+            names[digest] == f"{spec.cell}.{spec.digest}" for digest, spec in alone.runs.items()
+        )

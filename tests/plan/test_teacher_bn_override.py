@@ -22,6 +22,6 @@ def test_it_reaches_its_runs_and_no_others(planned, section, name, declared, oth
     assert same.runs.keys() == plain.runs.keys()
     assert new
     for run in new:
-        assert run.params[entry]["name"] == name
-        assert run.params[entry]["teacher_bn"] == other
-        assert "teacher_bn" not in run.params[entry]["parameters"]
+        assert getattr(run, entry).name == name
+        assert getattr(run, entry).teacher_mode == other
+        assert "teacher_bn" not in getattr(run, entry).parameters

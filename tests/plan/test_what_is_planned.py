@@ -38,7 +38,7 @@ def test_the_paper_scale_counts(paper):
     }
     seeds = Counter(spec.cell.rpartition("_s")[0] for spec in of(paper, "student"))
     assert set(seeds.values()) == {5}
-    assert {spec.params["seed"] for spec in of(paper, "student")} == set(range(5))
+    assert {spec.seed for spec in of(paper, "student")} == set(range(5))
 
 
 def test_smoke_has_three_seeds_for_the_first_pair_and_one_elsewhere(planned):
@@ -79,16 +79,16 @@ def test_every_scale_shows_every_exhibit(planned, scale):
 def test_the_figure_draws_the_search_of_the_table(paper):
     """One search a pair: figure 6 costs nothing more."""
     search = paper.drawn["distpro/figure6"]["search"]
-    users = [s for s in of(paper, "student") if s.upstream.get("search") is search]
+    users = [s for s in of(paper, "student") if search in s.schemes]
 
-    assert Counter(s.params["method"]["name"] for s in users) == {"alpha_t": 5, "distpro": 5}
+    assert Counter(s.method.name for s in users) == {"alpha_t": 5, "distpro": 5}
 
 
 def test_the_paper_scale_trains_as_published(paper):
     """240 epochs, batches of 128, SGD with Nesterov momentum, 0.02 for ShuffleNet students."""
     for spec in [*of(paper, "teacher"), *of(paper, "student")]:
-        recipe = dict(spec.params["recipe"])
-        light = spec.params.get("student", spec.params.get("network"))["name"].startswith("shuff")
+        recipe = spec.recipe.as_dict()
+        light = spec.trained.name.startswith("shuff")
         assert recipe.pop("mean") == (125.3 / 255, 123.0 / 255, 113.9 / 255)
         assert recipe.pop("std") == (63.0 / 255, 62.1 / 255, 66.7 / 255)
         assert recipe == {
@@ -106,10 +106,10 @@ def test_the_paper_scale_trains_as_published(paper):
             "steps_per_epoch": None,
             "evaluate_every": 1,
         }
-        assert spec.params["precision"] == "float32"
-    assert {s.params["student"]["name"] for s in of(paper, "student")} == STUDENTS
+        assert spec.runtime.precision == "float32"
+    assert {s.student.name for s in of(paper, "student")} == STUDENTS
     (data,) = of(paper, "data")
-    assert data.params == {"train_share": 1.0}
+    assert (data.train_share, data.stand_in) == (1.0, None)
 
 
 def test_the_paper_scale_searches_as_published(paper):
@@ -117,10 +117,10 @@ def test_the_paper_scale_searches_as_published(paper):
     from kdbench.distill.pathways import chosen
 
     for spec in of(paper, "search"):
-        recipe, search = spec.params["recipe"], spec.params["search"]["parameters"]
-        light = spec.params["student"]["name"].startswith("shuff")
-        assert (recipe["epochs"], recipe["milestones"]) == (40, (10, 20, 30))
-        assert (recipe["batch"], recipe["lr"]) == (128, 0.02 if light else 0.1)
+        recipe, search = spec.recipe, spec.search.parameters
+        light = spec.student.name.startswith("shuff")
+        assert (recipe.epochs, recipe.milestones) == (40, (10, 20, 30))
+        assert (recipe.batch, recipe.lr) == (128, 0.02 if light else 0.1)
         assert search["held_out"] == 0.2
         assert search["normalise"] == "biased-softmax"
         assert search["gradient"] == "finite-difference"
@@ -133,28 +133,28 @@ def test_the_paper_scale_searches_as_published(paper):
 def test_the_published_weights_of_reviewkd_reach_their_pairs(paper):
     """The pair's own weight, from ReviewKD's code, and its teacher's batch statistics."""
     entries = {
-        spec.cell.rpartition("_reviewkd")[0]: spec.params["method"]
+        spec.cell.rpartition("_reviewkd")[0]: spec.method
         for spec in of(paper, "student")
-        if spec.params["method"]["name"] == "reviewkd"
+        if spec.method.name == "reviewkd"
     }
-    weights = {cell.replace("_", ":"): e["parameters"]["weight"] for cell, e in entries.items()}
+    weights = {cell.replace("_", ":"): e.parameters["weight"] for cell, e in entries.items()}
 
     assert weights == dict(zip(PAIRS, (5.0, 5.0, 5.0, 8.0, 0.6, 1.0), strict=True))
-    assert {entry["teacher_bn"] for entry in entries.values()} == {"batch"}
+    assert {entry.teacher_mode for entry in entries.values()} == {"batch"}
 
 
 def test_a_method_sees_its_own_teacher_and_data(paper):
     """Upstream teachers are those of the pair, with the same data set and protocol."""
     for spec in of(paper, "student"):
-        assert spec.upstream["data"].cell == "cifar100"
-        if spec.params["method"]["name"] == "none":
+        assert spec.data.cell == "cifar100"
+        if spec.method.name == "none":
             assert spec.upstream.keys() == {"data"}
             continue
-        assert spec.upstream["teacher"].cell == spec.params["teacher"]["name"]
-        needs = spec.params["method"]["name"] in ("alpha_t", "distpro")
+        assert spec.teacher.cell == spec.teacher.network.name
+        needs = spec.method.name in ("alpha_t", "distpro")
         assert ("search" in spec.upstream) == needs
         if needs:
-            assert spec.upstream["search"].upstream["teacher"] is spec.upstream["teacher"]
+            assert spec.schemes[0].teacher is spec.teacher
 
 
 def test_filters_keep_what_they_name(planned):
@@ -181,8 +181,8 @@ def test_scale_overrides_reach_the_scale_in_force_only(planned):
     overrides = {"lite": {"steps_per_epoch": 2, "student_epochs": 3}}
     lite, smoke = (planned(scale=scale, scales=overrides) for scale in ("lite", "smoke"))
 
-    recipes = [spec.params["recipe"] for spec in of(lite, "student")]
-    assert {(r["steps_per_epoch"], r["epochs"]) for r in recipes} == {(2, 3)}
+    recipes = [spec.recipe for spec in of(lite, "student")]
+    assert {(r.steps_per_epoch, r.epochs) for r in recipes} == {(2, 3)}
     assert smoke.runs.keys() == planned().runs.keys()
 
 
@@ -231,19 +231,19 @@ def test_protocols_do_not_mix(planned):
     """A teacher, and a student of one pair, are other runs in another protocol's table."""
     graph = planned(scale="paper", exhibits=["all", "crd"])
     teachers = [s for s in of(graph, "teacher") if s.cell == "wrn-40-2"]
-    recipes = {s.params["recipe"]["name"]: s.params["recipe"] for s in teachers}
+    recipes = {s.recipe.name: s.recipe for s in teachers}
     light = {
-        s.params["recipe"]["name"]: s.params["recipe"]["lr"]
+        s.recipe.name: s.recipe.lr
         for s in of(graph, "student")
-        if s.params["student"]["name"] == "shufflenet-v1"
+        if s.student.name == "shufflenet-v1"
     }
 
-    assert {k: (r["batch"], r["lr"], r["nesterov"]) for k, r in recipes.items()} == {
+    assert {k: (r.batch, r.lr, r.nesterov) for k, r in recipes.items()} == {
         "review": (128, 0.1, True),
         "crd": (64, 0.05, False),
     }
-    assert recipes["crd"]["milestones"] == (150, 180, 210)
-    assert recipes["crd"]["reported"] == "last"
+    assert recipes["crd"].milestones == (150, 180, 210)
+    assert recipes["crd"].reported == "last"
     assert light == {"review": 0.02, "crd": 0.01}
 
 

@@ -42,7 +42,7 @@ class Project:
                 "device": "test device",
                 "threads": 1,
                 "precision": "float32",
-                "seed": spec.params.get("seed"),
+                "seed": getattr(spec, "seed", None),
             },
             "artifacts": {},
             "notes": [],

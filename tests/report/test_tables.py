@@ -74,7 +74,7 @@ def test_a_cell_whose_run_diverged_says_so(project):
     """And the note which run it was, until there is a number."""
     plan = project(scale="smoke")
     evaluation = plan.cell("KD (added by us)").evaluation
-    file = plan.paths.diverged(evaluation.upstream["run1"])
+    file = plan.paths.diverged(evaluation.runs[1])
     write_json(file, {"schema": 1, "title": "student x", "said": "epoch 0: the loss is nan"})
 
     markdown = markdown_of(plan)
@@ -279,7 +279,7 @@ def test_a_found_student_of_another_size_gets_no_verdict(project, params, met, v
     plan = plan_of(project, "sbs/table1", seeds=3, **params)
     cell = sbs_cells(plan)["found by KL, weighted"].cell
     evaluate(plan, cell.evaluation, [94.48, 94.49, 94.50], reported="last")
-    carve(plan, cell.evaluation.upstream["structure"], met=met)
+    carve(plan, cell.evaluation.structure, met=met)
 
     found = sbs_cells(plan)["found by KL, weighted"]
     text = markdown_of(plan)

@@ -13,7 +13,9 @@ from kdbench.data.stored.open import open_data, verify_data
 from kdbench.data.stored.shards import Sharded
 from kdbench.errors import TryAgain, UnknownName, UserError
 from kdbench.plan.components import find_components
+from kdbench.plan.resolve import smoke_section
 from kdbench.runs.execute import Options, run
+from kdbench.store.parts import StandIn
 
 DATA = tiny.content()
 SCALE = {"teacher_epochs": 2, "batch": 4, "steps_per_epoch": 2, "precision": "float32"}
@@ -31,19 +33,20 @@ class Project:
             prepare(source, root / "data" / "imagenet", tiny.declaration(DATA))
         found = find_components().get("network", "resnet8", where="test")
         spec = self.tiny.spec(TEACHER)
-        network = {**spec.params["network"], "name": "resnet8", "parameters": {**found.arguments}}
-        recipe = {**spec.params["recipe"], "augment": augment, "mean": [], "std": []}
-        declared = find_components().get("dataset", "imagenet", where="test").described
-        params = {"stand_in": declared["smoke"]} if scale == "smoke" else {"train_share": share}
+        network = replace(spec.network, name="resnet8", parameters={**found.arguments})
+        recipe = replace(spec.recipe, augment=augment, mean=(), std=())
+        declared = find_components().get("dataset", "imagenet", where="test")
+        stand_in = StandIn(settings=smoke_section(declared)) if scale == "smoke" else None
         self.data = replace(
-            spec.upstream["data"], dataset="imagenet", cell="imagenet", params=params
+            spec.data, dataset="imagenet", cell="imagenet", stand_in=stand_in, train_share=share
         )
         self.teacher = replace(
             spec,
             dataset="imagenet",
             cell="resnet8",
-            params={**spec.params, "network": network, "recipe": recipe},
-            upstream={"data": self.data},
+            network=network,
+            recipe=recipe,
+            data=self.data,
         )
 
     def run(self, spec, **options):

@@ -40,7 +40,7 @@ def student(project, method):
     evaluation = Builder(params, COMPONENTS).build(
         table.request(table.rows[0], table.all_columns[0])
     )
-    return evaluation.upstream["run0"]
+    return evaluation.runs[0]
 
 
 def trained(project, method, **options):

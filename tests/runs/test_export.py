@@ -71,7 +71,7 @@ def test_a_run_leaves_with_its_weights_and_what_they_are(project, tmp_path):
     assert (about.network, len(about.classes), list(about.image)) == ("resnet56", 10, [3, 8, 8])
     assert about.provenance["digest"] == spec.digest
     assert about.provenance["commit"] == record["provenance"]["commit"]
-    data = open_data(project.paths.artifacts(spec.upstream["data"]) / "prepared")
+    data = open_data(project.paths.artifacts(spec.data) / "prepared")
     assert list(about.mean) == list(data.mean) and list(about.std) == list(data.std)
     assert list(about.classes) == list(data.classes)
     assert about.provenance["stand_in"] == data.stand_in
@@ -80,21 +80,21 @@ def test_a_run_leaves_with_its_weights_and_what_they_are(project, tmp_path):
 def test_the_protocols_own_constants_go_before_those_of_the_data(project, tmp_path):
     """Where the recipe fixes them, images are normalised with them."""
     spec = project.spec(TEACHER)
-    recipe = {**spec.params["recipe"], "mean": [0.1, 0.2, 0.3], "std": [0.4, 0.5, 0.6]}
-    other = replace(spec, params={**spec.params, "recipe": recipe})
+    recipe = replace(spec.recipe, mean=(0.1, 0.2, 0.3), std=(0.4, 0.5, 0.6))
+    other = replace(spec, recipe=recipe)
     for kind in ("record", "artifacts"):
         place = getattr(project.paths, kind)
         (shutil.copytree if kind == "artifacts" else shutil.copy)(place(spec), place(other))
     export_run(other, project.paths, tmp_path)
     about = load(tmp_path)[1]
-    assert (list(about.mean), list(about.std)) == (recipe["mean"], recipe["std"])
+    assert (tuple(about.mean), tuple(about.std)) == (recipe.mean, recipe.std)
 
 
 def test_the_reported_weights_leave_where_none_are_asked_for(project, tmp_path):
     """As the protocol of the run says."""
     spec = project.spec(TEACHER)
     export_run(spec, project.paths, tmp_path)
-    reported = spec.params["recipe"]["reported"]
+    reported = spec.recipe.reported
     assert load(tmp_path)[1].provenance["weights"] == reported
 
 

@@ -14,6 +14,7 @@ import torch
 from safetensors.torch import load_file
 from tiny_project import TinyProject
 from torch.nn.functional import cross_entropy
+from typed_runs import network_part
 
 from kdbench.data.stored import arrays as dataset
 from kdbench.data.stored.arrays import Prepared
@@ -45,7 +46,7 @@ def project(tmp_path):
 def checkpoint(project):
     """(file, top-1): a network that has learnt a little, saved by its own code."""
     data = Prepared.open(project.root / "data/cifar100")
-    network = make_network(entry(), data, 5, check_precision())
+    network = make_network(network_part(NETWORK), data, 5, check_precision())
     recipe = replace(REVIEW, batch=12)
     optimiser = torch.optim.SGD(network.parameters(), lr=0.05)
     for batch in chain.from_iterable(
@@ -64,13 +65,6 @@ def checkpoint(project):
 def component():
     """The network's declaration."""
     return find_components().get("network", NETWORK, where="test")
-
-
-def entry():
-    """The network as a run specification names it."""
-    found = component()
-    named = {"name": NETWORK, "module": found.module, "class": found.class_name}
-    return {**named, "parameters": dict(found.arguments)}
 
 
 def take(project, file, top1, **more):

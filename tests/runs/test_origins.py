@@ -13,12 +13,11 @@ from kdbench.engine.position import TrainingPosition
 from kdbench.engine.precision import Precision
 from kdbench.engine.train_state import TrainState
 from kdbench.errors import TryAgain
-from kdbench.exhibits.recipe import Recipe
 from kdbench.runs import assemble
 from kdbench.runs import execute as run
 from kdbench.runs.steps import TrainStep
 from kdbench.store.artifacts import seal
-from kdbench.store.spec import digest_of
+from kdbench.store.canonical import digest_of
 
 
 def test_a_student_of_another_teacher_says_so(finished):
@@ -85,9 +84,8 @@ def test_a_method_without_a_teacher_is_asked(finished_once):
     """Its loss counts in every step, and nothing is read from any teacher."""
     data = Prepared.open(finished_once.folder("data/cifar100") / "prepared")
     precision = Precision("float32", False, torch.device("cpu"))
-    params = finished_once.spec(STUDENT).params
-    recipe = Recipe.from_dict(params["recipe"])
-    student = assemble.make_network(params["student"], data, 0, precision)
+    run = finished_once.spec(STUDENT)
+    recipe, student = run.recipe, assemble.make_network(run.student, data, 0, precision)
     loss, optimiser = Own(student, None), assemble.make_sgd(recipe, student)
     loader = assemble.make_loader(data.training_only(), "train", recipe, 0, precision)
     step = TrainStep(student, None, loss, 1.0, optimiser, recipe, loader.steps, precision)

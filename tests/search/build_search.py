@@ -26,7 +26,7 @@ def declared(name):
 def build(name, student, teacher, **options):
     """The search of a declaration with its defaults, some of them replaced."""
     component = find_components().get("search", name, where="test")
-    cls = find_class({"module": component.module, "class": component.class_name})
+    cls = find_class(component)
     return cls(student, teacher, **{**SGD, **declared(name), **options})
 
 

@@ -6,39 +6,30 @@ import sys
 from dataclasses import replace
 
 import pytest
+from typed_runs import DATA, method_part, network_part, search_run, student_run, teacher_run
 
-from kdbench.store.spec import RunSpec, canonical, digest_of
+from kdbench.exhibits.protocols import CRD, REVIEW
+from kdbench.store.canonical import canonical, digest_of
 
-DATA = RunSpec(
-    scale="smoke",
-    phase="data",
-    dataset="cifar100",
-    cell="cifar100",
-    params={"train_share": 0.5},
-    revisions={"cifar100": 1},
-)
-RUN = RunSpec(
-    scale="smoke",
-    phase="student",
-    dataset="cifar100",
-    cell="resnet20_none_s0",
-    params={"student": {"name": "resnet20", "module": "m"}, "seed": 0, "lr": 0.1},
-    revisions={"engine": 1, "none": 1},
-    upstream={"data": DATA},
-)
+RUN = student_run("kd", "resnet56", "resnet20")
 
 
 def test_the_digest_of_a_hand_made_run_is_the_golden_one():
     """Another value would orphan every record that exists: change it only on purpose."""
-    assert DATA.digest == "dd043f520371"
-    assert RUN.digest == "fe9414fedce2"
+    data = replace(DATA, revisions={"cifar100": 1})
+
+    assert data.digest == "dd043f520371"
+    assert RUN.digest == "7341eec9bd5b"
 
 
 def test_equal_values_in_another_order_have_one_digest():
     """The order of keys carries nothing."""
-    turned = {key: RUN.params[key] for key in reversed(RUN.params)}
+    parameters = RUN.method.parameters
+    turned = {key: parameters[key] for key in reversed(parameters)}
+    method = replace(RUN.method, parameters=turned)
 
-    assert replace(RUN, params=turned).digest == RUN.digest
+    assert list(turned) != list(parameters)
+    assert replace(RUN, method=method).digest == RUN.digest
     assert canonical({"b": 1, "a": {"d": 1, "c": 2}}) == '{"a":{"c":2,"d":1},"b":1}'
 
 
@@ -66,38 +57,54 @@ def test_digests_are_the_same_in_another_process():
 @pytest.mark.parametrize(
     "other",
     [
-        replace(RUN, params={**RUN.params, "lr": 0.2}),
-        replace(RUN, params={**RUN.params, "seed": 1}),
-        replace(RUN, params={**RUN.params, "student": {"name": "resnet32", "module": "m"}}),
-        replace(RUN, revisions={"engine": 2, "none": 1}),
-        replace(RUN, upstream={"data": replace(DATA, params={"train_share": 0.6})}),
-        replace(RUN, upstream={"data": replace(DATA, revisions={"cifar100": 2})}),
-        replace(RUN, upstream={}),
-        replace(RUN, phase="teacher"),
+        replace(RUN, recipe=replace(CRD, lr=0.2)),
+        replace(RUN, seed=1),
+        replace(RUN, student=network_part("resnet32")),
+        replace(RUN, student=replace(RUN.student, pruned_by="sbs_kl")),
+        replace(RUN, method=method_part("kd", temperature=2.0)),
+        replace(RUN, method=replace(RUN.method, teacher_mode="batch")),
+        replace(RUN, runtime=replace(RUN.runtime, threads=2)),
+        replace(RUN, tuning_holdout=0.1),
+        replace(RUN, revisions={"engine": 2}),
+        replace(RUN, data=replace(DATA, train_share=0.6)),
+        replace(RUN, data=replace(DATA, revisions={"cifar100": 2})),
+        replace(RUN, teachers=()),
+        replace(RUN, teachers=(*RUN.teachers, teacher_run("wrn-40-2"))),
+        replace(RUN, teachers=(teacher_run("resnet56", recipe=REVIEW),)),
+        replace(RUN, structure=search_run("sbs_kl", "resnet56", "resnet56")),
         replace(RUN, dataset="digits"),
+        replace(RUN, task="segmentation"),
+        teacher_run("resnet56"),
     ],
 )
 def test_whatever_changes_numbers_changes_the_digest(other):
-    """A parameter, a revision, something upstream."""
+    """A parameter, a part, a revision, a task, a teacher, or something upstream."""
     assert other.digest != RUN.digest
 
 
 def test_names_and_places_do_not_change_the_digest():
     """Neither the scale's name, nor the cell's, nor a component's module, class and label."""
-    own = {
-        "name": "own",
-        "module": "/here/own.py",
-        "class": "Own",
-        "label": "Ours",
-        "parameters": {},
-    }
-    run = replace(RUN, params={"method": own})
-    moved = {**own, "module": "kdbench.distill.own", "class": "Better", "label": "Our own"}
+    moved = replace(RUN.method, module="/here/own.py", class_name="Better")
+    relabelled = replace(RUN.student, label="Our own", module="/here/own.py")
 
     assert replace(RUN, scale="paper", cell="other").digest == RUN.digest
-    assert replace(RUN, params={"method": moved}).digest == run.digest
-    assert replace(RUN, params={"method": {**own, "name": "other"}}).digest != run.digest
-    assert replace(RUN, params={"method": {**own, "parameters": {"w": 1}}}).digest != run.digest
+    assert replace(RUN, method=moved, student=relabelled).digest == RUN.digest
+
+
+def test_the_default_task_is_in_no_digest_and_in_no_record():
+    """Records of classification keep their names beside those of tasks to come."""
+    assert RUN.task == "classification"
+    assert "task" not in RUN.as_dict()["params"]
+    assert replace(RUN, task="depth").as_dict()["params"]["task"] == "depth"
+
+
+def test_one_teacher_has_the_bare_role_and_further_ones_are_numbered():
+    """A run of one teacher is written as it was before there could be several."""
+    several = replace(RUN, teachers=(*RUN.teachers, teacher_run("wrn-40-2")))
+
+    assert [role for role in RUN.upstream if "teacher" in role] == ["teacher"]
+    assert [role for role in several.upstream if "teacher" in role] == ["teacher", "teacher1"]
+    assert several.as_dict()["params"]["teacher1"]["name"] == "wrn-40-2"
 
 
 def test_numbers_that_json_cannot_hold_are_refused():
@@ -106,15 +113,13 @@ def test_numbers_that_json_cannot_hold_are_refused():
         digest_of({"lr": float("nan")})
 
 
-def test_a_run_survives_the_trip_through_json(paper):
-    """Nested: the same digest, the same upstream; flat: upstream by digest."""
+def test_a_record_says_the_whole_specification(paper):
+    """What `as_dict` gives survives a trip through JSON, and names upstream runs by digest."""
     for spec in paper.runs.values():
-        text = json.dumps(spec.as_dict(nested=True))
-        assert RunSpec.from_dict(json.loads(text)).digest == spec.digest
-    back = RunSpec.from_dict(json.loads(json.dumps(RUN.as_dict(nested=True))))
-
-    assert back == RUN
-    assert RUN.as_dict()["upstream"] == {"data": DATA.digest}
+        fields = spec.as_dict()
+        assert json.loads(json.dumps(fields)) == fields
+        assert fields["digest"] == spec.digest
+        assert fields["upstream"] == {role: run.digest for role, run in spec.upstream.items()}
 
 
 def test_equal_values_of_another_spelling_share_their_runs(planned):
@@ -137,15 +142,13 @@ def test_upstream_runs_come_first_and_once(paper):
         seen.add(digest)
 
 
-def test_found_students_alone_have_the_revision_of_carving(planned):
-    """A change of how they read their channels makes them new, and nobody else."""
+def test_pruned_students_alone_have_the_revision_of_pruning(planned):
+    """A change of how they read their channels makes them new runs, and no other student."""
     students = [
         spec
         for spec in planned(exhibits=["sbs/table1", "distpro/table1"], pairs=[]).runs.values()
         if spec.phase == "student"
     ]
-    found = {"found_by" in spec.params["student"] for spec in students}
-
-    assert found == {True, False}
+    assert {bool(spec.student.pruned_by) for spec in students} == {True, False}
     for spec in students:
-        assert ("carving" in spec.revisions) == ("found_by" in spec.params["student"])
+        assert ("carving" in spec.revisions) == bool(spec.student.pruned_by)

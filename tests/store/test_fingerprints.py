@@ -88,7 +88,7 @@ REACH = {
     "distill/hcl.py": {"student": ALL, "search": {f"{CELL}_distpro"}},
     "search/distpro.py": {"search": {f"{CELL}_distpro"}},
     "search/bilevel.py": {"search": {f"{CELL}_distpro"}},
-    "models/shufflenet_v1.py": {},
+    "models/families/shufflenet_v1.py": {},
     "plan/graph.py": {},
     "report/tables.py": {},
 }

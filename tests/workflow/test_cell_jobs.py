@@ -75,10 +75,10 @@ def test_a_finished_student_is_an_input_again(workflow):
     """Its artifacts may have to be brought back."""
     plan = workflow("smoke")
     spec = evaluation(plan)
-    touch(plan.paths.record(spec.upstream["run0"]))
+    touch(plan.paths.record(spec.runs[0]))
     inputs = plan.upstream(SimpleNamespace(digest=spec.digest))
 
-    assert str(plan.paths.manifest(spec.upstream["run0"])) in inputs
+    assert str(plan.paths.manifest(spec.runs[0])) in inputs
     assert any("/teacher/" in name for name in inputs)  # of the seeds that are not done
 
 
@@ -116,7 +116,7 @@ def test_a_job_waits_for_what_every_cell_of_it_needs(workflow):
     """A finished student of any of them may have to be brought back."""
     plan = workflow("smoke")
     job = max(jobs(plan), key=len)
-    student = plan.graph.runs[job[0]].upstream["run0"]
+    student = plan.graph.runs[job[0]].runs[0]
     touch(plan.paths.record(student))
     again = workflow("smoke")
 
@@ -161,7 +161,7 @@ def test_a_cell_that_was_begun_has_a_job_of_its_own(workflow, phase):
     """What made it fail must not keep the others from being made."""
     plan = workflow("smoke")
     begun = plan.graph.runs[next(job for job in jobs(plan) if len(job) > 1)[0]]
-    run = begun if phase == "evaluation" else begun.upstream["run0"]
+    run = begun if phase == "evaluation" else begun.runs[0]
     plan.paths.artifacts(run).mkdir(parents=True)
 
     assert [begun.digest] in jobs(workflow("smoke"))

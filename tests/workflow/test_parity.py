@@ -23,7 +23,7 @@ from kdbench.plan.graph import Graph, make_graph
 from kdbench.plan.params import Params
 from kdbench.plan.scales import SCALES, Scale
 from kdbench.store.paths import Paths
-from kdbench.workflow.snakemake import report_digest
+from kdbench.workflow.report import report_digest
 
 REPOSITORY = Path(__file__).parents[2]
 SHIPPED = yaml.safe_load((REPOSITORY / "params.yaml").read_text(encoding="utf-8"))
@@ -167,10 +167,10 @@ def allowed(value, key, declaration):
 
 def overridden(graph, kind):
     """(component, parameter, other value, stage) for every default of what the plan uses."""
-    runs = [run for run in graph.runs.values() if kind in run.params]
+    runs = [run for run in graph.runs.values() if hasattr(run, kind)]
     # Exhibits on CIFAR-10 set parameters of their own, which nothing overrides.
     runs = sorted(runs, key=lambda run: run.dataset != "cifar10")
-    used = {run.params[kind]["name"]: (run.phase, run.dataset) for run in runs}
+    used = {getattr(run, kind).name: (run.phase, run.dataset) for run in runs}
     for name, stage in sorted((k, v) for k, v in used.items() if "+" not in k):
         component = graph.components.get(kind, name, where="test")
         declaration = component.declaration
@@ -258,7 +258,7 @@ def test_stages_are_those_of_the_plan(pipeline, scale):
         if phase == REPORT:
             assert stage["outs"] == [str(Paths().report(scale))]
             continue
-        places = [str(path) for path in Paths().stage(scale, phase, dataset)]
+        places = [str(path) for path in Paths().folders(scale, phase, dataset)]
         assert stage["outs"] == (places if phase != "evaluation" else places[:1])
 
 

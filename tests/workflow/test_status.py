@@ -7,6 +7,7 @@ import pytest
 from kdbench.errors import DamagedData
 from kdbench.plan.graph import make_graph
 from kdbench.plan.params import Params
+from kdbench.store import fingerprint
 from kdbench.store.atomic import write_json
 from kdbench.store.fingerprint import run_fingerprint
 from kdbench.store.paths import Paths
@@ -89,3 +90,17 @@ def test_a_damaged_or_foreign_record_is_one_line(graph, tmp_path, changes):
             list(ask(graph, paths))
         assert str(paths.record(spec)) in str(caught.value)
         assert "\n" not in str(caught.value)
+
+
+def test_a_record_made_by_code_of_the_same_numbers_counts_as_done(graph, tmp_path, monkeypatch):
+    """Code that was only moved or renamed makes no record an older one; other code does."""
+    paths, spec = Paths(tmp_path), data_run(graph)
+    today = run_fingerprint(spec)
+    monkeypatch.setattr(fingerprint, "_same_code", lambda: {"moved": ["x", today], "other": ["x"]})
+    states = {}
+    for code in ("moved", "other", "unknown"):
+        write(paths, spec, provenance={"code": code})
+        states[code] = state(spec, paths)
+
+    assert states["moved"] == "done"
+    assert states["other"] == states["unknown"] == "done, by older code"

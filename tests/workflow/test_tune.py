@@ -176,7 +176,7 @@ def test_a_combination_that_diverged_says_so(done):
     wider = {**OWN, "grid": {"weight": [0.1, 0.5], "temperature": [2.0]}}
     graph = load_graph(done.root, {"tables": [wider]})
     (cell,) = [c for c in graph.cells["own/mine"] if "0.1" in c.row.label]
-    file = done.paths.diverged(cell.evaluation.upstream["run0"])
+    file = done.paths.diverged(cell.evaluation.runs[0])
     write_json(file, {"schema": 1, "title": "one", "said": "epoch 0"})
 
     told = lines(ranked(graph, done.paths, tuning_table(graph, "own/mine")))
@@ -213,11 +213,9 @@ def test_a_search_s_parameters_are_in_the_grid_too(done):
     own = {**OWN, "methods": ["distpro"], "grid": {"search.alpha_lr": [0.1, 0.2], "tau": [0.4]}}
     graph = load_graph(done.root, {"tables": [own]})
     cells = graph.cells["own/mine"]
-    (first, second) = (cell.evaluation.upstream["run0"] for cell in cells)
+    (first, second) = (cell.evaluation.runs[0] for cell in cells)
 
-    assert first.params["method"]["parameters"]["tau"] == 0.4
-    rates = [
-        s.upstream["search"].params["search"]["parameters"]["alpha_lr"] for s in (first, second)
-    ]
+    assert first.method.parameters["tau"] == 0.4
+    rates = [s.schemes[0].search.parameters["alpha_lr"] for s in (first, second)]
     assert rates == [0.1, 0.2]
     assert cells[0].row.label == "DistPro, search.alpha_lr = 0.1, tau = 0.4"

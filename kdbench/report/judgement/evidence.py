@@ -10,6 +10,7 @@ from kdbench.report.judgement.comparisons import Comparison
 from kdbench.report.readings.cells import head, reported, values
 from kdbench.report.readings.records import Record, Records
 from kdbench.store.spec import RunSpec
+from kdbench.store.student_runs import EvaluationRun, structure_of
 
 UNMET = "a search ended before its budget was met"
 
@@ -99,13 +100,13 @@ class Evidence:
         return values(record, table.recipe.reported, table.metric) if record else []
 
     @cached_property
-    def _by_place(self) -> dict[tuple[str, Column], RunSpec | None]:
+    def _by_place(self) -> dict[tuple[str, Column], EvaluationRun | None]:
         cells = self.graph.cells[self.exhibit.id]
         return {(cell.row.label, cell.column): cell.evaluation for cell in cells}
 
     def _unfair(self, *specs: RunSpec | None) -> str:
-        """Networks pruned to unequal sizes are not compared; one network with itself is."""
-        searches = [spec.upstream.get("structure") if spec else None for spec in specs]
+        """Pruned networks of unequal budgets are not compared; one network with itself is."""
+        searches = [structure_of(spec) for spec in specs]
         if len({search.digest if search else None for search in searches}) == 1:
             return ""
         return UNMET if any(self.records.missed_budget(spec) for spec in specs) else ""

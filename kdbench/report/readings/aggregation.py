@@ -5,8 +5,9 @@ from collections import defaultdict
 from dataclasses import dataclass
 
 from kdbench.report.readings.process import read_rows
-from kdbench.report.readings.records import Record
-from kdbench.store.spec import RunSpec, canonical
+from kdbench.report.readings.records import Record, as_search
+from kdbench.store.canonical import canonical
+from kdbench.store.spec import RunSpec
 
 NAME = re.compile(r"g(\d+)-b(\d+)")  # a block's, in records
 
@@ -41,5 +42,7 @@ def read_aggregation(name: str, spec: RunSpec, record: Record) -> Aggregation:
             raise record.damaged(("process", "pathways"), block, "a name like g1-b3")
         groups[int(match[1])][int(match[2])] = weight
     ordered = {g: [blocks[b] for b in sorted(blocks)] for g, blocks in sorted(groups.items())}
-    kind = canonical([spec.params.get("search"), spec.params.get("teacher")])
+    search = as_search(spec)
+    teachers = [teacher.network.identity() for teacher in search.teachers]
+    kind = canonical([search.search.identity(), *teachers])
     return Aggregation(name, kind, ordered)

@@ -5,6 +5,7 @@ from dataclasses import fields
 from kdbench.plan.graph import Graph
 from kdbench.plan.scales import SCALES, Scale
 from kdbench.store.spec import RunSpec
+from kdbench.store.student_runs import SearchRun, StudentRun
 
 # Settings that leave the protocol as published: how exactly and how often it is run.
 HARMLESS = frozenset(
@@ -37,13 +38,11 @@ def comparable(graph: Graph, evaluation: RunSpec | None = None) -> bool:
 
 def _overridden(graph: Graph, spec: RunSpec) -> bool:
     """Whether params.yaml overrides a parameter of what a run uses."""
-    if spec.phase == "search":
-        return bool(graph.params.searches.get(spec.params["search"]["name"]))
-    if spec.phase != "student":
-        return False
-    method = spec.params["method"]
-    names = [part["name"] for part in method.get("parts", [method])]
-    return any(graph.params.methods.get(name) for name in names)
+    if isinstance(spec, SearchRun):
+        return bool(graph.params.searches.get(spec.search.name))
+    if isinstance(spec, StudentRun):
+        return any(graph.params.methods.get(method.name) for method in spec.method.losses)
+    return False
 
 
 def changed_settings(scale: Scale) -> list[str]:

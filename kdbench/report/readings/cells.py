@@ -146,9 +146,8 @@ def _line(graph: Graph, table: Table, result: Result) -> dict[str, Any]:
     column = result.cell.column
     teacher, student = labels(graph, column.pair)
     evaluation = result.cell.evaluation
-    if evaluation and "structure" in evaluation.upstream:
-        found_in = evaluation.upstream["structure"].params["student"]["name"]
-        student = f"found in {graph.components.get('network', found_in, where='exhibits').label}"
+    if evaluation and evaluation.structure:
+        student = f"found in {evaluation.structure.student.label}"
     ours, printed = result.ours, result.published
     return {
         "exhibit": table.id,

@@ -9,6 +9,8 @@ from kdbench.report.readings.cells import reported
 from kdbench.report.readings.records import Record, Records
 from kdbench.report.readings.statistics import Estimate, estimate
 from kdbench.store.spec import RunSpec
+from kdbench.store.student_runs import EvaluationRun, StudentRun
+from kdbench.store.teacher_runs import ImportedTeacher
 
 HOUR = 3600.0
 
@@ -73,16 +75,17 @@ def read_cost(name: str, spec: RunSpec, record: Record, records: Records) -> Cos
     Raises:
         DamagedData: a record lacks something.
     """
-    students = [run for run in spec.upstream.values() if run.phase == "student"]
+    runs = spec.runs if isinstance(spec, EvaluationRun) else ()
+    students = [run for run in runs if isinstance(run, StudentRun)]
     searches = _behind(students, "search")
     teachers = _behind([*students, *searches], "teacher")
     done = [(run, found) for run in students if (found := records.get(run))]
     seconds = [found.number("cost", "seconds") for _, found in done]
-    epochs = [float(run.params["recipe"]["epochs"]) for run, _ in done]
+    epochs = [float(run.recipe.epochs) for run, _ in done]
     steps = [found.number("cost", "steps") for _, found in done]
     trained = [found for _, found in done]
     searched, taught = _found(searches, records), _found(teachers, records)
-    if any("checkpoint" in run.params for run in teachers):
+    if any(isinstance(run, ImportedTeacher) for run in teachers):
         taught = None  # imported: nobody knows what its training took
     return Cost(
         name,

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from kdbench.report.readings.records import Record
+from kdbench.report.readings.records import Record, as_search
 from kdbench.store.spec import RunSpec
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ def read_process(spec: RunSpec, record: Record) -> PathwayProcess:
         DamagedData: a pathway's name, a row's length or a number is not what it should be.
     """
     rows = read_rows(record)
-    length = float(spec.params["recipe"]["epochs"])
+    length = float(as_search(spec).recipe.epochs)
     epochs = [step * length / rows.total for step in rows.steps]
     return PathwayProcess(_pathways(record, rows.names), rows.steps, epochs, rows.weights)
 

@@ -7,11 +7,12 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
-from kdbench.errors import DamagedData
+from kdbench.errors import BadValue, DamagedData
 from kdbench.plan.graph import Cell
 from kdbench.store.paths import Paths
 from kdbench.store.record import read_record
 from kdbench.store.spec import RunSpec
+from kdbench.store.student_runs import SearchRun, structure_of
 
 ADVICE = "delete the file and run again"
 
@@ -105,7 +106,7 @@ class Records:
 
     def missed_budget(self, evaluation: RunSpec | None) -> bool:
         """Whether the measured network was pruned by a search that ended over its budget."""
-        search = evaluation.upstream.get("structure") if evaluation else None
+        search = structure_of(evaluation)
         record = self.get(search) if search else None
         return record is not None and record.at("structure", "met") is not True
 
@@ -143,3 +144,14 @@ class Records:
         if digest != spec.digest:
             raise record.damaged(("spec", "digest"), f"digest {digest}", spec.digest)
         return record
+
+
+def as_search(spec: RunSpec) -> SearchRun:
+    """The search that a figure's run is.
+
+    Raises:
+        BadValue: the figure requests something else.
+    """
+    if not isinstance(spec, SearchRun):
+        raise BadValue("exhibits", spec.title, "a search")
+    return spec

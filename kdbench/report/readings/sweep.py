@@ -9,6 +9,7 @@ from kdbench.report.readings.cells import reported
 from kdbench.report.readings.records import Record
 from kdbench.report.readings.statistics import Estimate, estimate
 from kdbench.store.spec import RunSpec
+from kdbench.store.student_runs import SearchRun, structure_of
 
 SEARCH, STUDENT = "search", "student"
 
@@ -63,11 +64,11 @@ def read_sweep(runs: Mapping[str, tuple[RunSpec, Record]], x: str) -> list[Try]:
     """
     found: dict[float, dict[str, Record]] = {}
     for name, (spec, record) in runs.items():
-        role = name.partition(" ")[0]
-        if role not in (SEARCH, STUDENT):
-            raise BadValue("asks of a sweep", name, "search <value> or student <value>")
-        search = spec if role == SEARCH else spec.upstream["structure"]
-        parameters = search.params["search"]["parameters"]
+        search = spec if isinstance(spec, SearchRun) else structure_of(spec)
+        if search is None:
+            raise BadValue("requests of a sweep", name, "a search, or students that one pruned")
+        role = SEARCH if search is spec else STUDENT
+        parameters = search.search.parameters
         if x not in parameters:
             raise BadValue("option x of a sweep", x, f"one of {', '.join(sorted(parameters))}")
         found.setdefault(float(parameters[x]), {})[role] = record

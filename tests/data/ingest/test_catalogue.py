@@ -13,7 +13,7 @@ from kdbench.data.ingest.prepare import prepare, prepare_stand_in
 from kdbench.data.stored.arrays import write
 from kdbench.plan.components import find_components
 from kdbench.store.paths import Paths
-from kdbench.store.spec import RunSpec
+from kdbench.store.teacher_runs import DataRun
 
 DOCUMENT = Path(__file__).parents[3] / "docs/data.md"
 FAMILY = families.FAMILIES["cinic10"]
@@ -54,9 +54,7 @@ def several(tmp_path, cinic10):
     (tmp_path / "data/tinyimagenet").mkdir()
     (tmp_path / "data/.cifar10.x1").mkdir()  # of a preparation that is at work
     smoke = {"stand_in": "digits", "split_seed": 1, "test_share": 0.5, "relabel": 1}
-    spec = RunSpec(
-        scale="smoke", phase="data", dataset="cifar100", cell="cifar100", params={}, revisions={}
-    )
+    spec = DataRun(scale="smoke", dataset="cifar100", cell="cifar100", revisions={})
     stand_in = Paths(tmp_path).artifacts(spec) / "prepared"
     prepare_stand_in("cifar100", smoke, families.declaration("digits"), stand_in)
     return tmp_path

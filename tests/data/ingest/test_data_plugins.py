@@ -126,7 +126,7 @@ def test_its_code_is_in_the_digest_and_its_place_is_not(tmp_path, plugin):
     edited = data_run(plugin(CODE.replace("relabel=0", "relabel=1"), "edited"), "paper")
 
     assert data_run(moved, "paper").digest == here.digest != edited.digest
-    assert here.params["dataset"]["module"] == str(tmp_path / "own" / "ours.py")
+    assert here.module == str(tmp_path / "own" / "ours.py")
     assert run_fingerprint(edited) != run_fingerprint(data_run(moved, "paper"))
     params = Params.model_validate({"scale": "paper"})
-    assert "dataset" not in Builder(params, find_components()).data("cifar100").params
+    assert Builder(params, find_components()).data("cifar100").module == ""

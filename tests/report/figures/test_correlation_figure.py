@@ -84,12 +84,14 @@ def test_an_unknown_parameter_is_refused(project):
         read_sweep(found_runs(plan, FIGURE), "kl1")
 
 
-def test_a_run_of_another_name_is_refused(project):
-    """Only searches and their students belong here."""
-    (run, *_) = found_runs(finished(project, {}), FIGURE).values()
+def test_a_run_that_no_search_pruned_is_refused(project):
+    """Only searches and the students that they pruned belong to a sweep."""
+    plan = finished(project, {})
+    (_, record), *_ = found_runs(plan, FIGURE).values()
+    (teacher, *_) = (run for run in plan.graph.runs.values() if run.phase == "teacher")
 
-    with pytest.raises(BadValue, match="search <value>"):
-        read_sweep({"teacher 1": run}, "kl0")
+    with pytest.raises(BadValue, match="students that one pruned"):
+        read_sweep({"teacher 1": (teacher, record)}, "kl0")
 
 
 def test_values_are_in_their_own_order(project):

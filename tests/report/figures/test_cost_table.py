@@ -17,7 +17,7 @@ def finished(project, *, searches=True):
         spec = plan.graph.drawn[FIGURE][name]
         evaluate(plan, spec, [top1, top1 + 1])
         for run in spec.with_upstream():
-            seed = run.params.get("seed", 0)
+            seed = getattr(run, "seed", 0)
             if run.phase == "student":
                 seconds = (3600.0 if name == "student" else 7200.0) + 2400 * seed
                 cost = {"seconds": seconds, "steps": 1000}
@@ -33,7 +33,7 @@ def test_multiply_adds_and_memory_are_those_of_the_searches_too(project):
     spec = plan.graph.drawn[FIGURE][TOGETHER]
     runs = [r for r in spec.with_upstream() if r.phase in ("student", "search")]
     for run in runs:
-        factor = 1 + run.params["seed"] if run.phase == "student" else 2
+        factor = 1 + run.seed if run.phase == "student" else 2
         cost = {"macs": 10**12 * factor, "peak_memory_bytes": 2**30 * 3 * factor}
         plan.write(run, cost={"seconds": 10.0, "steps": 10, **cost})
 
@@ -49,7 +49,7 @@ def test_wall_time_and_the_teachers_share_stand_beside_the_device_work(project):
     runs = list(plan.graph.drawn[FIGURE][TOGETHER].with_upstream())
     for run in runs:
         if run.phase in ("student", "search"):
-            wall = 3600.0 * (3 if run.phase == "search" else 1 + run.params["seed"])
+            wall = 3600.0 * (3 if run.phase == "search" else 1 + run.seed)
             plan.write(run, cost={"seconds": 10.0, "steps": 10, "wall_seconds": wall})
     (teacher,) = [run for run in runs if run.phase == "teacher"]
     plan.write(teacher, cost={"seconds": 7200.0, "steps": 10, "macs": 10**15})

@@ -22,7 +22,7 @@ def test_the_seeds_are_runs_of_their_own(project):
     specs = plan_of(project, SPREAD, "ours/searches").graph.drawn[SPREAD]
 
     assert len({spec.digest for spec in specs.values()}) == len(specs) == 9
-    assert [specs[f"DFA|{seed}"].params["seed"] for seed in range(3)] == [0, 1, 2]
+    assert [specs[f"DFA|{seed}"].seed for seed in range(3)] == [0, 1, 2]
     graph = plan_of(project, "ours/searches").graph
     assert specs["DistPro|0"].digest in graph.runs
     assert specs["DistPro|1"].digest not in graph.runs

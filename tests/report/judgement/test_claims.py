@@ -165,7 +165,7 @@ def test_columns_are_compared_by_error_and_one_network_with_itself_whatever_its_
         if cell.row.role == "student":
             top1 = distilled if cell.column.method == "kd" else 95.0
             evaluate(plan, cell.evaluation, around(top1))
-            carve(plan, cell.evaluation.upstream["structure"], met=met)
+            carve(plan, cell.evaluation.structure, met=met)
 
     found = outcome(plan, "sbs/distilled-found")
 

@@ -60,7 +60,7 @@ def test_a_student_over_its_budget_wins_nothing(project):
     plan = plan_of(project, LOSSES)
     for cell in plan.graph.cells[LOSSES]:
         evaluate(plan, cell.evaluation, [80.0 + len(cell.row.label), 80.5 + len(cell.row.label)])
-        carve(plan, cell.evaluation.upstream["structure"], met=cell.row.label != "found by NP")
+        carve(plan, cell.evaluation.structure, met=cell.row.label != "found by NP")
 
     found = [x for x in rendered(plan, LOSSES).body.splitlines() if "against found by" in x]
 

@@ -12,7 +12,7 @@ def test_costs_are_those_of_a_training_step(project, seconds, state):
     for name, work in (("DistPro", seconds), ("ReviewKD+", 100)):
         spec = plan.graph.drawn["distpro/cost"][name]
         evaluate(plan, spec, [75.0])
-        plan.write(spec.upstream["run0"], cost={"seconds": float(work), "steps": 100})
+        plan.write(spec.runs[0], cost={"seconds": float(work), "steps": 100})
 
     found = outcome(plan, "distpro/cost")
 
@@ -35,7 +35,7 @@ def test_what_dropping_saves_is_of_the_losses_alone(project, dropped, whole, sta
     for name, work in times.items():
         spec = plan.graph.drawn["distpro/cost"][name]
         evaluate(plan, spec, [75.0])
-        plan.write(spec.upstream["run0"], cost={"seconds": float(work), "steps": 100})
+        plan.write(spec.runs[0], cost={"seconds": float(work), "steps": 100})
 
     found = outcome(plan, "distpro/dropping")
 

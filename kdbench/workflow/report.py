@@ -1,0 +1,47 @@
+"""The report as a step of the workflow: its identity, its record, and when it is written."""
+
+from pathlib import Path
+
+from kdbench.plan.graph import Graph
+from kdbench.store.atomic import write_json
+from kdbench.store.canonical import digest_of
+from kdbench.store.fingerprint import code_fingerprint
+from kdbench.store.paths import Paths
+from kdbench.store.record import SCHEMA
+
+REPORT = "report"
+README = "README.md"
+PACKAGE = Path(__file__).parents[1]
+
+
+def report_digest(graph: Graph) -> str:
+    """Identity of a report: the records it reads, and the code and numbers that make it."""
+    files = [*(PACKAGE / "report").rglob("*.py"), *(PACKAGE / "papers").glob("*.py")]
+    printed = sorted((PACKAGE / "papers").glob("*.csv"))
+    return digest_of(
+        {
+            "records": sorted(graph.runs),
+            "exhibits": [exhibit.id for exhibit in graph.exhibits],
+            "code": code_fingerprint(files),
+            "published": {path.name: path.read_text(encoding="utf-8") for path in printed},
+        }
+    )
+
+
+def report_record(graph: Graph, paths: Paths) -> Path:
+    """The record that says that today's report is written."""
+    return paths.report_record(graph.params.scale, report_digest(graph))
+
+
+def write_report(graph: Graph, paths: Paths) -> Path:
+    """Write the report from the records that exist; its own record only when none is missing."""
+    from kdbench.report.make import make_report
+
+    record = report_record(graph, paths)
+    for older in record.parent.glob("*.json") if record.parent.is_dir() else ():
+        older.unlink()  # before the page changes: no record may speak of another page
+    readme = make_report(graph, paths)
+    if all(paths.record(run).is_file() for run in graph.runs.values()):
+        content = {"schema": SCHEMA, "phase": REPORT, "runs": sorted(graph.runs)}
+        write_json(record, content)
+    return readme
