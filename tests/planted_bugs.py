@@ -10,7 +10,7 @@ ODD_PAIRS = "test_contract_pairs.py"
 EVERY_METHOD = "test_every_method.py"
 COMPARISONS = "test_comparisons.py"
 OUTCOMES = "test_outcomes.py"
-COST_TABLE = "test_cost_table.py"
+COST_SUMMARY = "test_cost_summary.py"
 CELL_JOBS = "test_cell_jobs.py"
 
 
@@ -154,11 +154,11 @@ BUGS = [
     Bug("Bonferroni one-sided", "readings.statistics:student_t95",
         "1 - 0.025 / tries", "1 - 0.05 / tries", OUTCOMES),
     Bug("cost: an imported teacher costs nothing", "readings.cost:read_cost",
-        "taught = None", "taught = []", COST_TABLE),
+        "taught = None", "taught = []", COST_SUMMARY),
     Bug("cost: half of the searches pass for all", "readings.cost",
-        "return $all if len($all) == len(runs) else None", "return $all", COST_TABLE, quick=True),
+        "return $all if len($all) == len(runs) else None", "return $all", COST_SUMMARY, quick=True),
     Bug("cost: wall time of all students for one", "readings.cost",
-        "training / len(trained) + search", "training + search", COST_TABLE),
+        "training / len(trained) + search", "training + search", COST_SUMMARY),
     Bug("cost: the wall clock begins anew in a continued run", "train_state:VALUES",
         '"seconds", "wall", "macs"', '"seconds", "macs"', "tests/engine tests/resume"),
     Bug("a tuning run's teacher chosen on test images", "spec:RunSpec.teacher_epoch",

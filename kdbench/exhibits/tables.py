@@ -232,11 +232,11 @@ class Table(Exhibit):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Figure(Exhibit):
-    """Something drawn from named runs.
+class NamedRuns(Exhibit):
+    """What its own renderer makes of runs that it names; a figure or a summary.
 
     Attributes:
-        renderer: module of `kdbench.report` whose function `render` draws it.
+        renderer: module with a function `render`; the kind of exhibit says in which folder.
         requests: what it reads, by name.
         caption: what the paper says of it.
         options: for the renderer.
@@ -252,10 +252,20 @@ class Figure(Exhibit):
         return dict(self.options).get(key, default)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Figure(NamedRuns):
+    """Something drawn, by a module of `kdbench/report/figures`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Summary(NamedRuns):
+    """A table that is no grid of methods and pairs, by a module of `kdbench/report/summaries`."""
+
+
 def requests_of(exhibit: Exhibit) -> Iterator[Request]:
     """Every request of an exhibit; pending rows make none."""
     if isinstance(exhibit, Table):
         rows = [row for row in exhibit.rows if row.role != "pending"]
         yield from (exhibit.request(row, column) for row in rows for column in exhibit.all_columns)
-    elif isinstance(exhibit, Figure):
+    elif isinstance(exhibit, NamedRuns):
         yield from (request for _, request in exhibit.requests)

@@ -16,7 +16,7 @@ from kdbench.exhibits.claims import (
 )
 from kdbench.exhibits.protocols import DISTPRO_SEARCH, REVIEW
 from kdbench.exhibits.requests import Pair, Parameters, SearchRequest
-from kdbench.exhibits.tables import TOP1, Figure, Origin, Row, Table
+from kdbench.exhibits.tables import TOP1, Figure, Origin, Row, Summary, Table
 
 # The pathways of the release: a stage's map or a deeper one of the student, the stem included.
 TEN: Parameters = (
@@ -170,11 +170,11 @@ FIRST_ORDER = replace(
     ),
 )
 
-COST = Figure(
+COST = Summary(
     id="distpro/cost",
     title="DistPro: time of every method, WRN-40-2 -> WRN-16-2 on CIFAR-100",
     dataset="cifar100",
-    renderer="cost_table",
+    renderer="cost_summary",
     requests=(
         *(
             (row.label, TABLE1.request(row, TABLE1.all_columns[0]))

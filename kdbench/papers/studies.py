@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from kdbench.exhibits.protocols import DISTPRO_SEARCH, REVIEW
 from kdbench.exhibits.requests import Pair, Parameters, SearchRequest
-from kdbench.exhibits.tables import TEACHER, TOP1, Column, Figure, Row, Table
+from kdbench.exhibits.tables import TEACHER, TOP1, Column, Figure, Row, Summary, Table
 from kdbench.papers.distpro import TEN
 
 LEAD = Pair("wrn-40-2", "wrn-16-2")
@@ -43,7 +43,7 @@ SEARCHES = Table(
         "half out, DistPro on four fifths, SBS on all until its budget is met.",
         "SBS finds another student than the pair's: the teacher, cut down to 30 % of its FLOPs, "
         "about those of WRN-16-2 (31 %) and ResNet20 (33 %).",
-        "JoinedLosses: both losses are added, each with the weights of its own search.",
+        "DFA and DistPro together: both losses are added, each with the weights of its own search.",
     ),
 )
 
@@ -84,28 +84,28 @@ STUDENTS = Table(
 )
 
 
-def _costs() -> Figure:
+def _costs() -> Summary:
     rows = [row for row in SEARCHES.rows if row.role == "student"]
     column = SEARCHES.all_columns[0]
-    return Figure(
+    return Summary(
         id="ours/cost",
         title="What a search costs beside what it gains, WRN-40-2 -> WRN-16-2 on CIFAR-100 (ours)",
         dataset="cifar100",
-        renderer="cost_table",
+        renderer="cost_summary",
         requests=tuple((row.label, SEARCHES.request(row, column)) for row in rows),
         caption="Search and training together: points of accuracy over the student alone per hour.",
         options=(("baseline", "student"),),
     )
 
 
-def _spread() -> Figure:
+def _spread() -> Summary:
     whole = Pair(GRAPH, GRAPH)
     searches = (("DFA", "dfa", LEAD), ("DistPro", "distpro", LEAD), ("SBS", "sbs_kl", whole))
-    return Figure(
+    return Summary(
         id="ours/spread",
         title="How far searches move, and how far apart their seeds end, CIFAR-100 (ours)",
         dataset="cifar100",
-        renderer="spread_table",
+        renderer="spread_summary",
         requests=tuple(
             (f"{label}|{seed}", _search(search, pair, seed=seed))
             for label, search, pair in searches

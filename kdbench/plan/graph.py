@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 from kdbench.errors import BadValue, UnknownName, UserError
 from kdbench.exhibits.requests import JOIN, Pair, Request, StudentRequest, TeacherRequest
-from kdbench.exhibits.tables import Column, Exhibit, Figure, Row, Table, requests_of
+from kdbench.exhibits.tables import Column, Exhibit, NamedRuns, Row, Table, requests_of
 from kdbench.papers import catalogue
 from kdbench.plan.build import Builder
 from kdbench.plan.components import Components, find_components
@@ -40,8 +40,8 @@ class Graph:
         params: what the user asked for.
         exhibits: the exhibits that were asked for, in the papers' order.
         cells: per table, its cells in reading order.
-        drawn: per figure, the runs that it reads, by its own names for them; None for what the
-            filters of params.yaml leave out.
+        drawn: per figure or summary, the runs that it reads, by its own names for them; None for
+            what the filters of params.yaml leave out.
     """
 
     params: Params
@@ -55,7 +55,7 @@ class Graph:
         for exhibit in self.exhibits:
             if isinstance(exhibit, Table):
                 self.cells[exhibit.id] = list(self._table(exhibit, builder))
-            elif isinstance(exhibit, Figure):
+            elif isinstance(exhibit, NamedRuns):
                 self.drawn[exhibit.id] = {
                     name: builder.build(request) if self._keeps(request) else None
                     for name, request in exhibit.requests

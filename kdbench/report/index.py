@@ -4,14 +4,13 @@ import json
 import shlex
 from collections.abc import Sequence
 
-from tabulate import tabulate
-
 from kdbench.exhibits.tables import Exhibit
 from kdbench.plan.graph import Graph
 from kdbench.plan.params import FILE, changed_keys
-from kdbench.report.figures.drawing import pipe
 from kdbench.report.judgement.judge import judge_claims
-from kdbench.report.readings.banner import banner, comparable, quoted
+from kdbench.report.markdown import pipe, quoted
+from kdbench.report.presentation import TextTable
+from kdbench.report.readings.banner import banner, comparable
 from kdbench.report.readings.provenance import hours
 from kdbench.report.readings.records import Records
 from kdbench.report.render import Rendered
@@ -76,7 +75,7 @@ def _claims(graph: Graph, records: Records) -> list[str]:
     ]
     if not lines:
         return []
-    table = pipe(lines, ["claim", "where", "state", "evidence"])
+    table = pipe(TextTable(["claim", "where", "state", "evidence"], lines))
     return [f"## The papers' claims\n\n{CLAIMS}\n{table}\n"]
 
 
@@ -91,11 +90,10 @@ def _counts(graph: Graph, records: Records) -> str:
         done = [record for record in map(records.get, specs) if record]
         if specs:
             lines.append([phase, str(len(done)), str(len(specs)), hours(done)])
-    found = [record for record in map(records.get, graph.runs.values()) if record]
-    lines.append(["**all**", str(len(found)), str(len(graph.runs)), hours(found)])
-    heads = ["phase", "done", "planned", "work"]
-    aligned = ("left", "right", "right", "right")
-    return tabulate(lines, heads, tablefmt="github", disable_numparse=True, colalign=aligned)
+    all_done = [record for record in map(records.get, graph.runs.values()) if record]
+    lines.append(["**all**", str(len(all_done)), str(len(graph.runs)), hours(all_done)])
+    table = TextTable(["phase", "done", "planned", "work"], lines)
+    return pipe(table, aligned=("left", "right", "right", "right"))
 
 
 def _missing(graph: Graph, records: Records) -> str:

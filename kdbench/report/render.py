@@ -1,20 +1,25 @@
-"""From an exhibit to its files: one renderer a kind of exhibit."""
+"""From an exhibit to its files and its section of the index: one function per kind of exhibit."""
 
 import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from kdbench.exhibits.tables import Exhibit, Figure, Table
+from kdbench.exhibits.tables import Exhibit, Figure, NamedRuns, Summary, Table
 from kdbench.plan.graph import Graph
-from kdbench.report.figures.drawing import csv_bytes
-from kdbench.report.readings.banner import banner, quoted
-from kdbench.report.readings.provenance import footer
-from kdbench.report.readings.records import CellState, Records
+from kdbench.report.markdown import quoted, section
+from kdbench.report.presentation import Presentation, csv_bytes
+from kdbench.report.readings.banner import banner
+from kdbench.report.readings.cells import frame, results
+from kdbench.report.readings.provenance import made_with
+from kdbench.report.readings.records import CellState, Record, Records
+from kdbench.report.table_page import table_markdown
+from kdbench.store.spec import RunSpec
 
 TABLES, FIGURES = "tables", "figures"
 FOLDERS = (TABLES, FIGURES)
 SUFFIXES = (".md", ".csv", ".svg", ".png")
+LEFT_OUT = f"*{CellState.LEFT_OUT.value} by params.yaml*\n".capitalize()
 
 
 @dataclass(frozen=True)
@@ -37,58 +42,62 @@ def render(exhibit: Exhibit, graph: Graph, records: Records) -> Rendered:
 
 def render_table(table: Table, graph: Graph, records: Records) -> Rendered:
     """A table as Markdown and CSV."""
-    from kdbench.report.markdown import table_markdown
-    from kdbench.report.readings.cells import frame, results
-
     cells = results(graph, table, records)
     body = table_markdown(graph, table, cells, records)
     page, data = (f"{TABLES}/{table.slug}{suffix}" for suffix in (".md", ".csv"))
     text = f"{quoted(banner(graph))}# {table.title}\n\n{body}"
+    links = f"[This table alone]({page}) · [CSV, one line per cell]({data})\n"
     files = {page: text.encode(), data: csv_bytes(frame(graph, table, cells))}
-    return Rendered(files, f"{body}\n[This table alone]({page}) · [CSV, one line a cell]({data})\n")
+    return Rendered(files, f"{body}\n{links}")
 
 
-def render_figure(figure: Figure, graph: Graph, records: Records) -> Rendered:
-    """A figure as its own renderer draws it, from the runs that are finished.
-
-    The renderer gets the finished runs by the figure's names for them. One that says
-    `LOOKS_UPSTREAM = True` gets all `records` too, because it reads what these runs depend on.
-    """
-    specs = graph.drawn[figure.id]
-    if not any(specs.values()):
-        return Rendered({}, f"*{CellState.LEFT_OUT.value} by params.yaml*\n".capitalize())
-    found = {name: (spec, records.get(spec)) for name, spec in specs.items() if spec}
-    done = {name: (spec, record) for name, (spec, record) in found.items() if record}
-    if not done:
+def render_named_runs(exhibit: NamedRuns, graph: Graph, records: Records) -> Rendered:
+    """A figure or summary, of those of its runs that have finished."""
+    planned = {name: spec for name, spec in graph.drawn[exhibit.id].items() if spec}
+    runs = records.finished(planned)
+    if not planned:
+        return Rendered({}, LEFT_OUT)
+    if not runs:
         return Rendered({}, f"*{CellState.NOT_RUN.value}*\n")
-    renderer = importlib.import_module(f"kdbench.report.figures.{figure.renderer}")
-    more = {"records": records} if getattr(renderer, "LOOKS_UPSTREAM", False) else {}
-    drawn = renderer.render(figure, graph, done, **more)
-    paths = {name: _place(figure, name) for name in drawn.files}
-    links = [f"[{LINKS[name]}]({paths[name]})" for name in LINKS if name in paths]
-    image = f"![{figure.title}]({paths['svg']})" if "svg" in paths else ""
-    missing = f"*{len(found) - len(done)} of {len(found)} runs are not run yet.*"
-    parts = [
-        image,
-        figure.caption,
-        drawn.body,
-        missing if len(done) < len(found) else "",
-        "\n".join(f"- {note}" for note in figure.notes),
-        footer(records.behind([spec for spec, _ in done.values()]), "figure"),
-        " · ".join(links) + "\n",
-    ]
-    files = {paths[name]: content for name, content in drawn.files.items()}
-    return Rendered(files, "\n\n".join(part for part in parts if part))
+    shown = present(exhibit, graph, runs, records)
+    files = {**shown.images, "csv": csv_bytes(shown.numbers)}
+    folder, kind = (TABLES, "summary") if isinstance(exhibit, Summary) else (FIGURES, "figure")
+    places = {suffix: f"{folder}/{exhibit.slug}.{suffix}" for suffix in files}
+    behind = records.behind([spec for spec, _ in runs.values()])
+    absent = len(planned) - len(runs)
+    missing = f"{absent} of {len(planned)} runs are not run yet." if absent else ""
+    body = section(exhibit, shown, places, missing, made_with(behind, kind))
+    return Rendered({places[suffix]: content for suffix, content in files.items()}, body)
 
 
-def _place(figure: Figure, kind: str) -> str:
-    return f"{FIGURES}/{figure.slug}.{kind}"
+def present(
+    exhibit: NamedRuns, graph: Graph, runs: Mapping[str, tuple[RunSpec, Record]], records: Records
+) -> Presentation:
+    """What the exhibit's own renderer makes of its finished runs, for any kind of page.
+
+    Args:
+        exhibit: a figure, whose renderer lies in `figures/`, or a summary (`summaries/`).
+        graph: the plan.
+        runs: finished ones by the exhibit's names.
+        records: for a summary, which may also read what these runs depend on.
+    """
+    shown: Presentation
+    if isinstance(exhibit, Summary):
+        shown = _renderer("summaries", exhibit)(exhibit, runs, records)
+    else:
+        shown = _renderer("figures", exhibit)(exhibit, graph, runs)
+    return shown
 
 
-LINKS = {"svg": "SVG", "png": "PNG", "csv": "CSV of the drawn numbers"}
+def _renderer(folder: str, exhibit: NamedRuns) -> Callable[..., Any]:
+    module = importlib.import_module(f"kdbench.report.{folder}.{exhibit.renderer}")
+    function: Callable[..., Any] = module.render
+    return function
 
-# The one place that knows the kinds of exhibits.
+
+# With `present`, the one place that knows the kinds of exhibits.
 RENDERERS: Mapping[type[Exhibit], Callable[[Any, Graph, Records], Rendered]] = {
     Table: render_table,
-    Figure: render_figure,
+    Figure: render_named_runs,
+    Summary: render_named_runs,
 }

@@ -11,11 +11,12 @@ from finished import carve, evaluate, plan_of
 from kdbench.errors import UserError
 from kdbench.exhibits.published import Published
 from kdbench.papers import published_numbers
-from kdbench.report.markdown import number, table_markdown
+from kdbench.report.presentation import number
 from kdbench.report.readings import cells as tables
 from kdbench.report.readings.records import CellState, Records
 from kdbench.report.readings.statistics import estimate
 from kdbench.report.readings.verdict import Verdict
+from kdbench.report.table_page import table_markdown
 from kdbench.store.atomic import write_json
 
 RUNS = [76.3, 76.4, 76.35, 76.3, 76.4]

@@ -1,4 +1,4 @@
-"""Draws a search's parameter against the found student's test error, with their correlation."""
+"""Draws a search's parameter against its student's test error, with their correlation."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 from kdbench.errors import BadValue
 from kdbench.exhibits import tables as exhibits
 from kdbench.plan.graph import Graph
-from kdbench.report.figures.drawing import COLOURS, STYLE, Drawn, drawn, pipe, sheet
-from kdbench.report.markdown import number
+from kdbench.report.figures.drawing import COLOURS, STYLE, images, sheet
+from kdbench.report.presentation import Presentation, TextTable, number
 from kdbench.report.readings.banner import banner as notice_of
 from kdbench.report.readings.records import CellState, Record
 from kdbench.report.readings.statistics import FEWEST, Correlation, correlation
@@ -19,12 +19,13 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 WIDTH, HEIGHT = 5.5, 3.4  # inches
+UNMET = "Where the budget is not met the student is larger, and its error no fair point."
 
 
 def render(
     figure: exhibits.Figure, graph: Graph, runs: Mapping[str, tuple[RunSpec, Record]]
-) -> Drawn:
-    """Parameter against error as SVG, PNG, CSV, with the correlation beside the printed one.
+) -> Presentation:
+    """Parameter against error, and their correlation beside the printed one.
 
     Raises:
         BadValue: the figure's options do not say what is on the x axis.
@@ -33,28 +34,34 @@ def render(
     if not isinstance(x, str):
         raise BadValue(f"{figure.id}, options", x, "x, the name of a parameter of the search")
     tries = read_sweep(runs, x)
-    image = draw(tries, x, figure.title, notice_of(graph))
-    return drawn(image, frame(tries, x), body(tries, x, printed))
+    unmet = any(one.search and not one.search.met for one in tries)
+    return Presentation(
+        numbers=frame(tries, x),
+        table=table(tries, x),
+        images=images(draw(tries, x, figure.title, notice_of(graph))),
+        lead=in_words(tries, printed),
+        notes=(UNMET,) if unmet else (),
+    )
 
 
 def correlated(tries: Sequence[Try]) -> Correlation | None:
-    """Of the parameter and the mean error, over the tries whose student is finished."""
+    """Correlation of parameter and mean error, over the tries whose student is finished."""
     pairs = [(one.x, one.error.mean) for one in tries if one.error]
     return correlation([x for x, _ in pairs], [y for _, y in pairs])
 
 
-def said(tries: Sequence[Try], printed: object) -> str:
-    """The correlation in a sentence."""
-    found, points = correlated(tries), sum(one.error is not None for one in tries)
+def in_words(tries: Sequence[Try], printed: object) -> str:
+    """The correlation in a sentence, with the published one unless that is None."""
+    ours, points = correlated(tries), sum(one.error is not None for one in tries)
     beside = "" if printed is None else f"; published: {printed}"
-    if found is not None:
-        return f"Pearson's correlation: {found.r:.4f} (p = {found.p:.2g}, n = {found.n}){beside}."
+    if ours is not None:
+        return f"Pearson's correlation: {ours.r:.4f} (p = {ours.p:.2g}, n = {ours.n}){beside}."
     why = f"{points} of at least {FEWEST} points" if points < FEWEST else "a constant value"
     return f"Pearson's correlation: not defined ({why}){beside}."
 
 
-def body(tries: Sequence[Try], x: str, printed: object) -> str:
-    """The correlation, and a line a value."""
+def table(tries: Sequence[Try], x: str) -> TextTable:
+    """One line per value of the parameter."""
     lines = [
         [
             f"{one.x:g}",
@@ -65,14 +72,12 @@ def body(tries: Sequence[Try], x: str, printed: object) -> str:
         ]
         for one in tries
     ]
-    heads = [x, "test error (%)", "largest KL met", "FLOPs found (M)", "budget met"]
-    unmet = any(one.search and not one.search.met for one in tries)
-    warned = "\n\nWhere the budget is not met the student is larger, and its error no fair point."
-    return f"**{said(tries, printed)}**\n\n{pipe(lines, heads)}{warned if unmet else ''}"
+    heads = [x, "test error (%)", "largest KL met", "FLOPs left (M)", "budget met"]
+    return TextTable(heads, lines)
 
 
 def frame(tries: Sequence[Try], x: str) -> "pd.DataFrame":
-    """A line a value."""
+    """One line per value of the parameter."""
     import pandas as pd
 
     return pd.DataFrame(
@@ -83,7 +88,7 @@ def frame(tries: Sequence[Try], x: str) -> "pd.DataFrame":
                 "std": one.error.std if one.error else None,
                 "n": one.error.n if one.error else None,
                 "largest_kl": one.search.largest_kl if one.search else None,
-                "flops_found_millions": one.search.flops if one.search else None,
+                "flops_left_millions": one.search.flops if one.search else None,
                 "budget_met": one.search.met if one.search else None,
             }
             for one in tries
@@ -104,5 +109,5 @@ def draw(tries: Sequence[Try], x: str, title: str, banner: str) -> "Figure":
                 axes.errorbar(one.x, one.error.mean, spread, fmt="o", color=COLOURS[0], capsize=3)
         axes.set_xlabel(x)
         axes.set_ylabel("test error of the student (%)")
-        axes.set_title(said(tries, None), fontsize="medium")
+        axes.set_title(in_words(tries, None), fontsize="medium")
     return figure

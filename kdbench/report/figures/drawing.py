@@ -2,12 +2,10 @@
 
 import textwrap
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
-    import pandas as pd
     from matplotlib.axes import Axes
     from matplotlib.collections import QuadMesh
     from matplotlib.figure import Figure
@@ -30,23 +28,9 @@ STYLE: dict[Any, Any] = {
 }
 
 
-@dataclass(frozen=True)
-class Drawn:
-    """What a renderer of figures makes.
-
-    Attributes:
-        files: contents by kind: "svg", "png", "csv".
-        body: Markdown under the image.
-    """
-
-    files: Mapping[str, bytes]
-    body: str = ""
-
-
-def drawn(figure: "Figure", frame: "pd.DataFrame", body: str = "") -> Drawn:
-    """A matplotlib figure, the numbers in it, and what is said under it."""
-    files = {"svg": svg(figure), "png": png(figure), "csv": csv_bytes(frame)}
-    return Drawn(files, body)
+def images(figure: "Figure") -> Mapping[str, bytes]:
+    """A figure in every format of a report, by kind."""
+    return {"svg": svg(figure), "png": png(figure)}
 
 
 def sheet(width: float, height: float, title: str, banner: str) -> "Figure":
@@ -124,19 +108,6 @@ def svg(figure: "Figure") -> bytes:
 def png(figure: "Figure") -> bytes:
     """The figure as PNG, for places that show no SVG."""
     return _bytes(figure, "png", {"Software": "kdbench"})
-
-
-def csv_bytes(frame: "pd.DataFrame") -> bytes:
-    """A frame as CSV; numbers keep all their digits."""
-    return frame.to_csv(index=False, lineterminator="\n").encode()
-
-
-def pipe(lines: list[list[str]], heads: list[str]) -> str:
-    """A Markdown table of ready texts."""
-    from tabulate import tabulate
-
-    escaped = [[text.replace("|", r"\|") for text in line] for line in lines]
-    return tabulate(escaped, headers=heads, tablefmt="github", disable_numparse=True)
 
 
 def _bytes(figure: "Figure", form: str, metadata: dict[str, str | None]) -> bytes:

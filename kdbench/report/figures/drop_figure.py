@@ -1,11 +1,12 @@
-"""Draws the channels that a search removed: a matrix a dense block, a bar under each."""
+"""Draws the channels that a search removed: one matrix per dense block, over a bar for its end."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from kdbench.exhibits import tables as exhibits
 from kdbench.plan.graph import Graph
-from kdbench.report.figures.drawing import STYLE, Drawn, drawn, matrix, pipe, sheet
+from kdbench.report.figures.drawing import STYLE, images, matrix, sheet
+from kdbench.report.presentation import Presentation, TextTable
 from kdbench.report.readings.banner import banner as notice_of
 from kdbench.report.readings.dropped import INPUT, Block, Counts, rates, read_blocks, share
 from kdbench.report.readings.records import Record
@@ -25,12 +26,16 @@ MOST_WRITTEN = 6  # layers of a block into whose cells the rates are still writt
 
 def render(
     figure: exhibits.Figure, graph: Graph, runs: Mapping[str, tuple[RunSpec, Record]]
-) -> Drawn:
-    """Drop rates as SVG, PNG and CSV, with a table of every block's totals."""
-    found = {name: read_blocks(record) for name, (_, record) in runs.items()}
+) -> Presentation:
+    """Drop rates, and every block's totals."""
+    blocks = {name: read_blocks(record) for name, (_, record) in runs.items()}
     budgets = {name: read_budget(record) for name, (_, record) in runs.items()}
-    image = draw(found, figure.title, notice_of(graph))
-    return drawn(image, frame(found), body(found, budgets))
+    return Presentation(
+        numbers=frame(blocks),
+        table=table(blocks),
+        images=images(draw(blocks, figure.title, notice_of(graph))),
+        notes=(remaining(budgets),),
+    )
 
 
 def end_name(blocks: Mapping[int, Block], block: int) -> str:
@@ -38,28 +43,34 @@ def end_name(blocks: Mapping[int, Block], block: int) -> str:
     return "classifier" if block == max(blocks) else f"transition {block}"
 
 
-def body(found: Blocks, budgets: Mapping[str, Budget]) -> str:
-    """Drop rates of every block's layers and end, and what is left as a whole."""
-    lines, left = [], []
-    for name, blocks in found.items():
+def table(by_dataset: Blocks) -> TextTable:
+    """Drop rates of every block's layers and end."""
+    lines = []
+    for name, blocks in by_dataset.items():
         for number, block in blocks.items():
             end = f"{end_name(blocks, number)}: {share(block.end.values()):.3f}"
             gone = sum(share(counts.values()) == 1 for counts in block.layers.values())
             layers = f"{gone} of {len(block.layers)}"
             lines.append([name, str(number), f"{block.dropped():.3f}", layers, end])
-        budget = budgets[name]
-        met = "the budget was met" if budget.met else "the budget was NOT met"
-        left.append(f"{name}: {budget.flops:.1f} M FLOPs are left; {met}.")
     heads = ["data set", "dense block", "removed of what layers read", "layers gone", "end"]
-    return pipe(lines, heads) + "\n\n" + " ".join(left)
+    return TextTable(heads, lines)
 
 
-def frame(found: Blocks) -> "pd.DataFrame":
-    """A line a connection."""
+def remaining(budgets: Mapping[str, Budget]) -> str:
+    """What is left of the whole networks, one sentence per data set."""
+    met = {True: "the budget was met", False: "the budget was NOT met"}
+    return " ".join(
+        f"{name}: {budget.flops:.1f} M FLOPs are left; {met[budget.met]}."
+        for name, budget in budgets.items()
+    )
+
+
+def frame(by_dataset: Blocks) -> "pd.DataFrame":
+    """One line per connection."""
     import pandas as pd
 
     lines = []
-    for name, blocks in found.items():
+    for name, blocks in by_dataset.items():
         for number, block in blocks.items():
             readers: dict[str, Counts] = {str(i + 1): c for i, c in sorted(block.layers.items())}
             readers[end_name(blocks, number)] = block.end
@@ -68,24 +79,25 @@ def frame(found: Blocks) -> "pd.DataFrame":
                     read = "input" if source == INPUT else str(source + 1)
                     ids = {"dataset": name, "block": number, "reader": reader, "source": read}
                     lines.append({**ids, "before": before, "after": after})
-    table = pd.DataFrame(lines)
-    return table.assign(drop_rate=1 - table["after"] / table["before"])
+    connections = pd.DataFrame(lines)
+    rate = 1 - connections["after"] / connections["before"]
+    return connections.assign(drop_rate=rate)
 
 
-def draw(found: Blocks, title: str, banner: str) -> "Figure":
+def draw(by_dataset: Blocks, title: str, banner: str) -> "Figure":
     """Panels labelled `<data set>|<block>`, bars `<data set>|<block>|end`."""
     from matplotlib.style import context
 
-    widest = max(len(blocks) for blocks in found.values())
+    widest = max(len(blocks) for blocks in by_dataset.values())
     with context(["default", STYLE]):
-        size = (PANEL * widest + MARGIN, (PANEL + MARGIN) * len(found))
+        size = (PANEL * widest + MARGIN, (PANEL + MARGIN) * len(by_dataset))
         figure = sheet(*size, title, banner)
         grid = figure.subplots(
-            2 * len(found), widest, squeeze=False, height_ratios=[10, 1] * len(found)
+            2 * len(by_dataset), widest, squeeze=False, height_ratios=[10, 1] * len(by_dataset)
         )
         for axes in grid.flat:
             axes.set_visible(False)
-        for row, (name, blocks) in enumerate(found.items()):
+        for row, (name, blocks) in enumerate(by_dataset.items()):
             for column, (number, block) in enumerate(blocks.items()):
                 panel, bar = grid[2 * row, column], grid[2 * row + 1, column]
                 _panel(panel, block, f"{name}|{number}")

@@ -1,13 +1,14 @@
-"""Draws searched aggregation weights: a panel a search, a row a group, a column a block."""
+"""Draws searched aggregation weights: one panel per search, row per group, column per block."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from statistics import stdev
 from typing import TYPE_CHECKING
 
 from kdbench.exhibits import tables as exhibits
 from kdbench.plan.graph import Graph
-from kdbench.report.figures.drawing import STYLE, Drawn, drawn, matrix, pipe, sheet
+from kdbench.report.figures.drawing import STYLE, images, matrix, sheet
+from kdbench.report.presentation import Presentation, TextTable
 from kdbench.report.readings.aggregation import Aggregation, read_aggregation
 from kdbench.report.readings.banner import banner as notice_of
 from kdbench.report.readings.records import Record
@@ -22,11 +23,15 @@ CELL, ROW, MARGIN = 0.45, 0.5, 1.0  # inches
 
 def render(
     figure: exhibits.Figure, graph: Graph, runs: Mapping[str, tuple[RunSpec, Record]]
-) -> Drawn:
-    """Searched weights at the end of every search, as SVG, PNG, CSV and small tables."""
-    found = [read_aggregation(name, spec, record) for name, (spec, record) in runs.items()]
-    image = draw(found, figure.title, notice_of(graph))
-    return drawn(image, frame(found), body(found))
+) -> Presentation:
+    """The weights at the end of every search."""
+    searches = [read_aggregation(name, spec, record) for name, (spec, record) in runs.items()]
+    return Presentation(
+        numbers=frame(searches),
+        table=table(searches),
+        images=images(draw(searches, figure.title, notice_of(graph))),
+        notes=tuple(spread_notes(searches)),
+    )
 
 
 def excess(weights: Sequence[float]) -> float:
@@ -38,71 +43,73 @@ def excess(weights: Sequence[float]) -> float:
     return max(weights) - 1 / len(weights)
 
 
-def spreads(found: Sequence[Aggregation]) -> dict[int, float] | None:
+def spreads(searches: Sequence[Aggregation]) -> dict[int, float] | None:
     """Largest sample standard deviation of a block's weight over searches, by group.
 
-    None where there are not two searches, or where they have other groups or blocks.
+    None for fewer than two searches, and where they have other groups or blocks.
     """
-    shapes = {tuple((g, len(w)) for g, w in one.groups.items()) for one in found}
-    if len(found) < 2 or len(shapes) > 1:
+    shapes = {tuple((g, len(w)) for g, w in one.groups.items()) for one in searches}
+    if len(searches) < 2 or len(shapes) > 1:
         return None
     return {
         group: max(
-            stdev(block) for block in zip(*(one.groups[group] for one in found), strict=True)
+            stdev(block) for block in zip(*(one.groups[group] for one in searches), strict=True)
         )
-        for group in found[0].groups
+        for group in searches[0].groups
     }
 
 
-def body(found: Sequence[Aggregation]) -> str:
-    """A line a search and group; then the spread between searches of one method and teacher."""
+def table(searches: Sequence[Aggregation]) -> TextTable:
+    """One line per search and group."""
     lines = [
         [one.name, str(group), " ".join(f"{w:.3f}" for w in weights), f"{excess(weights):.3f}"]
-        for one in found
+        for one in searches
         for group, weights in one.groups.items()
     ]
-    heads = ["search", "group", "weights, shallow to deep", "largest minus 1/n"]
-    text = [pipe(lines, heads)]
+    return TextTable(["search", "group", "weights, shallow to deep", "largest minus 1/n"], lines)
+
+
+def spread_notes(searches: Sequence[Aggregation]) -> Iterator[str]:
+    """The spread between the searches of one method and teacher, one sentence for each such set."""
     kinds: dict[str, list[Aggregation]] = defaultdict(list)
-    for one in found:
+    for one in searches:
         kinds[one.kind].append(one)
     for alike in kinds.values():
-        spread = spreads(alike)
-        if spread is not None:
-            named = "; ".join(one.name for one in alike)
-            told = ", ".join(f"group {group}: {value:.3f}" for group, value in spread.items())
-            text.append(
+        by_group = spreads(alike)
+        if by_group is not None:
+            names = "; ".join(one.name for one in alike)
+            values = ", ".join(f"group {group}: {value:.3f}" for group, value in by_group.items())
+            yield (
                 f"Largest standard deviation of a block's weight between the {len(alike)} searches "
-                f"of one method and teacher ({named}): {told}."
+                f"of one method and teacher ({names}): {values}."
             )
-    return "\n\n".join(text)
 
 
-def frame(found: Sequence[Aggregation]) -> "pd.DataFrame":
-    """A line a block."""
+def frame(searches: Sequence[Aggregation]) -> "pd.DataFrame":
+    """One line per block."""
     import pandas as pd
 
     return pd.DataFrame(
         [
             {"search": one.name, "group": group, "block": block, "weight": weight}
-            for one in found
+            for one in searches
             for group, weights in one.groups.items()
             for block, weight in enumerate(weights, 1)
         ]
     )
 
 
-def draw(found: Sequence[Aggregation], title: str, banner: str) -> "Figure":
-    """A panel a search, labelled with its name; all share the colour scale from 0 to 1."""
+def draw(searches: Sequence[Aggregation], title: str, banner: str) -> "Figure":
+    """One panel per search, labelled with its name; all share the colour scale from 0 to 1."""
     from matplotlib.style import context
 
-    widest = max(len(weights) for one in found for weights in one.groups.values())
-    tallest = max(len(one.groups) for one in found)
-    width = len(found) * (CELL * widest + MARGIN) + MARGIN
+    widest = max(len(weights) for one in searches for weights in one.groups.values())
+    tallest = max(len(one.groups) for one in searches)
+    width = len(searches) * (CELL * widest + MARGIN) + MARGIN
     with context(["default", STYLE]):
         figure = sheet(width, ROW * tallest + MARGIN, title, banner)
-        panels = figure.subplots(1, len(found), squeeze=False)[0]
-        for one, axes in zip(found, panels, strict=True):
+        panels = figure.subplots(1, len(searches), squeeze=False)[0]
+        for one, axes in zip(searches, panels, strict=True):
             mesh = matrix(axes, list(one.groups.values()))
             blocks = max(len(weights) for weights in one.groups.values())
             axes.set_xticks(range(blocks), [str(b) for b in range(1, blocks + 1)])

@@ -1,12 +1,12 @@
-"""Draws the strength of a penalty against the epochs a search needs and what its student errs."""
+"""Draws a penalty's strength against the epochs of its search and the test error of its student."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from kdbench.exhibits import tables as exhibits
 from kdbench.plan.graph import Graph
-from kdbench.report.figures.drawing import COLOURS, STYLE, Drawn, drawn, pipe, sheet
-from kdbench.report.markdown import number
+from kdbench.report.figures.drawing import COLOURS, STYLE, images, sheet
+from kdbench.report.presentation import Presentation, TextTable, number
 from kdbench.report.readings.banner import banner as notice_of
 from kdbench.report.readings.records import CellState, Record
 from kdbench.report.readings.sweep import Budget, Try, read_sweep
@@ -24,10 +24,14 @@ WIDTH, HEIGHT = 8.0, 3.2  # inches
 
 def render(
     figure: exhibits.Figure, graph: Graph, runs: Mapping[str, tuple[RunSpec, Record]]
-) -> Drawn:
-    """Penalty against epochs and error as SVG, PNG and CSV, with a table."""
+) -> Presentation:
+    """Penalty against epochs and error."""
     tries = read_sweep(runs, X)
-    return drawn(draw(tries, figure.title, notice_of(graph)), frame(tries), body(tries))
+    return Presentation(
+        numbers=frame(tries),
+        table=table(tries),
+        images=images(draw(tries, figure.title, notice_of(graph))),
+    )
 
 
 def needed(budget: Budget | None) -> str:
@@ -39,8 +43,8 @@ def needed(budget: Budget | None) -> str:
     return f"{budget.epochs:.2f}"
 
 
-def body(tries: Sequence[Try]) -> str:
-    """A line a penalty."""
+def table(tries: Sequence[Try]) -> TextTable:
+    """One line per penalty."""
     lines = [
         [
             f"{one.x:g}",
@@ -50,11 +54,11 @@ def body(tries: Sequence[Try]) -> str:
         ]
         for one in tries
     ]
-    return pipe(lines, ["λ₂", "epochs needed", "FLOPs found (M)", "test error (%)"])
+    return TextTable(["λ₂", "epochs needed", "FLOPs left (M)", "test error (%)"], lines)
 
 
 def frame(tries: Sequence[Try]) -> "pd.DataFrame":
-    """A line a penalty."""
+    """One line per penalty."""
     import pandas as pd
 
     return pd.DataFrame(
@@ -63,7 +67,7 @@ def frame(tries: Sequence[Try]) -> "pd.DataFrame":
                 X: one.x,
                 "budget_met": one.search.met if one.search else None,
                 "epochs": one.search.epochs if one.search else None,
-                "flops_found_millions": one.search.flops if one.search else None,
+                "flops_left_millions": one.search.flops if one.search else None,
                 "test_error": one.error.mean if one.error else None,
                 "std": one.error.std if one.error else None,
                 "n": one.error.n if one.error else None,

@@ -1,11 +1,12 @@
-"""Draws the searched process: one panel a teacher map, then their sums."""
+"""Draws the searched process: one panel per teacher map, then their sums."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from kdbench.exhibits import tables as exhibits
 from kdbench.plan.graph import Graph
-from kdbench.report.figures.drawing import COLOURS, STYLE, STYLES, Drawn, Line, drawn, pipe, sheet
+from kdbench.report.figures.drawing import COLOURS, STYLE, STYLES, Line, images, sheet
+from kdbench.report.presentation import Presentation, TextTable
 from kdbench.report.readings.banner import banner as notice_of
 from kdbench.report.readings.process import PathwayProcess, read_process
 from kdbench.report.readings.records import Record
@@ -25,15 +26,18 @@ TOTALS = "totals"  # label of the axes that are no panel of a teacher map
 
 def render(
     figure: exhibits.Figure, graph: Graph, runs: Mapping[str, tuple[RunSpec, Record]]
-) -> Drawn:
-    """A searched process as SVG, PNG and CSV, with its sums as a small table."""
+) -> Presentation:
+    """A searched process, and its sums over time."""
     ((spec, record),) = runs.values()
     process = read_process(spec, record)
-    image = draw(process, figure.title, notice_of(graph))
-    return drawn(image, process.frame(), totals_table(process))
+    return Presentation(
+        numbers=process.frame(),
+        table=totals_table(process),
+        images=images(draw(process, figure.title, notice_of(graph))),
+    )
 
 
-def totals_table(process: PathwayProcess) -> str:
+def totals_table(process: PathwayProcess) -> TextTable:
     """The sum of the weights of every teacher map at five points of the search."""
     last = len(process.steps) - 1
     points = sorted({round(last * quarter / 4) for quarter in range(5)})
@@ -42,11 +46,11 @@ def totals_table(process: PathwayProcess) -> str:
         [f"to teacher map {teacher}", *(f"{process.total(teacher)[i]:.3f}" for i in points)]
         for teacher in process.maps()
     ]
-    return pipe(lines, heads)
+    return TextTable(heads, lines)
 
 
 def draw(process: PathwayProcess, title: str, banner: str) -> "Figure":
-    """One panel a teacher map, then their sums; axes are labelled `t1`, `t2`, …, `totals`."""
+    """One panel per teacher map, then their sums; axes are labelled `t1`, `t2`, …, `totals`."""
     from matplotlib.style import context
 
     maps = process.maps()

@@ -1,6 +1,6 @@
-"""Draws test error against size: a row of two panels a data set, circles and crosses."""
+"""Draws test error against size: two panels per data set, circles and crosses."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -8,8 +8,8 @@ from kdbench.errors import BadValue
 from kdbench.exhibits import tables as exhibits
 from kdbench.exhibits.tables import TEST_ERROR
 from kdbench.plan.graph import Graph
-from kdbench.report.figures.drawing import COLOURS, STYLE, Drawn, drawn, pipe, sheet
-from kdbench.report.markdown import number
+from kdbench.report.figures.drawing import COLOURS, STYLE, images, sheet
+from kdbench.report.presentation import Presentation, TextTable, number
 from kdbench.report.readings.banner import banner as notice_of
 from kdbench.report.readings.cells import reported
 from kdbench.report.readings.records import CellState, Record
@@ -55,10 +55,15 @@ class Point:
 
 def render(
     figure: exhibits.Figure, graph: Graph, runs: Mapping[str, tuple[RunSpec, Record]]
-) -> Drawn:
-    """Error against size as SVG, PNG, CSV, with a table of all students."""
+) -> Presentation:
+    """Error against size, of every network."""
     points = [read_point(graph, name, record) for name, (_, record) in runs.items()]
-    return drawn(draw(points, figure.title, notice_of(graph)), frame(points), body(points))
+    return Presentation(
+        numbers=frame(points),
+        table=table(points),
+        images=images(draw(points, figure.title, notice_of(graph))),
+        notes=tuple(not_in_flops(points)),
+    )
 
 
 def read_point(graph: Graph, name: str, record: Record) -> Point:
@@ -90,8 +95,8 @@ def below(scratch: Point | None, distilled: Point | None) -> str:
     return "yes" if distilled.error.mean < scratch.error.mean else "no"
 
 
-def body(points: Sequence[Point]) -> str:
-    """A line a network and data set, and what is not in the second panel."""
+def table(points: Sequence[Point]) -> TextTable:
+    """One line per network and data set."""
     lines = []
     for dataset, student in dict.fromkeys((p.dataset, p.student) for p in points):
         twins = {p.how: p for p in points if (p.dataset, p.student) == (dataset, student)}
@@ -113,14 +118,21 @@ def body(points: Sequence[Point]) -> str:
         )
     heads = ["data set", "network", "parameters (M)", "FLOPs with elements (M)"]
     heads += ["error from scratch (%)", "error distilled (%)", "distilled below scratch"]
+    return TextTable(heads, lines)
+
+
+def not_in_flops(points: Sequence[Point]) -> Iterator[str]:
+    """A sentence on the points that are not in the panels of FLOPs, if there are any."""
     unknown = sum(p.flops is None for p in points)
-    said = f"\n\n{unknown} of {len(points)} points are missing from the FLOPs' panels: their "
-    said += "records were made before elements were counted."
-    return pipe(lines, heads) + (said if unknown else "")
+    if unknown:
+        yield (
+            f"{unknown} of {len(points)} points are missing from the FLOPs' panels: their "
+            "records were made before elements were counted."
+        )
 
 
 def frame(points: Sequence[Point]) -> "pd.DataFrame":
-    """A line a point."""
+    """One line per point."""
     import pandas as pd
 
     return pd.DataFrame(
@@ -151,8 +163,7 @@ def draw(points: Sequence[Point], title: str, banner: str) -> "Figure":
         rows = figure.subplots(len(datasets), 2, squeeze=False)
         for dataset, panels in zip(datasets, rows, strict=True):
             for key, axes in zip(SIZES, panels, strict=True):
-                there = [p for p in points if p.dataset == dataset]
-                _panel(axes, there, key, students)
+                _panel(axes, [p for p in points if p.dataset == dataset], key, students)
                 axes.set_title(dataset, fontsize="medium")
                 axes.set_label(f"{dataset}|{key}")
             panels[0].set_ylabel("test error (%)")
@@ -170,7 +181,7 @@ def _panel(axes: "Axes", points: Sequence[Point], key: str, students: Sequence[s
 
 
 def _look(place: int, how: str) -> dict[str, object]:
-    """A colour a student; when colours come round again, circles are hollow and crosses upright."""
+    """One colour per student; when colours run out, circles are hollow and crosses upright."""
     colour, again = COLOURS[place % len(COLOURS)], place >= len(COLOURS)
     marker = "o" if how == SCRATCH else ("P" if again else "X")
     filled = "none" if again and how == SCRATCH else colour

@@ -65,8 +65,3 @@ def changed_parameters(graph: Graph) -> list[str]:
         for name, parameters in sorted(components.items())
         for key, value in sorted(parameters.items())
     ]
-
-
-def quoted(text: str) -> str:
-    """A banner as a bold Markdown quotation; "" stays ""."""
-    return f"> **{text}**\n\n" if text else ""

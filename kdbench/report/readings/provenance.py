@@ -9,34 +9,32 @@ from kdbench.store.spec import RunSpec
 MOST = 10  # seeds, commits or devices named before "and … more"
 
 
-def footer(runs: Sequence[tuple[RunSpec, Record]], where: str) -> str:
-    """One paragraph: seeds, devices, precision, commits, version of torch, hours.
+def made_with(runs: Sequence[tuple[RunSpec, Record]], kind: str) -> str:
+    """One sentence: seeds, devices, precision, commits, version of torch, hours.
 
     Args:
         runs: finished runs behind the exhibit, each once.
-        where: "table" or "figure".
+        kind: of exhibit: "table", "figure" or "summary".
     """
     if not runs:
-        return f"*No run behind this {where} is finished yet.*"
+        return f"No run behind this {kind} is finished yet."
     trained = [(spec, record) for spec, record in runs if spec.phase != "data"]
-    made = [record.at("provenance") for _, record in trained] or [{}]
+    used = [record.at("provenance") for _, record in trained] or [{}]
     students = [record.at("provenance", "seed") for s, record in trained if s.phase == "student"]
     facts = [
         _named("seed", "seeds", students),
-        _named("device", "devices", (p.get("device") for p in made)),
-        _named("precision", "precisions", (p.get("precision") for p in made)),
-        _named("CPU threads", "CPU threads", (p.get("threads") for p in made)),
-        _named("commit", "commits", (_commit(p.get("commit"), p.get("dirty")) for p in made)),
-        _named("torch", "torch", (p.get("versions", {}).get("torch") for p in made)),
+        _named("device", "devices", (p.get("device") for p in used)),
+        _named("precision", "precisions", (p.get("precision") for p in used)),
+        _named("CPU threads", "CPU threads", (p.get("threads") for p in used)),
+        _named("commit", "commits", (_commit(p.get("commit"), p.get("dirty")) for p in used)),
+        _named("torch", "torch", (p.get("versions", {}).get("torch") for p in used)),
         f"{hours(record for _, record in runs)} of work; finished runs: {len(runs)}",
     ]
-    return (
-        f"*Made with {'; '.join(fact for fact in facts if fact)} (all runs behind this {where}).*"
-    )
+    return f"Made with {'; '.join(filter(None, facts))} (all runs behind this {kind})."
 
 
 def remarks(runs: Sequence[tuple[RunSpec, Record]]) -> list[str]:
-    """What the runs themselves had to say, each with the run's title."""
+    """The notes in the runs' own records, each with the run's title."""
     return [f"{s.title}: {note}" for s, record in runs for note in record.content.get("notes", [])]
 
 
@@ -54,7 +52,7 @@ def _commit(commit: str | None, dirty: bool | None) -> str | None:
 
 def _named(one: str, many: str, values: Iterable[Any]) -> str:
     distinct = {v if isinstance(v, int) else str(v) for v in values if v is not None}
-    found = sorted(distinct, key=lambda v: (isinstance(v, str), v))
-    shown = ", ".join(str(value) for value in found[:MOST])
-    more = f" and {len(found) - MOST} more" if len(found) > MOST else ""
-    return f"{one if len(found) == 1 else many} {shown}{more}" if found else ""
+    ordered = sorted(distinct, key=lambda v: (isinstance(v, str), v))
+    shown = ", ".join(str(value) for value in ordered[:MOST])
+    more = f" and {len(ordered) - MOST} more" if len(ordered) > MOST else ""
+    return f"{one if len(ordered) == 1 else many} {shown}{more}" if ordered else ""

@@ -4,7 +4,7 @@ import pytest
 from finished import body_of, carve, evaluate, found_runs, lines_of, plan_of
 
 from kdbench.errors import BadValue
-from kdbench.report.figures.correlation_figure import draw, said
+from kdbench.report.figures.correlation_figure import draw, in_words
 from kdbench.report.readings.statistics import correlation
 from kdbench.report.readings.sweep import Try, read_sweep
 
@@ -41,7 +41,7 @@ def test_the_correlation_is_pearsons_beside_the_published_one():
     """Of four points, by hand: 2.5 / sqrt(5 · 2.75)."""
     tries = [Try(float(x), None, [y]) for x, y in enumerate([1.0, 2.0, 1.0, 3.0])]
 
-    text = said(tries, 0.8896)
+    text = in_words(tries, 0.8896)
 
     assert "0.6742" in text and "n = 4" in text and "published: 0.8896" in text
     assert correlation([0.0, 1.0, 2.0, 3.0], [1.0, 2.0, 1.0, 3.0]).p == pytest.approx(
@@ -56,7 +56,7 @@ def test_what_is_not_defined_is_said(ys, why):
     """Two points, or values that do not vary, have no correlation."""
     tries = [Try(float(x), None, [y]) for x, y in enumerate(ys)]
 
-    assert f"not defined ({why}); published: 0.9." in said(tries, 0.9)
+    assert f"not defined ({why}); published: 0.9." in in_words(tries, 0.9)
 
 
 def test_the_body_lists_every_value(project):

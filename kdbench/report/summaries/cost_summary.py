@@ -1,12 +1,10 @@
-"""What every method costs beside what it gains: a table without an image."""
+"""What every method costs beside what it gains."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from kdbench.exhibits import tables as exhibits
-from kdbench.plan.graph import Graph
-from kdbench.report.figures.drawing import Drawn, csv_bytes, pipe
-from kdbench.report.markdown import number
+from kdbench.exhibits.tables import Summary
+from kdbench.report.presentation import Presentation, TextTable, number, optional
 from kdbench.report.readings.cost import Cost, read_cost
 from kdbench.report.readings.records import CellState, Record, Records
 from kdbench.store.spec import RunSpec
@@ -14,7 +12,6 @@ from kdbench.store.spec import RunSpec
 if TYPE_CHECKING:
     import pandas as pd
 
-LOOKS_UPSTREAM = True  # students and searches stand behind the evaluations
 GIB, TERA = 2.0**30, 1e12
 NOTE = (
     "Hours, multiply-adds and memory are those of one student's training and of the searches that "
@@ -28,37 +25,37 @@ NOTE = (
 
 
 def render(
-    figure: exhibits.Figure,
-    graph: Graph,
-    runs: Mapping[str, tuple[RunSpec, Record]],
-    *,
-    records: Records,
-) -> Drawn:
-    """A table in Markdown and CSV."""
+    summary: Summary, runs: Mapping[str, tuple[RunSpec, Record]], records: Records
+) -> Presentation:
+    """One line per method, its gain over that of the option `baseline`."""
     costs = [read_cost(name, spec, record, records) for name, (spec, record) in runs.items()]
-    name = str(figure.option("baseline", ""))
+    name = str(summary.option("baseline", ""))
     baseline = next((cost for cost in costs if cost.name == name), None)
-    return Drawn({"csv": csv_bytes(frame(costs, baseline))}, body(costs, baseline, name))
+    return Presentation(
+        numbers=frame(costs, baseline),
+        table=table(costs, baseline, name),
+        notes=(NOTE.format(baseline=name),),
+    )
 
 
-def body(costs: Sequence[Cost], baseline: Cost | None, name: str) -> str:
-    """A line a method; what no record says stays empty."""
+def table(costs: Sequence[Cost], baseline: Cost | None, name: str) -> TextTable:
+    """One line per method; what no record says stays empty."""
     lines = [
         [
             cost.name,
             number(cost.accuracy, CellState.DONE),
-            _shown(cost.gain(baseline), "+.2f"),
-            _shown(cost.epoch, ".1f"),
-            _shown(None if cost.step is None else 1000 * cost.step, ".1f"),
-            _shown(cost.relative_step(baseline), ".2f"),
-            _shown(cost.search, ".0f"),
-            _shown(cost.total, ".3f"),
-            _shown(cost.wall, ".3f"),
-            _shown(cost.per_hour(baseline), "+.2f"),
-            _shown(cost.macs, ".3g", TERA),
-            _shown(cost.memory, ".2f", GIB),
-            _shown(cost.teacher, ".3f"),
-            _shown(cost.teacher_macs, ".3g", TERA),
+            optional(cost.gain(baseline), "+.2f"),
+            optional(cost.epoch, ".1f"),
+            optional(None if cost.step is None else 1000 * cost.step, ".1f"),
+            optional(cost.relative_step(baseline), ".2f"),
+            optional(cost.search, ".0f"),
+            optional(cost.total, ".3f"),
+            optional(cost.wall, ".3f"),
+            optional(cost.per_hour(baseline), "+.2f"),
+            optional(cost.macs, ".3g", TERA),
+            optional(cost.memory, ".2f", GIB),
+            optional(cost.teacher, ".3f"),
+            optional(cost.teacher_macs, ".3g", TERA),
         ]
         for cost in costs
     ]
@@ -67,11 +64,11 @@ def body(costs: Sequence[Cost], baseline: Cost | None, name: str) -> str:
     heads += ["search and training (wall h)", "points gained per device hour"]
     heads += ["multiply-adds (10^12)", "peak memory (GiB)"]
     heads += ["teacher (device h)", "teacher's multiply-adds (10^12)"]
-    return f"{pipe(lines, heads)}\n\n{NOTE.format(baseline=name)}"
+    return TextTable(heads, lines)
 
 
 def frame(costs: Sequence[Cost], baseline: Cost | None) -> "pd.DataFrame":
-    """A line a method."""
+    """One line per method."""
     import pandas as pd
 
     return pd.DataFrame(
@@ -97,7 +94,3 @@ def frame(costs: Sequence[Cost], baseline: Cost | None) -> "pd.DataFrame":
             for cost in costs
         ]
     )
-
-
-def _shown(value: float | None, form: str, unit: float = 1.0) -> str:
-    return "" if value is None else format(value / unit, form)

@@ -140,6 +140,6 @@ def test_there_is_no_image_and_the_note_warns(project):
     """A table under the heading, and a CSV."""
     part = rendered(finished(project), FIGURE)
 
-    assert list(part.files) == ["figures/ours-cost.csv"]
+    assert list(part.files) == ["tables/ours-cost.csv"]
     assert "![" not in part.body and "are not comparable with one another" in part.body
     assert "over the row student" in part.body and "1.75" in part.body

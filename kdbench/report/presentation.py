@@ -1,0 +1,81 @@
+"""What an exhibit shows, as numbers and ready texts, before any kind of page is written."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from kdbench.report.readings.cells import Result
+from kdbench.report.readings.records import CellState
+from kdbench.report.readings.statistics import Estimate
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MARK = "†"  # of a published number whose source is not the paper itself
+PAPER = "paper"  # the usual source of a published number
+PLUS_MINUS = "\N{PLUS-MINUS SIGN}"
+MINUS = "\N{MINUS SIGN}"
+
+
+@dataclass(frozen=True)
+class TextTable:
+    """A table of ready texts: one head per column, one list of cells per line."""
+
+    heads: Sequence[str]
+    lines: Sequence[Sequence[str]]
+
+
+@dataclass(frozen=True)
+class Presentation:
+    """What the renderer of a figure or summary makes of the finished runs.
+
+    Attributes:
+        numbers: everything that is shown, with all digits.
+        table: the same for readers.
+        images: contents by kind, "svg" and "png"; none for a summary.
+        lead: the result in one sentence, printed before the table; "" for none.
+        notes: paragraphs after the table.
+    """
+
+    numbers: "pd.DataFrame"
+    table: TextTable
+    images: Mapping[str, bytes] = field(default_factory=dict)
+    lead: str = ""
+    notes: tuple[str, ...] = ()
+
+
+def number(estimate: Estimate | None, state: CellState) -> str:
+    """Our number, `76.31 ± 0.12 (5)`, or why there is none."""
+    if estimate is None:
+        return state.value
+    spread = "" if estimate.std is None else f" {PLUS_MINUS} {estimate.std:.2f}"
+    return f"{estimate.mean:.2f}{spread} ({estimate.n})"
+
+
+def printed(result: Result) -> str:
+    """The published number, `76.36 ± 0.07`, marked where the paper itself is not its source."""
+    if result.published is None:
+        return "not known"
+    value, spread = result.published.value, result.published.spread
+    shown = f"{value:.2f}" if spread is None else f"{value:.2f} {PLUS_MINUS} {spread:.2f}"
+    return shown if result.published.source == PAPER else f"{shown} {MARK}"
+
+
+def verdict(result: Result) -> str:
+    """The verdict with the gap, `reproduced (−0.05)`; "" without one."""
+    if result.verdict is None:
+        return ""
+    if result.gap is None:
+        return result.verdict.value
+    sign = MINUS if result.gap < 0 else "+"
+    return f"{result.verdict.value} ({sign}{abs(result.gap):.2f})"
+
+
+def optional(value: float | None, form: str, unit: float = 1.0) -> str:
+    """A number in units of `unit`, by a format specification; "" where there is none."""
+    return "" if value is None else format(value / unit, form)
+
+
+def csv_bytes(frame: "pd.DataFrame") -> bytes:
+    """A frame as CSV; numbers keep all their digits."""
+    return frame.to_csv(index=False, lineterminator="\n").encode()

@@ -1,0 +1,58 @@
+"""How far a search moved from its start, and how far apart its seeds end."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, fields
+from typing import TYPE_CHECKING
+
+from kdbench.exhibits.tables import Summary
+from kdbench.report.presentation import Presentation, TextTable, optional
+from kdbench.report.readings.ends import Ends, Spread, read_ends, spread
+from kdbench.report.readings.records import Record, Records
+from kdbench.store.spec import RunSpec
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SEED = "|"  # between a search's name and its seed in the names of the runs
+NOTE = (
+    "Searched weights are those of the end; what SBS finds is the share of channels that every "
+    "connection keeps. Moved: sum of absolute changes since the start, in percent of the start's "
+    "sum. Apart: the same between the ends of two seeds, mean over all pairs of seeds. Agreement: "
+    "Pearson's correlation of two seeds' changes, mean over all pairs; 1 where every seed finds "
+    "the same, 0 where the seed decides."
+)
+
+
+def render(
+    summary: Summary, runs: Mapping[str, tuple[RunSpec, Record]], records: Records
+) -> Presentation:
+    """One line per search, over its seeds."""
+    ends: dict[str, list[Ends]] = {}
+    for name, (_, record) in runs.items():
+        ends.setdefault(name.partition(SEED)[0], []).append(read_ends(record))
+    spreads = [spread(name, seeds) for name, seeds in ends.items()]
+    return Presentation(numbers=frame(spreads), table=table(spreads), notes=(NOTE,))
+
+
+def frame(spreads: Sequence[Spread]) -> "pd.DataFrame":
+    """One line per search."""
+    import pandas as pd
+
+    columns = [field.name for field in fields(Spread)]
+    return pd.DataFrame([asdict(one) for one in spreads], columns=columns)
+
+
+def table(spreads: Sequence[Spread]) -> TextTable:
+    """One line per search; empty where there is one seed alone."""
+    lines = [
+        [
+            one.search,
+            str(one.seeds),
+            optional(one.moved, ".1f"),
+            optional(one.apart, ".1f"),
+            optional(one.agreement, "+.2f"),
+        ]
+        for one in spreads
+    ]
+    heads = ["search", "seeds", "moved from its start (%)", "apart between seeds (%)"]
+    return TextTable([*heads, "agreement of the seeds"], lines)
