@@ -99,7 +99,7 @@ def restore(
     override: Override = None,
     max_minutes: Minutes = None,
 ) -> None:
-    """Bring back a finished run's heavy files: from the DVC remote, or by doing the run again.
+    """Restore a finished run's artifacts: from the DVC remote, or by doing the run again.
 
     Example: kdbench restore wrn-40-2 --scale lite
     """

@@ -27,7 +27,7 @@ def export_command(
 ) -> None:
     """Write a finished teacher or student as weights, description and, on request, ONNX.
 
-    `kdbench.runs.export.load(folder)` gives the network back in Python.
+    `kdbench.load(folder)` gives the network back in Python.
 
     Example: kdbench export teacher/wrn-40-2 --out wrn-40-2 --scale lite
     """

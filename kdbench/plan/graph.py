@@ -103,20 +103,20 @@ class Graph:
         """
         where = f"{FILE} at scale {self.params.scale}"
         full = {key: f"{spec.phase}/{spec.cell}" for key, spec in self.runs.items()}
-        found = [key for key, spec in self.runs.items() if digest in (spec.cell, full[key])]
-        if len(found) > 1:
-            found = [key for key in found if self.runs[key].phase != "evaluation"] or found
-        found = found or [key for key in full if key.startswith(digest)]
-        if not found:
+        matches = [key for key, spec in self.runs.items() if digest in (spec.cell, full[key])]
+        if len(matches) > 1:
+            matches = [key for key in matches if self.runs[key].phase != "evaluation"] or matches
+        matches = matches or [key for key in full if key.startswith(digest)]
+        if not matches:
             known = {*full.values(), *(spec.cell for spec in self.runs.values())}
             raise UnknownName("run", digest, known, where=where)
-        if len(found) > 1 or not digest:
+        if len(matches) > 1 or not digest:
             shared = Counter(full.values())
-            some = [full[k] if shared[full[k]] == 1 else self._with_protocol(k) for k in found]
+            some = [full[k] if shared[full[k]] == 1 else self._with_protocol(k) for k in matches]
             listed = ", ".join(some[:MOST_NAMED]) + (" ..." if len(some) > MOST_NAMED else "")
             meant = f"{where}: {digest!r} matches {len(some)} runs: {listed}"
             raise UserError(f"{meant}; give more of the name, or a digest")
-        return self.runs[found[0]]
+        return self.runs[matches[0]]
 
     def _with_protocol(self, digest: str) -> str:
         """A digest, and the protocol that tells it from runs of the same name."""
@@ -162,9 +162,9 @@ def choose(params: Params, exhibits: list[Exhibit]) -> list[Exhibit]:
     """
     ids = {exhibit.id for exhibit in exhibits}
     papers = {exhibit.id.partition("/")[0] for exhibit in exhibits}
-    for wanted in params.exhibits:
-        if wanted not in ids | papers | {"all"}:
-            raise UnknownName("exhibit", wanted, ids | papers | {"all"}, where=f"{FILE}, exhibits")
+    for name in params.exhibits:
+        if name not in ids | papers | {"all"}:
+            raise UnknownName("exhibit", name, ids | papers | {"all"}, where=f"{FILE}, exhibits")
     asks = [request for exhibit in exhibits for request in requests_of(exhibit)]
     pairs = {request.pair.key for request in asks if not isinstance(request, TeacherRequest)}
     for key in params.pairs:

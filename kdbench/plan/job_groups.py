@@ -29,7 +29,7 @@ class JobGroups:
     def __init__(self, graph: Graph, paths: Paths) -> None:
         self._paths = paths
         self._size = graph.scale.cells_per_job or 0
-        self._by_last = {batch[-1].digest: batch for batch in self._made(graph)}
+        self._by_last = {batch[-1].digest: batch for batch in self._groups(graph)}
         self._on_the_way = {s.digest for batch in self._by_last.values() for s in batch[:-1]}
 
     def of(self, spec: RunSpec) -> list[RunSpec]:
@@ -44,14 +44,14 @@ class JobGroups:
         """Whether a job is asked for this run's record, which is not made on another's way."""
         return not self.within(spec) and spec.digest not in self._on_the_way
 
-    def _made(self, graph: Graph) -> Iterator[list[RunSpec]]:
+    def _groups(self, graph: Graph) -> Iterator[list[RunSpec]]:
         if not self._size:
             return
         cells = [run for run in graph.runs.values() if run.phase == "evaluation"]
         for _, group in groupby(sorted(cells, key=_order), key=_shared):
-            found = list(group)
-            for start in range(0, len(found), self._size):
-                dealt = found[start : start + self._size]
+            alike = list(group)
+            for start in range(0, len(alike), self._size):
+                dealt = alike[start : start + self._size]
                 fresh = [c for c in dealt if not self._done(c) and not self._begun(c)]
                 if fresh:
                     yield fresh

@@ -20,11 +20,14 @@ from kdbench.engine.precision import Precision
 from kdbench.engine.seeds import derive, seeded
 from kdbench.errors import BadValue, DamagedData
 from kdbench.exhibits.recipe import Recipe
+from kdbench.models.pruning.build import build_pruned
+from kdbench.models.pruning.structure import Structure
 from kdbench.models.stages import Features, StagedNetwork
 from kdbench.plan.plugins import load_class
+from kdbench.runs.job import Inputs
 from kdbench.search.searcher import Searcher, searcher_class
 from kdbench.store.parts import Method, Network, SearchMethod
-from kdbench.store.student_runs import SearchRun, StudentRun
+from kdbench.store.student_runs import MeasuredRun, SearchRun, StudentRun
 
 Loader: TypeAlias = InMemoryLoader | StreamingLoader
 
@@ -71,6 +74,27 @@ def make_network(
             **network.parameters, classes=len(data.classes), image=data.image
         )
     return precision.place(built)
+
+
+def trained_network(
+    run: MeasuredRun, data: Stored, seed: int, inputs: Inputs, precision: Precision
+) -> StagedNetwork:
+    """The network that a teacher's or student's run trains, with fresh weights.
+
+    Args:
+        run: whose network.
+        data: gives classes and image.
+        seed: of the weights.
+        inputs: gives the structure of a pruned student.
+        precision: number format and device.
+    """
+    if run.structure is None:
+        return make_network(run.trained, data, seed, precision)
+    find_class(run.trained)  # a plug-in's module registers how its family is pruned
+    structure = Structure.load(inputs.folder(run.structure))
+    with seeded(seed, "network", run.trained.name):
+        network = build_pruned(structure, len(data.classes), data.image)
+    return precision.place(network)
 
 
 def load_weights(network: nn.Module, file: Path) -> None:
@@ -177,7 +201,7 @@ def make_searcher(
     # `held_out` is the validation share, which the phase splits off.
     settings = {key: v for key, v in search.parameters.items() if key != "held_out"}
     with seeded(seed, "search", search.name):
-        searcher = cls(
+        searcher: Searcher = cls(
             student,
             teacher,
             lr=recipe.lr,

@@ -51,8 +51,8 @@ def check(graph: Graph, say: Callable[[str], None]) -> list[str]:
         except UserError as error:
             problems.append(f"{_name(run)}: {error}")
         except Exception as error:  # a plug-in may fail in any way
-            said = " ".join(str(error).split())[:200]
-            problems.append(f"{_name(run)}: cannot run: {type(error).__name__}: {said}")
+            reason = " ".join(str(error).split())[:200]
+            problems.append(f"{_name(run)}: cannot run: {type(error).__name__}: {reason}")
     tried = ", ".join(f"{n} {phase}" for phase, n in counts.items() if n)
     say(f"tried once each: {tried} runs that differ in more than their seed")
     return problems
@@ -190,13 +190,13 @@ def _noise(role: str, network: StagedNetwork, batch: Batch) -> Features:
 
 
 def _features(network: StagedNetwork, batch: Batch) -> Features:
-    maps = [[_drawn(stage) for stage in network.stages] for _ in range(3)]
+    pre, post, out = ([_drawn(stage) for stage in network.stages] for _ in range(3))
     blocks = [[_drawn(shape) for shape in shapes] for shapes in block_shapes(network)]
     classes = network.classifier.out_features
     pixels = batch.images.flatten(1)
     logits = (pixels @ torch.randn(pixels.shape[1], classes) / pixels.shape[1] ** 0.5).tanh()
     pooled = torch.randn(IMAGES, network.pooled_width).requires_grad_()
-    return Features(logits, *maps, blocks, pooled)
+    return Features(logits, pre, post, out, blocks, pooled)
 
 
 def _drawn(shape: Stage) -> Tensor:

@@ -41,12 +41,12 @@ def _declared(run: DataRun, name: str) -> dict[str, Any]:
 
 def _take(data: Stored, target: Path, share: float) -> None:
     """Write a class-balanced share of the training images and all of the other splits."""
-    kept = splits.take_share(np.asarray(data.labels("train")), share)
+    chosen = splits.take_share(np.asarray(data.labels("train")), share)
     if isinstance(data, Sharded):
-        shards.take(data, target, {"train": kept})
+        shards.take(data, target, {"train": chosen})
         return
     pixels: dict[str, Any] = {s: (data.images(s), data.labels(s)) for s in data.splits}
-    pixels["train"] = (data.images("train")[kept], data.labels("train")[kept])
+    pixels["train"] = (data.images("train")[chosen], data.labels("train")[chosen])
     arrays.write(target, data.name, pixels, data.classes)
 
 

@@ -10,7 +10,6 @@ from kdbench.evaluate.latency import latency
 from kdbench.runs import assemble
 from kdbench.runs.held_out import measured_loader, remark
 from kdbench.runs.job import BEST, LAST, Job, Outcome
-from kdbench.runs.networks import trained_network
 from kdbench.store.record import read_record
 from kdbench.store.student_runs import EvaluationRun, MeasuredRun, StudentRun
 from kdbench.store.teacher_runs import TeacherRun
@@ -23,7 +22,7 @@ def run_evaluation(job: Job[EvaluationRun]) -> Outcome:
     """Measure the last and the best weights of every run of the cell on the test set."""
     data = job.inputs.data(job.spec.data)
     rows = [_row(job, data, run) for run in job.spec.runs]
-    network = trained_network(job.spec.first, data, 0, job.inputs, job.precision)
+    network = assemble.trained_network(job.spec.first, data, 0, job.inputs, job.precision)
     operations = cost.operations(network, data.image)
     budget = SMOKE_LATENCY_SECONDS if job.spec.scale == "smoke" else LATENCY_SECONDS
     metrics = {
@@ -56,7 +55,7 @@ def _row(job: Job[EvaluationRun], data: Stored, run: MeasuredRun) -> dict[str, A
 def _measure(
     job: Job[EvaluationRun], data: Stored, run: MeasuredRun, weights: Path
 ) -> dict[str, float]:
-    network = trained_network(run, data, 0, job.inputs, job.precision)
+    network = assemble.trained_network(run, data, 0, job.inputs, job.precision)
     assemble.load_weights(network, weights)
     loader = measured_loader(run, data, job.precision)
     return classify(network, loader.in_order(500), job.precision)

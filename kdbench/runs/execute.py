@@ -78,7 +78,7 @@ def run(spec: RunSpec, paths: Paths, options: Options) -> None:
 def run_all(specs: Iterable[RunSpec], paths: Paths, options: Options) -> int:
     """Make the records of all these runs, one after the other in this process.
 
-    A run that fails is said in one line, and those go on that do not need it.
+    A run that fails is reported in one line; those that do not need it go on.
 
     Args:
         specs: what a run needs comes before it.
@@ -150,10 +150,10 @@ def provide(spec: RunSpec, paths: Paths, options: Options, stopper: Stopper) -> 
 def pull(spec: RunSpec, paths: Paths, options: Options) -> bool:
     """Try to bring a finished run's artifacts from DVC's cache or remote."""
     with locked(paths.root / "results" / ".dvc-pull"):
-        found = restore_artifacts([paths.artifacts(spec)], paths.root, options.say)
-    if found:
+        restored = restore_artifacts([paths.artifacts(spec)], paths.root, options.say)
+    if restored:
         options.say(f"{spec.title}: artifacts brought back by DVC")
-    return found
+    return restored
 
 
 def execute(spec: RunSpec, paths: Paths, options: Options, stopper: Stopper) -> None:

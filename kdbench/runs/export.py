@@ -20,7 +20,6 @@ from kdbench.models.stages import StagedNetwork
 from kdbench.plan.components import find_components
 from kdbench.runs import assemble
 from kdbench.runs.job import BEST, LAST, Inputs
-from kdbench.runs.networks import trained_network
 from kdbench.runs.training import save_weights
 from kdbench.store.atomic import whole_file, write_json
 from kdbench.store.paths import Paths
@@ -41,7 +40,7 @@ class About:
     """What a network is, and how its images are made.
 
     Attributes:
-        network: name, such as "wrn-16-2"; of a found student, the network that it was found in.
+        network: name, such as "wrn-16-2"; of a pruned student, the network that it was pruned from.
         arguments: keyword arguments of the network's class, without classes and image.
         classes: names in the order of the logits.
         image: (C, H, W).
@@ -49,7 +48,7 @@ class About:
             sees.
         std: see `mean`.
         top1: accuracy in percent on the test set, as the run recorded it; None where unknown.
-        structure: of a found student, its `Structure` in JSON form.
+        structure: of a pruned student, its `Structure` in JSON form.
         provenance: where the weights come from.
     """
 
@@ -121,8 +120,8 @@ def load(folder: str | Path, plugins: Sequence[str] = ()) -> tuple[StagedNetwork
     except FileNotFoundError:
         raise DamagedData(file, "no such file", "an exported network", advice) from None
     except (ValueError, KeyError, TypeError, AttributeError) as problem:
-        found = f"unreadable content ({type(problem).__name__})"
-        raise DamagedData(file, found, "an exported network", advice) from None
+        content = f"unreadable content ({type(problem).__name__})"
+        raise DamagedData(file, content, "an exported network", advice) from None
     network = _build(about, plugins, file)
     try:
         network.load_state_dict(load_file(folder / WEIGHTS))
@@ -147,7 +146,7 @@ def export_run(
     Raises:
         BadValue: a run of another phase, or other weights than these two.
         UserError: the run is not done, or ONNX without the packages that it needs.
-        DamagedData: the run's heavy files are away or damaged.
+        DamagedData: the run's artifacts are absent or damaged.
     """
     if not isinstance(spec, MeasuredRun):
         raise BadValue("kdbench export", f"{spec.phase}/{spec.cell}", "a teacher or a student")
@@ -160,7 +159,7 @@ def export_run(
         raise UserError(f"{spec.title}: not done yet; kdbench run {spec.digest}")
     inputs, record = Inputs(paths), read_record(paths.record(spec))
     file = inputs.folder(spec) / (BEST if chosen == "best" else LAST)
-    network = trained_network(spec, inputs.data(spec.data), 0, inputs, CPU)
+    network = assemble.trained_network(spec, inputs.data(spec.data), 0, inputs, CPU)
     assemble.load_weights(network, file)
     about = _about(inputs, spec, record, chosen)
     return export_network(network, about, folder, onnx=onnx)

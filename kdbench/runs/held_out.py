@@ -27,12 +27,12 @@ def measured_loader(run: MeasuredRun | TaughtRun, data: Stored, precision: Preci
 
     Test images are out of reach where the specification holds training images out.
     """
-    rest = (run.recipe, 0, precision)
+    settings = (run.recipe, 0, precision)
     if not run.tuning_holdout:
-        return assemble.make_loader(data, "test", *rest, purpose="test")
+        return assemble.make_loader(data, "test", *settings, purpose="test")
     _, held_out = places(run.tuning_holdout, data)
     only = data.training_only()
-    return assemble.make_loader(only, "train", *rest, index=held_out, purpose="test")
+    return assemble.make_loader(only, "train", *settings, index=held_out, purpose="test")
 
 
 def remark(run: MeasuredRun | EvaluationRun) -> list[str]:

@@ -131,7 +131,7 @@ def import_teacher(
     target = paths.checkpoint(sha256)
     target.parent.mkdir(parents=True, exist_ok=True)
     save_weights(weights, target)
-    found = Imported(
+    imported = Imported(
         sha256=sha256,
         file=file.name,
         dataset=data.name,
@@ -144,18 +144,18 @@ def import_teacher(
         weights=checksum_of(target),
         imported=environment.now(),
     )
-    text = json.dumps(asdict(found), indent=1) + "\n"
+    text = json.dumps(asdict(imported), indent=1) + "\n"
     write_text(target.with_suffix(".json"), text)
-    return found
+    return imported
 
 
 def run_imported(job: Job[ImportedTeacher]) -> Outcome:
     """The teacher phase where params.yaml names a checkpoint: measure it under the protocol."""
     run = job.spec
-    found, file = _stored(run, job.paths), job.paths.checkpoint(run.checkpoint)
+    imported, file = _stored(run, job.paths), job.paths.checkpoint(run.checkpoint)
     data = job.inputs.data(run.data)
     network = assemble.make_network(run.network, data, 0, job.precision)
-    weights = _load(file, found)
+    weights = _load(file, imported)
     network.load_state_dict(weights)
     top1 = measure(network, data, run.recipe, job.precision)
     job.folder.mkdir(parents=True, exist_ok=True)
@@ -163,15 +163,15 @@ def run_imported(job: Job[ImportedTeacher]) -> Outcome:
         save_weights(weights, job.folder / target)
     shown = {"top1": top1, "epoch": None}
     note = (
-        f"imported: {found.file} (sha256 {run.checkpoint}), {run.network.name} as {found.naming} "
-        "names its weights; "
-        f"claimed {found.claim:.2f} %, measured {found.top1:.2f} % with the constants of "
-        f"{found.constants} and {top1:.2f} % with those of this protocol"
+        f"imported: {imported.file} (sha256 {run.checkpoint}), {run.network.name} as "
+        f"{imported.naming} names its weights; "
+        f"claimed {imported.claim:.2f} %, measured {imported.top1:.2f} % with the constants of "
+        f"{imported.constants} and {top1:.2f} % with those of this protocol"
     )
     return Outcome(
         metrics={"last": shown, "best": shown, "selected": None},
         cost={"steps": 0},
-        extra={"imported": asdict(found)},
+        extra={"imported": asdict(imported)},
         notes=[note],
         data_fingerprint=data.fingerprint,
     )
@@ -194,33 +194,33 @@ def _check_claim(file: Path, top1: float, claimed: float, claim: Claim) -> None:
     others = ", ".join(name for name in (*CONSTANTS, "data") if name != claim.constants)
     advice = f"check the network, the data set, the claim and --constants (others: {others})"
     expected = f"{claimed:.2f} % within {claim.tolerance:g}"
-    found = f"top-1 {top1:.2f} % with the constants of {claim.constants}"
-    raise DamagedData(file, found, expected, f"{advice}; nothing was kept")
+    measured = f"top-1 {top1:.2f} % with the constants of {claim.constants}"
+    raise DamagedData(file, measured, expected, f"{advice}; nothing was kept")
 
 
 def _stored(run: ImportedTeacher, paths: Paths) -> Imported:
     name, file = run.network.name, paths.checkpoint(run.checkpoint)
     command = f"kdbench teacher import FILE --dataset {run.dataset} --network {name}"
     try:
-        found = Imported(**json.loads(file.with_suffix(".json").read_text(encoding="utf-8")))
+        imported = Imported(**json.loads(file.with_suffix(".json").read_text(encoding="utf-8")))
     except FileNotFoundError:
-        wanted = f"params.yaml wants the checkpoint {run.checkpoint[:12]}... as teacher {name}"
-        raise UserError(f"{wanted}, which is not here; {command}") from None
+        request = f"params.yaml wants the checkpoint {run.checkpoint[:12]}... as teacher {name}"
+        raise UserError(f"{request}, which is not here; {command}") from None
     except (ValueError, TypeError) as error:
-        described = file.with_suffix(".json")
-        raise DamagedData(described, f"{error}", "what an import writes", command) from None
-    if (found.dataset, found.network) != (run.dataset, name):
-        where = f"params.yaml, teachers.{run.dataset}/{name}"
-        described = f"a checkpoint of {found.network} on {found.dataset}"
-        raise DamagedData(where, described, f"one of {name} on {run.dataset}", command)
-    return found
+        where = file.with_suffix(".json")
+        raise DamagedData(where, f"{error}", "what an import writes", command) from None
+    if (imported.dataset, imported.network) != (run.dataset, name):
+        key = f"params.yaml, teachers.{run.dataset}/{name}"
+        described = f"a checkpoint of {imported.network} on {imported.dataset}"
+        raise DamagedData(key, described, f"one of {name} on {run.dataset}", command)
+    return imported
 
 
-def _load(file: Path, found: Imported) -> dict[str, Tensor]:
+def _load(file: Path, imported: Imported) -> dict[str, Tensor]:
     advice = "import it again with kdbench teacher import"
     try:
-        if checksum_of(file) != found.weights:
-            raise DamagedData(file, "other bytes", f"sha256 {found.weights[:12]}...", advice)
+        if checksum_of(file) != imported.weights:
+            raise DamagedData(file, "other bytes", f"sha256 {imported.weights[:12]}...", advice)
         weights: dict[str, Tensor] = load_file(file)
     except (OSError, SafetensorError) as error:
         raise DamagedData(file, f"unreadable ({error})", "imported weights", advice) from None

@@ -103,7 +103,7 @@ class Job(Generic[Spec]):
 
     @property
     def folder(self) -> Path:
-        """Where this run's heavy files go."""
+        """Where this run's artifacts go."""
         return self.paths.artifacts(self.spec)
 
     def input_digests(self) -> dict[str, str]:

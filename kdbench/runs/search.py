@@ -100,13 +100,13 @@ def _loaders(job: Job[SearchRun], data: Stored) -> tuple[Loader, Loader | None]:
     all but those that the run's students are measured on, if they are.
     """
     run = job.spec
-    rest = (run.recipe, run.seed, job.precision)
-    arguments = (data, "train", *rest)
+    settings = (run.recipe, run.seed, job.precision)
+    arguments = (data, "train", *settings)
     share, seen = run.search.validation_share, fitted(run, data)
     if not share:
         return assemble.make_loader(*arguments, index=seen), None
     if VALID in data.splits:
-        held = assemble.make_loader(data, VALID, *rest, purpose="held")
+        held = assemble.make_loader(data, VALID, *settings, purpose="held")
         return assemble.make_loader(*arguments, index=seen), held
     seed = derive(run.seed, "held-out") % 2**32
     if seen is None:

@@ -23,7 +23,6 @@ from kdbench.runs import assemble
 from kdbench.runs.assemble import Loader, Teacher
 from kdbench.runs.held_out import remark, teacher_weights, training_loaders
 from kdbench.runs.job import BEST, LAST, Job, Outcome
-from kdbench.runs.networks import trained_network
 from kdbench.runs.steps import FirstStep, TrainStep, TwoStages
 from kdbench.store.atomic import whole_file
 from kdbench.store.record import thinned
@@ -69,7 +68,7 @@ def run_training(job: Job[TeacherRun | StudentRun]) -> Outcome:
     """Train a teacher or a student, from the start or from its checkpoint."""
     run, recipe, precision = job.spec, job.spec.recipe, job.precision
     data = job.inputs.data(run.data)
-    student = trained_network(run, data, run.seed, job.inputs, precision)
+    student = assemble.trained_network(run, data, run.seed, job.inputs, precision)
     teacher, loss, task_weight = _distillation(job, data, student)
     trained = [student] if loss is None else [student, getattr(loss, "trained", loss)]
     optimiser = assemble.make_sgd(recipe, *trained)

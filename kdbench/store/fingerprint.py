@@ -40,8 +40,8 @@ def _tree(path: Path) -> str:
         tree = ast.parse(path.read_text(encoding="utf-8"))
     except (SyntaxError, ValueError) as error:  # a plug-in's; also bytes that are no text
         line = f", line {error.lineno}" if isinstance(error, SyntaxError) else ""
-        said = error.msg if isinstance(error, SyntaxError) else str(error)
-        raise BadValue(f"{path}{line}", said, "Python code") from None
+        reason = error.msg if isinstance(error, SyntaxError) else str(error)
+        raise BadValue(f"{path}{line}", reason, "Python code") from None
     for node in ast.walk(tree):
         if isinstance(node, DOCUMENTED) and ast.get_docstring(node, clean=False) is not None:
             node.body = node.body[1:]
@@ -87,10 +87,10 @@ def _same_code() -> Mapping[str, list[str]]:
 
 @cache
 def _component_modules(folder: Path) -> frozenset[Path]:
-    found = set()
+    modules = set()
     for path in folder.rglob("*.toml"):
-        found.add(path.with_suffix(".py"))
+        modules.add(path.with_suffix(".py"))
         module = tomllib.loads(path.read_text(encoding="utf-8")).get("module")
         if module:
-            found.add(path.with_name(f"{module}.py"))
-    return frozenset(found)
+            modules.add(path.with_name(f"{module}.py"))
+    return frozenset(modules)

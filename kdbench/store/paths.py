@@ -39,7 +39,7 @@ class Paths:
         return self.root / _fill(DIVERGED, spec)
 
     def artifacts(self, spec: RunSpec) -> Path:
-        """The folder of the run's heavy files and of its checkpoint."""
+        """The folder of the run's artifacts and of its checkpoint."""
         return self.root / _fill(ARTIFACTS, spec)
 
     def manifest(self, spec: RunSpec) -> Path:

@@ -26,7 +26,7 @@ class RunSpec(ABC):
     """One run; `kdbench.store.runs` has a subclass per phase.
 
     Device, workers and folders are absent on purpose: none may change a result by more than
-    rounding. Which ones were used is said in the record. CPU threads and precision are in the
+    rounding. The record says which ones were used. CPU threads and precision are in the
     specification, because they do change bits.
 
     Attributes:

@@ -45,13 +45,13 @@ def build_stage(graph: Graph, paths: Paths, phase: str, dataset: str, cores: int
 
 
 def _keep_tracked(graph: Graph, paths: Paths, phase: str, dataset: str) -> None:
-    """Bring back what DVC tracks of a stage and is absent here, or its lock would forget it."""
+    """Restore what DVC tracks of a DVC stage and is absent here, or its lock would forget it."""
     records, artifacts = paths.folders(graph.params.scale, phase, dataset)
     folders = [artifacts / record.stem for record in sorted(records.glob("*.json"))]
     absent = [folder for folder in folders if not (folder / MANIFEST).is_file()]
     if absent and "DVC_STAGE" in os.environ and not restore_artifacts(absent, paths.root, say):
         left = sum(not (folder / MANIFEST).is_file() for folder in absent)
         say(
-            f"{phase} {dataset}: the heavy files of {left} finished runs are neither here nor to "
+            f"{phase} {dataset}: the artifacts of {left} finished runs are neither here nor to "
             "be had from DVC; the new dvc.lock will not list them, older commits of it do"
         )

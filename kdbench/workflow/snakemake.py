@@ -36,16 +36,16 @@ class Workflow:
         self.overrides = {k: v for k, v in given.items() if k not in written or v != written[k]}
         self.graph: Graph = load_graph(root, self.overrides)
         self.scale = self.graph.params.scale
-        self.batches = JobGroups(self.graph, self.paths)
+        self.job_groups = JobGroups(self.graph, self.paths)
         self.readme = str(self.paths.report(self.scale) / README)
         self.report_record = str(report_record(self.graph, self.paths))
 
     @property
     def options(self) -> str:
         """Options that make `kdbench` plan what this Snakemake call plans."""
-        rest = {k: v for k, v in self.overrides.items() if k != "scale"}
-        quoted = json.dumps(rest).replace("'", "'\\''")
-        return f"--scale {self.scale}" + (f" --override '{quoted}'" if rest else "")
+        others = {k: v for k, v in self.overrides.items() if k != "scale"}
+        quoted = json.dumps(others).replace("'", "'\\''")
+        return f"--scale {self.scale}" + (f" --override '{quoted}'" if others else "")
 
     @property
     def gpus(self) -> int:
@@ -61,25 +61,25 @@ class Workflow:
         spec = self.graph.runs[wildcards.digest]
         if self._done(spec):
             return [str(self.paths.record(u)) for u in spec.upstream.values()]
-        made = self.batches.of(spec)
-        return list(dict.fromkeys(name for one in made for name in self._inputs(one)))
+        specs = self.job_groups.of(spec)
+        return list(dict.fromkeys(name for one in specs for name in self._inputs(one)))
 
     def cells(self, wildcards: Any) -> str:
         """What an evaluation's job makes: digests for `kdbench run`."""
-        return " ".join(s.digest for s in self.batches.of(self.graph.runs[wildcards.digest]))
+        return " ".join(s.digest for s in self.job_groups.of(self.graph.runs[wildcards.digest]))
 
     def _inputs(self, spec: RunSpec) -> Iterator[str]:
         """What must be there before a job: what its own students need, if it makes them too."""
         for upstream in spec.upstream.values():
-            if self.batches.within(upstream) and not self._done(upstream):
+            if self.job_groups.within(upstream) and not self._done(upstream):
                 yield from self._inputs(upstream)
             else:
-                yield str(self._wanted(upstream))
+                yield str(self._input(upstream))
 
     def _done(self, spec: RunSpec) -> bool:
         return self.paths.record(spec).is_file()
 
-    def _wanted(self, spec: RunSpec) -> Path:
+    def _input(self, spec: RunSpec) -> Path:
         finished = self._done(spec)
         absent = not self.paths.manifest(spec).is_file()
         return self.paths.manifest(spec) if finished and absent else self.paths.record(spec)
@@ -87,7 +87,7 @@ class Workflow:
     def records(self) -> list[str]:
         """Records that jobs are asked for, of all runs."""
         runs = self.graph.runs.values()
-        return [str(self.paths.record(r)) for r in runs if self.batches.asked(r)]
+        return [str(self.paths.record(r)) for r in runs if self.job_groups.asked(r)]
 
     @property
     def evaluation_minutes(self) -> int:
@@ -98,7 +98,7 @@ class Workflow:
         """Some runs failed: the report says so, of those that belong to a whole call."""
         if not os.environ.get(PART):
             readme = write_report(self.graph, self.paths)
-            say(f"The report of what is there: {readme}")
+            say(f"The report of the finished runs: {readme}")
 
     def threads(self, wildcards: Any) -> int:
         """CPU threads of one run."""

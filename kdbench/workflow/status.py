@@ -42,8 +42,8 @@ def describe(graph: Graph, paths: Paths) -> Iterator[str]:
     for phase in PHASES:
         states = Counter(state(s, paths) for s in graph.runs.values() if s.phase == phase)
         if states:
-            found = ", ".join(f"{n} {name}" for name, n in sorted(states.items()))
-            yield f"  {phase:20} {found}"
+            summary = ", ".join(f"{n} {name}" for name, n in sorted(states.items()))
+            yield f"  {phase:20} {summary}"
         older += states[OLDER]
     yield from _unused_teachers(graph)
     if older:
@@ -79,9 +79,9 @@ def _made_by(spec: RunSpec, paths: Paths) -> str:
     except (KeyError, TypeError):
         digest, code = None, None
     if digest != spec.digest or not isinstance(code, str):
-        found = "no run's record" if digest is None else f"the record of run {digest}"
+        owner = "no run's record" if digest is None else f"the record of run {digest}"
         advice = "delete the file and run again"
-        raise DamagedData(path, found, f"the record of run {spec.digest}", advice)
+        raise DamagedData(path, owner, f"the record of run {spec.digest}", advice)
     return code
 
 

@@ -181,7 +181,7 @@ def test_evaluations_tell_both_counts_and_the_latency(monkeypatch, scale, budget
         return {"threads": 1}
 
     monkeypatch.setattr(evaluation, "latency", timed)
-    monkeypatch.setattr(evaluation, "trained_network", lambda *_: network)
+    monkeypatch.setattr(evaluation.assemble, "trained_network", lambda *_: network)
     monkeypatch.setattr(evaluation, "_row", lambda _job, _data, run: run.cell)
     run = SimpleNamespace(recipe=SimpleNamespace(reported="best"), cell="run0")
     data = SimpleNamespace(image=(3, 8, 8), fingerprint="f")

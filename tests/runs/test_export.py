@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 from tiny_project import SEARCH, STUDENT, TEACHER, TinyProject
 from typer.testing import CliRunner
 
+import kdbench
 from kdbench.cli import app
 from kdbench.data.stored.open import open_data
 from kdbench.errors import BadValue, DamagedData, UnknownName, UserError
@@ -215,3 +216,10 @@ def test_a_folder_that_cannot_be_made_is_said_in_one_line(tmp_path):
     network, about = load(str(tmp_path / "out"))
 
     assert about == load(tmp_path / "out")[1] and not network.training
+
+
+def test_the_package_itself_gives_load_and_nothing_that_it_does_not_have():
+    """`kdbench.load` is the function of the documentation, imported at its first use."""
+    assert kdbench.load is load
+    with pytest.raises(AttributeError, match="no attribute 'save'"):
+        kdbench.save  # noqa: B018
