@@ -91,7 +91,7 @@ COMMANDS = [pytest.param(*pair, id=" ".join(pair[0])) for pair in commands()]
 
 @pytest.mark.parametrize(("words", "command"), COMMANDS)
 def test_every_command_has_help_with_an_example(words, command):
-    """It says what the command does, what each option means, and ends with a line to paste."""
+    """Help says what the command does and what each option means, and ends with an example."""
     shown = CliRunner().invoke(app, [*words, "--help"]).output
     first, *_, last = command.help.strip().splitlines()
 
@@ -110,8 +110,8 @@ def test_every_example_can_be_parsed(words, command):
 
 
 @pytest.mark.parametrize("words", [["--help"], ["run", "--help"], ["status"]])
-def test_no_torch_where_nothing_is_trained(project, words):
-    """Help and status answer at once."""
+def test_help_and_status_do_not_load_torch(project, words):
+    """They answer at once."""
     program = (
         "import sys\nfrom kdbench.cli import main\nsys.argv[1:] = sys.argv[2:]\n"
         "try:\n    main()\nexcept SystemExit:\n    pass\n"
@@ -142,7 +142,7 @@ def test_no_torch_where_nothing_is_trained(project, words):
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
 def test_a_mistake_is_one_line_and_exit_code_2(project, words, said):
-    """On standard error, without a traceback; nothing is written."""
+    """The line is on standard error, without a traceback; nothing is written."""
     done = kdbench(project, *words)
 
     assert done.returncode == 2
@@ -153,16 +153,16 @@ def test_a_mistake_is_one_line_and_exit_code_2(project, words, said):
     assert not (project / "results").exists()
 
 
-def test_a_folder_without_params_is_said_to_be_none(tmp_path):
-    """The first mistake that one makes."""
+def test_a_folder_without_params_yaml_is_refused(tmp_path):
+    """The message names the file that is missing."""
     done = kdbench(tmp_path, "status")
 
     assert done.returncode == 2
     assert "no such file; run kdbench in a project folder" in done.stderr
 
 
-def test_status_of_a_new_project(project):
-    """What is missing, per exhibit and per phase; with --runs every run."""
+def test_status_of_a_new_project_lists_what_is_missing(project):
+    """Per exhibit and per phase; with --runs run by run."""
     lines = kdbench(project, "status").stdout.splitlines()
     runs = kdbench(project, "status", "--runs").stdout.splitlines()
 
@@ -179,7 +179,7 @@ def test_status_of_a_new_project(project):
 
 
 def test_a_run_without_snakemake_does_first_what_it_needs(project):
-    """Data, teacher, then the student of a plug-in's method; a second time costs nothing."""
+    """Data, teacher, then the student of a plug-in's method; a second call does nothing."""
     first = kdbench(project, "run", "resnet56_resnet20_halves_s0")
     again = kdbench(project, "run", "resnet56_resnet20_halves_s0")
     status = kdbench(project, "status")
@@ -199,7 +199,7 @@ def test_a_run_without_snakemake_does_first_what_it_needs(project):
 
 
 def test_all_runs_are_done_in_one_process_one_after_the_other(project):
-    """In an order in which everything is there that is needed; again, there is nothing to do."""
+    """Each run comes after those it needs; a second call has nothing to do."""
     first = kdbench(project, "run", "--all")
     again = kdbench(project, "run", "--all")
 
@@ -211,8 +211,8 @@ def test_all_runs_are_done_in_one_process_one_after_the_other(project):
     assert "5 of    5 runs" in kdbench(project, "status").stdout
 
 
-def test_of_all_runs_those_go_on_that_do_not_need_one_that_fails(project):
-    """One line each, and an exit code."""
+def test_all_runs_go_on_but_for_those_that_need_one_that_failed(project):
+    """Each failure is one line, and the call ends with an exit code."""
     override = json.dumps({"methods": {"halves": {"weight": 1e38}}})
     found = kdbench(project, "run", "--all", "--override", override)
 
@@ -225,7 +225,7 @@ def test_of_all_runs_those_go_on_that_do_not_need_one_that_fails(project):
 
 
 def test_several_runs_may_be_named_and_one_that_fails_costs_the_others_nothing(project):
-    """Whatever the order; a wrong name is said before anything runs."""
+    """The order does not matter; a wrong name is refused before anything runs."""
     names = ["evaluation/resnet56_resnet20_halves", "evaluation/resnet56"]
     wrong = kdbench(project, "run", *names, "resnet57")
     override = json.dumps({"methods": {"halves": {"weight": 1e38}}})
@@ -237,7 +237,7 @@ def test_several_runs_may_be_named_and_one_that_fails_costs_the_others_nothing(p
     assert "evaluation cifar100 resnet56: done" in found.stdout
 
 
-def test_a_mistake_in_one_method_does_not_take_the_others_with_it(project):
+def test_a_programming_error_in_one_method_does_not_stop_the_others(project):
     """Its traceback is shown, and the call fails."""
     (project / "own/halves.py").write_text(CODE.replace("teacher.logits)", "teacher.nothing)"))
     found = kdbench(project, "run", "evaluation/resnet56_resnet20_halves", "evaluation/resnet56")
@@ -249,8 +249,8 @@ def test_a_mistake_in_one_method_does_not_take_the_others_with_it(project):
 
 
 @pytest.mark.parametrize("words", [[], ["resnet56", "--all"]])
-def test_run_wants_one_name_or_all(project, words):
-    """Not neither, not both."""
+def test_run_needs_either_names_or_all(project, words):
+    """Neither and both are refused."""
     found = kdbench(project, "run", *words)
 
     assert found.returncode == 2 and len(found.stderr.strip().splitlines()) == 1
@@ -258,7 +258,7 @@ def test_run_wants_one_name_or_all(project, words):
 
 
 def test_progress_is_plain_lines_without_a_terminal(capsys, monkeypatch):
-    """A line now and then, with the time left; and where a continued training stands."""
+    """Each line gives the time left; a continued training says where it stands."""
     monkeypatch.setattr(console, "LINE_EVERY", 0.0)
     tick = console.start_bar("student x", 4, 2)
     tick()
@@ -271,8 +271,8 @@ def test_progress_is_plain_lines_without_a_terminal(capsys, monkeypatch):
     ]
 
 
-def test_lines_do_not_come_at_every_step(capsys):
-    """A log of 93,840 steps would be of no use."""
+def test_progress_without_a_terminal_does_not_print_every_step(capsys):
+    """A hundred steps that take no time print nothing."""
     tick = console.start_bar("student x", 100, 0)
     for _ in range(100):
         tick()
@@ -280,8 +280,8 @@ def test_lines_do_not_come_at_every_step(capsys):
     assert capsys.readouterr().out == ""
 
 
-def test_a_terminal_gets_a_bar_that_ends(monkeypatch):
-    """And whose cursor comes back."""
+def test_progress_on_a_terminal_is_a_bar_that_ends(monkeypatch):
+    """The cursor is visible again afterwards."""
     import io
 
     import rich

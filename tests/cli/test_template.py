@@ -20,8 +20,8 @@ def project(tmp_path):
     return TinyProject(tmp_path, plugins=[str(tmp_path / "methods")], methods_only=["my_loss"])
 
 
-def test_a_skeleton_can_run_and_be_stopped(project):
-    """A row of the table, trained to the same bits with and without stops."""
+def test_a_new_method_trains_to_the_same_bits_with_and_without_stops(project):
+    """It is one row of the table."""
     name = "student/resnet56_resnet20_my_loss_s0"
     assert check(load_graph(project.root), lambda _: None) == []
     project.run(name)
@@ -38,8 +38,8 @@ def test_a_skeleton_can_run_and_be_stopped(project):
     assert len(record["curves"]["my_loss"]) == 2
 
 
-def test_a_skeleton_is_as_tidy_as_the_package(tmp_path):
-    """The package's own style checks accept it."""
+def test_a_new_method_passes_the_package_s_style_checks(tmp_path):
+    """With the rules of the package, ruff finds nothing in its module."""
     files = [str(file) for file in write_skeleton("my_loss", tmp_path)]
     done = subprocess.run(
         [sys.executable, "-m", "ruff", "check", "--select", "E,F,W,I,D", "--ignore",
@@ -52,17 +52,23 @@ def test_a_skeleton_is_as_tidy_as_the_package(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["MyLoss", "1st", "a-b", "class", "kd", ""])
-def test_names_that_cannot_be_are_refused(tmp_path, name):
-    """No module's name, a keyword, or a method of the package; nothing is written."""
+def test_unusable_names_of_methods_are_refused(tmp_path, name):
+    """A module's name, a keyword and an existing method are refused; nothing is written."""
     with pytest.raises(BadValue, match="method new, NAME"):
         write_skeleton(name, tmp_path / "methods")
     assert not (tmp_path / "methods").exists()
 
 
-def test_nothing_is_overwritten(tmp_path):
-    """Neither of the two files."""
+def test_a_new_method_overwrites_nothing(tmp_path):
+    """Neither of its two files is replaced."""
     write_skeleton("mine", tmp_path)
     (tmp_path / "mine.py").write_text("work")
     with pytest.raises(UserError, match=r"mine\.py: is there already"):
         write_skeleton("mine", tmp_path)
     assert (tmp_path / "mine.py").read_text() == "work"
+
+    (tmp_path / "mine.py").unlink()
+    (tmp_path / "mine.toml").write_text("work")
+    with pytest.raises(UserError, match=r"mine\.toml: is there already"):
+        write_skeleton("mine", tmp_path)
+    assert (tmp_path / "mine.toml").read_text() == "work"

@@ -112,8 +112,8 @@ def survivor(tmp_path_factory):
     return project
 
 
-def test_artifacts_have_the_same_bytes(whole, survivor):
-    """Weights of teacher and student, the searched process, the data; and nothing is left over."""
+def test_a_killed_chain_ends_with_the_same_artifacts(whole, survivor):
+    """Data, weights and the searched process have the same bytes, and no file is left over."""
     expected, found = whole.files(), survivor.files()
 
     assert sorted(found) == sorted(expected)
@@ -124,8 +124,8 @@ def test_artifacts_have_the_same_bytes(whole, survivor):
 
 
 @pytest.mark.parametrize("name", ["data/cifar100", TEACHER, SEARCH, STUDENT])
-def test_records_differ_in_times_and_memory_only(whole, survivor, name):
-    """Metrics, curves, the process, steps, checksums are the same."""
+def test_records_of_a_killed_chain_differ_in_times_and_memory_only(whole, survivor, name):
+    """Metrics, curves, the process, steps and checksums are the same."""
     records = [json.loads(p.record_file(name).read_text()) for p in (whole, survivor)]
 
     assert without_times(records[0]) == without_times(records[1])
@@ -134,8 +134,8 @@ def test_records_differ_in_times_and_memory_only(whole, survivor, name):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(6))
-def test_killed_at_random_moments_it_ends_the_same(whole, tmp_path, seed):
-    """SIGKILL after random delays until the chain gets through, from the start of Python on."""
+def test_a_chain_killed_at_random_moments_ends_the_same(whole, tmp_path, seed):
+    """SIGKILL after random delays, from the start of Python on, changes no byte of the results."""
     rng, project = random.Random(seed), TinyProject(tmp_path)
     for _ in range(10):
         process = project.start(STUDENT)
@@ -153,8 +153,8 @@ def test_killed_at_random_moments_it_ends_the_same(whole, tmp_path, seed):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [TEACHER, SEARCH, OTHER_STUDENT])
-def test_one_step_a_call_ends_the_same(whole, tmp_path, name):
-    """--max-minutes 0 until the run is done; every call does a step."""
+def test_a_run_of_one_step_per_call_ends_the_same(whole, tmp_path, name):
+    """With --max-minutes 0 every call does one step, until the run is done."""
     other = TinyProject(tmp_path / "whole")
     shutil.copytree(whole.root, other.root, dirs_exist_ok=True)
     project = TinyProject(tmp_path / "steps")

@@ -62,8 +62,8 @@ def killed_after(project, name, saves):
     "case",
     [pytest.param(c, marks=pytest.mark.slow if "second" in c else ()) for c in CASES],
 )
-def test_killed_twice_it_ends_in_the_same_bits(taught, tmp_path, case):
-    """Artifacts byte for byte, records but for clocks; both kills left something to do."""
+def test_a_run_killed_twice_ends_in_the_same_bits(taught, tmp_path, case):
+    """Artifacts are equal byte for byte, records but for clocks; both kills left work to do."""
     name, searches = CASES[case]
     whole = continued(taught, tmp_path / "whole", searches)
     survivor = continued(taught, tmp_path / "survivor", searches)

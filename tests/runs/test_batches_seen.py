@@ -23,8 +23,8 @@ def seen(monkeypatch):
     return batches
 
 
-def test_epochs_differ_and_a_stopped_run_sees_the_same(tmp_path, seen):
-    """Stopped after every step, it goes through the very batches of a run in one go."""
+def test_a_stopped_run_sees_the_batches_of_an_uninterrupted_one(tmp_path, seen):
+    """Stopped after every step, it goes through the same batches, other ones in every epoch."""
     TinyProject(tmp_path / "whole", scales=SHORT).run(TEACHER)
     whole, calls = list(seen), 0
     seen.clear()

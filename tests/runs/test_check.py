@@ -77,15 +77,15 @@ def test_what_does_not_fit_is_a_line_with_the_pair_and_the_reason(project):
     assert sorted(project.root.rglob("*")) == before
 
 
-def test_a_term_that_is_not_finite_is_named(project):
-    """On noise already."""
+def test_check_names_a_term_that_is_not_finite(project):
+    """A batch of noise is enough to find it."""
     (line,) = problems(project, methods={"picky": {"result": "nan"}})
 
     assert line == "cifar100, resnet56:resnet20, picky: its term 'gap' is nan on noise"
 
 
 def test_a_pair_that_a_method_refuses_is_a_line_in_its_own_words(project):
-    """What a method says when it is built, without the name of an exception."""
+    """The line is what the method says when it is built, without the exception's name."""
     (line,) = problems(project, methods={"picky": {"result": "refuse"}})
 
     assert line == (
@@ -93,15 +93,15 @@ def test_a_pair_that_a_method_refuses_is_a_line_in_its_own_words(project):
     )
 
 
-def test_the_terms_of_a_first_stage_are_tried_too(project):
-    """They would fail before the main stage begins."""
+def test_check_tries_the_terms_of_a_first_stage(project):
+    """A term that fails there is named though the main stage's are sound."""
     (line,) = problems(project, methods={"picky": {"result": "first"}})
 
     assert "picky: its term 'start' is " in line and line.endswith("inf on noise")
 
 
-def test_a_search_and_a_method_with_other_pathways_are_told_apart(project):
-    """The scheme would not fit when the student starts, hours later."""
+def test_check_refuses_a_method_with_other_pathways_than_its_search(project):
+    """Its scheme would not fit when the student starts, hours later."""
     changes = {"searches": {"distpro": {"connections": "downward"}}, "plugins": []}
     lines = problems(project, **changes)
 
@@ -111,7 +111,7 @@ def test_a_search_and_a_method_with_other_pathways_are_told_apart(project):
     }
 
 
-def test_the_command_ends_with_one_line_and_an_exit_code(project):
+def test_check_ends_with_one_line_and_an_exit_code(project):
     """The problems are lines of their own before it."""
     done = subprocess.run(
         [sys.executable, "-m", "kdbench", "check"],
@@ -146,9 +146,9 @@ def test_wrong_values_are_refused_while_planning(project, changes, words):
 
 @pytest.mark.parametrize("kind", ["method", "search"])
 def test_every_number_has_a_range_and_every_text_its_choices(kind):
-    """So that no wrong value waits for the run to start."""
+    """No wrong value of a declared parameter waits for the run to start."""
     free = {("distpro", "tau"), ("alpha_t", "tau"), ("equal", "tau")}  # any number makes sense
-    components = find_components()
+    components, held = find_components(), set()
     for name in components.names(kind):
         declared = components.get(kind, name, where="test").declaration
         for key, value in declared.defaults.items():
@@ -157,3 +157,6 @@ def test_every_number_has_a_range_and_every_text_its_choices(kind):
             first = value[0] if isinstance(value, list) else value
             section = "ranges" if isinstance(first, int | float) else "choices"
             assert key in getattr(declared, section), f"{name}: {key} has no {section}"
+            held.add(section)
+
+    assert held == {"ranges", "choices"}

@@ -66,7 +66,7 @@ def workers(monkeypatch):
 
 
 def test_the_data_phase_links_shards(tmp_path):
-    """One set of bytes under two names; the record says what the data set is."""
+    """One set of bytes has two names; the record says what the data set is."""
     project = Project(tmp_path)
 
     record = project.run(project.data)
@@ -84,8 +84,8 @@ def test_the_data_phase_links_shards(tmp_path):
     assert metrics["fingerprint"] == metrics["source_fingerprint"] == verify_data(whole)
 
 
-def test_a_share_is_balanced_and_fixed(tmp_path):
-    """The first images of every class in the order of their hashes, and all test images."""
+def test_a_share_of_encoded_images_is_balanced_and_fixed(tmp_path):
+    """It has the first images of every class in the order of their hashes, and all test images."""
     project = Project(tmp_path, share=0.6)
 
     record = project.run(project.data)
@@ -103,7 +103,7 @@ def test_a_share_is_balanced_and_fixed(tmp_path):
 
 
 def test_a_network_is_trained_on_encoded_images(tmp_path):
-    """Two epochs of two steps, looked at on the test images; the record knows the data."""
+    """Two epochs of two steps are evaluated on the test images; the record names the data."""
     project = Project(tmp_path)
 
     record = project.run(project.teacher)
@@ -115,8 +115,8 @@ def test_a_network_is_trained_on_encoded_images(tmp_path):
     assert set(record["artifacts"]) == {"last.safetensors", "best.safetensors"}
 
 
-def test_a_stopped_training_ends_in_the_same_bits(tmp_path, monkeypatch):
-    """Stopped after every step, and decoded by a worker instead: weights and curves are equal."""
+def test_a_stopped_training_on_encoded_images_ends_in_the_same_bits(tmp_path, monkeypatch):
+    """Stopped after every step, and decoded by a worker: weights and curves are equal."""
     whole, stopped = Project(tmp_path / "whole"), Project(tmp_path / "stopped")
     expected = whole.run(whole.teacher)
     monkeypatch.setenv("KDBENCH_WORKERS", "1")
@@ -134,8 +134,8 @@ def test_a_stopped_training_ends_in_the_same_bits(tmp_path, monkeypatch):
     assert found["metrics"] == expected["metrics"]
 
 
-def test_an_augmentation_of_pixels_is_refused(tmp_path):
-    """Before anything is trained; what is known for these images is named."""
+def test_an_augmentation_of_pixels_is_refused_for_encoded_images(tmp_path):
+    """The message comes before any training and lists those that exist for such images."""
     project = Project(tmp_path, augment="crop4-flip")
     with pytest.raises(UnknownName, match=r"'crop4-flip'.*rrc24-flip") as caught:
         project.run(project.teacher)
@@ -143,7 +143,7 @@ def test_an_augmentation_of_pixels_is_refused(tmp_path):
 
 
 def test_a_damaged_image_stops_the_training(tmp_path):
-    """The data folder is checked before use, so what was changed after preparing is seen."""
+    """The data folder is checked before use, so a change after preparing is seen."""
     project = Project(tmp_path)
     project.run(project.data)
     path = project.paths.artifacts(project.data) / "prepared" / "train-0000.arrow"
@@ -155,7 +155,7 @@ def test_a_damaged_image_stops_the_training(tmp_path):
 
 
 def test_absent_data_says_how_to_get_it(tmp_path):
-    """Nothing can be downloaded; one line."""
+    """Data that cannot be downloaded is one line that says where it comes from."""
     project = Project(tmp_path)
     (tmp_path / "data" / "imagenet").rename(tmp_path / "elsewhere")
     with pytest.raises(UserError, match=r"register at .*image-net.*--source") as caught:
@@ -164,7 +164,7 @@ def test_absent_data_says_how_to_get_it(tmp_path):
 
 
 def test_digits_stand_in_at_scale_smoke(tmp_path):
-    """With a split of their own; they are pixels, not encoded images."""
+    """They have a split of their own, and are pixels, not encoded images."""
     project = Project(tmp_path, scale="smoke")
 
     record = project.run(project.data)

@@ -53,8 +53,8 @@ def trained(project, method, **options):
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_a_stopped_training_ends_in_the_same_bits(finished, method):
-    """Stopped after every single step, with every method's own state, first stages included."""
+def test_a_stopped_training_of_any_method_ends_in_the_same_bits(finished, method):
+    """Stopped after every step, with the method's own state, first stages included."""
     whole, record = trained(finished, method)
     spec = student(finished, method)
     finished.paths.record(spec).unlink()
@@ -75,7 +75,7 @@ def test_a_stopped_training_ends_in_the_same_bits(finished, method):
 
 @pytest.mark.parametrize("method", METHODS)
 def test_the_student_s_norms_count_each_batch_once(finished, method, monkeypatch):
-    """However often a method looks; the teacher's weights and statistics never move."""
+    """The student sees each batch once, and the teacher's weights and statistics never move."""
     counts, kept = {}, training._finish
 
     def spy(job, progress, network, *rest):
@@ -93,13 +93,14 @@ def test_the_student_s_norms_count_each_batch_once(finished, method, monkeypatch
     looked = 0 if method == "ft" else counts["steps"] - 6  # FT's first stage has no student
     assert counts["batches"] == {6 + looked}
     best = load_file(finished.folder(TEACHER) / "best.safetensors")
+    assert len(teachers) == ("teacher" in student(finished, method).upstream)
     for teacher in teachers:
         assert all(torch.equal(v, best[k]) for k, v in teacher.network.state_dict().items())
 
 
 @pytest.mark.parametrize("method", TWO_STAGES)
 def test_a_first_stage_has_its_own_time_and_curves(finished, method):
-    """One epoch before the two of the main stage; `last` and `best` count the main stage alone."""
+    """One epoch comes before the main stage's two; `last` and `best` count the main stage alone."""
     _, record = trained(finished, method)
     curves = record["curves"]
 

@@ -55,8 +55,8 @@ def trained(network):
     return network.eval()
 
 
-def test_a_run_leaves_with_its_weights_and_what_they_are(project, tmp_path):
-    """Bytes of the recorded weights; description as recorded; the same outputs after loading."""
+def test_an_export_has_the_recorded_weights_and_their_description(project, tmp_path):
+    """After loading, the outputs are the same."""
     spec = project.spec(TEACHER)
     for weights in ("best", "last"):
         files = export_run(spec, project.paths, tmp_path, weights=weights)
@@ -79,7 +79,7 @@ def test_a_run_leaves_with_its_weights_and_what_they_are(project, tmp_path):
 
 
 def test_the_protocols_own_constants_go_before_those_of_the_data(project, tmp_path):
-    """Where the recipe fixes them, images are normalised with them."""
+    """Images are normalised with the constants that the recipe fixes."""
     spec = project.spec(TEACHER)
     recipe = replace(spec.recipe, mean=(0.1, 0.2, 0.3), std=(0.4, 0.5, 0.6))
     other = replace(spec, recipe=recipe)
@@ -91,8 +91,8 @@ def test_the_protocols_own_constants_go_before_those_of_the_data(project, tmp_pa
     assert (tuple(about.mean), tuple(about.std)) == (recipe.mean, recipe.std)
 
 
-def test_the_reported_weights_leave_where_none_are_asked_for(project, tmp_path):
-    """As the protocol of the run says."""
+def test_the_weights_that_the_protocol_reports_are_exported_by_default(project, tmp_path):
+    """They are those of the last epoch or of the best."""
     spec = project.spec(TEACHER)
     export_run(spec, project.paths, tmp_path)
     reported = spec.recipe.reported
@@ -100,8 +100,8 @@ def test_the_reported_weights_leave_where_none_are_asked_for(project, tmp_path):
 
 
 @pytest.mark.parametrize("name", FAMILIES)
-def test_a_found_student_comes_back(tmp_path, name):
-    """From its structure, with the same outputs to the bit."""
+def test_a_pruned_student_is_loaded_from_its_structure(tmp_path, name):
+    """Its outputs are the same to the bit."""
     network, about = found(name)
     trained(network)
     export_network(network, about, tmp_path)
@@ -111,8 +111,8 @@ def test_a_found_student_comes_back(tmp_path, name):
     assert said.structure["metadata"] == {"share": 0.3}
 
 
-def test_the_command_says_what_it_wrote(project, tmp_path, monkeypatch):
-    """A file a line, in a folder that it makes."""
+def test_export_names_the_files_it_wrote(project, tmp_path, monkeypatch):
+    """One line per file, in a folder that it makes."""
     monkeypatch.chdir(project.root)
     out = tmp_path / "new" / "folder"
     done = CliRunner().invoke(app, ["export", TEACHER, "--out", str(out), "--scale", "smoke"])
@@ -122,7 +122,7 @@ def test_the_command_says_what_it_wrote(project, tmp_path, monkeypatch):
 
 
 def test_what_cannot_be_exported_is_said_in_one_line(project, tmp_path):
-    """A search, a run that is not done, other weights, absent files; nothing is written."""
+    """A search, an unfinished run, unknown weights and absent files; nothing is written."""
     out = tmp_path / "out"
 
     def refused(name, error, match, **options):
@@ -152,7 +152,7 @@ def test_what_cannot_be_exported_is_said_in_one_line(project, tmp_path):
     ],
 )
 def test_a_damaged_export_is_said_in_one_line(tmp_path, file, text, match):
-    """With the file's name and what to do."""
+    """The line names the file and says what to do."""
     export_network(WideResNet(10, 2, classes=5, image=IMAGE), WRN, tmp_path)
     (tmp_path / file).unlink()
     if text is not None:
@@ -163,8 +163,8 @@ def test_a_damaged_export_is_said_in_one_line(tmp_path, file, text, match):
     assert "\n" not in said and file in said and "export the run again" in said
 
 
-def test_an_unknown_network_is_named(tmp_path):
-    """With the nearest that exists."""
+def test_an_export_of_an_unknown_network_is_refused(tmp_path):
+    """The message names the nearest network that exists."""
     export_network(WideResNet(10, 2, classes=5, image=IMAGE), WRN, tmp_path)
     file = tmp_path / "architecture.json"
     fields = json.loads(file.read_text())
@@ -174,7 +174,7 @@ def test_an_unknown_network_is_named(tmp_path):
 
 
 def test_without_its_packages_onnx_is_refused_before_anything_is_written(tmp_path, monkeypatch):
-    """In one line that says what to install."""
+    """One line says what to install."""
     monkeypatch.setattr(export, "find_spec", lambda name: None if name == "onnxscript" else name)
     with pytest.raises(UserError, match=re.escape("pip install 'kdbench[export]'")) as caught:
         export_network(WideResNet(10, 2, image=IMAGE), WRN, tmp_path / "out", onnx=True)
@@ -184,7 +184,7 @@ def test_without_its_packages_onnx_is_refused_before_anything_is_written(tmp_pat
 
 @pytest.mark.parametrize("name", ["densenet-bc", "wrn-2"])
 def test_networks_can_be_traced_for_any_batch(name):
-    """The graph that ONNX is made of: no Python looks at a value, and batches are free."""
+    """Tracing finds no Python that looks at a value, and the batch size stays free."""
     network, _ = found(name)
     module = export.Logits(trained(network))
     shapes = {"images": {0: torch.export.Dim("batch")}}
@@ -194,8 +194,8 @@ def test_networks_can_be_traced_for_any_batch(name):
 
 
 @pytest.mark.skipif(find_spec("onnxscript") is None, reason="needs kdbench[export]")
-def test_onnx_is_written(tmp_path):
-    """One file, which onnx finds sound, with one input and one output."""
+def test_an_onnx_export_is_sound(tmp_path):
+    """The package onnx accepts the one file, which has one input and one output."""
     import onnx
 
     network, about = found()
@@ -208,7 +208,7 @@ def test_onnx_is_written(tmp_path):
 
 
 def test_a_folder_that_cannot_be_made_is_said_in_one_line(tmp_path):
-    """And its name may be a text when it is read."""
+    """The folder may also be given as text."""
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(BadValue, match="a folder that can be made"):
         export_network(WideResNet(10, 2, classes=5, image=IMAGE), WRN, tmp_path / "file" / "out")

@@ -16,7 +16,7 @@ from kdbench.workflow.status import state
 
 
 def test_a_training_that_diverges_is_one_line(finished, capsys):
-    """Exit code 4, a term is named, there is no record and no artifact."""
+    """It names a term, ends with exit code 4 and leaves neither record nor artifact."""
     name = "student/resnet56_resnet20_kd_s0"
     finished.edit(methods={"kd": {"weight": 1e9, "task_weight": 1e9}})
     with pytest.raises(Diverged, match=r"epoch 0: the loss term '\w+' is (nan|inf)") as caught:
@@ -28,8 +28,8 @@ def test_a_training_that_diverges_is_one_line(finished, capsys):
     assert list(finished.folder(name).iterdir()) == []
 
 
-def test_a_divergence_is_told_until_a_run_succeeds(finished):
-    """By the status and by the report, whose cell would otherwise only be empty."""
+def test_a_divergence_is_reported_until_the_run_succeeds(finished):
+    """Status and report say so, where a cell would otherwise only be empty."""
     finished.undo(STUDENT)
     spec = finished.spec(STUDENT)
     with pytest.MonkeyPatch.context() as patch, pytest.raises(Diverged):
@@ -51,7 +51,7 @@ def not_a_number(*_):
 
 @pytest.mark.parametrize("damage", ["changed", "missing", "manifest"])
 def test_a_damaged_upstream_artifact_is_one_line(finished, capsys, damage):
-    """The teacher's file is named, exit code 3, and no student comes of it."""
+    """It names the teacher's file and ends with exit code 3, without a student."""
     finished.undo(STUDENT)
     file = finished.folder(TEACHER) / "best.safetensors"
     if damage == "changed":
@@ -75,7 +75,7 @@ def test_a_damaged_upstream_artifact_is_one_line(finished, capsys, damage):
 
 
 def test_a_checkpoint_of_another_run_is_refused(finished):
-    """A file copied by hand; the advice is to delete it, and that helps."""
+    """The message says to delete the file, and after that the run succeeds."""
     finished.undo(STUDENT)
     file = finished.folder(STUDENT) / "checkpoint.pt"
     file.parent.mkdir(parents=True)
@@ -90,7 +90,7 @@ def test_a_checkpoint_of_another_run_is_refused(finished):
 
 
 def test_two_processes_that_start_a_run_at_once_do_it_once(finished, finished_once):
-    """One does it, the other waits and finds it done."""
+    """One does it; the other waits and finds it done."""
     finished.undo(STUDENT)
     began = time.time_ns()
     both = [finished.start(STUDENT) for _ in range(2)]
@@ -125,7 +125,7 @@ def small_disk(tmp_path):
 
 @pytest.mark.parametrize(("moment", "seconds"), [("checkpoint", 0), ("weights", 1000)])
 def test_a_full_disk_is_one_line(finished, small_disk, moment, seconds):
-    """At a checkpoint or at the end: no record, no half file; with more room it goes on."""
+    """It leaves no record and no half file, and with more room the run goes on."""
     finished.undo(STUDENT)
     used = sum(p.stat().st_size for p in finished.root.rglob("*") if p.is_file()) // 1024
     project = small_disk(finished, used + 700)

@@ -88,7 +88,7 @@ def command(project, *words):
 
 
 def test_an_imported_teacher_takes_the_place_of_training(project, checkpoint):
-    """Its record names the file's hash and its accuracy, and a student is taught by its weights."""
+    """Its record has the file's hash and its accuracy; a student is taught by its weights."""
     file, top1 = checkpoint
     found = take(project, file, top1)
     project.edit(teachers={KEY: found.sha256})
@@ -108,7 +108,7 @@ def test_an_imported_teacher_takes_the_place_of_training(project, checkpoint):
 
 
 def test_each_check_normalises_as_it_says(project, checkpoint, monkeypatch):
-    """The import with the constants asked for, the run with its protocol's."""
+    """The import uses the constants given to it, the run those of its protocol."""
     seen = []
     plain = imported.measure
     monkeypatch.setattr(
@@ -122,7 +122,7 @@ def test_each_check_normalises_as_it_says(project, checkpoint, monkeypatch):
 
 
 def test_the_file_is_the_teacher_s_identity(project):
-    """Another hash is another teacher, with other students; smoke's stand-ins know none."""
+    """Another hash is another teacher with other students; stand-ins at smoke have none."""
     names = [f"teacher/{NETWORK}", "student/resnet56_resnet20_kd_s0", "student/resnet20_none_s0"]
     digests = []
     for teachers in ({}, {KEY: "0" * 64}, {KEY: "1" * 64}):
@@ -137,7 +137,7 @@ def test_the_file_is_the_teacher_s_identity(project):
     assert project.spec(names[0]).digest == there
 
 
-def test_a_claim_that_is_not_met_keeps_nothing(project, checkpoint):
+def test_a_checkpoint_below_its_claimed_accuracy_is_not_imported(project, checkpoint):
     """The line says what was measured and what may be wrong."""
     file, top1 = checkpoint
     with pytest.raises(DamagedData, match=rf"top-1 {top1:.2f} %.*{top1 - 5:.2f} % within 0\.1"):
@@ -147,7 +147,7 @@ def test_a_claim_that_is_not_met_keeps_nothing(project, checkpoint):
 
 
 def test_a_misspelt_file_is_said_before_any_data_set_is_fetched(project):
-    """One line, and nothing else is done."""
+    """One line is all that happens."""
     done = command(project, "nothing.pth", "--network", NETWORK, "--dataset", "cinic10")
 
     assert done.returncode == 2 and not done.stdout
@@ -155,8 +155,8 @@ def test_a_misspelt_file_is_said_before_any_data_set_is_fetched(project):
     assert len(done.stderr.strip().splitlines()) == 1
 
 
-def test_a_checkpoint_that_is_not_here_is_one_line(project):
-    """The run says which command brings it."""
+def test_an_absent_checkpoint_is_one_line(project):
+    """The line gives the command that imports it."""
     project.edit(teachers={KEY: "0" * 64})
     with pytest.raises(
         UserError, match=r"wants the checkpoint 000000000000.*kdbench teacher import"
@@ -182,21 +182,21 @@ def test_what_was_imported_is_checked_before_use(project, checkpoint, harm):
 
 
 @pytest.mark.parametrize("key", ["cifar100/resnet57", "cifar1000/resnet56", "resnet56"])
-def test_a_teacher_of_a_name_that_does_not_exist_is_refused(project, key):
-    """While planning, with the nearest name."""
+def test_a_teacher_of_an_unknown_network_is_refused(project, key):
+    """The plan names the nearest network."""
     project.edit(teachers={key: "0" * 64})
     with pytest.raises(UnknownName, match=r"params.yaml, teachers: no \w+ is called"):
         project.spec(f"teacher/{NETWORK}")
 
 
-def test_a_hash_that_is_none_is_refused(project):
-    """With the key in the line."""
+def test_a_malformed_hash_is_refused(project):
+    """The line names the key of params.yaml."""
     project.edit(teachers={KEY: "abc"})
     with pytest.raises(UserError, match=rf"params.yaml, teachers\.{KEY}: found 'abc'"):
         project.spec(f"teacher/{NETWORK}")
 
 
-def test_the_command_prints_what_params_yaml_needs(project, checkpoint):
+def test_import_prints_what_params_yaml_needs(project, checkpoint):
     """Its last line can be pasted."""
     file, top1 = checkpoint
     done = command(project, file, "--network", NETWORK, "--claim", top1)
@@ -207,8 +207,8 @@ def test_the_command_prints_what_params_yaml_needs(project, checkpoint):
     )
 
 
-def test_the_command_lists_every_difference_and_ends_with_one_line(project, checkpoint):
-    """A checkpoint of another depth: the missing keys, then the error, exit code 3."""
+def test_import_lists_every_difference_and_ends_with_one_line(project, checkpoint):
+    """For a network of another depth: the missing keys, then the error, exit code 3."""
     done = command(project, checkpoint[0], "--network", "resnet110", "--claim", "70")
     *differences, last = done.stderr.splitlines()
 
@@ -218,7 +218,7 @@ def test_the_command_lists_every_difference_and_ends_with_one_line(project, chec
     assert last.startswith("kdbench: ") and "not the weights of resnet110" in last
 
 
-def test_no_claim_is_an_error_that_says_so(project, checkpoint):
+def test_an_import_without_a_claimed_accuracy_is_refused(project, checkpoint):
     """Nothing is taken on trust."""
     done = command(project, checkpoint[0], "--network", NETWORK)
 

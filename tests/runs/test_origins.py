@@ -21,7 +21,7 @@ from kdbench.store.canonical import digest_of
 
 
 def test_a_student_of_another_teacher_says_so(finished):
-    """A teacher made again with other bytes: a note and its digest in the student's record."""
+    """Its record has a note and the digest of the teacher that was made again with other bytes."""
     folder = finished.folder(TEACHER)
     weights = folder / "best.safetensors"
     state = load_file(weights)
@@ -39,7 +39,7 @@ def test_a_student_of_another_teacher_says_so(finished):
 
 
 def test_a_run_resumed_under_other_code_says_so(finished, monkeypatch):
-    """Both processes are named, the first start stays, and a note tells the reader."""
+    """Both processes are in the record, the first start stays, and a note says so."""
     finished.undo(STUDENT)
     with pytest.raises(TryAgain):
         finished.run(STUDENT, max_minutes=0)
@@ -80,8 +80,8 @@ class Own(nn.Module):
         return {"own": student.logits.square().mean()}
 
 
-def test_a_method_without_a_teacher_is_asked(finished_once):
-    """Its loss counts in every step, and nothing is read from any teacher."""
+def test_a_loss_without_a_teacher_adds_its_term(finished_once):
+    """It is called once per step, with nothing in the teacher's place."""
     data = Prepared.open(finished_once.folder("data/cifar100") / "prepared")
     precision = Precision("float32", False, torch.device("cpu"))
     run = finished_once.spec(STUDENT)

@@ -45,8 +45,8 @@ def record(project, name):
     return json.loads(project.record_file(name).read_text())
 
 
-def test_the_found_student_is_smaller_and_real(done):
-    """Its weights are those of a smaller network, and the evaluation counts them."""
+def test_a_pruned_student_is_a_smaller_network(done):
+    """Its weights are those of the smaller network, and the evaluation counts them."""
     structure = record(done, SEARCH)["structure"]
     measured = record(done, f"evaluation/{ALONE}")["metrics"]
     weights = load_file(done.folder(f"student/{ALONE}_s0") / "last.safetensors")
@@ -62,8 +62,8 @@ def test_the_found_student_is_smaller_and_real(done):
     assert structure["met"] is True
 
 
-def test_it_is_trained_by_any_methods(done):
-    """Here by the sum of two, which log their terms by name."""
+def test_a_pruned_student_is_trained_by_any_methods(done):
+    """The sum of two methods trains it and logs their terms by name."""
     curves = record(done, f"student/{TAUGHT}_s0")["curves"]
 
     assert "task" in curves
@@ -72,8 +72,8 @@ def test_it_is_trained_by_any_methods(done):
     assert len(record(done, f"evaluation/{TAUGHT}")["metrics"]["runs"]) == 1
 
 
-def test_a_stopped_search_finds_the_same(done, tmp_path):
-    """Stopped after every step: same structure, same curves."""
+def test_a_stopped_search_ends_in_the_same_structure(done, tmp_path):
+    """Stopped after every step, it also has the same curves."""
     shutil.copytree(done.root, tmp_path / "project")
     project = TinyProject(tmp_path / "project")
     before = (project.folder(SEARCH) / "structure.json").read_bytes()

@@ -46,7 +46,7 @@ def poisoned(monkeypatch):
 
 
 def test_a_search_touches_no_test_image(finished, poisoned, finished_once):
-    """It ends, and finds what it finds without poison."""
+    """With poisoned test images it ends, and finds what it finds without poison."""
     finished.undo(SEARCH)
 
     finished.run(SEARCH)
@@ -55,8 +55,8 @@ def test_a_search_touches_no_test_image(finished, poisoned, finished_once):
     assert finished.files()[name] == finished_once.files()[name]
 
 
-def test_the_poison_works(finished, poisoned):
-    """A student looks at the test set after every epoch, and is caught."""
+def test_a_training_that_looks_at_poisoned_test_images_is_caught(finished, poisoned):
+    """A student is evaluated on the test set after every epoch."""
     finished.undo(STUDENT)
 
     with pytest.raises(Touched):
@@ -64,7 +64,7 @@ def test_the_poison_works(finished, poisoned):
 
 
 def test_the_view_of_a_search_has_no_test_split(finished_once):
-    """Asked for by name it is refused in one line."""
+    """Asked for by name, the split is refused in one line."""
     folder = finished_once.folder("data/cifar100") / "prepared"
     data = Prepared.open(folder).training_only()
 
@@ -73,8 +73,8 @@ def test_the_view_of_a_search_has_no_test_split(finished_once):
             look("test")
 
 
-def test_training_and_held_out_batches_are_apart(finished, monkeypatch):
-    """No image is both fitted and held out, and both come from the training split."""
+def test_no_image_is_both_trained_on_and_held_out(finished, monkeypatch):
+    """Both come from the training split."""
     seen, serve = {}, InMemoryLoader.batch
 
     def spy(loader, epoch, step):
@@ -94,8 +94,8 @@ def test_training_and_held_out_batches_are_apart(finished, monkeypatch):
     assert max(fit + held) < train
 
 
-def test_a_data_set_with_a_split_for_choices_gives_that(tmp_path, monkeypatch):
-    """All training images are trained on, and the held-out ones are those of `valid`."""
+def test_held_out_images_are_those_of_a_validation_split_where_there_is_one(tmp_path, monkeypatch):
+    """All training images are then trained on."""
     monkeypatch.setenv("KDBENCH_DEVICE", "cpu")
     project = TinyProject(
         tmp_path,

@@ -21,7 +21,7 @@ def records(finished_once):
 
 @pytest.mark.parametrize("name", ALL)
 def test_a_record_says_where_it_comes_from(finished_once, records, name):
-    """All keys of the contract; the data's fingerprint; no path, no host."""
+    """It has all documented keys and the data's fingerprint, and neither path nor host."""
     record, spec = records[name], finished_once.spec(name)
     provenance = record["provenance"]
     data = Prepared.open(finished_once.folder("data/cifar100") / "prepared")
@@ -53,8 +53,8 @@ def test_a_record_says_where_it_comes_from(finished_once, records, name):
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_artifacts_are_those_on_disk(finished_once, records, name):
-    """Every file but the manifest, by its checksum and size."""
+def test_a_record_lists_the_artifacts_on_disk(finished_once, records, name):
+    """Every file but the manifest is listed with its checksum and size."""
     folder = finished_once.folder(name)
     files = {
         str(path.relative_to(folder)): {
@@ -70,8 +70,8 @@ def test_artifacts_are_those_on_disk(finished_once, records, name):
 
 
 @pytest.mark.parametrize(("name", "epochs"), [(TEACHER, 8), (STUDENT, 2)])
-def test_a_training_says_how_it_went(records, name, epochs):
-    """One look an epoch; the best of them, the first where two are equal, and the last."""
+def test_a_training_record_has_one_evaluation_per_epoch(records, name, epochs):
+    """`best` is the first of the best epochs, `last` the last."""
     record = records[name]
     looks = record["curves"]["test_top1"]
 
@@ -85,8 +85,8 @@ def test_a_training_says_how_it_went(records, name, epochs):
     assert {len(values) for values in record["curves"].values()} == {epochs}
 
 
-def test_a_search_says_what_it_found(finished_once, records):
-    """The process in the record is that of the scheme, a row a step."""
+def test_a_search_record_has_the_process_of_its_scheme(finished_once, records):
+    """It has one row per step."""
     process = records[SEARCH]["process"]
     scheme = Scheme.load(finished_once.folder(SEARCH))
 
@@ -99,7 +99,7 @@ def test_a_search_says_what_it_found(finished_once, records):
 
 
 def test_an_evaluation_measures_both_seeds(finished_once, records):
-    """Last and best weights of each; where the student's look was the same, the same number."""
+    """Last and best weights of each; its last accuracy is the one that the student measured."""
     metrics = records[EVALUATION]["metrics"]
 
     assert metrics["reported"] == "best"
@@ -120,8 +120,8 @@ def test_an_evaluation_measures_both_seeds(finished_once, records):
     assert 200_000 < metrics["parameters"] < 400_000
 
 
-def test_a_finished_run_costs_nothing(finished):
-    """Asked again it says where the record is; also without artifacts."""
+def test_a_finished_run_is_not_repeated(finished):
+    """Asked for again it says where the record is, also without artifacts."""
     before = finished.record_file(STUDENT).stat().st_mtime_ns
     (finished.folder(STUDENT) / "last.safetensors").unlink()
 
@@ -130,7 +130,7 @@ def test_a_finished_run_costs_nothing(finished):
 
 
 def test_absent_artifacts_are_rebuilt_to_the_bit(finished, finished_once):
-    """For a run that needs them; the record stays as it was."""
+    """A run that needs them has them made again; the record stays as it was."""
     before = finished.record_file(TEACHER).read_bytes()
     finished.folder(TEACHER).rename(finished.root / "lost")
     finished.undo(STUDENT)

@@ -20,7 +20,7 @@ def network():
 
 
 @pytest.mark.parametrize("mode", ["eval", "batch"])
-def test_looking_moves_no_weight_and_no_statistic(network, mode):
+def test_reading_a_teacher_moves_no_weight_and_no_statistic(network, mode):
     """Running means, variances and counts of batches stay as trained, to the bit."""
     teacher = Teacher(network, mode)
     before = {name: value.clone() for name, value in network.state_dict().items()}
@@ -34,7 +34,7 @@ def test_looking_moves_no_weight_and_no_statistic(network, mode):
 
 
 def test_the_two_modes_use_other_statistics(network):
-    """The running ones, or each batch's own, so that an image's neighbours matter."""
+    """Mode "eval" uses the running ones; in mode "batch" an image's neighbours matter."""
     images = torch.randn(8, 3, 8, 8)
     by_running = network.eval()(images).detach()
     by_batch = network.train()(images).detach()
@@ -49,7 +49,7 @@ def test_the_two_modes_use_other_statistics(network):
     assert not torch.allclose(by_running, by_batch, atol=1e-2)
 
 
-def test_an_eval_teacher_is_that_of_its_checkpoint(network):
+def test_a_teacher_in_eval_mode_is_the_network_of_its_checkpoint(network):
     """The logits are those of the network as it was trained."""
     images = torch.randn(8, 3, 8, 8)
     expected = network.eval()(images).detach()
@@ -57,7 +57,7 @@ def test_an_eval_teacher_is_that_of_its_checkpoint(network):
     torch.testing.assert_close(Teacher(network, "eval").read(images).logits, expected)
 
 
-def test_another_mode_is_refused(network):
-    """One line that names the key."""
+def test_an_unknown_mode_is_refused_with_its_key(network):
+    """One line names the key."""
     with pytest.raises(BadValue, match="teacher_bn: found 'train', expected 'eval' or 'batch'"):
         Teacher(network, "train")

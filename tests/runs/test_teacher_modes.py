@@ -22,8 +22,8 @@ def network():
 
 
 @pytest.mark.parametrize("mode", ["eval", "batch"])
-def test_a_look_changes_nothing(network, mode):
-    """No parameter, no statistic, no graph."""
+def test_reading_in_either_mode_changes_nothing(network, mode):
+    """No parameter and no statistic moves, and no graph is kept."""
     before = copy.deepcopy(network.state_dict())
 
     features = Teacher(network, mode).read(torch.randn(16, 3, 8, 8))
@@ -42,7 +42,7 @@ def test_eval_mode_sees_every_image_alone(network):
 
 
 def test_batch_mode_normalises_with_the_batch(network):
-    """As a network in training does, and a wider batch changes nothing but its own."""
+    """The norms work as in a network in training."""
     images = torch.randn(16, 3, 8, 8)
     twin = copy.deepcopy(network).train()
 
@@ -53,6 +53,6 @@ def test_batch_mode_normalises_with_the_batch(network):
 
 
 def test_an_unknown_mode_is_refused(network):
-    """One line with both that exist."""
+    """One line names both modes that exist."""
     with pytest.raises(BadValue, match="teacher_bn: found 'train', expected 'eval' or 'batch'"):
         Teacher(network, "train")

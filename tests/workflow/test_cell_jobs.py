@@ -56,7 +56,7 @@ def phases(plan, spec):
 
 
 def test_students_have_jobs_of_their_own_at_other_scales(workflow):
-    """An evaluation waits for their records."""
+    """At a scale without `cells_per_job`, an evaluation waits for the records of its students."""
     plan = workflow("lite")
 
     assert phases(plan, evaluation(plan)) == ["data", "student"]
@@ -64,7 +64,7 @@ def test_students_have_jobs_of_their_own_at_other_scales(workflow):
 
 
 def test_an_evaluation_waits_for_what_its_students_need(workflow):
-    """And nobody asks for the students' records by themselves."""
+    """Its inputs are those of its students, whose records nobody asks for by themselves."""
     plan = workflow("smoke")
 
     assert phases(plan, evaluation(plan)) == ["data", "search", "teacher"]
@@ -72,7 +72,7 @@ def test_an_evaluation_waits_for_what_its_students_need(workflow):
 
 
 def test_a_finished_student_is_an_input_again(workflow):
-    """Its artifacts may have to be brought back."""
+    """The evaluation's job waits for its artifacts, which may have to be restored."""
     plan = workflow("smoke")
     spec = evaluation(plan)
     touch(plan.paths.record(spec.runs[0]))
@@ -83,7 +83,7 @@ def test_a_finished_student_is_an_input_again(workflow):
 
 
 def test_every_cell_belongs_to_one_job(workflow):
-    """Which makes at most four, of one teacher, and last the one that it is asked for."""
+    """A job makes at most four cells of one teacher, the one it is asked for last."""
     plan = workflow("smoke")
     made = jobs(plan)
 
@@ -99,7 +99,7 @@ def test_every_cell_belongs_to_one_job(workflow):
 
 
 def test_cells_of_one_job_wait_for_the_same_searches(workflow):
-    """A search that fails keeps none from being made that does not need it."""
+    """A search that fails keeps no cell from being made that does not need it."""
     plan = workflow("smoke")
     searching = 0
     for job in jobs(plan):
@@ -113,7 +113,7 @@ def test_cells_of_one_job_wait_for_the_same_searches(workflow):
 
 
 def test_a_job_waits_for_what_every_cell_of_it_needs(workflow):
-    """A finished student of any of them may have to be brought back."""
+    """The inputs of all its cells are its inputs, finished students included."""
     plan = workflow("smoke")
     job = max(jobs(plan), key=len)
     student = plan.graph.runs[job[0]].runs[0]
@@ -126,7 +126,7 @@ def test_a_job_waits_for_what_every_cell_of_it_needs(workflow):
 
 
 def test_others_that_were_begun_change_no_job(workflow):
-    """A job on a cluster reads the plan anew while others run, and is the same job."""
+    """A job on a cluster, which reads the plan anew while others run, finds itself the same."""
     plan = workflow("smoke")
     first, *others = sorted((job for job in jobs(plan) if len(job) > 1), key=len, reverse=True)
     for digest in first:
@@ -139,14 +139,14 @@ def test_others_that_were_begun_change_no_job(workflow):
 
 
 def test_at_other_scales_a_job_makes_one_run(workflow):
-    """And every evaluation has one."""
+    """Every evaluation has a job of its own where the scale has no `cells_per_job`."""
     plan = workflow("lite")
 
-    assert jobs(plan) == [[spec.digest] for spec in evaluations(plan)]
+    assert jobs(plan) == [[spec.digest] for spec in evaluations(plan)] != []
 
 
 def test_finished_cells_are_not_made_again(workflow):
-    """Jobs are made of what is missing."""
+    """Jobs consist of the missing cells."""
     plan = workflow("smoke")
     done = jobs(plan)[0][0]
     touch(plan.paths.record(plan.graph.runs[done]))
@@ -158,7 +158,7 @@ def test_finished_cells_are_not_made_again(workflow):
 
 @pytest.mark.parametrize("phase", ["student", "evaluation"])
 def test_a_cell_that_was_begun_has_a_job_of_its_own(workflow, phase):
-    """What made it fail must not keep the others from being made."""
+    """What made it fail cannot keep the other cells from being made."""
     plan = workflow("smoke")
     begun = plan.graph.runs[next(job for job in jobs(plan) if len(job) > 1)[0]]
     run = begun if phase == "evaluation" else begun.runs[0]

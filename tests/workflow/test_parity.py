@@ -249,8 +249,8 @@ def setting_of(scale, setting):
 
 
 @pytest.mark.parametrize("scale", SCALES)
-def test_stages_are_those_of_the_plan(pipeline, scale):
-    """Nodes: one stage a phase and data set, and its outputs lie where the plan puts them."""
+def test_dvc_stages_are_those_of_the_plan(pipeline, scale):
+    """There is one DVC stage per phase and data set, with its outputs where the plan puts them."""
     found, wanted = pipeline(scale), contracted(planned(scale))
 
     assert found.stages.keys() == wanted.keys()
@@ -263,8 +263,8 @@ def test_stages_are_those_of_the_plan(pipeline, scale):
 
 
 @pytest.mark.parametrize("scale", SCALES)
-def test_edges_are_those_of_the_plan(pipeline, scale):
-    """What a run reads comes from a stage upstream of its own, and never from one downstream."""
+def test_dvc_dependencies_are_those_of_the_plan(pipeline, scale):
+    """What a run reads comes from a DVC stage upstream of its own, never from one downstream."""
     found, graph = pipeline(scale), planned(scale)
     relations = {
         ((upstream.phase, upstream.dataset), (spec.phase, spec.dataset))
@@ -280,8 +280,8 @@ def test_edges_are_those_of_the_plan(pipeline, scale):
 
 
 @pytest.mark.parametrize("scale", SCALES)
-def test_parameters_are_those_of_the_plan(pipeline, scale, tmp_path):
-    """Perturb every leaf of params.yaml: each stage with a new run must notice by itself.
+def test_every_dvc_stage_watches_the_parameters_of_its_runs(pipeline, scale, tmp_path):
+    """With any leaf of params.yaml changed, each DVC stage with a new run notices by itself.
 
     The report must look at every such key itself: when a change is taken back, the records that
     it asks for are all there and no folder that it depends on moves, but the report is another.
@@ -311,8 +311,8 @@ def with_revision(graph, kind, name):
 
 
 @pytest.mark.parametrize("scale", ["smoke", "paper"])
-def test_raised_revisions_are_noticed(pipeline, scale):
-    """A declaration's revision makes new runs in stages that depend on its folder."""
+def test_dvc_notices_a_raised_revision(pipeline, scale):
+    """The DVC stages with new runs depend on the folder of the declaration that was changed."""
     found, graph = pipeline(scale), planned(scale)
     before, moves = contracted(graph), {}
     for kind, declared in graph.components.declarations.items():
@@ -336,8 +336,8 @@ def test_raised_revisions_are_noticed(pipeline, scale):
     assert moves["method", "kd"] == of(every[3:], "cifar10", "cifar100", "cinic10")
 
 
-def test_a_raised_engine_revision_is_noticed(pipeline, monkeypatch):
-    """It stands in a file that every stage depends on, and makes every run a new one."""
+def test_dvc_notices_a_raised_engine_revision(pipeline, monkeypatch):
+    """It makes every run a new one, and every DVC stage depends on the file that holds it."""
     before = contracted(planned("smoke"))
     monkeypatch.setattr(build, "ENGINE_REVISION", build.ENGINE_REVISION + 1)
     moves = moved(before, contracted(planned("smoke")))

@@ -22,8 +22,8 @@ def changed(before, after):
     return sorted(name.split(".")[0] for name in after if name not in before)
 
 
-def test_a_report_comes_out_and_a_second_time_is_a_no_op(built):
-    """Tables are there, with the banner; asked again, Snakemake has nothing to do."""
+def test_a_second_call_of_snakemake_runs_nothing(built):
+    """The first call writes the report with its banner and tables; the second has nothing to do."""
     page = (built.root / "reports/lite/README.md").read_text()
 
     assert "Scale lite" in page
@@ -32,13 +32,13 @@ def test_a_report_comes_out_and_a_second_time_is_a_no_op(built):
 
 
 def test_dvc_after_snakemake_runs_no_job(built):
-    """All records were made by Snakemake; DVC only takes note of them."""
+    """Where Snakemake made all records, `dvc repro` only writes its lock."""
     assert nothing_runs(built)
     assert "Data and pipelines are up to date" in built("dvc", "status")
 
 
-def test_touching_every_file_is_a_no_op(built):
-    """Time stamps decide nothing: neither newer code nor newer upstream records."""
+def test_touching_every_file_runs_nothing(built):
+    """Neither newer code nor newer upstream records count: time stamps decide nothing."""
     later = time.time() + 100
     for path in built.root.rglob("*"):
         if path.is_file() and ".git" not in path.parts and ".dvc" not in path.parts:
@@ -49,7 +49,7 @@ def test_touching_every_file_is_a_no_op(built):
 
 @pytest.mark.parametrize("tool", ["snakemake", "dvc"])
 def test_an_edit_of_one_method_reruns_what_it_affects(built, tool):
-    """KD's temperature: its student and the cell's evaluation, and nothing else."""
+    """KD's temperature makes KD's student and its evaluation anew, and nothing else."""
     before = built.records()
     built.edit(methods={"kd": {"temperature": 8.0}})
 
@@ -62,7 +62,7 @@ def test_an_edit_of_one_method_reruns_what_it_affects(built, tool):
 
 
 def test_an_edit_of_the_search_reruns_it_and_its_students(built):
-    """The search's learning rate: search, DistPro's student, its evaluation."""
+    """The search's learning rate makes search, DistPro's student and its evaluation anew."""
     before = built.records()
     built.edit(searches={"distpro": {"alpha_lr": 0.1}})
 
@@ -72,8 +72,8 @@ def test_an_edit_of_the_search_reruns_it_and_its_students(built):
     assert changed(before, built.records()) == [*cells, "resnet56_resnet20_distpro_s0"]
 
 
-def test_an_older_commit_is_a_no_op(built):
-    """After `git checkout` and `dvc checkout` the older results are there for both tools."""
+def test_an_older_commit_runs_nothing(built):
+    """After `git checkout` and `dvc checkout` both tools find the older results."""
     built.edit(methods={"kd": {"temperature": 8.0}})
     built("dvc", "repro")
     built.commit("Another temperature")
@@ -88,7 +88,7 @@ def test_an_older_commit_is_a_no_op(built):
 
 
 def test_an_edit_taken_back_gives_the_old_report(built):
-    """No run, but the page is that of today's params.yaml again, under DVC as well."""
+    """No run is made, and the report is that of today's params.yaml again, under DVC as well."""
     page = built.root / "reports/lite/README.md"
     before = page.read_bytes()
     built.edit(methods={"kd": {"temperature": 8.0}})
@@ -101,8 +101,8 @@ def test_an_edit_taken_back_gives_the_old_report(built):
     assert page.read_bytes() == before
 
 
-def test_a_report_of_something_else_is_replaced(built):
-    """`kdbench report` for other parameters leaves nothing that passes for the asked report."""
+def test_a_report_of_other_parameters_is_replaced(built):
+    """What `kdbench report` wrote for other parameters does not pass for the report asked for."""
     page = built.root / "reports/lite/README.md"
     before = page.read_bytes()
     built("kdbench", "report", "--override", '{"methods": {"kd": {"temperature": 3.0}}}')
@@ -113,8 +113,8 @@ def test_a_report_of_something_else_is_replaced(built):
     assert page.read_bytes() == before
 
 
-def test_dvc_does_not_forget_what_is_absent(built):
-    """A deleted teacher comes back from DVC's cache when its stage is asked, and stays tracked."""
+def test_dvc_keeps_tracking_an_artifact_that_was_deleted(built):
+    """A deleted teacher comes back from DVC's cache when its stage is asked for."""
     lock = (built.root / "dvc.lock").read_text()
     (folder,) = (built.root / "results/lite/artifacts/teacher/cifar100").iterdir()
     shutil.rmtree(folder)
@@ -143,8 +143,8 @@ def pushed(built, tmp_path):
     return built
 
 
-def test_a_clone_that_pulled_is_a_no_op(pushed, tmp_path):
-    """Records come from git, artifacts from the remote, nothing runs."""
+def test_a_clone_that_pulled_runs_nothing(pushed, tmp_path):
+    """Records come from git, artifacts from the remote."""
     copy = clone(pushed, tmp_path / "clone", pull=True)
 
     assert nothing_runs(copy)
@@ -153,7 +153,7 @@ def test_a_clone_that_pulled_is_a_no_op(pushed, tmp_path):
 
 
 def test_a_clone_without_artifacts_makes_its_tables(built, tmp_path):
-    """The report is made anew from the committed records, without a run."""
+    """The report is made from the committed records, without a run."""
     copy = clone(built, tmp_path / "clone", pull=False)
     page = (copy.root / "reports/lite/README.md").read_bytes()
     (copy.root / "reports/lite/README.md").unlink()
@@ -212,7 +212,7 @@ def test_a_config_override_reaches_the_jobs(built):
 
 
 def test_a_run_that_diverges_costs_the_others_nothing(built):
-    """The call fails, and the report is written all the same and says which run it was."""
+    """The call fails; the report is written all the same and names the run."""
     scales = yaml.safe_load((built.root / "params.yaml").read_text())["scales"]
     scales["lite"]["student_epochs"] = 3
     built.edit(methods={"kd": {"weight": 1e9, "task_weight": 1e9}}, scales=scales)
@@ -227,7 +227,7 @@ def test_a_run_that_diverges_costs_the_others_nothing(built):
 
 
 def test_one_job_makes_several_cells_and_a_failure_costs_the_others_nothing(built):
-    """At scale smoke; what is finished stays, and is in the report."""
+    """At scale smoke, cells that were finished before the failure stay, and are in the report."""
     scales = yaml.safe_load((built.root / "params.yaml").read_text())["scales"]
     scales["smoke"]["student_epochs"] = 3
     methods = {"kd": {"weight": 1e9, "task_weight": 1e9}}
@@ -251,7 +251,7 @@ def test_one_job_makes_several_cells_and_a_failure_costs_the_others_nothing(buil
 
 
 def test_a_wrong_parameter_is_one_line_and_nothing_runs(built):
-    """Where, what was found, what to try; by either tool."""
+    """Either tool says where, what was found and what to try."""
     before = built.records()
     built.edit(methods={"kd": {"temprature": 8.0}})
 

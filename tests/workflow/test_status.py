@@ -32,8 +32,8 @@ def write(paths, spec, /, **changes):
     write_json(paths.record(spec), {k: v for k, v in content.items() if v is not None})
 
 
-def test_a_figure_that_is_filtered_out_is_said_to_be(graph, tmp_path):
-    """Not 0 of 0 runs."""
+def test_status_says_that_a_figure_was_filtered_out(graph, tmp_path):
+    """It does not say 0 of 0 runs."""
     lines = list(describe(graph, Paths(tmp_path)))
 
     assert not any("0 of    0" in line for line in lines)
@@ -41,8 +41,8 @@ def test_a_figure_that_is_filtered_out_is_said_to_be(graph, tmp_path):
     assert not any("older code" in line for line in lines)
 
 
-def test_an_imported_teacher_that_no_run_has_is_named(tmp_path):
-    """And at a scale of stand-ins none has; one that is used is not named."""
+def test_status_names_an_imported_teacher_that_no_run_uses(tmp_path):
+    """At a scale of stand-ins no run uses any; one that is used is not named."""
     known = {"cifar100/wrn-40-2": "0" * 64, "cifar100/vgg13": "1" * 64}
 
     def said(scale):
@@ -55,8 +55,8 @@ def test_an_imported_teacher_that_no_run_has_is_named(tmp_path):
     assert len(said("smoke")) == 2 and "stand-in" in said("smoke")[0]
 
 
-def test_older_records_come_with_the_way_to_do_them_again(graph, tmp_path):
-    """One line, with the folder."""
+def test_status_says_how_to_repeat_older_records(graph, tmp_path):
+    """One line names the folder whose records to delete."""
     paths, spec = Paths(tmp_path), data_run(graph)
     write(paths, spec)
     assert state(spec, paths) == "done"
@@ -82,7 +82,7 @@ def test_older_records_come_with_the_way_to_do_them_again(graph, tmp_path):
     ids=json.dumps,
 )
 def test_a_damaged_or_foreign_record_is_one_line(graph, tmp_path, changes):
-    """It names the file and says what to do with it."""
+    """The line names the file and says what to do with it."""
     paths, spec = Paths(tmp_path), data_run(graph)
     write(paths, spec, **changes)
     for ask in (describe, list_runs):

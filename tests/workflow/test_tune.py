@@ -82,8 +82,8 @@ def metrics(project, name):
     return json.loads(project.record_file(name).read_text())["metrics"]
 
 
-def test_what_is_measured_was_not_trained_on(done):
-    """JoinedLosses they are all training images; a quarter of them is held out."""
+def test_tuning_measures_on_images_that_were_not_trained_on(done):
+    """All are training images; a quarter of them is held out and never trained on."""
     labels = np.load(done.folder("data/cifar100") / "prepared" / "train_labels.npy")
     fit, looked = done.seen["fit"], done.seen["looked"]
 
@@ -93,7 +93,7 @@ def test_what_is_measured_was_not_trained_on(done):
 
 
 def test_a_search_does_not_see_what_its_students_are_measured_on(tmp_path, monkeypatch):
-    """Nor does anything see the teacher's best epoch, which test images choose."""
+    """Nor does it see the teacher's best epoch, which test images choose."""
     monkeypatch.setenv("KDBENCH_DEVICE", "cpu")
     own = {**OWN, "methods": ["dfa"], "grid": {}}
     longer = {"smoke": {**SCALE, "teacher_epochs": 1, "steps_per_epoch": 30}}
@@ -125,8 +125,8 @@ def test_a_search_does_not_see_what_its_students_are_measured_on(tmp_path, monke
     assert {file for phase, file in read if phase == "teacher"} == {"last.safetensors"}
 
 
-def test_test_images_change_nothing(done, tmp_path, monkeypatch):
-    """Here all of them were white meanwhile; with the real ones the numbers are the same."""
+def test_test_images_do_not_change_a_tuning_run(done, tmp_path, monkeypatch):
+    """With white test images the numbers are those with the real ones."""
     monkeypatch.setenv("KDBENCH_DEVICE", "cpu")
     again = TinyProject(tmp_path, exhibits=["own"], pairs=[], seeds=1, tables=[OWN])
     again.run(f"evaluation/{CELLS[0]}")
@@ -135,15 +135,15 @@ def test_test_images_change_nothing(done, tmp_path, monkeypatch):
     assert first == second
 
 
-def test_records_say_so(done):
-    """Also the students' own."""
+def test_records_of_a_tuning_run_say_on_what_it_was_measured(done):
+    """The evaluation's and its students' notes say so."""
     for name in (f"evaluation/{CELLS[0]}", f"student/{CELLS[0]}_s0"):
         notes = json.loads(done.record_file(name).read_text())["notes"]
         assert notes == ["measured on 0.25 of the training images, held out, and on no test image"]
 
 
-def test_the_command_ranks_the_rows(done, monkeypatch):
-    """Best first, with what params.yaml would say of it; nothing runs a second time."""
+def test_tune_ranks_the_rows(done, monkeypatch):
+    """The best comes first, with what params.yaml would say; nothing runs a second time."""
     monkeypatch.chdir(done.root)
     result = CliRunner().invoke(app, ["tune", "own/mine"])
     head, first, second, best = result.output.splitlines()
@@ -160,7 +160,7 @@ def test_the_command_ranks_the_rows(done, monkeypatch):
 
 
 def test_a_combination_without_a_record_comes_last(done):
-    """As one that diverged has none; it is said, and cannot be the best."""
+    """It is listed, and cannot be the best."""
     wider = {**OWN, "grid": {"weight": [0.1, 0.5, 0.9], "temperature": [2.0]}}
     graph = load_graph(done.root, {"tables": [wider]})
     choices = ranked(graph, done.paths, tuning_table(graph, "own/mine"))
@@ -172,7 +172,7 @@ def test_a_combination_without_a_record_comes_last(done):
 
 
 def test_a_combination_that_diverged_says_so(done):
-    """It is an answer, and there will be no other."""
+    """Divergence is an answer: no other will come."""
     wider = {**OWN, "grid": {"weight": [0.1, 0.5], "temperature": [2.0]}}
     graph = load_graph(done.root, {"tables": [wider]})
     (cell,) = [c for c in graph.cells["own/mine"] if "0.1" in c.row.label]
@@ -185,8 +185,8 @@ def test_a_combination_that_diverged_says_so(done):
     assert told[-2].endswith("weight = 0.1, temperature = 2.0  (diverged)")
 
 
-def test_a_job_is_asked_for_once(tmp_path, monkeypatch):
-    """At scale smoke one job makes several rows, and their students."""
+def test_tune_asks_for_each_job_once(tmp_path, monkeypatch):
+    """At scale smoke one job makes several rows and their students."""
     graph = load_graph(Path(), {"scale": "smoke", "tables": [OWN], "exhibits": ["own"]})
     (tmp_path / "Snakefile").touch()
     called = []
@@ -198,8 +198,8 @@ def test_a_job_is_asked_for_once(tmp_path, monkeypatch):
     assert record.parts[-3] == "evaluation"
 
 
-def test_tables_of_test_accuracies_choose_nothing(done):
-    """Nor do tables that are not there."""
+def test_tune_refuses_tables_of_test_accuracies(done):
+    """It refuses tables that do not exist as well."""
     graph = load_graph(done.root, {"exhibits": ["distpro/table1", "own"]})
 
     with pytest.raises(BadValue, match=r"distpro/table1: found 'a table of test accuracies'"):
@@ -208,8 +208,8 @@ def test_tables_of_test_accuracies_choose_nothing(done):
         tuning_table(graph, "own/mime")
 
 
-def test_a_search_s_parameters_are_in_the_grid_too(done):
-    """As `search.name`; every combination is a row."""
+def test_a_grid_may_vary_parameters_of_a_search(done):
+    """They are called `search.name`; every combination is one row."""
     own = {**OWN, "methods": ["distpro"], "grid": {"search.alpha_lr": [0.1, 0.2], "tau": [0.4]}}
     graph = load_graph(done.root, {"tables": [own]})
     cells = graph.cells["own/mine"]
