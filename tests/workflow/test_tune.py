@@ -59,7 +59,7 @@ def done(tmp_path_factory):
             project.seen["looked"] |= {*one.index.tolist()}
             yield one
 
-    read = dataset._map
+    read = dataset.map_array
 
     def poisoned(path, *rest):
         array = read(path, *rest)
@@ -71,7 +71,7 @@ def done(tmp_path_factory):
         project.run("data/cifar100")
         patch.setattr(InMemoryLoader, "batch", spy)
         patch.setattr(InMemoryLoader, "in_order", watch)
-        patch.setattr(dataset, "_map", poisoned)
+        patch.setattr(dataset, "map_array", poisoned)
         for cell in CELLS:
             project.run(f"evaluation/{cell}")
     return project
