@@ -141,13 +141,13 @@ def make_missing(
         keep_going: whether what does not need a failed job is made all the same.
 
     Raises:
-        UserError: no Snakefile here.
+        UserError: something is missing, and there is no Snakefile here.
     """
-    if not (root / "Snakefile").is_file():
-        raise UserError(f"{root / 'Snakefile'}: no such file; run in a project folder")
     missing = [str(target) for target in targets if not target.is_file()]
     if not missing:
         return 0
+    if not (root / "Snakefile").is_file():
+        raise UserError(f"{root / 'Snakefile'}: no such file; run in a project folder")
     command = [sys.executable, "-m", "snakemake", "--cores", str(cores or "all")]
     command += ["--keep-going"] if keep_going else []
     values = [f"{key}={json.dumps(value)}" for key, value in config.items()]

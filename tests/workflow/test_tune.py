@@ -18,6 +18,7 @@ from kdbench.runs import assemble
 from kdbench.runs.held_out import places
 from kdbench.store.atomic import write_json
 from kdbench.store.paths import Paths
+from kdbench.workflow import snakemake
 from kdbench.workflow import tune as tuning
 from kdbench.workflow.tune import lines, ranked, tuning_table
 
@@ -117,7 +118,7 @@ def test_a_search_does_not_see_what_its_students_are_measured_on(tmp_path, monke
     search = "search/resnet56_resnet20_dfa-held-out-0.25"
     project.run(search)
     data = Prepared.open(project.folder("data/cifar100") / "prepared")
-    fit, held = places(project.spec(search), data)
+    fit, held = places(project.spec(search).tuning_holdout, data)
 
     assert seen and not seen & {*held.tolist()}
     assert len(seen) > 0.9 * len(fit)
@@ -190,7 +191,7 @@ def test_tune_asks_for_each_job_once(tmp_path, monkeypatch):
     graph = load_graph(Path(), {"scale": "smoke", "tables": [OWN], "exhibits": ["own"]})
     (tmp_path / "Snakefile").touch()
     called = []
-    monkeypatch.setattr(tuning.subprocess, "call", lambda words, **_: called.append(words) or 0)
+    monkeypatch.setattr(snakemake.subprocess, "call", lambda words, **_: called.append(words) or 0)
 
     tuning.make(graph, Paths(tmp_path), tuning_table(graph, "own/mine"), 1, {})
 
