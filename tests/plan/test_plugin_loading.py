@@ -1,12 +1,13 @@
 """Classes and functions are loaded by the name of their module or by the path of their file."""
 
+import importlib.util
 import subprocess
 import sys
 
 import pytest
 
 from kdbench.errors import BadValue
-from kdbench.plan.plugins import load_class, load_function
+from kdbench.plan.plugins import MOVED, load_class, load_function
 
 CODE = '''
 """A plug-in."""
@@ -98,3 +99,17 @@ def test_loading_needs_no_torch():
     program = "import sys, kdbench.plan.plugins; sys.exit('torch' in sys.modules)"
 
     assert subprocess.run([sys.executable, "-c", program]).returncode == 0
+
+
+@pytest.mark.parametrize("module", MOVED)
+def test_an_import_of_a_module_that_moved_says_where_it_is_now(tmp_path, module):
+    """A plug-in of before the move gets one line with the new place, which exists."""
+    file = tmp_path / "older.py"
+    file.write_text(f"import {module}\n")
+
+    with pytest.raises(BadValue, match="it is now kdbench") as caught:
+        load_class(str(file), "Older")
+
+    place = MOVED[module].partition(" ")[0]
+    assert place in str(caught.value) and "\n" not in str(caught.value)
+    assert importlib.util.find_spec(place) is not None
