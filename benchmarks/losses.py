@@ -5,14 +5,13 @@
 All methods run in one process, turn by turn, on noise. "loss" is forward and backward of the loss
 alone, from the networks' maps to their gradients; its memory is the peak of what is allocated
 meanwhile. "step" is a whole training step by `kdbench.runs.steps.TrainStep` (the teacher's look,
-both passes of the student, the loss, the optimiser; of AB the first stage's), and "over plain" is
+both passes of the student, the loss, the optimiser; of AB the first part's), and "over plain" is
 what it takes beyond the same step without teacher and loss.
 """
 
 import argparse
 from collections.abc import Callable
 from dataclasses import replace
-from inspect import signature
 from statistics import median
 from time import perf_counter
 from typing import Any
@@ -27,7 +26,7 @@ from kdbench.engine.precision import Precision, prepare_process
 from kdbench.exhibits.protocols import CRD
 from kdbench.models.stages import Features, StagedNetwork
 from kdbench.plan.components import Component, find_components
-from kdbench.runs.assemble import Teacher, find_class, make_searcher, make_sgd
+from kdbench.runs.assemble import Teacher, find_class, find_loss, make_searcher, make_sgd
 from kdbench.runs.steps import FirstStep, TrainStep
 from kdbench.store.parts import Runtime
 
@@ -47,8 +46,8 @@ def loss_of(method: Component, student: StagedNetwork, teacher: StagedNetwork, p
     """A method's loss with its declared parameters for the pair."""
     given = method.parameters(scale="paper", pair=pair, overrides={}, where="benchmark")
     given = {k: v for k, v in given.items() if k not in ("task_weight", "teacher_bn")}
-    cls = find_class(method)
-    if "labels" in signature(cls).parameters:
+    cls = find_loss(method)
+    if cls.takes_labels():
         given["labels"] = torch.arange(IMAGES) * 100 // IMAGES
     if method.search is not None:
         given["scheme"] = blank_scheme(method.search, student, teacher, pair)
@@ -76,14 +75,14 @@ def leaves(seen: Features) -> Features:
 
 def alone(loss: Any, student: StagedNetwork, teacher: Teacher, batch: Batch) -> Callable[[], None]:
     """Forward and backward of the loss, from maps that are there when the clock starts."""
-    graph = getattr(loss, "images_need_grad", False)
+    graph = loss.images_need_grad
     batch = batch._replace(images=batch.images.clone().requires_grad_(graph))
     theirs = teacher.read(batch.images, graph=graph)
     ours = student.read(batch.images) if graph else leaves(student.read(batch.images))
 
     def work() -> None:
         terms = dict(loss(ours, theirs, batch, MIDDLE))
-        if hasattr(loss, "first") and not terms:
+        if loss.first is not None and not terms:
             terms = loss.first_terms(ours, theirs, batch, MIDDLE)
         torch.stack(list(terms.values())).sum().backward()
 
@@ -93,12 +92,10 @@ def alone(loss: Any, student: StagedNetwork, teacher: Teacher, batch: Batch) -> 
 def stepping(loss: Any, student: StagedNetwork, teacher: Teacher | None) -> Any:
     """The training step of a method, or of plain training without loss."""
     precision = Precision("float32", False, next(student.parameters()).device)
-    trained: list[nn.Module] = [student] + (
-        [] if loss is None else [getattr(loss, "trained", loss)]
-    )
+    trained: list[nn.Module] = [student] + ([] if loss is None else [loss.trained_with_student()])
     optimiser = make_sgd(STILL, *trained)
-    if hasattr(loss, "first") and loss.first.trains_trunk:
-        return FirstStep(student, teacher, loss, optimiser, precision)
+    if loss is not None and loss.first is not None and loss.first.trains_trunk:
+        return FirstStep(student, teacher, loss, loss.first, optimiser, precision)
     return TrainStep(student, teacher, loss, 1.0, optimiser, STILL, 782, precision)
 
 

@@ -5,9 +5,10 @@ from torch import Tensor, nn
 
 from kdbench.data.loaders.batch import Batch
 from kdbench.distill.full_precision import full_precision
-from kdbench.distill.loss import FirstStage
+from kdbench.distill.loss import DistillationLoss
 from kdbench.distill.matching import stage_pairs
 from kdbench.distill.regressors import Regressor
+from kdbench.distill.schedules import FirstPart
 from kdbench.engine.position import TrainingPosition
 from kdbench.models.stages import Features, StagedNetwork
 
@@ -37,8 +38,8 @@ def ab(student: Tensor, teacher: Tensor, margin: float) -> Tensor:
     return (short + long).sum() / len(student)
 
 
-class AB(nn.Module):
-    """A first stage that trains trunk and connectors on `ab`; after it, the task alone.
+class AB(DistillationLoss):
+    """Its first part trains trunk and connectors on `ab`; after it, the task alone.
 
     Every stage but the stem counts, each half of the next deeper one. Connectors are the identity
     where shapes agree, else a resizing convolution with a norm.
@@ -47,10 +48,10 @@ class AB(nn.Module):
         student: gives the shapes of its stages.
         teacher: the same.
         margin: see `ab`.
-        first_epochs: length of the first stage, of a published training of `first_of` epochs; a
+        first_epochs: length of the first part, of a published training of `first_of` epochs; a
             shorter training shortens it in proportion.
         first_of: see `first_epochs`.
-        first_lr: learning rate of the first stage, constant; 0 takes the protocol's.
+        first_lr: learning rate of the first part, constant; 0 takes the protocol's.
 
     Source: Heo et al., Knowledge Transfer via Distillation of Activation Boundaries, AAAI 2019, in
     the form of RepDistiller.
@@ -70,12 +71,12 @@ class AB(nn.Module):
         self.margin = margin
         self.pairs = stage_pairs(student, teacher)
         self.connectors = nn.ModuleList(_connector(student, i, teacher, j) for i, j in self.pairs)
-        self.first = FirstStage(first_epochs, first_of, first_lr, trains_trunk=True)
+        self.first = FirstPart(first_epochs, first_of, first_lr, trains_trunk=True)
 
     def first_terms(
-        self, student: Features, teacher: Features, batch: Batch, position: TrainingPosition
+        self, student: Features | None, teacher: Features, batch: Batch, position: TrainingPosition
     ) -> dict[str, Tensor]:
-        """One term of the first stage, {"ab": scalar}."""
+        """One term of the first part, {"ab": scalar}."""
         parts = zip(self.pairs, self.connectors, strict=True)
         found = [
             ab(connector(student.pre[i]), teacher.pre[j], self.margin)
@@ -88,7 +89,7 @@ class AB(nn.Module):
     def forward(
         self, student: Features, teacher: Features, batch: Batch, position: TrainingPosition
     ) -> dict[str, Tensor]:
-        """No terms: in the second stage the labels alone teach."""
+        """No terms: in the main part the labels alone teach."""
         return {}
 
 

@@ -2,10 +2,11 @@
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from kdbench.data.loaders.batch import Batch
 from kdbench.distill.full_precision import full_precision
+from kdbench.distill.loss import DistillationLoss
 from kdbench.distill.matching import at_smaller_size, stage_pairs
 from kdbench.engine.position import TrainingPosition
 from kdbench.models.stages import Features, StagedNetwork
@@ -37,7 +38,7 @@ def attention(maps: Tensor) -> Tensor:
     return F.normalize(maps.square().mean(1).flatten(1))
 
 
-class AT(nn.Module):
+class AT(DistillationLoss):
     """Weighs the sum of `at` over all stages but the stem.
 
     Args:

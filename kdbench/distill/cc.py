@@ -4,6 +4,7 @@ from torch import Tensor, nn
 
 from kdbench.data.loaders.batch import Batch
 from kdbench.distill.full_precision import full_precision
+from kdbench.distill.loss import DistillationLoss
 from kdbench.engine.position import TrainingPosition
 from kdbench.models.stages import Features, StagedNetwork
 
@@ -26,7 +27,7 @@ def cc(student: Tensor, teacher: Tensor) -> Tensor:
     return (gaps[:-1] * gaps[1:]).sum(1).mean()
 
 
-class CC(nn.Module):
+class CC(DistillationLoss):
     """Weighs `cc` of linear embeddings of the pooled vectors.
 
     Args:

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from kdbench.data.loaders.batch import Batch
 from kdbench.distill.full_precision import full_precision
+from kdbench.distill.loss import DistillationLoss
 from kdbench.engine.position import TrainingPosition
 from kdbench.engine.seeds import derive
 from kdbench.errors import BadValue
@@ -83,7 +84,7 @@ class Memory(nn.Module):
         self.rows = self.rows.index_copy(0, index, moved / moved.norm(dim=1, keepdim=True))
 
 
-class CRD(nn.Module):
+class CRD(DistillationLoss):
     """Weighs both directions: the student against the teacher's memory, and the reverse.
 
     Args:

@@ -4,11 +4,12 @@ from itertools import accumulate, pairwise
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from kdbench.data.loaders.batch import Batch
 from kdbench.distill.aggregation import Group, aggregate, connectors, groups_of
 from kdbench.distill.full_precision import full_precision
+from kdbench.distill.loss import DistillationLoss
 from kdbench.distill.scheme import Scheme
 from kdbench.engine.position import TrainingPosition
 from kdbench.errors import BadValue, UnknownName
@@ -30,7 +31,7 @@ def feature_distance(student: Tensor, teacher: Tensor) -> Tensor:
     return F.mse_loss(student, teacher)
 
 
-class DFA(nn.Module):
+class DFA(DistillationLoss):
     """γ_fd Σ_i L2(F_t(A_i), F_s(S_i)): A_i averages the teacher's blocks of stage i.
 
     Maps are those of `Features.blocks`; S_i is the student's last one. The paper writes connectors

@@ -1,9 +1,10 @@
 """DIST: relations of probabilities, within an image and within a class, matched by correlation."""
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from kdbench.data.loaders.batch import Batch
 from kdbench.distill.full_precision import full_precision
+from kdbench.distill.loss import DistillationLoss
 from kdbench.engine.position import TrainingPosition
 from kdbench.models.stages import Features, StagedNetwork
 
@@ -42,7 +43,7 @@ def correlation(one: Tensor, other: Tensor) -> Tensor:
     return (one * other).sum(1) / (one.norm(dim=1) * other.norm(dim=1) + EPS)
 
 
-class DIST(nn.Module):
+class DIST(DistillationLoss):
     """Weighs `inter_class` and `intra_class` of the softened probabilities.
 
     Args:

@@ -2,11 +2,12 @@
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from kdbench.data.loaders.batch import Batch
 from kdbench.distill.full_precision import full_precision
-from kdbench.distill.warmup import warmup
+from kdbench.distill.loss import DistillationLoss
+from kdbench.distill.schedules import warmup
 from kdbench.engine.position import TrainingPosition
 from kdbench.models.stages import Features, StagedNetwork
 
@@ -56,7 +57,7 @@ def others(logits: Tensor, labels: Tensor) -> Tensor:
     return F.log_softmax(logits.gather(1, kept), dim=1)
 
 
-class DKD(nn.Module):
+class DKD(DistillationLoss):
     """Weighs `tckd` and `nckd` of the logits.
 
     Args:
@@ -65,8 +66,8 @@ class DKD(nn.Module):
         alpha: factor of `tckd`.
         beta: factor of `nckd`.
         temperature: of both.
-        warmup_epochs: see `kdbench.distill.warmup`; 0 switches it off.
-        warmup_of: see `kdbench.distill.warmup`.
+        warmup_epochs: see `kdbench.distill.schedules.warmup`; 0 switches it off.
+        warmup_of: see `kdbench.distill.schedules.warmup`.
 
     Source: Zhao et al., Decoupled Knowledge Distillation, CVPR 2022, and its code.
     """

@@ -1,10 +1,11 @@
 """FitNets: a regressor predicts one of the teacher's maps from one of the student's."""
 
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from kdbench.data.loaders.batch import Batch
 from kdbench.distill.full_precision import full_precision
+from kdbench.distill.loss import DistillationLoss
 from kdbench.distill.regressors import Regressor
 from kdbench.engine.position import TrainingPosition
 from kdbench.errors import BadValue
@@ -20,7 +21,7 @@ def hint(predicted: Tensor, teacher: Tensor) -> Tensor:
     return F.mse_loss(predicted, teacher)
 
 
-class FitNet(nn.Module):
+class FitNet(DistillationLoss):
     """Weighs `hint` of one stage, trained together with everything else.
 
     Args:

@@ -6,8 +6,9 @@ from torch import Tensor, nn
 
 from kdbench.data.loaders.batch import Batch
 from kdbench.distill.full_precision import full_precision
-from kdbench.distill.loss import FirstStage
+from kdbench.distill.loss import DistillationLoss
 from kdbench.distill.matching import at_smaller_size
+from kdbench.distill.schedules import FirstPart
 from kdbench.engine.position import TrainingPosition
 from kdbench.models.stages import Features, StagedNetwork
 
@@ -84,18 +85,18 @@ class Translator(nn.Sequential):
         super().__init__(*layers)
 
 
-class FT(nn.Module):
-    """A first stage that trains the paraphraser; then `ft` of the last maps' factors.
+class FT(DistillationLoss):
+    """Its first part trains the paraphraser; then `ft` of the last maps' factors.
 
     Args:
         student: gives the width of its last stage.
         teacher: the same.
         weight: factor of the term.
         share: factors over the teacher's channels, rounded down, at least 1 factor.
-        first_epochs: length of the first stage, of a published training of `first_of` epochs; a
+        first_epochs: length of the first part, of a published training of `first_of` epochs; a
             shorter training shortens it in proportion.
         first_of: see `first_epochs`.
-        first_lr: learning rate of the first stage, constant.
+        first_lr: learning rate of the first part, constant.
 
     Source: Kim et al., Paraphrasing Complex Network: Network Compression via Factor Transfer,
     NeurIPS 2018, in the form of RepDistiller.
@@ -118,19 +119,19 @@ class FT(nn.Module):
         factors = max(1, int(channels * share))
         self.paraphraser = Paraphraser(channels, factors)
         self.translator = Translator(student.stages[-1].channels, factors)
-        self.first = FirstStage(first_epochs, first_of, first_lr, trains_trunk=False)
+        self.first = FirstPart(first_epochs, first_of, first_lr, trains_trunk=False)
 
     def first_terms(
         self, student: Features | None, teacher: Features, batch: Batch, position: TrainingPosition
     ) -> dict[str, Tensor]:
-        """One term of the first stage, {"paraphrase": mean squared error of the rebuilt map}."""
+        """One term of the first part, {"paraphrase": mean squared error of the rebuilt map}."""
         maps = teacher.out[-1]
         return {"paraphrase": F.mse_loss(self.paraphraser(maps).float(), maps.float())}
 
     def forward(
         self, student: Features, teacher: Features, batch: Batch, position: TrainingPosition
     ) -> dict[str, Tensor]:
-        """One term, {"ft": scalar}; the paraphraser stays as the first stage left it."""
+        """One term, {"ft": scalar}; the paraphraser stays as the first part left it."""
         with torch.no_grad():
             theirs = self.paraphraser.encoder(teacher.out[-1])
         return {"ft": self.weight * ft(self.translator(student.out[-1]), theirs)}

@@ -2,11 +2,12 @@
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from kdbench.data.loaders.batch import Batch
 from kdbench.distill.full_precision import full_precision
 from kdbench.distill.kd import kd
+from kdbench.distill.loss import DistillationLoss
 from kdbench.engine.position import TrainingPosition
 from kdbench.models.stages import Features, StagedNetwork
 
@@ -41,7 +42,7 @@ def slopes(logits: Tensor, images: Tensor, labels: Tensor, *, keep: bool) -> Ten
     return torch.autograd.grad(chosen, images, create_graph=keep, retain_graph=True)[0]
 
 
-class Jacobian(nn.Module):
+class Jacobian(DistillationLoss):
     """Weighs `jacobian`, and `kd` beside it.
 
     Needs the images' own gradients, hence a second differentiation through the student.

@@ -2,9 +2,10 @@
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from kdbench.data.loaders.batch import Batch
+from kdbench.distill.loss import DistillationLoss
 from kdbench.engine.position import TrainingPosition
 from kdbench.models.stages import Features, StagedNetwork
 
@@ -30,7 +31,7 @@ def kd(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
     return divergence * temperature**2
 
 
-class KD(nn.Module):
+class KD(DistillationLoss):
     """Weighs `kd` between the logits of the two networks.
 
     Args:

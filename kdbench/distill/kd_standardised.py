@@ -1,10 +1,11 @@
 """KD of standardised logits: the student matches the teacher's order and ratios, not its scale."""
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from kdbench.data.loaders.batch import Batch
 from kdbench.distill.full_precision import full_precision
 from kdbench.distill.kd import kd
+from kdbench.distill.loss import DistillationLoss
 from kdbench.engine.position import TrainingPosition
 from kdbench.models.stages import Features, StagedNetwork
 
@@ -21,7 +22,7 @@ def standardised(logits: Tensor) -> Tensor:
     return (logits - mean) / (deviation + EPS)
 
 
-class StandardisedKD(nn.Module):
+class StandardisedKD(DistillationLoss):
     """Weighs `kd` between standardised logits.
 
     Args:

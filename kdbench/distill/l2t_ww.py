@@ -11,6 +11,7 @@ from torch.optim import SGD
 
 from kdbench.data.loaders.batch import Batch
 from kdbench.distill.full_precision import full_precision
+from kdbench.distill.loss import DistillationLoss
 from kdbench.engine.position import TrainingPosition
 from kdbench.models.stages import Features, StagedNetwork
 from kdbench.models.statistics import frozen_statistics
@@ -64,7 +65,7 @@ class Weights(nn.Module):
         return self.what[pair](pooled).softmax(1), F.relu6(self.where[pair](pooled)).squeeze(1)
 
 
-class L2T(nn.Module):
+class L2T(DistillationLoss):
     """Every stage of the student is matched with every stage of the teacher, by learnt weights.
 
     Each training step takes a real step on the task and the matching; then, virtually, two on the
@@ -104,11 +105,11 @@ class L2T(nn.Module):
         )
         self.weights = Weights(channels)
         self.meta = torch.optim.Adam(self.weights.parameters(), lr=meta_lr, weight_decay=meta_decay)
+        self.optimisers = {"meta": self.meta}
 
-    @property
-    def optimisers(self) -> dict[str, torch.optim.Optimizer]:
-        """What a checkpoint must hold beside the module."""
-        return {"meta": self.meta}
+    def trained_with_student(self) -> nn.Module:
+        """The connectors; `Weights` are moved by an optimiser of their own."""
+        return self.trained
 
     def forward(
         self, student: Features, teacher: Features, batch: Batch, position: TrainingPosition

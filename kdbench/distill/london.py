@@ -1,11 +1,12 @@
 """Lipschitz continuity guided distillation: both networks stretch their maps alike."""
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from kdbench.data.loaders.batch import Batch
 from kdbench.distill.full_precision import full_precision
 from kdbench.distill.kd import kd
+from kdbench.distill.loss import DistillationLoss
 from kdbench.distill.matching import stage_pairs
 from kdbench.engine.position import TrainingPosition
 from kdbench.models.stages import Features, StagedNetwork
@@ -56,7 +57,7 @@ def _unit(vector: Tensor) -> Tensor:
     return vector / vector.norm().clamp(min=EPS)
 
 
-class LONDON(nn.Module):
+class LONDON(DistillationLoss):
     """Weighs the squared relative difference of the `gain` of every stage, and `kd` beside it.
 
     A stage's gain goes from the stage before it to its own `out`.

@@ -1,66 +1,146 @@
-"""What every distillation loss promises."""
+"""What every distillation loss is: its terms, and what it may ask of the training."""
 
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from inspect import isclass, signature
+from types import MappingProxyType
+from typing import Any
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
+from torch.optim import SGD, Optimizer
 
 from kdbench.data.loaders.batch import Batch
+from kdbench.distill.schedules import FirstPart
 from kdbench.engine.position import TrainingPosition
-from kdbench.models.stages import Features
+from kdbench.errors import BadValue
+from kdbench.models.stages import Features, StagedNetwork
 
 
-@dataclass(frozen=True)
-class FirstStage:
-    """A stage of training before the main one, in the same run.
-
-    A loss that has one keeps it as its attribute `first` and gives its terms by `first_terms`,
-    which is called as the loss itself is. The task's cross-entropy takes no part, the optimiser is
-    the protocol's, begins anew with the main stage, and its rate is constant.
-
-    Attributes:
-        epochs: length in the published training.
-        of: length of the published main stage; others scale the first stage in proportion.
-        lr: learning rate; 0 takes the protocol's first one.
-        trains_trunk: whether the student's stages are trained; if not, the student does not look
-            at all, and `first_terms` gets None for its features.
-    """
-
-    epochs: int
-    of: int
-    lr: float
-    trains_trunk: bool
-
-    def scaled(self, epochs: int) -> int:
-        """Epochs before a main stage of so many; at least 1.
-
-        >>> FirstStage(30, 240, 0.0, True).scaled(240), FirstStage(30, 240, 0.0, True).scaled(2)
-        (30, 1)
-        """
-        return max(1, round(self.epochs * epochs / self.of))
-
-
-class DistillationLoss(Protocol):
+class DistillationLoss(nn.Module):
     """A loss between the features of a student and of its teacher.
 
-    An `nn.Module`, constructed as `cls(student, teacher, **parameters)` from the two networks, with
-    `scheme=...` beside them where the declaration names a search. It reads the shapes of the
-    networks' stages and keeps no reference to either network, so that its parameters are those of
-    its own connectors: trained with the student, thrown away with the loss.
+    Built as `cls(student, teacher, **parameters)`: the two networks, then every parameter that the
+    declaration lists, by keyword. Two more keywords come where they are asked for: `scheme`, what
+    a search found, where the declaration names a `search`; and `labels`, see `takes_labels`.
+
+    A loss reads the shapes of the networks' stages and keeps no reference to either network, so
+    that its parameters are those of its own connectors: saved in checkpoints, thrown away at the
+    end. A subclass writes `forward`; everything else here is a hook with a default.
+
+    Attributes:
+        first: a part of the training before the main one, whose terms `first_terms` gives; None
+            for a training in one part. Curves of that part are called `first_*`.
+        images_need_grad: whether the images carry a gradient while both networks read them, and
+            the teacher's features a graph to them, for losses that differentiate in the images.
+        optimisers: optimisers that the loss steps itself, in `after_step`, by the names under
+            which checkpoints hold them. Their parameters are not those of `trained_with_student`.
     """
 
-    def __call__(
+    first: FirstPart | None = None
+    images_need_grad: bool = False
+    optimisers: Mapping[str, Optimizer] = MappingProxyType({})
+
+    @classmethod
+    def takes_labels(cls) -> bool:
+        """Whether the constructor gets `labels`, (N,) int64 of the whole training set.
+
+        By default, where it has a parameter of that name.
+        """
+        return "labels" in signature(cls).parameters
+
+    def forward(
         self, student: Features, teacher: Features, batch: Batch, position: TrainingPosition
     ) -> dict[str, Tensor]:
-        """Compare two networks that saw the same batch.
+        """Compare two networks that read the same batch.
 
         Args:
             student: features with a graph.
-            teacher: features without a graph.
-            batch: the images (B, C, H, W), their labels (B,) and their positions (B,).
-            position: where the training stands.
+            teacher: features without a graph, but see `images_need_grad`.
+            batch: the images (B, C, H, W), their labels (B,) and their positions (B,) in the
+                training set.
+            position: where the training stands; the main part counts its own steps and epochs.
 
         Returns:
-            Named scalars, each already weighted. The cross-entropy of the task is not among them.
+            Named scalars, each already weighted. The task's own loss is not among them.
         """
-        ...
+        raise NotImplementedError(f"{type(self).__name__} has no forward")
+
+    def first_terms(
+        self, student: Features | None, teacher: Features, batch: Batch, position: TrainingPosition
+    ) -> dict[str, Tensor]:
+        """The terms of the first part; called, in place of `forward`, where there is one.
+
+        Args:
+            student: None where `first.trains_trunk` is not set.
+            teacher: as in `forward`, the next two as well.
+            batch: see above.
+            position: see above; the first part counts its own steps and epochs.
+
+        Returns:
+            Named scalars, at least one.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has a first part but no first_terms")
+
+    def trained_with_student(self) -> nn.Module:
+        """The module whose parameters the student's optimiser trains: by default all of the loss.
+
+        The first part's optimiser trains all of the loss in any case.
+        """
+        return self
+
+    def combine(
+        self, task: Tensor, terms: Mapping[str, Tensor], student: Sequence[nn.Parameter]
+    ) -> None:
+        """Put the step's gradients into `.grad`: by default those of the sum of all terms.
+
+        Args:
+            task: the task's loss, weighted.
+            terms: what `forward` gave.
+            student: the student's parameters. Those of the loss need gradients as well.
+        """
+        backward_of_sum(task, *terms.values())
+
+    def after_step(
+        self, student: StagedNetwork, teacher: Features, batch: Batch, optimiser: SGD
+    ) -> None:
+        """Learn beside the training, once a step of the main part is taken: by default nothing.
+
+        Args:
+            student: in train mode, to be left as it is, the statistics of batch norms included.
+            teacher: features of the batch.
+            batch: the batch of that step.
+            optimiser: of student and loss, one parameter group, to be left as it is.
+        """
+
+
+def backward_of_sum(*terms: Tensor) -> None:
+    """Put the gradients of a sum of scalars, added in float32, into `.grad`."""
+    torch.stack([term.float() for term in terms]).sum().backward()
+
+
+def loss_class(cls: Any, where: str) -> type[DistillationLoss]:
+    """A class of losses, with every hook that it does not define itself.
+
+    Args:
+        cls: what a declaration names. A plain `nn.Module` with a `forward`, as plug-ins may be, is
+            given the defaults of `DistillationLoss`.
+        where: the module it comes from, for errors.
+
+    Raises:
+        BadValue: no class, or not of modules.
+    """
+    if not isclass(cls) or not issubclass(cls, nn.Module):
+        advice = "derive the class from kdbench.distill.loss.DistillationLoss"
+        raise BadValue(where, f"{cls!r}", "a class of distillation losses", advice)
+    if issubclass(cls, DistillationLoss):
+        return cls
+    return type(cls.__name__, (cls, _PlainModule), {"__module__": cls.__module__})
+
+
+class _PlainModule(DistillationLoss):
+    """The defaults for a module that was not written as a `DistillationLoss`."""
+
+    def trained_with_student(self) -> nn.Module:
+        """Its part `trained`, where it has one."""
+        trained = self._modules.get("trained")
+        return self if trained is None else trained

@@ -2,10 +2,11 @@
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from kdbench.data.loaders.batch import Batch
 from kdbench.distill.full_precision import full_precision
+from kdbench.distill.loss import DistillationLoss
 from kdbench.engine.position import TrainingPosition
 from kdbench.models.stages import Features, StagedNetwork
 
@@ -59,7 +60,7 @@ def class_level(student: Tensor, teacher: Tensor, kept: Tensor, temperature: flo
     return (gap.square() * kept).sum() / student.shape[1]
 
 
-class MLLD(nn.Module):
+class MLLD(DistillationLoss):
     """Weighs the three levels, each summed over five temperatures.
 
     Images, and classes, of which the teacher is more confident than of the median one are left

@@ -1,13 +1,14 @@
 """A student that learns from the labels alone."""
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from kdbench.data.loaders.batch import Batch
+from kdbench.distill.loss import DistillationLoss
 from kdbench.engine.position import TrainingPosition
 from kdbench.models.stages import Features, StagedNetwork
 
 
-class Nothing(nn.Module):
+class Nothing(DistillationLoss):
     """No distillation: the baseline of every table."""
 
     def __init__(self, student: StagedNetwork, teacher: StagedNetwork | None = None) -> None:

@@ -2,10 +2,11 @@
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from kdbench.data.loaders.batch import Batch
 from kdbench.distill.full_precision import full_precision
+from kdbench.distill.loss import DistillationLoss
 from kdbench.distill.matching import at_smaller_size, stage_pairs
 from kdbench.engine.position import TrainingPosition
 from kdbench.models.stages import Features, StagedNetwork
@@ -42,7 +43,7 @@ def kernel_mean(one: Tensor, other: Tensor) -> Tensor:
     return (one @ other.transpose(1, 2)).square().mean()
 
 
-class NST(nn.Module):
+class NST(DistillationLoss):
     """Weighs the sum of `nst` over all stages but the stem.
 
     Args:

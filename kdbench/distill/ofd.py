@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from kdbench.data.loaders.batch import Batch
 from kdbench.distill.full_precision import full_precision
+from kdbench.distill.loss import DistillationLoss
 from kdbench.distill.matching import resized, stage_pairs
 from kdbench.engine.position import TrainingPosition
 from kdbench.models.stages import Features, StagedNetwork
@@ -78,7 +79,7 @@ class Margins(nn.Module):
         return (self.total / self.count.clamp(min=1)).to(maps.dtype)
 
 
-class OFD(nn.Module):
+class OFD(DistillationLoss):
     """Weighs `ofd` of all stages but the stem; each counts half of the next deeper one.
 
     Connectors are 1×1 convolutions with a norm; where sizes differ, the connected map is averaged

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from kdbench.data.loaders.batch import Batch
 from kdbench.distill.hcl import hcl
+from kdbench.distill.loss import DistillationLoss
 from kdbench.distill.scheme import Scheme
 from kdbench.distill.transforms import TRANSFORMS, transform
 from kdbench.engine.position import TrainingPosition
@@ -70,7 +71,7 @@ def spell(pathway: Pathway) -> str:
     return f"t{theirs}-s{ours}-{kind}"
 
 
-class Pathways(nn.Module):
+class Pathways(DistillationLoss):
     """Distances between teacher maps and transformed student maps, weighted along the training.
 
     Both networks give the maps before the last ReLU (`pre`). The distance is `hcl`.

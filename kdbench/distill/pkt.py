@@ -1,9 +1,10 @@
 """Probabilistic knowledge transfer: each image's probability of being another's neighbour."""
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from kdbench.data.loaders.batch import Batch
 from kdbench.distill.full_precision import full_precision
+from kdbench.distill.loss import DistillationLoss
 from kdbench.engine.position import TrainingPosition
 from kdbench.models.stages import Features, StagedNetwork
 
@@ -36,7 +37,7 @@ def neighbours(vectors: Tensor) -> Tensor:
     return closeness / closeness.sum(1, keepdim=True)
 
 
-class PKT(nn.Module):
+class PKT(DistillationLoss):
     """Weighs `pkt` of the pooled vectors.
 
     Args:

@@ -6,7 +6,8 @@ from torch import Tensor, nn
 
 from kdbench.data.loaders.batch import Batch
 from kdbench.distill.hcl import hcl
-from kdbench.distill.warmup import warmup
+from kdbench.distill.loss import DistillationLoss
+from kdbench.distill.schedules import warmup
 from kdbench.engine.position import TrainingPosition
 from kdbench.models.stages import Features, StagedNetwork
 
@@ -61,7 +62,7 @@ class ABF(nn.Module):
         return self.leave(fused), fused
 
 
-class ReviewKD(nn.Module):
+class ReviewKD(DistillationLoss):
     """HCL between reviewed student stages and teacher stages, from the pooled vector up to stage 1.
 
     The student gives what its stages hand on (`out`), the teacher the maps before the last ReLU
@@ -72,8 +73,8 @@ class ReviewKD(nn.Module):
         student: gives the widths of the student's stages.
         teacher: gives the widths of the teacher's stages.
         weight: factor of the summed HCL.
-        warmup_epochs: see `kdbench.distill.warmup`; 0 switches it off.
-        warmup_of: see `kdbench.distill.warmup`.
+        warmup_epochs: see `kdbench.distill.schedules.warmup`; 0 switches it off.
+        warmup_of: see `kdbench.distill.schedules.warmup`.
 
     Source: Chen et al., Distilling Knowledge via Knowledge Review, CVPR 2021, and its code for
     CIFAR-100.

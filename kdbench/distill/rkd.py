@@ -2,10 +2,11 @@
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from kdbench.data.loaders.batch import Batch
 from kdbench.distill.full_precision import full_precision
+from kdbench.distill.loss import DistillationLoss
 from kdbench.engine.position import TrainingPosition
 from kdbench.models.stages import Features, StagedNetwork
 
@@ -59,7 +60,7 @@ def cosines(vectors: Tensor) -> Tensor:
     return directions @ directions.transpose(1, 2)
 
 
-class RKD(nn.Module):
+class RKD(DistillationLoss):
     """Weighs both relations of the pooled vectors.
 
     Args:

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from kdbench.data.loaders.batch import Batch
 from kdbench.distill.hcl import hcl
 from kdbench.distill.kd import kd
+from kdbench.distill.loss import DistillationLoss
 from kdbench.distill.matching import resized, stage_pairs
 from kdbench.engine.position import TrainingPosition
 from kdbench.models.stages import Features, StagedNetwork
@@ -21,7 +22,7 @@ def agrees(task: Sequence[Tensor], other: Sequence[Tensor]) -> bool:
     return float(sum((a * b).sum() for a, b in zip(task, other, strict=True))) >= 0
 
 
-class SCKD(nn.Module):
+class SCKD(DistillationLoss):
     """KD of the logits and a hint a stage, each of which is used only where it helps the task.
 
     A term whose gradient in the student's weights points against the cross-entropy's is dropped

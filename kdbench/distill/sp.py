@@ -1,10 +1,11 @@
 """Similarity-preserving distillation: which images of a batch look alike."""
 
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from kdbench.data.loaders.batch import Batch
 from kdbench.distill.full_precision import full_precision
+from kdbench.distill.loss import DistillationLoss
 from kdbench.engine.position import TrainingPosition
 from kdbench.models.stages import Features, StagedNetwork
 
@@ -34,7 +35,7 @@ def similarity(maps: Tensor) -> Tensor:
     return F.normalize(flat @ flat.T)
 
 
-class SP(nn.Module):
+class SP(DistillationLoss):
     """Weighs `sp` of the last stage's maps.
 
     Args:

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from kdbench.data.loaders.batch import Batch
 from kdbench.distill.full_precision import full_precision
+from kdbench.distill.loss import DistillationLoss
 from kdbench.distill.matching import at_smaller_size, stage_pairs
 from kdbench.engine.position import TrainingPosition
 from kdbench.models.stages import Features, StagedNetwork
@@ -59,7 +60,7 @@ class Prediction(nn.Module):
         return vid(self.mean(student), teacher, F.softplus(self.scale) + EPS)
 
 
-class VID(nn.Module):
+class VID(DistillationLoss):
     """Weighs the sum of `vid` over all stages but the stem.
 
     Args:

@@ -1,7 +1,6 @@
 """A run specification becomes live objects: the one file that knows all packages."""
 
 from collections.abc import Callable, Sequence
-from inspect import signature
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
@@ -16,6 +15,7 @@ from kdbench.data.loaders.streaming import StreamingLoader
 from kdbench.data.stored.open import Stored
 from kdbench.data.stored.shards import Sharded
 from kdbench.distill.joined import JoinedLosses
+from kdbench.distill.loss import DistillationLoss, loss_class
 from kdbench.engine.precision import Precision
 from kdbench.engine.seeds import derive, seeded
 from kdbench.errors import BadValue, DamagedData
@@ -63,6 +63,15 @@ def find_class(component: Located) -> type[Any]:
         BadValue: a plug-in without that class, or whose code fails when it is imported.
     """
     return load_class(component.module, component.class_name)
+
+
+def find_loss(method: Located) -> type[DistillationLoss]:
+    """The class of a method's loss; a plain module gets the hooks' defaults.
+
+    Raises:
+        BadValue: see `find_class` and `loss_class`.
+    """
+    return loss_class(find_class(method), method.module)
 
 
 def make_network(
@@ -141,12 +150,13 @@ def make_loss(
     seed: int,
     precision: Precision,
     **extra: Any,
-) -> tuple[nn.Module, float]:
+) -> tuple[DistillationLoss, float]:
     """A distillation loss with its connectors, and the weight of the task's cross-entropy."""
     parameters = dict(method.parameters)
     task_weight = float(parameters.pop("task_weight", 1.0))
     with seeded(seed, "loss", method.name):
-        loss = find_class(method)(student, teacher, **parameters, **extra)
+        cls: Any = find_loss(method)
+        loss: DistillationLoss = cls(student, teacher, **parameters, **extra)
     return precision.place(loss), task_weight
 
 
@@ -159,7 +169,7 @@ def make_student_loss(
     *,
     scheme: Callable[[SearchRun], Any],
     labels: Callable[[], Tensor],
-) -> tuple[nn.Module, float]:
+) -> tuple[DistillationLoss, float]:
     """The loss of a student's run, one or the sum of several, and the cross-entropy's weight.
 
     Args:
@@ -171,11 +181,11 @@ def make_student_loss(
         scheme: gives what a search found.
         labels: gives the training labels (N,), for losses that have a memory by class.
     """
-    losses: list[tuple[nn.Module, float]] = []
+    losses: list[tuple[DistillationLoss, float]] = []
     methods = run.method.losses
     for method, search in zip(methods, run.schemes or [None] * len(methods), strict=True):
         extra: dict[str, Any] = {"scheme": scheme(search)} if search else {}
-        if "labels" in signature(find_class(method)).parameters:
+        if find_loss(method).takes_labels():
             extra["labels"] = labels()
         losses.append(make_loss(method, student, teacher, seed, precision, **extra))
     if len(losses) == 1:

@@ -140,7 +140,7 @@ class _Trials:
         ours = _noise("student", student, batch)
         theirs = None if network is None else _noise("teacher", network, batch)
         terms = dict(loss(ours, theirs, batch, MIDDLE))
-        if hasattr(loss, "first"):
+        if loss.first is not None:
             looking = ours if loss.first.trains_trunk else None
             terms |= loss.first_terms(looking, theirs, batch, MIDDLE)
         for name, term in terms.items():

@@ -1,15 +1,15 @@
-"""One training step: of a network alone, of a student under a teacher, of a first stage."""
+"""One training step: of a network alone, of a student under a teacher, of a first part."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
-import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 from torch.optim import SGD
 
 from kdbench.data.loaders.batch import Batch
+from kdbench.distill.loss import DistillationLoss, backward_of_sum
+from kdbench.distill.schedules import FirstPart
 from kdbench.engine.position import TrainingPosition
 from kdbench.engine.precision import Precision
 from kdbench.engine.schedules import rate_at
@@ -25,7 +25,7 @@ class TrainStep:
     Attributes:
         student: what is trained.
         teacher: None where the loss needs none.
-        loss: None for a teacher's own training; see `kdbench.distill.loss` for what it may have.
+        loss: None for a teacher's own training; its hooks are called where they belong.
         task_weight: factor of the cross-entropy.
         optimiser: of student and connectors.
         recipe: gives the learning rate.
@@ -35,7 +35,7 @@ class TrainStep:
 
     student: StagedNetwork
     teacher: Teacher | None
-    loss: nn.Module | None
+    loss: DistillationLoss | None
     task_weight: float
     optimiser: SGD
     recipe: Recipe
@@ -59,13 +59,13 @@ class TrainStep:
         self.optimiser.zero_grad(set_to_none=True)
         self._backward(task, terms)
         self.optimiser.step()
-        if hasattr(self.loss, "after_step"):
+        if self.loss is not None:
             self.loss.after_step(self.student, theirs, batch, self.optimiser)
         return {"task": task, **terms}
 
     def _look(self, batch: Batch) -> tuple[Batch, Features | None]:
         """The teacher's features, and the batch with images that have a gradient if need be."""
-        graph = getattr(self.loss, "images_need_grad", False)
+        graph = self.loss is not None and self.loss.images_need_grad
         if graph:
             batch = batch._replace(images=batch.images.detach().requires_grad_())
         if self.teacher is None:
@@ -74,10 +74,10 @@ class TrainStep:
             return batch, self.teacher.read(batch.images, graph=graph)
 
     def _backward(self, task: Tensor, terms: Mapping[str, Tensor]) -> None:
-        if hasattr(self.loss, "combine"):
+        if self.loss is None:
+            backward_of_sum(task)
+        else:
             self.loss.combine(task, terms, list(self.student.parameters()))
-            return
-        torch.stack([term.float() for term in (task, *terms.values())]).sum().backward()
 
     def _task(self, logits: Tensor, labels: Tensor) -> Tensor:
         return self.task_weight * F.cross_entropy(logits.float(), labels)
@@ -85,19 +85,21 @@ class TrainStep:
 
 @dataclass
 class FirstStep:
-    """One step of the stage before the main one: the loss's own terms, at a constant rate.
+    """One step of the part before the main one: the loss's own terms, at a constant rate.
 
     Attributes:
-        student: its trunk is trained where the stage asks for it.
+        student: its trunk is trained where the part asks for it.
         teacher: looks.
-        loss: has `first` and `first_terms`.
-        optimiser: of what the stage trains; not the main stage's.
+        loss: gives the first part and its terms.
+        part: the first part of the loss.
+        optimiser: of what the part trains; not the main part's.
         precision: of the forward passes.
     """
 
     student: StagedNetwork
     teacher: Teacher
-    loss: Any
+    loss: DistillationLoss
+    part: FirstPart
     optimiser: SGD
     precision: Precision
 
@@ -105,22 +107,22 @@ class FirstStep:
         """Train on one batch; returns the weighted loss terms."""
         with self.precision.autocast():
             theirs = self.teacher.read(batch.images)
-            ours = self.student.read(batch.images) if self.loss.first.trains_trunk else None
-            terms: dict[str, Tensor] = dict(self.loss.first_terms(ours, theirs, batch, position))
+            ours = self.student.read(batch.images) if self.part.trains_trunk else None
+            terms = dict(self.loss.first_terms(ours, theirs, batch, position))
         self.optimiser.zero_grad(set_to_none=True)
-        torch.stack([term.float() for term in terms.values()]).sum().backward()
+        backward_of_sum(*terms.values())
         self.optimiser.step()
         return terms
 
 
 @dataclass
-class TwoStages:
-    """A first stage of some epochs, then the main one; each counts its own time.
+class TwoParts:
+    """A first part of some epochs, then the main one; each counts its own time.
 
     Attributes:
         first: does the steps of the first epochs.
         main: does all others.
-        epochs: length of the first stage.
+        epochs: length of the first part.
     """
 
     first: FirstStep
@@ -128,7 +130,7 @@ class TwoStages:
     epochs: int
 
     def __call__(self, batch: Batch, position: TrainingPosition) -> dict[str, Tensor]:
-        """Do the step that the epoch asks for, at the position as that stage counts it."""
+        """Do the step that the epoch asks for, at the position as that part counts it."""
         steps = self.main.steps
         if position.epoch < self.epochs:
             own = TrainingPosition(position.step, self.epochs * steps, position.epoch, self.epochs)

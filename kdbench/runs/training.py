@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors.torch import save_file
-from torch import Tensor, nn
+from torch import Tensor
 
 from kdbench.data.stored.open import Stored
-from kdbench.distill.loss import FirstStage
+from kdbench.distill.loss import DistillationLoss
+from kdbench.distill.schedules import FirstPart
 from kdbench.distill.scheme import Scheme
 from kdbench.engine.fit import fit
 from kdbench.engine.precision import Precision
@@ -23,7 +24,7 @@ from kdbench.runs import assemble
 from kdbench.runs.assemble import Loader, Teacher
 from kdbench.runs.held_out import remark, teacher_weights, training_loaders
 from kdbench.runs.job import BEST, LAST, Job, Outcome
-from kdbench.runs.steps import FirstStep, TrainStep, TwoStages
+from kdbench.runs.steps import FirstStep, TrainStep, TwoParts
 from kdbench.store.atomic import whole_file
 from kdbench.store.record import thinned
 from kdbench.store.student_runs import StudentRun
@@ -70,7 +71,7 @@ def run_training(job: Job[TeacherRun | StudentRun]) -> Outcome:
     data = job.inputs.data(run.data)
     student = assemble.trained_network(run, data, run.seed, job.inputs, precision)
     teacher, loss, task_weight = _distillation(job, data, student)
-    trained = [student] if loss is None else [student, getattr(loss, "trained", loss)]
+    trained = [student] if loss is None else [student, loss.trained_with_student()]
     optimiser = assemble.make_sgd(recipe, *trained)
     loader, measured = training_loaders(run, data, precision)
     step: Any = TrainStep(
@@ -79,10 +80,10 @@ def run_training(job: Job[TeacherRun | StudentRun]) -> Outcome:
     parts: dict[str, Any] = {"student": student, "optimiser": optimiser}
     if loss is not None:
         parts["loss"] = loss
-        parts |= getattr(loss, "optimisers", {})
+        parts |= loss.optimisers
     before = 0
-    if hasattr(loss, "first"):
-        step, before = _two_stages(step, loss.first, recipe)
+    if loss is not None and loss.first is not None:
+        step, before = _two_parts(step, loss, loss.first, recipe)
         parts["first"] = step.first.optimiser
     progress = TrainState(job.folder, job.spec.digest, parts, job.origin)
     progress.load(precision.device)
@@ -95,19 +96,21 @@ def run_training(job: Job[TeacherRun | StudentRun]) -> Outcome:
     return _finish(job, progress, student, loader, data, before)
 
 
-def _two_stages(main: TrainStep, first: FirstStage, recipe: Recipe) -> tuple[TwoStages, int]:
-    """The steps of a loss that has a first stage, and the length of that in epochs."""
+def _two_parts(
+    main: TrainStep, loss: DistillationLoss, first: FirstPart, recipe: Recipe
+) -> tuple[TwoParts, int]:
+    """The steps of a loss that has a first part, and the length of that in epochs."""
     own = replace(recipe, lr=first.lr or recipe.lr)
     trunk = [main.student.trunk] if first.trains_trunk else []
-    optimiser = assemble.make_sgd(own, *trunk, main.loss)
-    step = FirstStep(main.student, main.teacher, main.loss, optimiser, main.precision)
+    optimiser = assemble.make_sgd(own, *trunk, loss)
+    step = FirstStep(main.student, main.teacher, loss, first, optimiser, main.precision)
     epochs = first.scaled(recipe.epochs)
-    return TwoStages(step, main, epochs), epochs
+    return TwoParts(step, main, epochs), epochs
 
 
 def _distillation(
     job: Job[TeacherRun | StudentRun], data: Stored, student: StagedNetwork
-) -> tuple[Teacher | None, nn.Module | None, float]:
+) -> tuple[Teacher | None, DistillationLoss | None, float]:
     """The teacher, the loss with its connectors, and the weight of the cross-entropy."""
     run = job.spec
     if not isinstance(run, StudentRun):

@@ -6,7 +6,6 @@ differentiate in the images need it.
 """
 
 from dataclasses import dataclass
-from inspect import signature
 from types import SimpleNamespace
 
 import torch
@@ -50,7 +49,7 @@ def build(method, student, teacher, seed=0):
     given = method_part(method)
     scheme = finding(method, student, teacher)
     extra = {} if scheme is None else {"scheme": scheme}
-    if "labels" in signature(assemble.find_class(given)).parameters:
+    if assemble.find_loss(given).takes_labels():
         extra["labels"] = torch.arange(LABELS) % CLASSES
     needs = COMPONENTS.get("method", method, where="contract").needs_teacher
     loss, _ = assemble.make_loss(given, student, teacher if needs else None, seed, CPU, **extra)
@@ -67,10 +66,10 @@ class Scene:
     leaves: list[torch.Tensor]
 
     def terms(self, loss):
-        """All terms of a loss, those of a first stage included."""
+        """All terms of a loss, those of a first part included."""
         given = self.student, self.teacher, self.batch, LATE
-        found = dict(loss(*given))
-        return {**found, **loss.first_terms(*given)} if hasattr(loss, "first") else found
+        terms = dict(loss(*given))
+        return terms if loss.first is None else {**terms, **loss.first_terms(*given)}
 
     def slopes(self, loss, terms):
         """Gradients of the sum of terms in the leaves and the loss's parameters; None if unused."""

@@ -101,14 +101,14 @@ def test_all_that_can_learn_learns(method, tmp_path, monkeypatch):
     started = [p.detach().clone() for p in parts["student"].parameters()]
     parts["student"].train()
     images, labels = torch.randn(LABELS, 3, 8, 8), torch.arange(LABELS) % CLASSES
-    first = getattr(step, "epochs", 0)  # of a first stage
+    first = getattr(step, "epochs", 0)  # of a first part
     for epoch in [*range(first)[:1], first + 6, first + 7]:
         for place in range(3):
             index = torch.arange(8 * place, 8 * place + 8)
             position = TrainingPosition(3 * epoch + place, 3 * (first + 8), epoch, first + 8)
             step(Batch(images[index], labels[index], index), position)
 
-    own = getattr(loss, "optimisers", {}).values()
+    own = loss.optimisers.values()
     assert not any(_held(parts["optimiser"]) & _held(optimiser) for optimiser in own)
     assert all(id(p) in held for p in loss.parameters() if p.requires_grad)
     still = {name for name, p in loss.named_parameters() if torch.equal(p, before[name])}
@@ -186,7 +186,7 @@ def test_a_seed_decides_all_that_is_random(nets, losses, method):
     assert_same_bits(results[1], results[0])
     if any(True for _ in same[0].parameters()):
         assert any(not torch.equal(v, states[2][k]) for k, v in states[0].items())
-        if not hasattr(same[0], "first"):  # terms of a first stage may have no random part
+        if same[0].first is None:  # terms of a first part may have no random part
             pairs = zip(results[0][0].values(), results[2][0].values(), strict=True)
             assert any(not torch.equal(a, b) for a, b in pairs)
 

@@ -7,10 +7,11 @@ from torch import nn
 from kdbench.distill.jacobian import Jacobian
 from kdbench.distill.joined import JoinedLosses
 from kdbench.distill.kd import KD
+from kdbench.distill.loss import DistillationLoss
 from kdbench.errors import UserError
 
 
-class Distance(nn.Module):
+class Distance(DistillationLoss):
     """A connector and two terms."""
 
     def __init__(self):

@@ -41,7 +41,7 @@ def built(name, student, teacher):
             options = ("connections", "stem", "transforms")
             names = [spell(p) for p in chosen(4, 4, **{k: parameters[k] for k in options})]
         parameters["scheme"] = Scheme(rand(3, len(names)), rand(3, len(names)) + 1, tuple(names))
-    if "labels" in signature(cls).parameters:
+    if cls.takes_labels():
         parameters["labels"] = torch.arange(12) % 5
     return cls(student, teacher, **parameters)
 
@@ -62,12 +62,12 @@ def test_a_method_runs_with_its_defaults(name):
     teacher, student = ResNet(8, **SMALL), ResNet(8, **SMALL)
     loss = built(name, student, teacher)
     batch = Batch(randn(4, 3, 8, 8), torch.tensor([0, 1, 2, 3]), torch.arange(4))
-    graph = getattr(loss, "images_need_grad", False)
+    graph = loss.images_need_grad
     batch.images.requires_grad_(graph)
     theirs = Teacher(teacher, "eval").read(batch.images, graph=graph)
     position = TrainingPosition(step=6, steps=10, epoch=3, epochs=5)
     terms = loss(student.read(batch.images), theirs, batch, position)
-    if hasattr(loss, "first"):
+    if loss.first is not None:
         terms |= loss.first_terms(student.read(batch.images), theirs, batch, position)
     assert all(term.shape == () and term.isfinite() for term in terms.values())
     if terms:

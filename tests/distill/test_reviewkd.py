@@ -8,7 +8,7 @@ from torch import nn, randn
 from kdbench.data.loaders.batch import Batch
 from kdbench.distill.hcl import hcl
 from kdbench.distill.reviewkd import ABF, ReviewKD
-from kdbench.distill.warmup import warmup
+from kdbench.distill.schedules import warmup
 from kdbench.engine.position import TrainingPosition
 from kdbench.models.families.resnet import ResNet
 from kdbench.models.families.shufflenet_v1 import ShuffleNetV1

@@ -8,7 +8,6 @@ another default makes other runs by itself and needs no other revision.
 import json
 from contextlib import contextmanager
 from dataclasses import replace
-from inspect import signature
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -18,6 +17,7 @@ import torch.nn.functional as F
 from torch import nn, rand, randn
 
 from kdbench.data.loaders.batch import Batch
+from kdbench.distill.loss import DistillationLoss
 from kdbench.distill.scheme import Scheme
 from kdbench.engine.position import TrainingPosition
 from kdbench.engine.precision import Precision
@@ -113,12 +113,12 @@ def method(cls, parameters, component):
     student = ResNet(8, classes=CLASSES, image=(3, 8, 8))
     teacher = WideResNet(depth(component), 2, classes=CLASSES, image=(3, 16, 16))
     extra = {"scheme": scheme(component, parameters)} if component.search else {}
-    if "labels" in signature(cls).parameters:
+    if cls.takes_labels():
         extra["labels"] = torch.arange(4 * IMAGES) % CLASSES
     loss = cls(student, teacher, **parameters, **extra)
     batch = images(16)
     ours, theirs = features(student, graph=True), features(teacher)
-    if getattr(loss, "images_need_grad", False):
+    if loss.images_need_grad:
         batch = batch._replace(images=batch.images.requires_grad_())
         for seen in (ours, theirs):
             seen.logits = (batch.images.flatten(1) @ randn(3 * 16 * 16, CLASSES) / 16).tanh()
@@ -126,7 +126,7 @@ def method(cls, parameters, component):
     for epoch in (0, 7, 19):
         position = TrainingPosition(10 * epoch + 3, 200, epoch, 20)
         terms = {**loss(ours, theirs, batch, position)}
-        if hasattr(loss, "first"):
+        if loss.first is not None:
             terms |= loss.first_terms(ours, theirs, batch, position)
         found |= {f"{name} in epoch {epoch}": term for name, term in terms.items()}
         if any(term.requires_grad for term in terms.values()):
@@ -225,6 +225,14 @@ class Net(nn.Module):
         return SimpleNamespace(logits=self.classifier(self.body(x.double()).mean((2, 3))))
 
 
+class LogitsMSE(DistillationLoss):
+    """A loss without parameters."""
+
+    def forward(self, student, teacher, batch, position):
+        """One term."""
+        return {"mse": F.mse_loss(student.logits, teacher.logits)}
+
+
 def engine():
     """Loader, augmentation, schedule, optimiser, both losses and evaluation: nine steps of them."""
     pixels = np.random.default_rng(0).integers(0, 256, (40, 8, 8, 3), dtype=np.uint8)
@@ -242,7 +250,7 @@ def engine():
         SimpleNamespace(
             read=lambda x, graph: SimpleNamespace(logits=teacher.read(x).logits.detach())
         ),
-        lambda ours, theirs, *_: {"mse": F.mse_loss(ours.logits, theirs.logits)},
+        LogitsMSE(),
         0.5,
         make_sgd(recipe, student),
         recipe,

@@ -15,7 +15,7 @@ from kdbench.runs.check import check
 CODE = '''
 from torch import nn
 
-from kdbench.distill.loss import FirstStage
+from kdbench.distill.schedules import FirstPart
 from kdbench.errors import BadValue
 
 
@@ -28,7 +28,7 @@ class Picky(nn.Module):
         if result == "refuse":
             raise BadValue("picky", len(student.stages), "a student of two stages")
         if result == "first":
-            self.first = FirstStage(1, 2, 0.1, trains_trunk=True)
+            self.first = FirstPart(1, 2, 0.1, trains_trunk=True)
 
     def forward(self, student, teacher, batch, position):
         """One term."""
@@ -39,7 +39,7 @@ class Picky(nn.Module):
         return {"gap": student.logits.sum() * float("nan")}
 
     def first_terms(self, student, teacher, batch, position):
-        """One term of a first stage."""
+        """One term of a first part."""
         return {"start": student.pooled.sum() / 0}
 '''
 DECLARATION = """

@@ -19,7 +19,7 @@ from kdbench.plan.components import find_components
 from kdbench.plan.graph import load_graph
 from kdbench.runs import assemble, training
 from kdbench.runs.execute import Options, run
-from kdbench.runs.steps import TwoStages
+from kdbench.runs.steps import TwoParts
 
 COMPONENTS = find_components()
 # The pathways need a search beside the teacher: tests/resume covers them.
@@ -125,7 +125,7 @@ def test_stages_count_their_own_steps():
             seen.append((self.name, position.step, position.steps, position.epoch, position.epochs))
             return {}
 
-    stages = TwoStages(Stub("first"), Stub("main"), epochs=2)
+    stages = TwoParts(Stub("first"), Stub("main"), epochs=2)
     for step in range(12):
         stages(None, TrainingPosition(step, 12, step // 3, 4))
 

@@ -6,9 +6,9 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from tiny_project import STUDENT, TEACHER
-from torch import nn
 
 from kdbench.data.stored.arrays import Prepared
+from kdbench.distill.loss import DistillationLoss
 from kdbench.engine.position import TrainingPosition
 from kdbench.engine.precision import Precision
 from kdbench.engine.train_state import TrainState
@@ -67,7 +67,7 @@ def test_the_same_origin_is_named_once(tmp_path):
     assert second.origins == [{"code": "a", "started": "1"}]
 
 
-class Own(nn.Module):
+class Own(DistillationLoss):
     """A loss of the student alone, as self-distillation has."""
 
     def __init__(self, student, teacher):
