@@ -101,13 +101,13 @@ class DistillationLoss(nn.Module):
         backward_of_sum(task, *terms.values())
 
     def after_step(
-        self, student: StagedNetwork, teacher: Features, batch: Batch, optimiser: SGD
+        self, student: StagedNetwork, teacher: Features | None, batch: Batch, optimiser: SGD
     ) -> None:
         """Learn beside the training, once a step of the main part is taken: by default nothing.
 
         Args:
             student: in train mode, to be left as it is, the statistics of batch norms included.
-            teacher: features of the batch.
+            teacher: features of the batch; None where the method needs no teacher.
             batch: the batch of that step.
             optimiser: of student and loss, one parameter group, to be left as it is.
         """

@@ -66,16 +66,16 @@ def run_search(job: Job[SearchRun]) -> Outcome:
     data = job.inputs.data(job.spec.data).training_only()
     searcher, teacher = _make(job, data)
     loader, held = _loaders(job, data)
-    progress = TrainState(job.folder, job.spec.digest, {"search": searcher}, job.origin)
-    progress.load(precision.device)
+    state = TrainState(job.folder, job.spec.digest, {"search": searcher}, job.origin)
+    state.load(precision.device)
     step = SearchStep(searcher, teacher, held, recipe, loader.steps, precision)
-    done = progress.epoch * loader.steps + progress.step
+    done = state.epoch * loader.steps + state.step
     tick = job.start_bar(job.spec.title, recipe.epochs * loader.steps, done)
-    for means in fit(progress, step, loader, recipe.epochs, job.stopper, tick):
-        progress.log({"epoch": float(progress.epoch), **means})
+    for means in fit(state, step, loader, recipe.epochs, job.stopper, tick):
+        state.log({"epoch": float(state.epoch), **means})
         if searcher.finished:
             break
-    return _finish(job, progress, searcher.finding(), loader, data)
+    return _finish(job, state, searcher.finding(), loader, data)
 
 
 def _make(job: Job[SearchRun], data: Stored) -> tuple[Searcher, Teacher]:
@@ -117,21 +117,21 @@ def _loaders(job: Job[SearchRun], data: Stored) -> tuple[Loader, Loader | None]:
 
 
 def _finish(
-    job: Job[SearchRun], progress: TrainState, finding: Finding, loader: Loader, data: Stored
+    job: Job[SearchRun], state: TrainState, finding: Finding, loader: Loader, data: Stored
 ) -> Outcome:
     finding.save(job.folder)
-    steps = progress.epoch * loader.steps
-    images = progress.epoch * min(len(loader), loader.steps * job.spec.recipe.batch)
+    steps = state.epoch * loader.steps
+    images = state.epoch * min(len(loader), loader.steps * job.spec.recipe.batch)
     return Outcome(
-        curves={name: thinned(values) for name, values in progress.curves.items()},
+        curves={name: thinned(values) for name, values in state.curves.items()},
         cost={
-            "seconds": progress.seconds,
-            "wall_seconds": progress.clock(),
+            "seconds": state.seconds,
+            "wall_seconds": state.clock(),
             "steps": steps,
-            "macs": progress.macs,
-            "images_per_second": images / max(progress.seconds, 1e-9),
+            "macs": state.macs,
+            "images_per_second": images / max(state.seconds, 1e-9),
         },
         extra=finding.summary(),
-        origins=progress.origins,
+        origins=state.origins,
         data_fingerprint=data.fingerprint,
     )

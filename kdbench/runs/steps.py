@@ -51,7 +51,7 @@ class TrainStep:
             with self.precision.autocast():
                 task, terms = self._task(self.student(batch.images), batch.labels), {}
         else:
-            batch, theirs = self._look(batch)
+            batch, theirs = self._read_teacher(batch)
             with self.precision.autocast():
                 ours = self.student.read(batch.images)
                 terms = dict(self.loss(ours, theirs, batch, position))
@@ -63,7 +63,7 @@ class TrainStep:
             self.loss.after_step(self.student, theirs, batch, self.optimiser)
         return {"task": task, **terms}
 
-    def _look(self, batch: Batch) -> tuple[Batch, Features | None]:
+    def _read_teacher(self, batch: Batch) -> tuple[Batch, Features | None]:
         """The teacher's features, and the batch with images that have a gradient if need be."""
         graph = self.loss is not None and self.loss.images_need_grad
         if graph:

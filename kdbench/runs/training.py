@@ -17,6 +17,7 @@ from kdbench.distill.scheme import Scheme
 from kdbench.engine.fit import fit
 from kdbench.engine.precision import Precision
 from kdbench.engine.train_state import TrainState
+from kdbench.errors import BadValue
 from kdbench.evaluate.classification import accuracy, predict
 from kdbench.exhibits.recipe import Recipe
 from kdbench.models.stages import StagedNetwork
@@ -45,24 +46,24 @@ class Evaluator:
     precision: Precision
     before: int = 0
 
-    def log(self, progress: TrainState, means: Mapping[str, float]) -> None:
+    def log(self, state: TrainState, means: Mapping[str, float]) -> None:
         """Log an epoch's mean losses and, where it is time, the test accuracy; keep the best."""
-        epoch = progress.epoch - self.before
+        epoch = state.epoch - self.before
         if epoch <= 0:
             own = {f"first_{name}": value for name, value in means.items()}
-            progress.log({"first_epoch": float(progress.epoch), **own})
+            state.log({"first_epoch": float(state.epoch), **own})
             return
         values = {"epoch": float(epoch), **means}
         if epoch % self.recipe.evaluate_every == 0 or epoch == self.recipe.epochs:
             batches = self.loader.in_order(500)
             top1 = accuracy(*predict(self.network, batches, self.precision))
             values["test_top1"] = top1
-            if not progress.best or top1 > progress.best["top1"]:
+            if not state.best or top1 > state.best["top1"]:
                 weights = {k: v.detach().clone() for k, v in self.network.state_dict().items()}
-                progress.best = {"top1": top1, "epoch": epoch, "weights": weights}
+                state.best = {"top1": top1, "epoch": epoch, "weights": weights}
         else:
             values["test_top1"] = -1.0  # no look; None in the record
-        progress.log(values)
+        state.log(values)
 
 
 def run_training(job: Job[TeacherRun | StudentRun]) -> Outcome:
@@ -85,15 +86,15 @@ def run_training(job: Job[TeacherRun | StudentRun]) -> Outcome:
     if loss is not None and loss.first is not None:
         step, before = _two_parts(step, loss, loss.first, recipe)
         parts["first"] = step.first.optimiser
-    progress = TrainState(job.folder, job.spec.digest, parts, job.origin)
-    progress.load(precision.device)
+    state = TrainState(job.folder, job.spec.digest, parts, job.origin)
+    state.load(precision.device)
     evaluator = Evaluator(student, measured, recipe, precision, before)
-    done, epochs = progress.epoch * loader.steps + progress.step, before + recipe.epochs
+    done, epochs = state.epoch * loader.steps + state.step, before + recipe.epochs
     tick = job.start_bar(job.spec.title, epochs * loader.steps, done)
     student.train()
-    for means in fit(progress, step, loader, epochs, job.stopper, tick):
-        evaluator.log(progress, means)
-    return _finish(job, progress, student, loader, data, before)
+    for means in fit(state, step, loader, epochs, job.stopper, tick):
+        evaluator.log(state, means)
+    return _finish(job, state, student, loader, data, before)
 
 
 def _two_parts(
@@ -101,6 +102,8 @@ def _two_parts(
 ) -> tuple[TwoParts, int]:
     """The steps of a loss that has a first part, and the length of that in epochs."""
     own = replace(recipe, lr=first.lr or recipe.lr)
+    if main.teacher is None:
+        raise BadValue("method", type(loss).__name__, "a teacher for a loss with a first part")
     trunk = [main.student.trunk] if first.trains_trunk else []
     optimiser = assemble.make_sgd(own, *trunk, loss)
     step = FirstStep(main.student, main.teacher, loss, first, optimiser, main.precision)
@@ -135,7 +138,7 @@ def _distillation(
 
 def _finish(
     job: Job[TeacherRun | StudentRun],
-    progress: TrainState,
+    state: TrainState,
     student: StagedNetwork,
     loader: Loader,
     data: Stored,
@@ -144,28 +147,28 @@ def _finish(
     """Save the last and the best weights, and say what was found."""
     job.folder.mkdir(parents=True, exist_ok=True)
     save_weights(student.state_dict(), job.folder / LAST)
-    save_weights(progress.best["weights"], job.folder / BEST)
-    steps = progress.epoch * loader.steps
-    images = progress.epoch * min(len(loader), loader.steps * job.spec.recipe.batch)
-    curves = {name: thinned(values) for name, values in progress.curves.items()}
+    save_weights(state.best["weights"], job.folder / BEST)
+    steps = state.epoch * loader.steps
+    images = state.epoch * min(len(loader), loader.steps * job.spec.recipe.batch)
+    curves = {name: thinned(values) for name, values in state.curves.items()}
     curves["test_top1"] = [None if v < 0 else v for v in curves["test_top1"]]
-    last = progress.curves["test_top1"][-1]
+    last = state.curves["test_top1"][-1]
     return Outcome(
         metrics={
-            "last": {"top1": last, "epoch": progress.epoch - before},
-            "best": {"top1": progress.best["top1"], "epoch": progress.best["epoch"]},
+            "last": {"top1": last, "epoch": state.epoch - before},
+            "best": {"top1": state.best["top1"], "epoch": state.best["epoch"]},
             "selected": None,
         },
         curves=curves,
         cost={
-            "seconds": progress.seconds,
-            "wall_seconds": progress.clock(),
+            "seconds": state.seconds,
+            "wall_seconds": state.clock(),
             "steps": steps,
-            "macs": progress.macs,
-            "images_per_second": images / max(progress.seconds, 1e-9),
+            "macs": state.macs,
+            "images_per_second": images / max(state.seconds, 1e-9),
         },
         notes=remark(job.spec),
-        origins=progress.origins,
+        origins=state.origins,
         data_fingerprint=data.fingerprint,
     )
 

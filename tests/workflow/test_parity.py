@@ -173,7 +173,7 @@ def overridden(graph, kind):
     used = {getattr(run, kind).name: (run.phase, run.dataset) for run in runs}
     for name, stage in sorted((k, v) for k, v in used.items() if "+" not in k):
         component = graph.components.get(kind, name, where="test")
-        declaration = component.declaration
+        declaration = component.described
         for key, value in declaration["defaults"].items():
             other = allowed(value, key, declaration)
             if other is not None and (name, key) not in EXHIBITS_OWN:
