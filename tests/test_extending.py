@@ -6,10 +6,20 @@ from pathlib import Path
 import pytest
 from tiny_project import TinyProject
 
+from kdbench.distill.loss import DistillationLoss
+from kdbench.plan.components import find_components
 from kdbench.plan.graph import load_graph
+from kdbench.runs.assemble import find_class
 from kdbench.runs.check import check
+from kdbench.search.searcher import Searcher
 
-PAGE = Path(__file__).parents[1] / "docs/extending.md"
+README = Path(__file__).parents[1] / "README.md"
+PAGE = README.with_name("docs") / "extending.md"
+
+
+def hooks(cls):
+    """Names of what a base class declares for its subclasses."""
+    return {name for name in vars(cls) if not name.startswith("_")}
 
 
 def blocks(kind):
@@ -35,3 +45,28 @@ def test_the_example_is_short_and_runs(project):
     assert "Attention gap" in [row.label for row in graph.tables()[0].rows]
     project.run("student/resnet56_resnet20_attention_gap_s0")
     assert project.record_file("student/resnet56_resnet20_attention_gap_s0").is_file()
+
+
+def test_the_example_derives_from_the_base_class(project):
+    """The loss of the example is a `DistillationLoss`, not a plain module that gets its hooks."""
+    method = find_components([str(project.root / "methods")]).get(
+        "method", "attention_gap", where="the example"
+    )
+
+    assert issubclass(find_class(method), DistillationLoss)
+
+
+@pytest.mark.parametrize("cls", [DistillationLoss, Searcher])
+def test_the_page_names_every_hook(cls):
+    """What a base class declares stands on the page, in backticks."""
+    named = set(re.findall(r"`(\w+)`", PAGE.read_text(encoding="utf-8")))
+
+    assert {"forward", "step"} & hooks(cls)
+    assert hooks(cls) - named == set()
+
+
+def test_the_readme_says_how_long_the_example_is():
+    """In lines of its two files."""
+    lines = len((blocks("python")[0] + blocks("toml")[0]).splitlines())
+
+    assert f"a whole method in {lines} lines" in README.read_text(encoding="utf-8")

@@ -24,9 +24,9 @@ def method_new(
 
     Example: kdbench method new my_loss
     """
-    from kdbench.cli.template import write_skeleton
+    from kdbench.cli.template import write_template
 
-    for file in write_skeleton(name, folder):
+    for file in write_template(name, folder):
         say(str(file))
     say(f"Put into params.yaml:  plugins: [{folder}]")
     say(f"Then:  kdbench check, and  snakemake --cores 2 --config methods_only='[none, {name}]'")
