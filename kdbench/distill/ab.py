@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from kdbench.data.loaders.batch import Batch
 from kdbench.distill.full_precision import full_precision
-from kdbench.distill.loss import DistillationLoss
+from kdbench.distill.loss import DistillationLoss, read_features
 from kdbench.distill.matching import stage_pairs
 from kdbench.distill.regressors import Regressor
 from kdbench.distill.schedules import FirstPart
@@ -77,13 +77,13 @@ class AB(DistillationLoss):
         self, student: Features | None, teacher: Features, batch: Batch, position: TrainingPosition
     ) -> dict[str, Tensor]:
         """One term of the first part, {"ab": scalar}."""
-        parts = zip(self.pairs, self.connectors, strict=True)
-        found = [
-            ab(connector(student.pre[i]), teacher.pre[j], self.margin)
-            for (i, j), connector in parts
+        ours = read_features(student)
+        losses = [
+            ab(connector(ours.pre[i]), teacher.pre[j], self.margin)
+            for (i, j), connector in zip(self.pairs, self.connectors, strict=True)
         ]
-        shares = [0.5 ** (len(found) - 1 - k) for k in range(len(found))]
-        weighed = [share * term for share, term in zip(shares, found, strict=True)]
+        shares = [0.5 ** (len(losses) - 1 - k) for k in range(len(losses))]
+        weighed = [share * loss for share, loss in zip(shares, losses, strict=True)]
         return {"ab": SCALE * torch.stack(weighed).sum()}
 
     def forward(

@@ -1,6 +1,6 @@
 """DFA's groups of teacher maps: what is in them, what joins them, and how they are averaged."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
 
@@ -63,9 +63,9 @@ def groups_of(
     """
     ours, theirs = block_shapes(student), block_shapes(teacher)
     if len(ours) != len(theirs):
-        found = f"{len(theirs)} stages of the teacher and {len(ours)} of the student"
+        counts = f"{len(theirs)} stages of the teacher and {len(ours)} of the student"
         advice = "choose a student with as many stages as its teacher"
-        raise BadValue("dfa, groups", found, "as many in both, stems included", advice)
+        raise BadValue("dfa, groups", counts, "as many in both, stems included", advice)
     first = 0 if stem else 1
     return tuple(
         Group(index, len(theirs[index]), _shared(theirs[index]), ours[index][-1])
@@ -77,14 +77,14 @@ def block_shapes(network: StagedNetwork) -> list[list[Stage]]:
     """Shape of every block's map by stage, measured without computing a number."""
     images = torch.empty(2, *network.image, dtype=network.classifier.weight.dtype, device="meta")
     with torch.no_grad():
-        features = functional_call(network, ghosts(network), (images,), {"read": True})
+        features: Features = functional_call(network, ghosts(network), (images,), {"read": True})
     return [
         [Stage(stage.name, m.shape[1], (m.shape[2], m.shape[3])) for m in maps]
         for stage, maps in zip(network.stages, features.blocks, strict=True)
     ]
 
 
-def ghosts(module: nn.Module) -> Mapping[str, Tensor]:
+def ghosts(module: nn.Module) -> dict[str, Tensor]:
     """Shapes in the place of a module's parameters and buffers, for a pass on the meta device."""
     tensors = chain(module.named_parameters(), module.named_buffers())
     return {name: torch.empty_like(tensor, device="meta") for name, tensor in tensors}
@@ -94,10 +94,11 @@ def _shared(shapes: Sequence[Stage]) -> Stage:
     """The one shape of a stage's blocks."""
     distinct = list(dict.fromkeys(shapes))
     if len(distinct) > 1:
-        found = " and ".join(str((shape.channels, *shape.size)) for shape in distinct[:2])
+        unequal = " and ".join(str((shape.channels, *shape.size)) for shape in distinct[:2])
         expected = "maps of one shape (C, H, W) in a stage, which can be averaged"
         advice = "choose a teacher whose stages keep their width, such as a ResNet or a WRN"
-        raise BadValue(f"dfa, teacher's {distinct[0].name}", f"blocks of {found}", expected, advice)
+        where = f"dfa, teacher's {distinct[0].name}"
+        raise BadValue(where, f"blocks of {unequal}", expected, advice)
     return distinct[0]
 
 
@@ -114,12 +115,13 @@ def aggregate(maps: Tensor, shares: Tensor) -> Tensor:
 
     Source: Guan et al., DFA, ECCV 2020, section 3 (feature aggregation).
     """
-    return torch.tensordot(shares.to(maps.dtype), maps, dims=1)
+    average: Tensor = torch.tensordot(shares.to(maps.dtype), maps, dims=1)
+    return average
 
 
 def connectors(pairs: Sequence[tuple[Stage, Stage]]) -> nn.ModuleList:
-    """A convolution for each pair (shape given, shape wanted): 1×1 where the sizes are equal.
+    """A convolution for each pair of shapes, input and output: 1×1 where the sizes are equal.
 
     Where they differ it also resizes, see `kdbench.distill.regressors.resizing`. No norm, no ReLU.
     """
-    return nn.ModuleList(resizing(given, wanted) for given, wanted in pairs)
+    return nn.ModuleList(resizing(source, target) for source, target in pairs)

@@ -47,6 +47,9 @@ class Memory(nn.Module):
         temperature: what inner products are divided by.
     """
 
+    rows: Tensor  # (N, D)
+    partition: Tensor  # scalar
+
     def __init__(self, images: int, dimension: int, momentum: float, temperature: float) -> None:
         super().__init__()
         self.momentum, self.temperature = momentum, temperature
@@ -55,7 +58,7 @@ class Memory(nn.Module):
         self.register_buffer("partition", torch.tensor(-1.0))  # set by the first batch
 
     @torch.no_grad()
-    def _fix(self, scores: Tensor) -> None:
+    def _fix_partition(self, scores: Tensor) -> None:
         first = scores.mean() * len(self.rows)
         self.partition.copy_(torch.where(self.partition < 0, first, self.partition))
 
@@ -70,9 +73,9 @@ class Memory(nn.Module):
             (B, 1 + K): exponentials over a constant that the first batch fixed.
         """
         products = (other @ self.rows.T).gather(1, chosen)
-        found = (products / self.temperature).exp()
-        self._fix(found)
-        return found / self.partition
+        exponentials = (products / self.temperature).exp()
+        self._fix_partition(exponentials)
+        return exponentials / self.partition
 
     @torch.no_grad()
     def update(self, own: Tensor, index: Tensor) -> None:
@@ -102,6 +105,9 @@ class CRD(DistillationLoss):
 
     Source: Tian et al., Contrastive Representation Distillation, ICLR 2020, and its code.
     """
+
+    labels: Tensor
+    seed: Tensor
 
     def __init__(
         self,

@@ -81,13 +81,13 @@ class DFA(DistillationLoss):
         self.ours = connectors([(group.student, group.teacher) for group in self.groups])
         both = self.groups if connected == "both" else ()
         self.theirs = connectors([(group.teacher, group.teacher) for group in both])
-        found = torch.cat([start(weights, group) for group in self.groups])
+        shares = torch.cat([start(weights, group) for group in self.groups])
         if weights == "searched":
             if scheme is None:
                 raise BadValue("dfa, scheme", None, "what a search found", "run the search")
             scheme.expect(self.names)
-            found = scheme.at(1.0)[0].to(found)
-        self.register_buffer("shares", found)
+            shares = scheme.at(1.0)[0].to(shares)
+        self.register_buffer("shares", shares)
         edges = accumulate((group.blocks for group in self.groups), initial=0)
         self._places = [slice(*edge) for edge in pairwise(edges)]
 

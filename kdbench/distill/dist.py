@@ -40,7 +40,8 @@ def intra_class(student: Tensor, teacher: Tensor) -> Tensor:
 def correlation(one: Tensor, other: Tensor) -> Tensor:
     """Pearson's correlation of the rows of two (R, C) matrices, (R,); 0 for a constant row."""
     one, other = one - one.mean(1, keepdim=True), other - other.mean(1, keepdim=True)
-    return (one * other).sum(1) / (one.norm(dim=1) * other.norm(dim=1) + EPS)
+    norms: Tensor = one.norm(dim=1) * other.norm(dim=1) + EPS
+    return (one * other).sum(1) / norms
 
 
 class DIST(DistillationLoss):
@@ -73,7 +74,8 @@ class DIST(DistillationLoss):
     ) -> dict[str, Tensor]:
         """Two terms, {"inter": scalar, "intra": scalar}."""
         ours, theirs = (
-            (seen.logits.float() / self.temperature).softmax(1) for seen in (student, teacher)
+            (logits.float() / self.temperature).softmax(1)
+            for logits in (student.logits, teacher.logits)
         )
         scale = self.temperature**2
         return {

@@ -52,9 +52,9 @@ def nckd(student: Tensor, teacher: Tensor, labels: Tensor, temperature: float) -
 def others(logits: Tensor, labels: Tensor) -> Tensor:
     """(B, classes - 1): log-probabilities of the other classes, given that it is one of them."""
     count = logits.shape[1]
-    kept = torch.arange(count - 1, device=logits.device).expand(len(logits), -1)
-    kept = kept + (kept >= labels[:, None])  # skips the target
-    return F.log_softmax(logits.gather(1, kept), dim=1)
+    classes = torch.arange(count - 1, device=logits.device).expand(len(logits), -1)
+    classes = classes + (classes >= labels[:, None])  # skips the target
+    return F.log_softmax(logits.gather(1, classes), dim=1)
 
 
 class DKD(DistillationLoss):
@@ -91,9 +91,9 @@ class DKD(DistillationLoss):
         self, student: Features, teacher: Features, batch: Batch, position: TrainingPosition
     ) -> dict[str, Tensor]:
         """Two terms, {"tckd": scalar, "nckd": scalar}."""
-        given = student.logits, teacher.logits, batch.labels, self.temperature
+        arguments = student.logits, teacher.logits, batch.labels, self.temperature
         scale = warmup(position, self.warmup_epochs, self.warmup_of, first=1)
         return {
-            "tckd": scale * self.alpha * tckd(*given),
-            "nckd": scale * self.beta * nckd(*given),
+            "tckd": scale * self.alpha * tckd(*arguments),
+            "nckd": scale * self.beta * nckd(*arguments),
         }

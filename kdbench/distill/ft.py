@@ -66,7 +66,8 @@ class Paraphraser(nn.Module):
 
     def forward(self, maps: Tensor) -> Tensor:
         """(B, channels, H, W) rebuilt from its factors."""
-        return self.decoder(self.encoder(maps))
+        rebuilt: Tensor = self.decoder(self.encoder(maps))
+        return rebuilt
 
 
 class Translator(nn.Sequential):

@@ -18,18 +18,18 @@ def full_precision(formula: Callable[P, Tensor]) -> Callable[P, Tensor]:
     """
 
     @wraps(formula)
-    def wide(*given: P.args, **named: P.kwargs) -> Tensor:
-        kind = next(x.device.type for x in given if isinstance(x, Tensor))
-        with torch.autocast(kind, enabled=False):
+    def wide(*args: P.args, **kwargs: P.kwargs) -> Tensor:
+        device = next(x.device.type for x in args if isinstance(x, Tensor))
+        with torch.autocast(device, enabled=False):
             return formula(
-                *(_wide(value) for value in given),  # type: ignore[arg-type]
-                **{key: _wide(value) for key, value in named.items()},  # type: ignore[arg-type]
+                *(_widened(value) for value in args),
+                **{key: _widened(value) for key, value in kwargs.items()},
             )
 
     return wide
 
 
-def _wide(value: Any) -> Any:
+def _widened(value: Any) -> Any:
     if isinstance(value, Tensor) and value.is_floating_point():
         return value.to(torch.promote_types(value.dtype, torch.float32))
     return value

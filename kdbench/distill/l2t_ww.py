@@ -11,7 +11,7 @@ from torch.optim import SGD
 
 from kdbench.data.loaders.batch import Batch
 from kdbench.distill.full_precision import full_precision
-from kdbench.distill.loss import DistillationLoss
+from kdbench.distill.loss import DistillationLoss, read_features
 from kdbench.engine.position import TrainingPosition
 from kdbench.models.stages import Features, StagedNetwork
 from kdbench.models.statistics import frozen_statistics
@@ -51,13 +51,14 @@ class Weights(nn.Module):
 
     def __init__(self, channels: list[int]) -> None:
         super().__init__()
-        self.what = nn.ModuleList(nn.Linear(c, c) for c in channels)
-        self.where = nn.ModuleList(nn.Linear(c, 1) for c in channels)
-        for layer in self.what:
+        what = [nn.Linear(c, c) for c in channels]
+        where = [nn.Linear(c, 1) for c in channels]
+        for layer in what:
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)
-        for layer in self.where:
+        for layer in where:
             nn.init.ones_(layer.bias)
+        self.what, self.where = nn.ModuleList(what), nn.ModuleList(where)
 
     def forward(self, pair: int, maps: Tensor) -> tuple[Tensor, Tensor]:
         """(B, C) channel weights that sum to 1 and (B,) pair weights in 0..6, from (B, C, H, W)."""
@@ -119,16 +120,16 @@ class L2T(DistillationLoss):
 
     def match(self, student: Features, teacher: Features, connect: Connect) -> Tensor:
         """Sum of `matching` over all pairs, times the weight; `connect(pair, maps)` is given."""
-        found = [
+        losses = [
             matching(
                 connect(pair, student.out[i]), teacher.out[j], *self.weights(pair, teacher.out[j])
             )
             for pair, (i, j) in enumerate(self.pairs)
         ]
-        return self.weight * torch.stack(found).sum()
+        return self.weight * torch.stack(losses).sum()
 
     def after_step(
-        self, student: StagedNetwork, teacher: Features, batch: Batch, optimiser: SGD
+        self, student: StagedNetwork, teacher: Features | None, batch: Batch, optimiser: SGD
     ) -> None:
         """Move the weights of channels and pairs, once the real step has been taken.
 
@@ -139,7 +140,7 @@ class L2T(DistillationLoss):
             optimiser: of student and connectors, one parameter group; only looked at.
         """
         parameters = list(self.weights.parameters())
-        slopes = self.meta_gradient(student, teacher, batch, optimiser)
+        slopes = self.meta_gradient(student, read_features(teacher), batch, optimiser)
         for parameter, slope in zip(parameters, slopes, strict=True):
             parameter.grad = slope
         self.meta.step()
@@ -155,7 +156,7 @@ class L2T(DistillationLoss):
         """
         network = _Functional(student, self.trained)
         point = [p.detach().clone().requires_grad_() for p in network.parameters]
-        buffers = [_buffer(optimiser, p) for p in network.parameters]
+        buffers = [_momentum(optimiser, p) for p in network.parameters]
 
         def match(point: Tensors) -> Tensor:
             return self.match(network.read(point, batch.images), teacher, network.connect(point))
@@ -169,7 +170,7 @@ class L2T(DistillationLoss):
             torch.enable_grad(),
         ):
             for objective in [*[match] * self.virtual_steps, task]:
-                point, buffers = _moved(objective(point), point, buffers, optimiser)
+                point, buffers = _sgd_step(objective(point), point, buffers, optimiser)
             return torch.autograd.grad(task(point), list(self.weights.parameters()))
 
 
@@ -184,31 +185,32 @@ class _Functional:
     def read(self, point: Tensors, images: Tensor) -> Features:
         """Features under the given parameters."""
         weights = dict(zip(self.names, point, strict=False))
-        return functional_call(self.student, weights, (images,), {"read": True})
+        features: Features = functional_call(self.student, weights, (images,), {"read": True})
+        return features
 
     def connect(self, point: Tensors) -> Connect:
         """Connectors under the given parameters: a weight and a bias each."""
-        given = point[len(self.names) :]
-        return lambda pair, maps: F.conv2d(maps, given[2 * pair], given[2 * pair + 1])
+        connectors = point[len(self.names) :]
+        return lambda pair, maps: F.conv2d(maps, connectors[2 * pair], connectors[2 * pair + 1])
 
 
-def _buffer(optimiser: SGD, parameter: nn.Parameter) -> Tensor:
+def _momentum(optimiser: SGD, parameter: nn.Parameter) -> Tensor:
     buffer = optimiser.state.get(parameter, {}).get("momentum_buffer")
     return torch.zeros_like(parameter) if buffer is None else buffer.detach()
 
 
-def _moved(
+def _sgd_step(
     loss: Tensor, point: Tensors, buffers: Tensors, optimiser: SGD
 ) -> tuple[list[Tensor], list[Tensor]]:
     """One step of SGD with a graph; a parameter that the loss ignores has the gradient 0."""
     (group,) = optimiser.param_groups
     lr, momentum, decay = group["lr"], group["momentum"], group["weight_decay"]
     slopes = torch.autograd.grad(loss, point, create_graph=True, materialize_grads=True)
-    moved, kept = [], []
+    weights, momenta = [], []
     for weight, slope, buffer in zip(point, slopes, buffers, strict=True):
         direction = slope + decay * weight
         buffer = momentum * buffer + direction
-        kept.append(buffer)
+        momenta.append(buffer)
         step = direction + momentum * buffer if group["nesterov"] else buffer
-        moved.append(weight - lr * step)
-    return moved, kept
+        weights.append(weight - lr * step)
+    return weights, momenta

@@ -50,11 +50,13 @@ def spectral(matrix: Tensor) -> Tensor:
             left = _unit(matrix.T @ left)
     angle = left @ right  # of either sign; 0 only where the iteration has not begun to converge
     angle = torch.where(angle.abs() < EPS, EPS, angle)
-    return ((left @ matrix @ right) / angle).clamp(min=EPS)
+    quotient: Tensor = (left @ matrix @ right) / angle
+    return quotient.clamp(min=EPS)
 
 
 def _unit(vector: Tensor) -> Tensor:
-    return vector / vector.norm().clamp(min=EPS)
+    norm: Tensor = vector.norm()
+    return vector / norm.clamp(min=EPS)
 
 
 class LONDON(DistillationLoss):

@@ -113,6 +113,17 @@ class DistillationLoss(nn.Module):
         """
 
 
+def read_features(features: Features | None) -> Features:
+    """Features that a hook gets in some trainings only, for a loss that is declared to get them.
+
+    Raises:
+        TypeError: there are none.
+    """
+    if features is None:
+        raise TypeError("no features: see first.trains_trunk and the declaration's needs_teacher")
+    return features
+
+
 def backward_of_sum(*terms: Tensor) -> None:
     """Put the gradients of a sum of scalars, added in float32, into `.grad`."""
     torch.stack([term.float() for term in terms]).sum().backward()

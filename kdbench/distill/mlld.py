@@ -14,13 +14,13 @@ TEMPERATURES = (2.0, 3.0, 4.0, 5.0, 6.0)
 
 
 @full_precision
-def instance_level(student: Tensor, teacher: Tensor, kept: Tensor, temperature: float) -> Tensor:
+def instance_level(student: Tensor, teacher: Tensor, mask: Tensor, temperature: float) -> Tensor:
     """KD of the images that are kept.
 
     Args:
         student: (B, classes) logits.
         teacher: the same.
-        kept: (B,) bool; an image that is not kept counts 0.
+        mask: (B,) bool; an image where it is False counts 0.
         temperature: what the logits are divided by; its square multiplies the divergence.
 
     Returns:
@@ -30,11 +30,11 @@ def instance_level(student: Tensor, teacher: Tensor, kept: Tensor, temperature: 
     """
     ours, theirs = (F.log_softmax(x / temperature, dim=1) for x in (student, teacher))
     each = F.kl_div(ours, theirs, reduction="none", log_target=True).sum(1)
-    return (each * kept).mean() * temperature**2
+    return (each * mask).mean() * temperature**2
 
 
 @full_precision
-def batch_level(student: Tensor, teacher: Tensor, kept: Tensor, temperature: float) -> Tensor:
+def batch_level(student: Tensor, teacher: Tensor, mask: Tensor, temperature: float) -> Tensor:
     """Squared difference of the inner products of all pairs of images, averaged over B.
 
     Arguments as in `instance_level`; a pair counts where its second image is kept.
@@ -43,21 +43,21 @@ def batch_level(student: Tensor, teacher: Tensor, kept: Tensor, temperature: flo
     """
     ours, theirs = ((x / temperature).softmax(1) for x in (student, teacher))
     gap = theirs @ theirs.T - ours @ ours.T
-    return (gap.square() * kept).sum() / len(student)
+    return (gap.square() * mask).sum() / len(student)
 
 
 @full_precision
-def class_level(student: Tensor, teacher: Tensor, kept: Tensor, temperature: float) -> Tensor:
+def class_level(student: Tensor, teacher: Tensor, mask: Tensor, temperature: float) -> Tensor:
     """Squared difference of the inner products of all pairs of classes, averaged over classes.
 
-    Arguments as in `instance_level`, with `kept` (classes,); a pair counts where its second class
+    Arguments as in `instance_level`, with `mask` (classes,); a pair counts where its second class
     is kept.
 
     Source: Jin et al., CVPR 2023, eq. 8 and 9.
     """
     ours, theirs = ((x / temperature).softmax(1) for x in (student, teacher))
     gap = theirs.T @ theirs - ours.T @ ours
-    return (gap.square() * kept).sum() / student.shape[1]
+    return (gap.square() * mask).sum() / student.shape[1]
 
 
 class MLLD(DistillationLoss):
@@ -84,7 +84,7 @@ class MLLD(DistillationLoss):
         self, student: Features, teacher: Features, batch: Batch, position: TrainingPosition
     ) -> dict[str, Tensor]:
         """Three terms, {"instance": scalar, "batch": scalar, "class": scalar}."""
-        images, classes = self.kept(teacher.logits)
+        images, classes = self.masks(teacher.logits)
         levels = {
             "instance": (instance_level, images),
             "batch": (batch_level, images),
@@ -93,13 +93,13 @@ class MLLD(DistillationLoss):
         return {
             name: self.weight
             * torch.stack(
-                [level(student.logits, teacher.logits, kept, t) for t in TEMPERATURES]
+                [level(student.logits, teacher.logits, mask, t) for t in TEMPERATURES]
             ).sum()
-            for name, (level, kept) in levels.items()
+            for name, (level, mask) in levels.items()
         }
 
     @staticmethod
-    def kept(logits: Tensor) -> tuple[Tensor, Tensor]:
+    def masks(logits: Tensor) -> tuple[Tensor, Tensor]:
         """(B,) and (classes,) bool: not more confident than the median image, or class."""
         shares = logits.detach().float().softmax(1)
         images, classes = shares.amax(1), shares.sum(0)

@@ -26,8 +26,8 @@ def margins(norm: nn.BatchNorm2d) -> Tensor:
     ratio = mean / spread.clamp(min=1e-30)
     below = torch.special.ndtr(-ratio)
     density = (-ratio.square() / 2).exp() / (2 * pi) ** 0.5
-    found = mean - spread * density / below.clamp(min=1e-30)
-    return torch.where(below > RARE, found, -3 * spread).to(norm.bias.dtype)
+    negative = mean - spread * density / below.clamp(min=1e-30)
+    return torch.where(below > RARE, negative, -3 * spread).to(norm.bias.dtype)
 
 
 @full_precision
@@ -57,10 +57,14 @@ class Margins(nn.Module):
     Without a norm, the running mean over all training steps of each channel's negative values.
     """
 
+    margin: Tensor  # (C,), with a norm
+    total: Tensor  # (C,) sums of the negative values, without one
+    count: Tensor  # (C,) how many they are
+
     def __init__(self, teacher: StagedNetwork, stage: int) -> None:
         super().__init__()
         norm, channels = teacher.last_norm(stage), teacher.stages[stage].channels
-        self.known = norm is not None
+        self.has_norm = norm is not None
         if norm is None:
             self.register_buffer("total", torch.zeros(channels, dtype=torch.float64))
             self.register_buffer("count", torch.zeros(channels, dtype=torch.float64))
@@ -69,7 +73,7 @@ class Margins(nn.Module):
 
     def forward(self, maps: Tensor) -> Tensor:
         """(C,) for a batch of the teacher's (B, C, H, W) maps, which it counts in if need be."""
-        if self.known:
+        if self.has_norm:
             return self.margin
         if self.training:
             with torch.no_grad():
@@ -107,21 +111,21 @@ class OFD(DistillationLoss):
 
     def losses(self, student: Features, teacher: Features) -> Tensor:
         """`ofd` of every stage, (stages,), shallow to deep; unweighted."""
-        found = []
-        parts = zip(self.pairs, self.connectors, self.margins, strict=True)
-        for (i, j), connector, margin in parts:
+        losses = []
+        stages = zip(self.pairs, self.connectors, self.margins, strict=True)
+        for (i, j), connector, margin in stages:
             target = teacher.pre[j]
             maps = resized(connector(student.pre[i]), (target.shape[2], target.shape[3]))
-            found.append(ofd(maps, target, margin(target)))
-        return torch.stack(found)
+            losses.append(ofd(maps, target, margin(target)))
+        return torch.stack(losses)
 
     def forward(
         self, student: Features, teacher: Features, batch: Batch, position: TrainingPosition
     ) -> dict[str, Tensor]:
         """One term, {"ofd": scalar}."""
-        found = self.losses(student, teacher)
-        share = 0.5 ** torch.arange(len(found) - 1, -1, -1, device=found.device)
-        return {"ofd": self.weight * (share * found).sum()}
+        losses = self.losses(student, teacher)
+        share = 0.5 ** torch.arange(len(losses) - 1, -1, -1, device=losses.device)
+        return {"ofd": self.weight * (share * losses).sum()}
 
 
 def _connector(inputs: int, outputs: int) -> nn.Sequential:

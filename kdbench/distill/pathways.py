@@ -122,8 +122,9 @@ class Pathways(DistillationLoss):
             if value not in known:
                 raise UnknownName("choice", value, known, where=f"pathways, {key}")
         ours, theirs = student.stages, teacher.stages
-        options = {"connections": connections, "stem": stem, "transforms": transforms}
-        self.pathways = chosen(len(ours), len(theirs), **options)
+        self.pathways = chosen(
+            len(ours), len(theirs), connections=connections, stem=stem, transforms=transforms
+        )
         self.names = tuple(spell(pathway) for pathway in self.pathways)
         self.transforms = nn.ModuleList(
             transform(k, ours[j], theirs[i]) for i, j, k in self.pathways
@@ -158,12 +159,12 @@ class Pathways(DistillationLoss):
         self, maps: Sequence[Tensor], teacher: Features, active: Sequence[int] | None = None
     ) -> Tensor:
         """The same from the student's maps (B, C, H, W), one for each pathway."""
-        found = []
+        losses = []
         which = range(len(self.pathways)) if active is None else active
-        for index, seen in zip(which, maps, strict=True):
+        for index, own in zip(which, maps, strict=True):
             theirs, _, _ = self.pathways[index]
-            found.append(hcl(self.transforms[index](seen), teacher.pre[theirs]))
-        return torch.stack(found)
+            losses.append(hcl(self.transforms[index](own), teacher.pre[theirs]))
+        return torch.stack(losses)
 
     def at(self, position: TrainingPosition) -> tuple[list[int], Tensor]:
         """The pathways that count at a step, and their weights; worked out on the CPU.
@@ -174,19 +175,19 @@ class Pathways(DistillationLoss):
         n = len(self.pathways)
         if self.rule == "equal" or self.scheme is None:
             return list(range(n)), torch.full((n,), self.factor / n, dtype=torch.float64)
-        position = 1.0 if self.rule == "last" else position.step / max(1, position.steps - 1)
-        weights, alphas = self.scheme.at(position)
-        kept = [k for k, alpha in enumerate(alphas.tolist()) if not self.drop or alpha > self.tau]
-        return kept, self.factor * weights[kept]
+        place = 1.0 if self.rule == "last" else position.step / max(1, position.steps - 1)
+        weights, alphas = self.scheme.at(place)
+        active = [k for k, alpha in enumerate(alphas.tolist()) if not self.drop or alpha > self.tau]
+        return active, self.factor * weights[active]
 
     def forward(
         self, student: Features, teacher: Features, batch: Batch, position: TrainingPosition
     ) -> dict[str, Tensor]:
         """One term, {"pathways": scalar}; a constant 0 when every pathway is dropped."""
-        kept, weights = self.at(position)
-        if not kept:
+        active, weights = self.at(position)
+        if not active:
             return {"pathways": student.logits.new_zeros(())}
-        losses = self.losses(student, teacher, kept)
+        losses = self.losses(student, teacher, active)
         # Not blocking: the step never waits for the device.
         weights = weights.to(losses.dtype).to(losses.device, non_blocking=True)
         with torch.autocast(losses.device.type, enabled=False):  # or the product is rounded

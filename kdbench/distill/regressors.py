@@ -61,5 +61,5 @@ class Regressor(nn.Module):
 
     def forward(self, maps: Tensor) -> Tensor:
         """(B, C_s, H, W) of the student -> (B, C_t, H_t, W_t)."""
-        found = self.norm(self.conv(maps))
-        return F.relu(found) if self.rectify else found
+        regressed: Tensor = self.norm(self.conv(maps))
+        return F.relu(regressed) if self.rectify else regressed

@@ -28,14 +28,12 @@ class ABF(nn.Module):
 
     def __init__(self, channels: int, middle: int, target: int, *, fuse: bool) -> None:
         super().__init__()
-        self.enter = nn.Sequential(
-            nn.Conv2d(channels, middle, 1, bias=False), nn.BatchNorm2d(middle)
-        )
-        self.leave = nn.Sequential(
-            nn.Conv2d(middle, target, 3, padding=1, bias=False), nn.BatchNorm2d(target)
-        )
+        enter = nn.Conv2d(channels, middle, 1, bias=False)
+        leave = nn.Conv2d(middle, target, 3, padding=1, bias=False)
+        self.enter = nn.Sequential(enter, nn.BatchNorm2d(middle))
+        self.leave = nn.Sequential(leave, nn.BatchNorm2d(target))
         self.attention = nn.Conv2d(2 * middle, 2, 1) if fuse else None
-        for layer in (self.enter[0], self.leave[0]):
+        for layer in (enter, leave):
             nn.init.kaiming_uniform_(layer.weight, a=1)
 
     def forward(
@@ -107,11 +105,11 @@ class ReviewKD(DistillationLoss):
         """HCL of every level, (levels,), from stage 1 to the pooled vector; unweighted."""
         ours = [*student.out[1:], student.pooled[:, :, None, None]][-self.levels :]
         theirs = [*teacher.pre[1:], teacher.pooled[:, :, None, None]][-self.levels :]
-        found, deeper = [], None
+        losses, deeper = [], None
         for fusion, maps, target in reversed(list(zip(self.fusions, ours, theirs, strict=True))):
-            seen, deeper = fusion(maps, deeper, tuple(target.shape[-2:]))
-            found.append(hcl(seen, target))
-        return torch.stack(found[::-1])
+            reviewed, deeper = fusion(maps, deeper, tuple(target.shape[-2:]))
+            losses.append(hcl(reviewed, target))
+        return torch.stack(losses[::-1])
 
     def forward(
         self, student: Features, teacher: Features, batch: Batch, position: TrainingPosition

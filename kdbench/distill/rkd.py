@@ -34,8 +34,8 @@ def distances(vectors: Tensor) -> Tensor:
     squares = vectors.square().sum(1)
     gaps = squares[:, None] + squares[None, :] - 2 * vectors @ vectors.T
     others = ~torch.eye(len(vectors), dtype=torch.bool, device=vectors.device)
-    found = gaps.clamp(min=SMALLEST).sqrt() * others
-    return found / (found.sum() / (found > 0).sum())
+    lengths = gaps.clamp(min=SMALLEST).sqrt() * others
+    return lengths / (lengths.sum() / (lengths > 0).sum())
 
 
 @full_precision

@@ -78,10 +78,10 @@ class Scheme:
         if self.names == tuple(names):
             return
         differ = [name for name in self.names if name not in names][:1]
-        found = f"{len(self.names)} pathways" + (f", among them {differ[0]}" if differ else "")
+        own = f"{len(self.names)} pathways" + (f", among them {differ[0]}" if differ else "")
         expected = f"the {len(names)} pathways {names[0]} to {names[-1]}"
         advice = "give search and method the same connections, transforms and stem"
-        raise BadValue("scheme, names", found, expected, advice)
+        raise BadValue("scheme, names", own, expected, advice)
 
     def summary(self) -> dict[str, Any]:
         """What the search's record says of it: the process, at some 200 of its steps."""
@@ -122,13 +122,13 @@ class Scheme:
             text = json.loads((folder / TEXT).read_text(encoding="utf-8"))
             if text["format"] != FORMAT:
                 raise DamagedData(folder / TEXT, f"format {text['format']}", FORMAT, advice)
-            parts = (tensors["weights"], tensors["alphas"], tuple(text["names"]), text["metadata"])
+            fields = (tensors["weights"], tensors["alphas"], tuple(text["names"]), text["metadata"])
         except FileNotFoundError as problem:
             raise DamagedData(folder, "no file", f"{TENSORS} and {TEXT}", advice) from problem
         except (SafetensorError, ValueError, KeyError, TypeError) as problem:
-            found = f"unreadable content ({type(problem).__name__})"
-            raise DamagedData(folder, found, "a scheme", advice) from problem
-        return cls(*parts)
+            damage = f"unreadable content ({type(problem).__name__})"
+            raise DamagedData(folder, damage, "a scheme", advice) from problem
+        return cls(*fields)
 
 
 def _rounded(table: Tensor) -> list[list[float]]:

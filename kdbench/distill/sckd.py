@@ -64,12 +64,12 @@ class SCKD(DistillationLoss):
         self, student: Features, teacher: Features, batch: Batch, position: TrainingPosition
     ) -> dict[str, Tensor]:
         """A term for the logits, "kd", and one a stage, "hint1", "hint2", ..."""
-        found = {"kd": self.kd_weight * kd(student.logits, teacher.logits, self.temperature)}
+        terms = {"kd": self.kd_weight * kd(student.logits, teacher.logits, self.temperature)}
         for (i, j), connector in zip(self.pairs, self.connectors, strict=True):
             target = teacher.pre[j]
             maps = resized(connector(student.pre[i]), (target.shape[2], target.shape[3]))
-            found[f"hint{i}"] = self.hint_weight * hcl(maps, target)
-        return found
+            terms[f"hint{i}"] = self.hint_weight * hcl(maps, target)
+        return terms
 
     def combine(
         self, task: Tensor, terms: Mapping[str, Tensor], student: Sequence[nn.Parameter]
@@ -86,9 +86,9 @@ class SCKD(DistillationLoss):
         main = _gradient(task, student)
         total = [gradient.clone() for gradient in main] + [torch.zeros_like(p) for p in own]
         for term in terms.values():
-            found = _gradient(term, parameters)
-            helps = agrees(main, found[: len(main)])
-            for place, gradient in enumerate(found):
+            gradients = _gradient(term, parameters)
+            helps = agrees(main, gradients[: len(main)])
+            for place, gradient in enumerate(gradients):
                 if helps or place >= len(main):
                     total[place] += gradient
         for parameter, gradient in zip(parameters, total, strict=True):
@@ -96,6 +96,6 @@ class SCKD(DistillationLoss):
 
 
 def _gradient(loss: Tensor, parameters: Sequence[nn.Parameter]) -> list[Tensor]:
-    found = torch.autograd.grad(loss, parameters, retain_graph=True, allow_unused=True)
-    pairs = zip(found, parameters, strict=True)
+    slopes = torch.autograd.grad(loss, parameters, retain_graph=True, allow_unused=True)
+    pairs = zip(slopes, parameters, strict=True)
     return [torch.zeros_like(p) if slope is None else slope for slope, p in pairs]

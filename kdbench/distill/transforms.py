@@ -39,7 +39,8 @@ class Attention(nn.Module):
 
     def forward(self, maps: Tensor) -> Tensor:
         """A map of the same shape."""
-        return maps * self.score(maps)
+        attended: Tensor = maps * self.score(maps)
+        return attended
 
 
 class Resize(nn.Module):

@@ -109,7 +109,7 @@ def test_logit_losses_weigh_their_formulas(ours, theirs):
     mlld = terms(MLLD(None, None, weight=2.0), ours, theirs)
     own = terms(StandardisedKD(None, None, temperature=2.0, weight=9.0), ours, theirs)
     soft = [(x / 4).softmax(1) for x in pair]
-    kept = MLLD.kept(theirs.logits)[0]
+    kept = MLLD.masks(theirs.logits)[0]
 
     torch.testing.assert_close(dkd["tckd"], 2 * tckd(*pair, BATCH.labels, 4.0))
     torch.testing.assert_close(dkd["nckd"], 3 * nckd(*pair, BATCH.labels, 4.0))

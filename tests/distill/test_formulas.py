@@ -106,11 +106,21 @@ def test_a_formula_stands_bfloat16_and_autocast(case):
     torch.testing.assert_close(found.double(), expected, rtol=BF16.get(name, 0.02), atol=1e-6)
 
 
+@pytest.mark.parametrize("case", [name for name in CASES if name != "vid"], indirect=True)
 def test_equal_networks_pay_nothing(case):
-    """All but the likelihood of VID are 0 where student and teacher agree."""
-    name, formula, _, (student, _), rest = case
-    if name != "vid":
-        assert formula(student, student.clone(), *rest).abs() < 1e-5
+    """Every formula but VID's likelihood is 0 where student and teacher agree."""
+    _, formula, _, (student, _), rest = case
+
+    assert formula(student, student.clone(), *rest).abs() < 1e-5
+
+
+def test_vid_of_a_perfect_prediction_is_half_the_mean_log_variance():
+    """The squared error is gone; what the variances cost stays."""
+    teacher, variance = maps(3, 4), torch.tensor([0.5, 2.0, 5.0])
+
+    torch.testing.assert_close(
+        vid.vid(teacher, teacher.clone(), variance), variance.log().mean() / 2
+    )
 
 
 def test_formulas_survive_what_trainings_bring():
@@ -142,7 +152,7 @@ def test_logits_are_standardised_row_by_row(float64):
 def test_confident_images_and_classes_are_left_out():
     """Those above the teacher's median."""
     sure = torch.tensor([[9.0, 0, 0], [0, 2, 0], [0, 0.5, 0]])
-    images, classes = mlld.MLLD.kept(sure)
+    images, classes = mlld.MLLD.masks(sure)
 
     assert images.tolist() == [False, True, True]
     assert classes.tolist() == [True, False, True] or classes.tolist() == [False, True, True]
