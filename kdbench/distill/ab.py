@@ -62,10 +62,10 @@ class AB(DistillationLoss):
         student: StagedNetwork,
         teacher: StagedNetwork,
         *,
-        margin: float = 1.0,
-        first_epochs: int = 30,
-        first_of: int = 240,
-        first_lr: float = 0.0,
+        margin: float,
+        first_epochs: int,
+        first_of: int,
+        first_lr: float,
     ) -> None:
         super().__init__()
         self.margin = margin

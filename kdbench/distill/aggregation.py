@@ -45,9 +45,7 @@ class Group:
         return torch.stack(teacher.blocks[self.index])
 
 
-def groups_of(
-    student: StagedNetwork, teacher: StagedNetwork, *, stem: bool = False
-) -> tuple[Group, ...]:
+def groups_of(student: StagedNetwork, teacher: StagedNetwork, *, stem: bool) -> tuple[Group, ...]:
     """The groups of a pair, from measured shapes.
 
     Args:

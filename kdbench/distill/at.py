@@ -47,9 +47,7 @@ class AT(DistillationLoss):
         weight: factor of the sum.
     """
 
-    def __init__(
-        self, student: StagedNetwork, teacher: StagedNetwork, *, weight: float = 1000.0
-    ) -> None:
+    def __init__(self, student: StagedNetwork, teacher: StagedNetwork, *, weight: float) -> None:
         super().__init__()
         self.pairs = stage_pairs(student, teacher)
         self.weight = weight

@@ -42,8 +42,8 @@ class CC(DistillationLoss):
         student: StagedNetwork,
         teacher: StagedNetwork,
         *,
-        weight: float = 0.02,
-        dimension: int = 128,
+        weight: float,
+        dimension: int,
     ) -> None:
         super().__init__()
         self.weight = weight

@@ -115,11 +115,11 @@ class CRD(DistillationLoss):
         teacher: StagedNetwork,
         *,
         labels: Tensor,
-        weight: float = 0.8,
-        negatives: int = 16384,
-        dimension: int = 128,
-        temperature: float = 0.07,
-        momentum: float = 0.5,
+        weight: float,
+        negatives: int,
+        dimension: int,
+        temperature: float,
+        momentum: float,
     ) -> None:
         super().__init__()
         if (labels == labels[0]).all():

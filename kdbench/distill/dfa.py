@@ -67,10 +67,10 @@ class DFA(DistillationLoss):
         teacher: StagedNetwork,
         *,
         scheme: Scheme | None = None,
-        weights: str = "searched",
-        gamma_fd: float = 0.3,
-        connected: str = "student",
-        stem: bool = False,
+        weights: str,
+        gamma_fd: float,
+        connected: str,
+        stem: bool,
     ) -> None:
         super().__init__()
         if connected not in CONNECTED:

@@ -62,9 +62,9 @@ class DIST(DistillationLoss):
         student: StagedNetwork,
         teacher: StagedNetwork,
         *,
-        inter: float = 2.0,
-        intra: float = 2.0,
-        temperature: float = 4.0,
+        inter: float,
+        intra: float,
+        temperature: float,
     ) -> None:
         super().__init__()
         self.inter, self.intra, self.temperature = inter, intra, temperature

@@ -77,11 +77,11 @@ class DKD(DistillationLoss):
         student: StagedNetwork,
         teacher: StagedNetwork,
         *,
-        alpha: float = 1.0,
-        beta: float = 8.0,
-        temperature: float = 4.0,
-        warmup_epochs: int = 20,
-        warmup_of: int = 240,
+        alpha: float,
+        beta: float,
+        temperature: float,
+        warmup_epochs: int,
+        warmup_of: int,
     ) -> None:
         super().__init__()
         self.alpha, self.beta, self.temperature = alpha, beta, temperature

@@ -39,8 +39,8 @@ class FitNet(DistillationLoss):
         student: StagedNetwork,
         teacher: StagedNetwork,
         *,
-        weight: float = 100.0,
-        stage: int = 2,
+        weight: float,
+        stage: int,
     ) -> None:
         super().__init__()
         if stage < 0:

@@ -108,11 +108,11 @@ class FT(DistillationLoss):
         student: StagedNetwork,
         teacher: StagedNetwork,
         *,
-        weight: float = 200.0,
-        share: float = 0.5,
-        first_epochs: int = 30,
-        first_of: int = 240,
-        first_lr: float = 0.01,
+        weight: float,
+        share: float,
+        first_epochs: int,
+        first_of: int,
+        first_lr: float,
     ) -> None:
         super().__init__()
         self.weight = weight

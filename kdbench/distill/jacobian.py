@@ -65,9 +65,9 @@ class Jacobian(DistillationLoss):
         student: StagedNetwork,
         teacher: StagedNetwork,
         *,
-        weight: float = 100.0,
-        kd_weight: float = 0.9,
-        temperature: float = 4.0,
+        weight: float,
+        kd_weight: float,
+        temperature: float,
     ) -> None:
         super().__init__()
         self.weight, self.kd_weight, self.temperature = weight, kd_weight, temperature

@@ -46,8 +46,8 @@ class KD(DistillationLoss):
         student: StagedNetwork,
         teacher: StagedNetwork,
         *,
-        temperature: float = 4.0,
-        weight: float = 0.9,
+        temperature: float,
+        weight: float,
     ) -> None:
         super().__init__()
         self.temperature = temperature

@@ -39,8 +39,8 @@ class StandardisedKD(DistillationLoss):
         student: StagedNetwork,
         teacher: StagedNetwork,
         *,
-        temperature: float = 2.0,
-        weight: float = 9.0,
+        temperature: float,
+        weight: float,
     ) -> None:
         super().__init__()
         self.temperature, self.weight = temperature, weight

@@ -90,10 +90,10 @@ class L2T(DistillationLoss):
         student: StagedNetwork,
         teacher: StagedNetwork,
         *,
-        weight: float = 0.5,
-        meta_lr: float = 1e-4,
-        meta_decay: float = 1e-4,
-        virtual_steps: int = 2,
+        weight: float,
+        meta_lr: float,
+        meta_decay: float,
+        virtual_steps: int,
     ) -> None:
         super().__init__()
         self.weight, self.virtual_steps = weight, virtual_steps

@@ -80,9 +80,9 @@ class LONDON(DistillationLoss):
         student: StagedNetwork,
         teacher: StagedNetwork,
         *,
-        weight: float = 0.1,
-        kd_weight: float = 0.9,
-        temperature: float = 4.0,
+        weight: float,
+        kd_weight: float,
+        temperature: float,
     ) -> None:
         super().__init__()
         self.pairs = stage_pairs(student, teacher)

@@ -74,9 +74,7 @@ class MLLD(DistillationLoss):
     Source: Jin et al., Multi-Level Logit Distillation, CVPR 2023.
     """
 
-    def __init__(
-        self, student: StagedNetwork, teacher: StagedNetwork, *, weight: float = 0.9
-    ) -> None:
+    def __init__(self, student: StagedNetwork, teacher: StagedNetwork, *, weight: float) -> None:
         super().__init__()
         self.weight = weight
 

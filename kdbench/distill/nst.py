@@ -52,9 +52,7 @@ class NST(DistillationLoss):
         weight: factor of the sum.
     """
 
-    def __init__(
-        self, student: StagedNetwork, teacher: StagedNetwork, *, weight: float = 50.0
-    ) -> None:
+    def __init__(self, student: StagedNetwork, teacher: StagedNetwork, *, weight: float) -> None:
         super().__init__()
         self.pairs = stage_pairs(student, teacher)
         self.weight = weight

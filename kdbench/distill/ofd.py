@@ -97,9 +97,7 @@ class OFD(DistillationLoss):
     Source: Heo et al., A Comprehensive Overhaul of Feature Distillation, ICCV 2019, and its code.
     """
 
-    def __init__(
-        self, student: StagedNetwork, teacher: StagedNetwork, *, weight: float = 1e-3
-    ) -> None:
+    def __init__(self, student: StagedNetwork, teacher: StagedNetwork, *, weight: float) -> None:
         super().__init__()
         self.weight = weight
         self.pairs = stage_pairs(student, teacher)

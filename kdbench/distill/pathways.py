@@ -9,7 +9,7 @@ from kdbench.data.loaders.batch import Batch
 from kdbench.distill.hcl import hcl
 from kdbench.distill.loss import DistillationLoss
 from kdbench.distill.scheme import Scheme
-from kdbench.distill.transforms import TRANSFORMS, transform
+from kdbench.distill.transforms import transform
 from kdbench.engine.position import TrainingPosition
 from kdbench.errors import BadValue, UnknownName
 from kdbench.models.stages import Features, StagedNetwork
@@ -25,9 +25,9 @@ def chosen(
     student: int,
     teacher: int,
     *,
-    connections: str = "all",
-    stem: bool = False,
-    transforms: Sequence[str] = tuple(TRANSFORMS),
+    connections: str,
+    stem: bool,
+    transforms: Sequence[str],
 ) -> list[Pathway]:
     """The pathways between two networks, from nothing but their numbers of stages.
 
@@ -108,14 +108,14 @@ class Pathways(DistillationLoss):
         teacher: StagedNetwork,
         *,
         scheme: Scheme | None = None,
-        weights: str = "equal",
-        connections: str = "all",
-        stem: bool = False,
-        transforms: Sequence[str] = tuple(TRANSFORMS),
-        factor: str = "none",
-        kd_weight: float = 1.0,
-        drop: bool = True,
-        tau: float = 0.5,
+        weights: str,
+        connections: str,
+        stem: bool,
+        transforms: Sequence[str],
+        factor: str,
+        kd_weight: float,
+        drop: bool,
+        tau: float,
     ) -> None:
         super().__init__()
         for key, value, known in (("weights", weights, WEIGHTS), ("factor", factor, FACTORS)):

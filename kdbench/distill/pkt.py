@@ -46,9 +46,7 @@ class PKT(DistillationLoss):
         weight: factor of the term.
     """
 
-    def __init__(
-        self, student: StagedNetwork, teacher: StagedNetwork, *, weight: float = 30000.0
-    ) -> None:
+    def __init__(self, student: StagedNetwork, teacher: StagedNetwork, *, weight: float) -> None:
         super().__init__()
         self.weight = weight
 

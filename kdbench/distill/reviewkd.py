@@ -83,9 +83,9 @@ class ReviewKD(DistillationLoss):
         student: StagedNetwork,
         teacher: StagedNetwork,
         *,
-        weight: float = 1.0,
-        warmup_epochs: int = 20,
-        warmup_of: int = 240,
+        weight: float,
+        warmup_epochs: int,
+        warmup_of: int,
     ) -> None:
         super().__init__()
         self.weight = weight

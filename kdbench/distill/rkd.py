@@ -76,9 +76,9 @@ class RKD(DistillationLoss):
         student: StagedNetwork,
         teacher: StagedNetwork,
         *,
-        weight: float = 1.0,
-        distance: float = 25.0,
-        angle: float = 50.0,
+        weight: float,
+        distance: float,
+        angle: float,
     ) -> None:
         super().__init__()
         self.weight, self.distance, self.angle = weight, distance, angle

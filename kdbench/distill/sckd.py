@@ -44,9 +44,9 @@ class SCKD(DistillationLoss):
         student: StagedNetwork,
         teacher: StagedNetwork,
         *,
-        kd_weight: float = 1.0,
-        hint_weight: float = 1.0,
-        temperature: float = 4.0,
+        kd_weight: float,
+        hint_weight: float,
+        temperature: float,
     ) -> None:
         super().__init__()
         self.pairs = stage_pairs(student, teacher)

@@ -44,9 +44,7 @@ class SP(DistillationLoss):
         weight: factor of the term.
     """
 
-    def __init__(
-        self, student: StagedNetwork, teacher: StagedNetwork, *, weight: float = 3000.0
-    ) -> None:
+    def __init__(self, student: StagedNetwork, teacher: StagedNetwork, *, weight: float) -> None:
         super().__init__()
         self.weight = weight
 

@@ -75,8 +75,8 @@ class VID(DistillationLoss):
         student: StagedNetwork,
         teacher: StagedNetwork,
         *,
-        weight: float = 1.0,
-        variance: float = 5.0,
+        weight: float,
+        variance: float,
     ) -> None:
         super().__init__()
         self.pairs = stage_pairs(student, teacher)

@@ -76,7 +76,11 @@ class DistProSearch(Searcher):
             "stem": stem,
             "transforms": list(transforms),
         }
-        self.pathways = Pathways(student, teacher, **space).to(next(student.parameters()))
+        # They only measure here: the search itself weighs the distances, and drops none.
+        unused: dict[str, Any] = {"weights": "equal", "factor": "none"}
+        unused |= {"kd_weight": 1.0, "drop": False, "tau": 0.0}
+        pathways = Pathways(student, teacher, **space, **unused)
+        self.pathways = pathways.to(next(student.parameters()))
         self.searched = PathwayWeights(student, self.pathways, normalise, autocast)
         self.optimiser = torch.optim.SGD(
             self.searched.weights,

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 import torch.nn.functional as F
+from build_loss import build_loss
 from torch import randn
 
 from kdbench.data.loaders.batch import Batch
@@ -21,7 +22,7 @@ START = TrainingPosition(step=0, steps=10, epoch=0, epochs=2)
 def made(**more):
     """A loss of few negatives."""
     nets = SimpleNamespace(pooled_width=6), SimpleNamespace(pooled_width=9)
-    return CRD(*nets, **{"labels": LABELS, "negatives": 12, "dimension": 8, **more})
+    return build_loss(CRD, *nets, **{"labels": LABELS, "negatives": 12, "dimension": 8, **more})
 
 
 def vectors():

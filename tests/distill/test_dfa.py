@@ -4,6 +4,7 @@ from functools import partial
 
 import pytest
 import torch
+from build_loss import build_loss
 from torch import randn, tensor
 
 from kdbench.data.loaders.batch import Batch
@@ -80,7 +81,7 @@ def test_an_aggregate_is_its_slow_form(float64):
 def test_the_loss_is_its_slow_form_with_the_last_row_of_the_scheme(float64):
     """γ times the sum over the groups, the student's last maps through 1×1 convolutions."""
     student, teacher, ours, theirs = pair()
-    loss = DFA(student, teacher, scheme=FOUND, gamma_fd=3.0)
+    loss = build_loss(DFA, student, teacher, scheme=FOUND, gamma_fd=3.0)
     found = loss(ours, theirs, BATCH, START)
     expected = slow_dfa(loss, ours, theirs, [(0.25, 0.75), (0.5, 0.5), (1.0, 0.0)])
 
@@ -95,7 +96,7 @@ def test_the_loss_is_its_slow_form_with_the_last_row_of_the_scheme(float64):
 def test_the_ablations_differ_in_their_shares_alone(float64, weights, shares):
     """Equal shares, the last map alone, or a draw; each needs no scheme."""
     student, teacher, ours, theirs = pair()
-    loss = DFA(student, teacher, weights=weights, gamma_fd=1.0)
+    loss = build_loss(DFA, student, teacher, weights=weights, gamma_fd=1.0)
     used = [tuple(two) for two in loss.shares.reshape(3, 2).tolist()]
 
     assert shares is None or used == [shares] * 3
@@ -109,7 +110,7 @@ def test_a_random_draw_goes_through_the_softmax_and_stays():
     drawn = []
     for seed in (1, 1, 2):
         torch.manual_seed(seed)
-        loss = DFA(student, teacher, weights="random")
+        loss = build_loss(DFA, student, teacher, weights="random")
         drawn.append(loss.shares.clone())
         loss(ours, theirs, BATCH, START)
         assert torch.equal(loss.shares, drawn[-1])
@@ -124,7 +125,7 @@ def test_a_random_draw_goes_through_the_softmax_and_stays():
 def test_the_student_s_last_blocks_learn_and_the_shares_do_not():
     """Gradients go to the last map of every group; to nothing else, and to no stem."""
     teacher, student = WideResNet(16, 2, **SMALL), ResNet(14, **SMALL)
-    loss = DFA(student, teacher, weights="average")
+    loss = build_loss(DFA, student, teacher, weights="average")
     ours, theirs = (network.read(randn(3, 3, 8, 8)) for network in (student, teacher))
     ours.blocks = [[m.detach().requires_grad_() for m in stage] for stage in ours.blocks]
     theirs.blocks = [[m.detach() for m in stage] for stage in theirs.blocks]
@@ -142,7 +143,7 @@ def test_connectors_on_both_sides_can_shrink_together_and_one_cannot(float64):
     student, teacher, ours, theirs = pair()
     lost = {}
     for connected in ("student", "both"):
-        loss = DFA(student, teacher, weights="average", connected=connected)
+        loss = build_loss(DFA, student, teacher, weights="average", connected=connected)
         with torch.no_grad():
             for parameter in loss.parameters():
                 parameter.zero_()
@@ -155,7 +156,7 @@ def test_connectors_on_both_sides_can_shrink_together_and_one_cannot(float64):
 def test_connectors_on_both_sides_compare_what_both_say(float64):
     """The teacher's keeps the width: (C_t, C_t, 1, 1)."""
     student, teacher, ours, theirs = pair()
-    loss = DFA(student, teacher, weights="last", connected="both", gamma_fd=1.0)
+    loss = build_loss(DFA, student, teacher, weights="last", connected="both", gamma_fd=1.0)
     gaps = [
         loss.ours[g - 1](ours.blocks[g][-1]) - loss.theirs[g - 1](theirs.blocks[g][-1])
         for g in (1, 2, 3)
@@ -176,7 +177,7 @@ def test_maps_of_unequal_sizes_are_brought_together(student):
     images = randn(3, 3, 16, 16)
     with torch.no_grad():
         theirs = teacher.read(images)
-    loss = DFA(small, teacher, weights="average")
+    loss = build_loss(DFA, small, teacher, weights="average")
     seen = small.read(images)
 
     assert loss(seen, theirs, BATCH, START)["dfa"].isfinite()
@@ -187,7 +188,9 @@ def test_maps_of_unequal_sizes_are_brought_together(student):
 def test_the_stem_is_a_group_where_it_is_asked_for():
     """Named g0, first of all; by default groups count from the first stage."""
     student, teacher, ours, theirs = pair()
-    plain, whole = (DFA(student, teacher, weights="last", stem=stem) for stem in (False, True))
+    plain, whole = (
+        build_loss(DFA, student, teacher, weights="last", stem=stem) for stem in (False, True)
+    )
 
     assert plain.names == NAMES
     assert whole.names == ("g0-b1", *NAMES)
@@ -208,7 +211,7 @@ def test_groups_of_whole_networks(family):
     make_teacher, make_student, blocks = PAPER[family]
     with torch.device("meta"):
         teacher, student = make_teacher(), make_student()
-    groups = groups_of(student, teacher)
+    groups = groups_of(student, teacher, stem=False)
 
     assert [group.blocks for group in groups] == blocks
     assert [group.index for group in groups] == list(range(1, len(blocks) + 1))
@@ -220,7 +223,7 @@ def test_groups_of_whole_networks(family):
 def test_each_group_takes_its_own_part_of_the_shares():
     """Also where groups have unequally many maps: the last ones are the last of each stage."""
     teacher = ShuffleNetV2(0.5, channels=(4, 8, 16), units=(2, 1, 3), **SMALL)
-    loss = DFA(ResNet(8, **SMALL), teacher.eval(), weights="last")
+    loss = build_loss(DFA, ResNet(8, **SMALL), teacher.eval(), weights="last")
     with torch.no_grad():
         theirs = teacher.read(BATCH.images)
 
@@ -259,34 +262,34 @@ def test_a_teacher_whose_blocks_differ_is_refused_in_one_line(teacher):
         uneven = teacher()
         even = WideResNet(16, 2) if len(uneven.stages) == 4 else VGG(8)
     with pytest.raises(BadValue, match=r"teacher's stage1: found 'blocks of \(\d+, ") as caught:
-        DFA(even, uneven, weights="average")
+        build_loss(DFA, even, uneven, weights="average")
 
     assert "\n" not in str(caught.value)
     with torch.device("meta"):
-        groups = DFA(uneven, even, weights="average").groups
+        groups = build_loss(DFA, uneven, even, weights="average").groups
     assert [group.student for group in groups] == [s[-1] for s in block_shapes(uneven)[1:]]
 
 
 def test_unequal_numbers_of_stages_are_refused():
     """Groups are matched by index, so both must have as many."""
     with pytest.raises(BadValue, match="4 stages of the teacher and 5 of the student"):
-        DFA(VGG(8, **SMALL), ResNet(8, **SMALL), weights="average")
+        build_loss(DFA, VGG(8, **SMALL), ResNet(8, **SMALL), weights="average")
 
 
 def test_a_scheme_must_be_there_and_fit():
     """Missing, or found for another teacher."""
     student, teacher, *_ = pair()
     with pytest.raises(BadValue, match="run the search"):
-        DFA(student, teacher)
+        build_loss(DFA, student, teacher)
     other = Scheme(torch.ones(1, 3), torch.ones(1, 3), ("g1-b1", "g2-b1", "g3-b1"))
     with pytest.raises(BadValue, match="3 pathways"):
-        DFA(student, teacher, scheme=other)
+        build_loss(DFA, student, teacher, scheme=other)
 
 
 def test_unknown_options_are_named():
     """With the nearest that exists."""
     student, teacher, *_ = pair()
     with pytest.raises(UnknownName, match="did you mean 'average'"):
-        DFA(student, teacher, weights="avrage")
+        build_loss(DFA, student, teacher, weights="avrage")
     with pytest.raises(UnknownName, match="did you mean 'both'"):
-        DFA(student, teacher, weights="last", connected="boths")
+        build_loss(DFA, student, teacher, weights="last", connected="boths")

@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from build_loss import build_loss
 from torch import nn, randn
 
 from kdbench.data.loaders.batch import Batch
@@ -104,7 +105,7 @@ def test_the_last_maps_and_the_pooled_vectors_are_used(ours, theirs):
 def test_logit_losses_weigh_their_formulas(ours, theirs):
     """DKD, DIST, MLLD and KD of standardised logits."""
     pair = ours.logits, theirs.logits
-    dkd = terms(DKD(None, None, alpha=2.0, beta=3.0, temperature=4.0), ours, theirs)
+    dkd = terms(build_loss(DKD, None, None, alpha=2.0, beta=3.0, temperature=4.0), ours, theirs)
     dist = terms(DIST(None, None, inter=2.0, intra=3.0, temperature=4.0), ours, theirs)
     mlld = terms(MLLD(None, None, weight=2.0), ours, theirs)
     own = terms(StandardisedKD(None, None, temperature=2.0, weight=9.0), ours, theirs)
@@ -125,11 +126,10 @@ def test_logit_losses_weigh_their_formulas(ours, theirs):
 )
 def test_dkd_warms_up_from_the_first_epoch(ours, theirs, epoch, share):
     """Epochs count from 1; a training of 24 epochs warms up in 2."""
-    full = terms(DKD(None, None), ours, theirs, TrainingPosition(0, 1, 239, 240))["tckd"]
-    found = terms(DKD(None, None), ours, theirs, TrainingPosition(0, 1, epoch, 240))["tckd"]
-    short = [
-        terms(DKD(None, None), ours, theirs, TrainingPosition(0, 1, e, 24))["tckd"] for e in (0, 1)
-    ]
+    loss = build_loss(DKD, None, None)
+    full = terms(loss, ours, theirs, TrainingPosition(0, 1, 239, 240))["tckd"]
+    found = terms(loss, ours, theirs, TrainingPosition(0, 1, epoch, 240))["tckd"]
+    short = [terms(loss, ours, theirs, TrainingPosition(0, 1, e, 24))["tckd"] for e in (0, 1)]
 
     torch.testing.assert_close(found, share * full)
     torch.testing.assert_close(short, [full / 2, full])
@@ -148,7 +148,7 @@ def test_cc_trains_both_embeddings(ours, theirs):
 
 def test_vid_starts_at_its_variance_and_trains_it(ours, theirs):
     """A softplus and a floor give 5; the scales get a gradient."""
-    loss = VID(SMALL, LARGE)
+    loss = build_loss(VID, SMALL, LARGE)
     terms(loss, ours, theirs)["vid"].backward()
 
     for predict in loss.predictions:
@@ -190,12 +190,12 @@ def test_a_regressor_rectifies_unless_told_otherwise():
 
 def test_fitnet_regresses_one_stage(ours, theirs):
     """The second by default; of a network that has fewer, the last."""
-    loss = FitNet(SMALL, LARGE, weight=4.0)
+    loss = build_loss(FitNet, SMALL, LARGE, weight=4.0)
     found = terms(loss, ours, theirs)["hint"]
-    last = FitNet(SMALL, DEEP, stage=4)
+    last = build_loss(FitNet, SMALL, DEEP, stage=4)
 
     expected = 4 * (loss.regressor(ours.out[2]) - theirs.out[2]).square().mean()
     torch.testing.assert_close(found, expected)
     assert (last.ours, last.theirs) == (3, 4)
     with pytest.raises(BadValue, match=r"fitnet\.stage: found -1"):
-        FitNet(SMALL, LARGE, stage=-1)
+        build_loss(FitNet, SMALL, LARGE, stage=-1)

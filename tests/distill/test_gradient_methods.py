@@ -5,6 +5,7 @@ import copy
 import pytest
 import torch
 import torch.nn.functional as F
+from build_loss import build_loss
 from torch import nn, randn
 from torch.func import functional_call
 
@@ -60,7 +61,7 @@ def test_jacobian_is_its_slow_form(float64):
 def test_jacobian_matching_differentiates_twice(nets):
     """The student's gradient is that of differences of the loss; the teacher gets none."""
     student, teacher = nets[0].eval(), nets[1]
-    loss, batch = Jacobian(student, teacher.network, weight=3.0, kd_weight=0.5), drawn()
+    loss, batch = build_loss(Jacobian, student, teacher.network, weight=3.0, kd_weight=0.5), drawn()
     weight = student.trunk["stage1"].blocks[0].first.conv.weight
 
     def value():
@@ -108,7 +109,7 @@ def test_a_gain_measures_how_much_a_part_stretches(float64):
 def test_london_compares_gains_by_their_ratio(nets):
     """Equal networks pay for KD alone, which is 0."""
     student, batch = nets[0], drawn()
-    loss = LONDON(student, nets[1].network, weight=2.0, kd_weight=0.5)
+    loss = build_loss(LONDON, student, nets[1].network, weight=2.0, kd_weight=0.5)
     ours, theirs = student.read(batch.images), nets[1].read(batch.images)
     ratios = [
         gain(ours.out[i - 1], ours.out[i]) / gain(theirs.out[i - 1], theirs.out[i])
@@ -123,7 +124,7 @@ def test_london_compares_gains_by_their_ratio(nets):
 
 def test_terms_that_oppose_the_task_are_dropped(float64):
     """Hand-made gradients: the agreeing one is added, the opposing one reaches connectors only."""
-    loss = SCKD(ResNet(8, **SMALL), WideResNet(10, 1, **SMALL))
+    loss = build_loss(SCKD, ResNet(8, **SMALL), WideResNet(10, 1, **SMALL))
     weight = nn.Parameter(torch.tensor([1.0, 2.0]))
     connector = next(loss.parameters())
     task = weight @ torch.tensor([1.0, 0.0])
@@ -140,7 +141,7 @@ def test_terms_that_oppose_the_task_are_dropped(float64):
 def test_sckd_without_conflict_is_the_plain_sum(nets):
     """With a task that is the sum of the terms themselves, nothing is dropped."""
     student, teacher = nets
-    loss, batch = SCKD(student, teacher.network), drawn()
+    loss, batch = build_loss(SCKD, student, teacher.network), drawn()
     theirs = teacher.read(batch.images)
     terms = loss(student.read(batch.images), theirs, batch, START)
     task = F.cross_entropy(student.read(batch.images).logits, batch.labels)
@@ -177,7 +178,7 @@ def test_matching_is_its_slow_form(float64):
 def test_l2t_starts_with_even_channels_and_pairs_near_one(nets):
     """Zero-initialised channel weights; biases of 1 for the pairs."""
     student, teacher = nets
-    loss = L2T(student, teacher.network)
+    loss = build_loss(L2T, student, teacher.network)
     maps = teacher.read(drawn().images).out[1]
     what, where = loss.weights(0, maps)
 
@@ -224,7 +225,7 @@ def unrolled(loss, student, teacher, batch, rates):
 def test_the_meta_gradient_is_that_of_the_unrolled_steps(nets, nesterov):
     """To rounding, with momentum and weight decay; no weight, statistic or momentum moves."""
     student, teacher = nets
-    loss, batch = L2T(student, teacher.network), drawn()
+    loss, batch = build_loss(L2T, student, teacher.network), drawn()
     for parameter in loss.weights.parameters():
         nn.init.normal_(parameter, std=0.1)
     for layer in loss.weights.where:
@@ -247,7 +248,7 @@ def test_the_meta_gradient_is_that_of_the_unrolled_steps(nets, nesterov):
 def test_a_meta_step_moves_the_meta_weights_alone(nets):
     """Adam's state belongs to the checkpoint; the student's optimiser never has these weights."""
     student, teacher = nets
-    loss, batch = L2T(student, teacher.network), drawn()
+    loss, batch = build_loss(L2T, student, teacher.network), drawn()
     optimiser = torch.optim.SGD([*student.parameters(), *loss.trained.parameters()], lr=0.1)
     before = [p.detach().clone() for p in loss.weights.parameters()]
     kept = copy.deepcopy(student.state_dict())

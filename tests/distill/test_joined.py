@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from build_loss import build_loss
 from torch import nn
 
 from kdbench.distill.jacobian import Jacobian
@@ -49,5 +50,6 @@ def test_connectors_of_all_parts_are_trained_and_saved():
 
 def test_a_loss_that_needs_the_step_for_itself_is_refused():
     """In one line that names it and says why."""
+    kd, jacobian = (build_loss(cls, None, None) for cls in (KD, Jacobian))
     with pytest.raises(UserError, match=r"method kd\+jacobian: jacobian looks at input gradients"):
-        JoinedLosses([("kd", KD(None, None)), ("jacobian", Jacobian(None, None))])
+        JoinedLosses([("kd", kd), ("jacobian", jacobian)])

@@ -2,7 +2,7 @@
 
 import importlib
 import tomllib
-from inspect import signature
+from inspect import Parameter, signature
 from pathlib import Path
 
 import pytest
@@ -36,7 +36,8 @@ def built(name, student, teacher):
     cls, parameters = parts(name)
     if "search" in DECLARED[name]:
         if name.startswith("dfa"):
-            names = [n for group in groups_of(student, teacher) for n in group.names]
+            groups = groups_of(student, teacher, stem=parameters["stem"])
+            names = [n for group in groups for n in group.names]
         else:
             options = ("connections", "stem", "transforms")
             names = [spell(p) for p in chosen(4, 4, **{k: parameters[k] for k in options})]
@@ -77,13 +78,12 @@ def test_a_method_runs_with_its_defaults(name):
 
 
 @pytest.mark.parametrize("name", DECLARED)
-def test_defaults_are_those_of_the_class(name):
-    """A declared parameter is a keyword of the class; pairs override declared ones only."""
+def test_defaults_stand_in_the_declaration_alone(name):
+    """The class takes every declared parameter and has no default of its own for it."""
     cls, parameters = parts(name)
-    known = signature(cls).parameters
-    assert parameters.keys() <= known.keys()
-    for override in DECLARED[name].get("pairs", {}).values():
-        assert override.keys() <= DECLARED[name]["defaults"].keys()
+    taken = signature(cls).parameters
+    assert parameters.keys() <= taken.keys()
+    assert [key for key in parameters if taken[key].default is not Parameter.empty] == []
 
 
 def test_the_pathway_methods_share_one_space():

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from build_loss import build_loss
 from torch import nn, randn
 
 from kdbench.data.loaders.batch import Batch
@@ -98,5 +99,6 @@ def test_maps_of_unequal_sizes_are_resized():
     large = ResNet(8, classes=5, image=(3, 32, 32))
     images = randn(2, 3, 32, 32)
     for student, teacher in ((small, large), (large, small)):
-        term = OFD(student, teacher)(student.read(images), teacher.read(images), BATCH, START)
+        loss = build_loss(OFD, student, teacher)
+        term = loss(student.read(images), teacher.read(images), BATCH, START)
         assert term["ofd"].isfinite() and term["ofd"] > 0

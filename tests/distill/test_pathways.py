@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from build_loss import build_loss
 from torch import rand, randn
 
 from kdbench.data.loaders.batch import Batch
@@ -18,6 +19,14 @@ from kdbench.models.families.wide_resnet import WideResNet
 
 SMALL = {"classes": 5, "image": (3, 8, 8)}
 HALFWAY = TrainingPosition(step=4, steps=9, epoch=1, epochs=3)
+SPACE = {"connections": "all", "stem": False, "transforms": ["2conv", "3conv", "complex"]}
+DECLARATIONS = {"equal": "equal", "last": "alpha_t", "process": "distpro"}
+
+
+def build(student, teacher, weights="equal", **changes):
+    """The loss as the method with these weights declares it; an unknown word reaches the loss."""
+    name = DECLARATIONS.get(weights, "equal")
+    return build_loss(Pathways, student, teacher, declaration=name, weights=weights, **changes)
 
 
 def pair():
@@ -38,9 +47,9 @@ def scheme_for(names, alphas, rows=5):
 
 def test_the_paper_has_27_pathways_and_the_release_10():
     """Three stages on both sides, three transforms; or stem and stages downward, one transform."""
-    paper = chosen(4, 4)
+    paper = chosen(4, 4, **SPACE)
     release = chosen(4, 4, connections="downward", stem=True, transforms=["complex"])
-    imagenet = chosen(6, 6, connections="downward", transforms=["complex"])
+    imagenet = chosen(6, 6, connections="downward", stem=False, transforms=["complex"])
     assert (len(paper), len(release), len(imagenet)) == (27, 10, 15)
     assert paper[0] == (1, 1, "2conv") and paper[-1] == (3, 3, "complex")
     assert release[:2] == [(0, 0, "complex"), (0, 1, "complex")]
@@ -50,13 +59,13 @@ def test_the_paper_has_27_pathways_and_the_release_10():
 
 def test_other_numbers_of_stages_are_counted_too():
     """All connections of five teacher stages and four student stages, one transform."""
-    assert len(chosen(5, 6, transforms=["complex"])) == 20
+    assert len(chosen(5, 6, connections="all", stem=False, transforms=["complex"])) == 20
 
 
 def test_every_loss_is_hcl_of_the_transformed_map(float64):
     """One by one, in the order of the names."""
     teacher, student, ours, theirs = pair()
-    loss = Pathways(student, teacher)
+    loss = build(student, teacher)
     found = loss.losses(ours, theirs)
     assert found.shape == (27,) and len(loss.names) == 27
     for value, name, block in zip(found, loss.names, loss.transforms, strict=True):
@@ -69,8 +78,8 @@ def test_every_loss_is_hcl_of_the_transformed_map(float64):
 def test_equal_weights_average_the_losses(float64):
     """1 / n each, at every step, nothing dropped; the release's factor makes it kd_weight."""
     teacher, student, ours, theirs = pair()
-    loss = Pathways(student, teacher, tau=2.0)
-    released = Pathways(student, teacher, factor="release", kd_weight=3.0)
+    loss = build(student, teacher, drop=True, tau=2.0)
+    released = build(student, teacher, factor="release", kd_weight=3.0)
     released.load_state_dict(loss.state_dict())
     expected = loss.losses(ours, theirs).mean()
     torch.testing.assert_close(loss(ours, theirs, None, HALFWAY)["pathways"], expected)
@@ -81,10 +90,10 @@ def test_equal_weights_average_the_losses(float64):
 def test_the_process_is_stretched_over_the_training(float64):
     """First row first, last row last, numpy.interp in between; "last" is the last row always."""
     teacher, student, ours, theirs = pair()
-    names = Pathways(student, teacher).names
+    names = build(student, teacher).names
     scheme = scheme_for(names, [1.0] * 27, rows=4)
-    moving = Pathways(student, teacher, scheme=scheme, weights="process")
-    still = Pathways(student, teacher, scheme=scheme, weights="last")
+    moving = build(student, teacher, scheme=scheme, weights="process")
+    still = build(student, teacher, scheme=scheme, weights="last")
     still.load_state_dict(moving.state_dict())
     losses = moving.losses(ours, theirs).detach().numpy()
     table = scheme.weights.double().numpy()
@@ -99,8 +108,8 @@ def test_the_process_is_stretched_over_the_training(float64):
 def test_a_training_of_one_step_takes_the_first_row(float64):
     """There is no division by zero."""
     teacher, student, _, _ = pair()
-    scheme = scheme_for(Pathways(student, teacher).names, [1.0] * 27)
-    loss = Pathways(student, teacher, scheme=scheme, weights="process")
+    scheme = scheme_for(build(student, teacher).names, [1.0] * 27)
+    loss = build(student, teacher, scheme=scheme, weights="process")
     _, weights = loss.at(TrainingPosition(step=0, steps=1, epoch=0, epochs=1))
     assert torch.equal(weights, scheme.weights[0].double())
 
@@ -109,11 +118,11 @@ def test_a_training_of_one_step_takes_the_first_row(float64):
 def test_dropping_is_a_weight_of_zero_that_costs_nothing(float64, weights):
     """At or below tau: not called, no gradient, running statistics still; the rest unchanged."""
     teacher, student, ours, theirs = pair()
-    names = Pathways(student, teacher).names
+    names = build(student, teacher).names
     alphas = [[0.2, 0.5, 0.5001][k % 3] for k in range(27)]
     scheme = scheme_for(names, alphas)
-    loss = Pathways(student, teacher, scheme=scheme, weights=weights, tau=0.5)
-    full = Pathways(student, teacher, scheme=scheme, weights=weights, drop=False)
+    loss = build(student, teacher, scheme=scheme, weights=weights, tau=0.5)
+    full = build(student, teacher, scheme=scheme, weights=weights, drop=False)
     full.load_state_dict(loss.state_dict())
     called = []
     for k, block in enumerate(loss.transforms):
@@ -136,12 +145,12 @@ def test_dropping_is_a_weight_of_zero_that_costs_nothing(float64, weights):
 def test_dropping_follows_the_interpolated_alpha():
     """A pathway that fades from 1 to 0 is left out from the middle on."""
     teacher, student, _, _ = pair()
-    names = Pathways(student, teacher, transforms=["complex"]).names
+    names = build(student, teacher, transforms=["complex"]).names
     alphas = torch.ones(2, 9)
     alphas[1, 4] = 0
     scheme = Scheme(rand(2, 9), alphas, names)
     options = {"weights": "process", "transforms": ["complex"]}
-    loss = Pathways(student, teacher, scheme=scheme, **options)
+    loss = build(student, teacher, scheme=scheme, **options)
     kept = [loss.at(TrainingPosition(step=s, steps=11, epoch=0, epochs=1))[0] for s in range(11)]
     assert [4 in row for row in kept] == [True] * 5 + [False] * 6
     assert all(len(row) == 8 + (4 in row) for row in kept)
@@ -150,8 +159,8 @@ def test_dropping_follows_the_interpolated_alpha():
 def test_when_everything_is_dropped_the_task_still_trains():
     """The term is 0; added to the task's loss, the sum has its gradient."""
     teacher, student, ours, theirs = pair()
-    names = Pathways(student, teacher).names
-    loss = Pathways(student, teacher, scheme=scheme_for(names, [0.0] * 27), weights="process")
+    names = build(student, teacher).names
+    loss = build(student, teacher, scheme=scheme_for(names, [0.0] * 27), weights="process")
     term = loss(ours, theirs, None, HALFWAY)["pathways"]
     assert term.item() == 0 and term.shape == ()
     (ours.logits.square().mean() + term).backward()
@@ -170,7 +179,7 @@ PAIRS = {
 def test_pairs_of_the_paper_fit(name):
     """Every transform of every pathway reaches its teacher map and gets a gradient."""
     teacher, student = PAIRS[name]
-    loss = Pathways(student, teacher)
+    loss = build(student, teacher)
     batch = Batch(randn(4, 3, 8, 8), torch.zeros(4, dtype=torch.long), torch.arange(4))
     with torch.no_grad():
         theirs = teacher.read(batch.images)
@@ -192,7 +201,7 @@ def test_unknown_options_are_named(options, message):
     """Each with what there is."""
     teacher, student, _, _ = pair()
     with pytest.raises(UnknownName, match=message):
-        Pathways(student, teacher, **options)
+        build(student, teacher, **options)
 
 
 def test_options_without_sense_are_refused():
@@ -200,9 +209,9 @@ def test_options_without_sense_are_refused():
     teacher, student, _, _ = pair()
     for transforms in ([], ["complex", "complex"]):
         with pytest.raises(BadValue, match="at least one, none twice"):
-            Pathways(student, teacher, transforms=transforms)
+            build(student, teacher, transforms=transforms)
     with pytest.raises(BadValue, match="run the search"):
-        Pathways(student, teacher, weights="process")
-    other = scheme_for(Pathways(student, teacher, connections="downward").names, [1.0] * 18)
+        build(student, teacher, weights="process")
+    other = scheme_for(build(student, teacher, connections="downward").names, [1.0] * 18)
     with pytest.raises(BadValue, match="found '18 pathways', expected the 27 pathways"):
-        Pathways(student, teacher, scheme=other, weights="last")
+        build(student, teacher, scheme=other, weights="last")

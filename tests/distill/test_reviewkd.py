@@ -3,6 +3,7 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from build_loss import build_loss
 from torch import nn, randn
 
 from kdbench.data.loaders.batch import Batch
@@ -99,7 +100,7 @@ PAIRS = {
 def test_any_pair_of_networks_fits_and_every_fusion_learns(pair):
     """Loss is finite, the width follows the student's pooled vector, every parameter is reached."""
     teacher, student, middle = PAIRS[pair]
-    loss = ReviewKD(student, teacher)
+    loss = build_loss(ReviewKD, student, teacher)
     batch = Batch(randn(4, 3, 8, 8), torch.zeros(4, dtype=torch.long), torch.arange(4))
     with torch.no_grad():
         theirs = teacher.read(batch.images)
@@ -115,7 +116,7 @@ def test_the_losses_go_from_deep_to_shallow_over_the_published_features(float64)
     """Student `out`, teacher `pre`, the pooled vector as the deepest 1 x 1 map."""
     torch.manual_seed(0)
     teacher, student = WideResNet(10, 2, **SMALL), WideResNet(10, 1, **SMALL)
-    loss = ReviewKD(student, teacher, weight=3.0)
+    loss = build_loss(ReviewKD, student, teacher, weight=3.0)
     images = randn(4, 3, 8, 8)
     with torch.no_grad():
         ours, theirs = student.read(images), teacher.read(images)
@@ -136,7 +137,7 @@ def test_the_losses_go_from_deep_to_shallow_over_the_published_features(float64)
 def test_the_first_epoch_has_weight_zero():
     """As published; the graph is there all the same."""
     teacher, student, _ = PAIRS["resnet to resnet"]
-    loss = ReviewKD(student, teacher, weight=5.0)
+    loss = build_loss(ReviewKD, student, teacher, weight=5.0)
     images = randn(4, 3, 8, 8)
     with torch.no_grad():
         theirs = teacher.read(images)
@@ -148,6 +149,6 @@ def test_the_first_epoch_has_weight_zero():
 def test_networks_are_no_part_of_the_loss():
     """Only the fusions' own parameters are counted, saved and moved."""
     teacher, student, _ = PAIRS["resnet to resnet"]
-    loss = ReviewKD(student, teacher)
+    loss = build_loss(ReviewKD, student, teacher)
     assert all(name.startswith("fusions.") for name in loss.state_dict())
     assert isinstance(loss, nn.Module)

@@ -1,6 +1,7 @@
 """AB and FT: their formulas, and what each of their two stages trains."""
 
 import torch
+from build_loss import build_loss
 from torch import nn, randn
 
 from kdbench.data.loaders.batch import Batch
@@ -60,7 +61,7 @@ def test_ft_is_its_slow_form(float64):
 def test_ab_teaches_boundaries_first_and_nothing_after():
     """Stages before their ReLU, each half of the next deeper, times 3 / 1000; then no terms."""
     student, teacher = ResNet(8, **SMALL), WideResNet(10, 1, **SMALL)
-    loss = AB(student, teacher)
+    loss = build_loss(AB, student, teacher)
     ours, theirs = student.read(BATCH.images), teacher.read(BATCH.images)
     stages = [ab(ours.pre[i], theirs.pre[i], 1.0) for i in (1, 2, 3)]
     found = loss.first_terms(ours, theirs, BATCH, START)
@@ -74,7 +75,7 @@ def test_ab_teaches_boundaries_first_and_nothing_after():
 def test_ab_connects_unequal_shapes_without_a_relu():
     """Boundaries need both signs."""
     student, teacher = ResNet(8, **SMALL), WideResNet(10, 2, **SMALL)
-    loss = AB(student, teacher)
+    loss = build_loss(AB, student, teacher)
     maps = loss.connectors[1](student.read(BATCH.images).pre[2])
 
     assert maps.shape[1] == 64
@@ -84,7 +85,7 @@ def test_ab_connects_unequal_shapes_without_a_relu():
 def test_ft_trains_its_paraphraser_first_and_leaves_it_then():
     """The first stage rebuilds the teacher's map; the second trains the translator alone."""
     student, teacher = ResNet(8, **SMALL), WideResNet(10, 2, **SMALL).eval()
-    loss = FT(student, teacher, weight=2.0)
+    loss = build_loss(FT, student, teacher, weight=2.0)
     with torch.no_grad():
         theirs = teacher.read(BATCH.images)
     first = loss.first_terms(None, theirs, BATCH, START)["paraphrase"]

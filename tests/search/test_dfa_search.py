@@ -21,16 +21,19 @@ from dfa_runs import (
     written_out,
 )
 from torch import randn
+from typed_runs import method_part
 
 from kdbench.data.loaders.batch import Batch
-from kdbench.distill.dfa import DFA
 from kdbench.engine.position import TrainingPosition
+from kdbench.engine.precision import Precision
 from kdbench.errors import BadValue, UnknownName, UserError
 from kdbench.models.families.densenet import DenseNet
 from kdbench.models.families.wide_resnet import WideResNet
 from kdbench.models.stages import StagedNetwork
+from kdbench.runs.assemble import make_loss
 from kdbench.search.dfa_losses import unit_distance
 
+FLOAT32 = Precision("float32", False, torch.device("cpu"))
 DECLARATIONS = sorted(path.stem for path in FOLDER.glob("dfa*.toml"))
 
 
@@ -219,7 +222,8 @@ def test_the_finding_grows_by_one_row_per_step_and_serves_the_method(tmp_path):
     ]
     scheme.save(tmp_path)
     assert scheme.load(tmp_path).metadata == scheme.metadata
-    loss = DFA(WideResNet(10, 1, classes=5, image=(3, 8, 8)), teacher, scheme=scheme)
+    student = WideResNet(10, 1, classes=5, image=(3, 8, 8))
+    loss, _ = make_loss(method_part("dfa"), student, teacher, 0, FLOAT32, scheme=scheme)
     assert torch.equal(loss.shares, scheme.weights[-1])
 
 

@@ -10,20 +10,23 @@ import torch
 import torch.nn.functional as F
 from build_search import assert_same, build
 from torch import randn
+from typed_runs import method_part
 
 from kdbench.data.loaders.batch import Batch
-from kdbench.distill.pathways import Pathways
 from kdbench.engine.position import TrainingPosition
+from kdbench.engine.precision import Precision
 from kdbench.errors import BadValue, UnknownName
 from kdbench.models.families.resnet import ResNet
 from kdbench.models.families.shufflenet_v1 import ShuffleNetV1
 from kdbench.models.families.wide_resnet import WideResNet
+from kdbench.runs.assemble import make_loss
 from kdbench.search.bilevel import buffers_of, rates_of, second_order
 from kdbench.search.hypergradient import central_difference, exact_jvp, unrolled
 from kdbench.search.normalise import biased_softmax
 from kdbench.search.searcher import SearchBatch
 
 SMALL = {"classes": 5, "image": (3, 8, 8)}
+FLOAT32 = Precision("float32", False, torch.device("cpu"))
 FEW = {"transforms": ["complex", "2conv"], "connections": "downward"}
 DIFFERENCE = partial(central_difference, scale=0.01)
 ANYWHERE = TrainingPosition(0, 9, 0, 1)  # every step of this search is alike
@@ -259,8 +262,9 @@ def test_the_finding_grows_by_one_row_per_step_and_serves_the_methods(tmp_path):
     assert not torch.equal(scheme.alphas[0], scheme.alphas[1])
     scheme.save(tmp_path)
     assert scheme.load(tmp_path).metadata == scheme.metadata
-    method = Pathways(search.student, teacher, scheme=scheme, weights="process", **FEW)
-    assert method.names == scheme.names
+    method = method_part("distpro", **FEW)
+    loss, _ = make_loss(method, search.student, teacher, 0, FLOAT32, scheme=scheme)
+    assert loss.names == scheme.names
 
 
 @pytest.mark.parametrize("pair", PAIRS)
