@@ -11,7 +11,7 @@ from kdbench.store.dvc import restore_artifacts
 from kdbench.store.paths import MANIFEST, Paths
 from kdbench.store.spec import PHASES
 from kdbench.workflow.report import README, REPORT, report_record
-from kdbench.workflow.snakemake import make_missing
+from kdbench.workflow.snakemake import make_missing, require_snakefile
 
 WITH_ARTIFACTS = ("data", "teacher", "search", "student")
 
@@ -28,6 +28,7 @@ def build_stage(graph: Graph, paths: Paths, phase: str, dataset: str, cores: int
     known = ["all"] if phase == REPORT else graph.params.datasets
     if dataset not in known:
         raise UnknownName("dataset", dataset, known, where=f"kdbench build {phase}")
+    require_snakefile(paths.root)
     planned, groups = graph.of_phase(phase, dataset), JobGroups(graph, paths)
     targets = [paths.record(s) for s in planned if groups.asked(s) or phase == "student"]
     if phase == REPORT:

@@ -123,6 +123,16 @@ def plan_or_exit(config: Mapping[str, Any]) -> Workflow:
         sys.exit(fail(error))
 
 
+def require_snakefile(root: Path) -> None:
+    """Refuse a folder that is no project of kdbench's, before anything is written there.
+
+    Raises:
+        UserError: it has no Snakefile.
+    """
+    if not (root / "Snakefile").is_file():
+        raise UserError(f"{root / 'Snakefile'}: no such file; run in a project folder")
+
+
 def make_missing(
     targets: Sequence[Path],
     root: Path,
@@ -146,8 +156,7 @@ def make_missing(
     missing = [str(target) for target in targets if not target.is_file()]
     if not missing:
         return 0
-    if not (root / "Snakefile").is_file():
-        raise UserError(f"{root / 'Snakefile'}: no such file; run in a project folder")
+    require_snakefile(root)
     command = [sys.executable, "-m", "snakemake", "--cores", str(cores or "all")]
     command += ["--keep-going"] if keep_going else []
     values = [f"{key}={json.dumps(value)}" for key, value in config.items()]
