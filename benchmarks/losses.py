@@ -26,6 +26,8 @@ from kdbench.engine.precision import Precision, prepare_process
 from kdbench.exhibits.protocols import CRD
 from kdbench.models.stages import Features, StagedNetwork
 from kdbench.plan.components import Component, find_components
+from kdbench.plan.params import Params
+from kdbench.plan.resolve import Resolver
 from kdbench.runs.assemble import Teacher, find_class, find_loss, make_searcher, make_sgd
 from kdbench.runs.steps import FirstStep, TrainStep
 from kdbench.store.parts import Runtime
@@ -56,11 +58,10 @@ def loss_of(method: Component, student: StagedNetwork, teacher: StagedNetwork, p
 
 def blank_scheme(name: str, student: StagedNetwork, teacher: StagedNetwork, pair: str) -> Any:
     """What a search with its declared parameters finds before its first step."""
-    search = find_components().get("search", name, where="benchmark")
-    entry: dict[str, Any] = {"name": name, "module": search.module, "class": search.class_name}
-    entry["parameters"] = search.parameters(scale="paper", pair=pair, overrides={}, where="")
+    resolver = Resolver(Params(scale="paper"), find_components())
+    search, _ = resolver.search(resolver.get("search", name), pair, ())
     precision = Precision("float32", False, next(student.parameters()).device)
-    return make_searcher(entry, student, teacher, CRD, 0, precision).blank()
+    return make_searcher(search, student, teacher, CRD, 0, precision).blank()
 
 
 def leaves(seen: Features) -> Features:
