@@ -10,6 +10,7 @@ from kdbench.exhibits.protocols import CRD
 from kdbench.models.families.wide_resnet import WideResNet
 from kdbench.runs.assemble import make_searcher
 from kdbench.search.searcher import SearchBatch, Searcher, required, searcher_class
+from kdbench.store.parts import SearchMethod
 
 CPU = Precision("float32", False, torch.device("cpu"))
 SMALL = {"classes": 5, "image": (3, 8, 8)}
@@ -43,12 +44,22 @@ class Shortest(Searcher):
         return "what was found"
 
 
+def search_part_of(module, class_name):
+    """A search of that class, as a run holds it."""
+    return SearchMethod(
+        name="mine",
+        module=module,
+        class_name=class_name,
+        parameters={"held_out": 0.5},
+        teacher_mode="eval",
+    )
+
+
 @pytest.fixture
 def searcher():
     """The shortest search, built as the phase builds one."""
-    entry = {"name": "mine", "module": __name__, "class": "Shortest"}
     student, teacher = (WideResNet(10, 1, **SMALL) for _ in range(2))
-    return make_searcher({**entry, "parameters": {"held_out": 0.5}}, student, teacher, CRD, 0, CPU)
+    return make_searcher(search_part_of(__name__, "Shortest"), student, teacher, CRD, 0, CPU)
 
 
 def test_a_search_may_leave_every_hook_at_its_default(searcher):
@@ -82,9 +93,9 @@ def test_a_plugin_that_is_no_searcher_is_refused_in_one_line(tmp_path):
     """The line names the file, the class and what to derive from."""
     file = tmp_path / "mine.py"
     file.write_text(PLUGIN)
-    entry = {"name": "mine", "module": str(file), "class": "Mine", "parameters": {}}
+    search = search_part_of(str(file), "Mine")
     with pytest.raises(BadValue, match=r"derive .* kdbench\.search\.searcher\.Searcher") as caught:
-        make_searcher(entry, None, None, CRD, 0, CPU)
+        make_searcher(search, None, None, CRD, 0, CPU)
 
     assert str(file) in str(caught.value) and "Mine" in str(caught.value)
     assert "\n" not in str(caught.value)

@@ -220,7 +220,7 @@ def test_a_run_that_diverges_costs_the_others_nothing(built):
     said = built("snakemake", "--cores", "2", "reproduce_all", check=False)
 
     assert "Exiting because a job execution failed" in said
-    assert "The report of what is there: reports/lite/README.md" in said
+    assert "The report of the finished runs: reports/lite/README.md" in said
     page = (built.root / "reports/lite/README.md").read_text()
     assert "Diverged: student cifar100 resnet56_resnet20_kd_s0: epoch " in page
     assert page.count("| diverged") == 1
