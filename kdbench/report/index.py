@@ -87,11 +87,11 @@ def _counts(graph: Graph, records: Records) -> str:
     lines = []
     for phase in PHASES:
         specs = [spec for spec in graph.runs.values() if spec.phase == phase]
-        done = [record for record in map(records.get, specs) if record]
+        finished = [record for record in map(records.get, specs) if record]
         if specs:
-            lines.append([phase, str(len(done)), str(len(specs)), hours(done)])
-    all_done = [record for record in map(records.get, graph.runs.values()) if record]
-    lines.append(["**all**", str(len(all_done)), str(len(graph.runs)), hours(all_done)])
+            lines.append([phase, str(len(finished)), str(len(specs)), hours(finished)])
+    everything = [record for record in map(records.get, graph.runs.values()) if record]
+    lines.append(["**all**", str(len(everything)), str(len(graph.runs)), hours(everything)])
     table = TextTable(["phase", "done", "planned", "work"], lines)
     return pipe(table, aligned=("left", "right", "right", "right"))
 

@@ -34,27 +34,31 @@ def paragraphs(parts: Iterable[str]) -> str:
 
 
 def section(
-    exhibit: NamedRuns, shown: Presentation, places: Mapping[str, str], missing: str, made: str
+    exhibit: NamedRuns,
+    presentation: Presentation,
+    places: Mapping[str, str],
+    unfinished: str,
+    provenance: str,
 ) -> str:
     """A figure or summary under its heading in the index.
 
     Args:
         exhibit: gives caption and notes.
-        shown: gives the table and what is said of it.
+        presentation: gives the table and what is said of it.
         places: paths of its files by kind, relative to the index.
-        missing: which runs are not there yet; "" for none.
-        made: how the numbers were made.
+        unfinished: how many runs are not run yet; "" for none.
+        provenance: how the numbers were made.
     """
     return paragraphs(
         [
             f"![{exhibit.title}]({places['svg']})" if "svg" in places else "",
             exhibit.caption,
-            f"**{shown.lead}**" if shown.lead else "",
-            pipe(shown.table),
-            *shown.notes,
-            f"*{missing}*" if missing else "",
+            f"**{presentation.lead}**" if presentation.lead else "",
+            pipe(presentation.table),
+            *presentation.notes,
+            f"*{unfinished}*" if unfinished else "",
             bullets(exhibit.notes),
-            f"*{made}*",
+            f"*{provenance}*",
             " · ".join(f"[{LINKS[kind]}]({places[kind]})" for kind in LINKS if kind in places)
             + "\n",
         ]

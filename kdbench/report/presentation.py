@@ -57,8 +57,8 @@ def printed(result: Result) -> str:
     if result.published is None:
         return "not known"
     value, spread = result.published.value, result.published.spread
-    shown = f"{value:.2f}" if spread is None else f"{value:.2f} {PLUS_MINUS} {spread:.2f}"
-    return shown if result.published.source == PAPER else f"{shown} {MARK}"
+    text = f"{value:.2f}" if spread is None else f"{value:.2f} {PLUS_MINUS} {spread:.2f}"
+    return text if result.published.source == PAPER else f"{text} {MARK}"
 
 
 def verdict(result: Result) -> str:

@@ -59,14 +59,14 @@ def render_named_runs(exhibit: NamedRuns, graph: Graph, records: Records) -> Ren
         return Rendered({}, LEFT_OUT)
     if not runs:
         return Rendered({}, f"*{CellState.NOT_RUN.value}*\n")
-    shown = present(exhibit, graph, runs, records)
-    files = {**shown.images, "csv": csv_bytes(shown.numbers)}
+    presentation = present(exhibit, graph, runs, records)
+    files = {**presentation.images, "csv": csv_bytes(presentation.numbers)}
     folder, kind = (TABLES, "summary") if isinstance(exhibit, Summary) else (FIGURES, "figure")
     places = {suffix: f"{folder}/{exhibit.slug}.{suffix}" for suffix in files}
     behind = records.behind([spec for spec, _ in runs.values()])
     absent = len(planned) - len(runs)
-    missing = f"{absent} of {len(planned)} runs are not run yet." if absent else ""
-    body = section(exhibit, shown, places, missing, made_with(behind, kind))
+    unfinished = f"{absent} of {len(planned)} runs are not run yet." if absent else ""
+    body = section(exhibit, presentation, places, unfinished, made_with(behind, kind))
     return Rendered({places[suffix]: content for suffix, content in files.items()}, body)
 
 
@@ -81,12 +81,12 @@ def present(
         runs: finished ones by the exhibit's names.
         records: for a summary, which may also read what these runs depend on.
     """
-    shown: Presentation
+    presentation: Presentation
     if isinstance(exhibit, Summary):
-        shown = _renderer("summaries", exhibit)(exhibit, runs, records)
+        presentation = _renderer("summaries", exhibit)(exhibit, runs, records)
     else:
-        shown = _renderer("figures", exhibit)(exhibit, graph, runs)
-    return shown
+        presentation = _renderer("figures", exhibit)(exhibit, graph, runs)
+    return presentation
 
 
 def _renderer(folder: str, exhibit: NamedRuns) -> Callable[..., Any]:

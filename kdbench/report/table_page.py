@@ -33,24 +33,24 @@ LARGER = f"{MISSED} Larger than it should be: the search ended before its budget
 
 def table_markdown(graph: Graph, table: Table, cells: Sequence[Result], records: Records) -> str:
     """Legend, table, last-epoch table, notes and footer; the caller sets banner and title."""
-    shown = _asked_for(cells)
-    if not shown:
+    requested = _requested_only(cells)
+    if not requested:
         return f"*{CellState.LEFT_OUT.value} by params.yaml*\n".capitalize()
     planned = [c.evaluation for c in graph.cells[table.id] if c.evaluation]
     runs = records.behind(planned)
     notes = [
         *table.notes,
-        *_notes(graph, shown),
+        *_notes(graph, requested),
         *_left_out(graph, cells),
         *(f"Diverged: {run}." for run in records.diverged(planned)),
         *remarks(runs),
     ]
     parts = [
         _legend(graph, table),
-        _main_table(graph, shown),
-        _verdicts(graph, shown),
-        _last_table(graph, table, shown),
-        _comparisons(graph, table, shown, records),
+        _main_table(graph, requested),
+        _verdicts(graph, requested),
+        _last_table(graph, table, requested),
+        _comparisons(graph, table, requested, records),
         bullets(notes),
         f"*{made_with(runs, 'table')}*",
     ]
@@ -130,7 +130,7 @@ def _legend(graph: Graph, table: Table) -> str:
     )
 
 
-def _asked_for(cells: Sequence[Result]) -> list[Result]:
+def _requested_only(cells: Sequence[Result]) -> list[Result]:
     """Without rows and columns that params.yaml leaves out."""
     columns = {r.cell.column for r in cells if r.cell.evaluation}
     rows = {r.cell.row for r in cells if r.state is not CellState.LEFT_OUT}
@@ -139,8 +139,8 @@ def _asked_for(cells: Sequence[Result]) -> list[Result]:
 
 def _left_out(graph: Graph, cells: Sequence[Result]) -> list[str]:
     """A sentence that names these rows and columns, if there are any."""
-    shown = _asked_for(cells)
-    shown_columns, shown_rows = ({k.cell.column for k in shown}, {k.cell.row for k in shown})
+    places = [result.cell for result in _requested_only(cells)]
+    shown_columns, shown_rows = {cell.column for cell in places}, {cell.row for cell in places}
     columns = (head(graph, r.cell.column) for r in cells if r.cell.column not in shown_columns)
     rows = (r.cell.row.label for r in cells if r.cell.row not in shown_rows)
     names = [*dict.fromkeys(columns), *dict.fromkeys(rows)]

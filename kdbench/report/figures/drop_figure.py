@@ -76,8 +76,8 @@ def frame(by_dataset: Blocks) -> "pd.DataFrame":
             readers[end_name(blocks, number)] = block.end
             for reader, counts in readers.items():
                 for source, (before, after) in sorted(counts.items()):
-                    read = "input" if source == INPUT else str(source + 1)
-                    ids = {"dataset": name, "block": number, "reader": reader, "source": read}
+                    layer = "input" if source == INPUT else str(source + 1)
+                    ids = {"dataset": name, "block": number, "reader": reader, "source": layer}
                     lines.append({**ids, "before": before, "after": after})
     connections = pd.DataFrame(lines)
     rate = 1 - connections["after"] / connections["before"]

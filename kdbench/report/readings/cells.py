@@ -64,12 +64,12 @@ def published(graph: Graph, table: Table, row: Row, column: Column) -> Published
         return None
     teacher, student = labels(graph, column.pair)
     setting = column.setting or table.setting.format(teacher=teacher, student=student)
-    known = published_numbers(table.published)
     metric = table.metric.printed or table.metric.key
-    found = known.get((table.exhibit, setting, row.published, metric))
-    if found is None or found.spread is None or not table.spread_is_variance:
-        return found
-    return Published(found.value, sqrt(found.spread), found.source)
+    key = (table.exhibit, setting, row.published, metric)
+    number = published_numbers(table.published).get(key)
+    if number is None or number.spread is None or not table.spread_is_variance:
+        return number
+    return Published(number.value, sqrt(number.spread), number.source)
 
 
 def labels(graph: Graph, pair: Pair) -> tuple[str, str]:
@@ -87,7 +87,7 @@ def head(graph: Graph, column: Column, arrow: str = " → ") -> str:
 
 
 def frame(graph: Graph, table: Table, cells: Sequence[Result]) -> "pd.DataFrame":
-    """Long form, one line a cell; what is not known is empty."""
+    """Long form, one line per cell; what is not known is empty."""
     import pandas as pd
 
     lines = [_line(graph, table, result) for result in cells]
@@ -108,8 +108,8 @@ def _result(graph: Graph, table: Table, cell: Cell, records: Records) -> Result:
     missed = records.missed_budget(cell.evaluation)
     verdict = None
     if printed is not None:
-        may = printed.comparable and comparable(graph, cell.evaluation) and not missed
-        verdict = judge(printed.value, ours, table.tolerance) if may else Verdict.NOT_COMPARABLE
+        fair = printed.comparable and comparable(graph, cell.evaluation) and not missed
+        verdict = judge(printed.value, ours, table.tolerance) if fair else Verdict.NOT_COMPARABLE
     return Result(cell, state, estimate(ours), last, printed, verdict, path, missed)
 
 
@@ -124,7 +124,7 @@ def values(record: Record, epoch: str, metric: Metric) -> list[float]:
     Args:
         record: an evaluation's.
         epoch: "best" or "last".
-        metric: what is wanted.
+        metric: the quantity to read.
 
     Raises:
         DamagedData: a run lacks it.

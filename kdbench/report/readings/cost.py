@@ -77,62 +77,66 @@ def read_cost(name: str, spec: RunSpec, record: Record, records: Records) -> Cos
     """
     runs = spec.runs if isinstance(spec, EvaluationRun) else ()
     students = [run for run in runs if isinstance(run, StudentRun)]
-    searches = _behind(students, "search")
-    teachers = _behind([*students, *searches], "teacher")
-    done = [(run, found) for run in students if (found := records.get(run))]
-    seconds = [found.number("cost", "seconds") for _, found in done]
-    epochs = [float(run.recipe.epochs) for run, _ in done]
-    steps = [found.number("cost", "steps") for _, found in done]
-    trained = [found for _, found in done]
-    searched, taught = _found(searches, records), _found(teachers, records)
+    searches = _direct_upstream(students, "search")
+    teachers = _direct_upstream([*students, *searches], "teacher")
+    finished = [(run, training) for run in students if (training := records.get(run))]
+    trainings = [training for _, training in finished]
+    seconds = [training.number("cost", "seconds") for training in trainings]
+    steps = [training.number("cost", "steps") for training in trainings]
+    epochs = [float(run.recipe.epochs) for run, _ in finished]
+    search_records = _all_records(searches, records)
+    teacher_records = _all_records(teachers, records)
     if any(isinstance(run, ImportedTeacher) for run in teachers):
-        taught = None  # imported: nobody knows what its training took
+        teacher_records = None  # imported: nobody knows what its training took
     return Cost(
         name,
         estimate(reported(record, TOP1)),
-        epoch=fmean(s / e for s, e in zip(seconds, epochs, strict=True)) if done else None,
+        epoch=fmean(s / e for s, e in zip(seconds, epochs, strict=True)) if finished else None,
         step=sum(seconds) / sum(steps) if sum(steps) else None,
-        training=fmean(seconds) if done else None,
-        search=_total(searched, "seconds"),
-        wall=_hours(_whole(trained, searched, "wall_seconds")),
-        memory=_largest([*trained, *(searched or ())], "peak_memory_bytes"),
-        macs=_whole(trained, searched, "macs"),
-        teacher=_hours(_total(taught, "seconds")),
-        teacher_macs=_total(taught, "macs"),
+        training=fmean(seconds) if finished else None,
+        search=_summed(search_records, "seconds"),
+        wall=_in_hours(_per_student(trainings, search_records, "wall_seconds")),
+        memory=_largest([*trainings, *(search_records or ())], "peak_memory_bytes"),
+        macs=_per_student(trainings, search_records, "macs"),
+        teacher=_in_hours(_summed(teacher_records, "seconds")),
+        teacher_macs=_summed(teacher_records, "macs"),
     )
 
 
-def _behind(runs: Iterable[RunSpec], phase: str) -> list[RunSpec]:
+def _direct_upstream(runs: Iterable[RunSpec], phase: str) -> list[RunSpec]:
     """Runs of that phase which these need directly, each once."""
-    found = {u.digest: u for run in runs for u in run.upstream.values() if u.phase == phase}
-    return list(found.values())
+    by_digest = {u.digest: u for run in runs for u in run.upstream.values() if u.phase == phase}
+    return list(by_digest.values())
 
 
-def _found(runs: Sequence[RunSpec], records: Records) -> list[Record] | None:
+def _all_records(runs: Sequence[RunSpec], records: Records) -> list[Record] | None:
     """Their records; None where one is missing, since half of the work would pass for all of it."""
-    found = [record for run in runs if (record := records.get(run))]
-    return found if len(found) == len(runs) else None
+    finished = [record for run in runs if (record := records.get(run))]
+    return finished if len(finished) == len(runs) else None
 
 
-def _total(records: Sequence[Record] | None, key: str) -> float | None:
+def _summed(records: Sequence[Record] | None, key: str) -> float | None:
     """The sum of a cost; None where a record does not say it."""
     if records is None or any(key not in record.at("cost") for record in records):
         return None
     return sum(record.number("cost", key) for record in records)
 
 
-def _whole(trained: Sequence[Record], searched: Sequence[Record] | None, key: str) -> float | None:
+def _per_student(
+    trainings: Sequence[Record], searches: Sequence[Record] | None, key: str
+) -> float | None:
     """A cost of one student, mean over seeds, and of all its searches."""
-    training, search = _total(trained, key), _total(searched, key)
-    if not trained or training is None or search is None:
+    training, search = _summed(trainings, key), _summed(searches, key)
+    if not trainings or training is None or search is None:
         return None
-    return training / len(trained) + search
+    return training / len(trainings) + search
 
 
 def _largest(records: Sequence[Record], key: str) -> float | None:
-    known = [record.number("cost", key) for record in records if key in record.at("cost")]
-    return max(known, default=None)
+    """The largest of those that say it; None where no record does."""
+    costs = [record.number("cost", key) for record in records if key in record.at("cost")]
+    return max(costs, default=None)
 
 
-def _hours(seconds: float | None) -> float | None:
+def _in_hours(seconds: float | None) -> float | None:
     return None if seconds is None else seconds / HOUR

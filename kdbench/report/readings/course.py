@@ -30,11 +30,11 @@ class Course:
 
     def per_map(self, at: int) -> dict[int, float]:
         """Mean weight of every teacher map's pathways at one point of time."""
-        found: dict[int, list[float]] = defaultdict(list)
+        by_map: dict[int, list[float]] = defaultdict(list)
         for pathway, weights in self.weights.items():
             if match := TEACHER_MAP.fullmatch(pathway):
-                found[int(match[1])].append(weights[at])
-        return {number: sum(w) / len(w) for number, w in sorted(found.items())}
+                by_map[int(match[1])].append(weights[at])
+        return {number: sum(w) / len(w) for number, w in sorted(by_map.items())}
 
 
 def read_course(name: str, record: Record) -> Course:
@@ -64,5 +64,5 @@ def likeness(one: Course, other: Course) -> float | str:
         return OTHER_SPACE
     names = sorted(one.weights)
     flat = [[w for name in names for w in course.weights[name]] for course in (one, other)]
-    found = correlation(*flat)
-    return NOT_DEFINED if found is None else found.r
+    pearson = correlation(*flat)
+    return NOT_DEFINED if pearson is None else pearson.r

@@ -30,7 +30,7 @@ class Block:
     end: Counts
 
     def rates(self) -> list[list[float]]:
-        """Drop rates, a row a layer that reads, a column a source: the input, then the layers."""
+        """Drop rates: one row per reading layer, one column per source, the input first."""
         return [rates(counts) for _, counts in sorted(self.layers.items())]
 
     def dropped(self) -> float:
@@ -67,18 +67,18 @@ def read_blocks(record: Record) -> dict[int, Block]:
         elif match := END.fullmatch(reader):
             ends[int(match[1])] = _counts(record, reader)
     if not layers or layers.keys() != ends.keys():
-        found = f"dense blocks {sorted(layers)} with ends {sorted(ends)}"
-        raise record.damaged(("structure", "connections"), found, "blocks that each have an end")
+        blocks = f"dense blocks {sorted(layers)} with ends {sorted(ends)}"
+        raise record.damaged(("structure", "connections"), blocks, "blocks that each have an end")
     return {block: Block(layers[block], ends[block]) for block in sorted(layers)}
 
 
 def _counts(record: Record, reader: str) -> Counts:
     place = ("structure", "connections", reader)
-    found = {}
+    counts: Counts = {}
     for maker in record.at(*place):
         before, after = (int(record.number(*place, maker, i)) for i in (0, 1))
         if not 0 <= after <= before or not before:
             raise record.damaged((*place, maker), f"{after} of {before}", "channels left of some")
         match = MAKER.fullmatch(maker)  # the stem or a transition makes what comes in
-        found[int(match[1]) if match else INPUT] = (before, after)
-    return found
+        counts[int(match[1]) if match else INPUT] = (before, after)
+    return counts

@@ -30,7 +30,7 @@ class PathwayProcess:
 
     Attributes:
         epochs: progress of the search at each of the steps, in epochs.
-        weights: a row of n numbers a step, as recorded.
+        weights: one row of n numbers per step, as recorded.
     """
 
     pathways: list[Pathway]
@@ -55,7 +55,7 @@ class PathwayProcess:
         return [sum(row) for row in zip(*(c for _, c in self.curves(teacher)), strict=True)]
 
     def frame(self) -> "pd.DataFrame":
-        """A line a listed step: its epoch, every pathway's weight, every teacher map's sum."""
+        """One line per listed step: its epoch, each pathway's weight, each teacher map's sum."""
         import pandas as pd
 
         columns = {p.name: [row[i] for row in self.weights] for i, p in enumerate(self.pathways)}
@@ -88,7 +88,7 @@ def read_rows(record: Record) -> Rows:
     if len(record.items("process", "steps")) != len(rows):
         raise record.damaged(("process", "steps"), "another length", f"{len(rows)} steps")
     steps = [int(record.number("process", "steps", i)) for i in rows]
-    weights = [_row(record, i, len(names)) for i in rows]
+    weights = [_weights_of_step(record, i, len(names)) for i in rows]
     total = record.number("process", "total_steps")
     if total <= 0:
         raise record.damaged(("process", "total_steps"), repr(total), "a number above 0")
@@ -107,10 +107,11 @@ def read_process(spec: RunSpec, record: Record) -> PathwayProcess:
     return PathwayProcess(_pathways(record, rows.names), rows.steps, epochs, rows.weights)
 
 
-def _row(record: Record, i: int, n: int) -> list[float]:
-    found = len(record.items("process", "weights", i))
-    if found != n:
-        raise record.damaged(("process", "weights", i), f"{found} numbers", f"{n}, one a pathway")
+def _weights_of_step(record: Record, i: int, n: int) -> list[float]:
+    count = len(record.items("process", "weights", i))
+    if count != n:
+        expected = f"{n}, one per pathway"
+        raise record.damaged(("process", "weights", i), f"{count} numbers", expected)
     return [record.number("process", "weights", i, j) for j in range(n)]
 
 

@@ -53,6 +53,6 @@ def _commit(commit: str | None, dirty: bool | None) -> str | None:
 def _named(one: str, many: str, values: Iterable[Any]) -> str:
     distinct = {v if isinstance(v, int) else str(v) for v in values if v is not None}
     ordered = sorted(distinct, key=lambda v: (isinstance(v, str), v))
-    shown = ", ".join(str(value) for value in ordered[:MOST])
+    listed = ", ".join(str(value) for value in ordered[:MOST])
     more = f" and {len(ordered) - MOST} more" if len(ordered) > MOST else ""
-    return f"{one if len(ordered) == 1 else many} {shown}{more}" if ordered else ""
+    return f"{one if len(ordered) == 1 else many} {listed}{more}" if ordered else ""

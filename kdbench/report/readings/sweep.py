@@ -38,7 +38,7 @@ class Try:
     Attributes:
         x: the parameter's value.
         search: None where the search is not finished.
-        errors: test errors in percent of the student, one a seed; none where it is not finished.
+        errors: test errors in percent of the student, one per seed; none where it is not finished.
     """
 
     x: float
@@ -52,17 +52,17 @@ class Try:
 
 
 def read_sweep(runs: Mapping[str, tuple[RunSpec, Record]], x: str) -> list[Try]:
-    """The tries of a figure whose asks are called `search <value>` and `student <value>`, by x.
+    """The tries of a figure that requests searches and the students that they pruned, by x.
 
     Args:
-        runs: finished ones, by name.
+        runs: finished ones, by the figure's names.
         x: the search's parameter that differs.
 
     Raises:
-        BadValue: a name is not of that form, or the search has no such parameter.
+        BadValue: a run is neither, or the search has no such parameter.
         DamagedData: a record lacks something.
     """
-    found: dict[float, dict[str, Record]] = {}
+    by_value: dict[float, dict[str, Record]] = {}
     for name, (spec, record) in runs.items():
         search = spec if isinstance(spec, SearchRun) else structure_of(spec)
         if search is None:
@@ -71,8 +71,8 @@ def read_sweep(runs: Mapping[str, tuple[RunSpec, Record]], x: str) -> list[Try]:
         parameters = search.search.parameters
         if x not in parameters:
             raise BadValue("option x of a sweep", x, f"one of {', '.join(sorted(parameters))}")
-        found.setdefault(float(parameters[x]), {})[role] = record
-    return [_try(value, found[value]) for value in sorted(found)]
+        by_value.setdefault(float(parameters[x]), {})[role] = record
+    return [_try(value, by_value[value]) for value in sorted(by_value)]
 
 
 def read_budget(record: Record) -> Budget:
