@@ -63,7 +63,7 @@ class DistillationLoss(nn.Module):
         Returns:
             Named scalars, each already weighted. The task's own loss is not among them.
         """
-        raise NotImplementedError(f"{type(self).__name__} has no forward")
+        raise NotImplementedError(f"{type(self).__name__} has no forward")  # see `check_hooks`
 
     def first_terms(
         self, student: Features | None, teacher: Features, batch: Batch, position: TrainingPosition
@@ -79,7 +79,7 @@ class DistillationLoss(nn.Module):
         Returns:
             Named scalars, at least one.
         """
-        raise NotImplementedError(f"{type(self).__name__} has a first part but no first_terms")
+        raise NotImplementedError(f"{type(self).__name__} has no first_terms")  # see `check_hooks`
 
     def trained_with_student(self) -> nn.Module:
         """The module whose parameters the student's optimiser trains: by default all of the loss.
@@ -146,6 +146,30 @@ def loss_class(cls: Any, where: str) -> type[DistillationLoss]:
     if issubclass(cls, DistillationLoss):
         return cls
     return type(cls.__name__, (cls, _PlainModule), {"__module__": cls.__module__})
+
+
+def check_hooks(loss: DistillationLoss, where: str) -> None:
+    """Refuse a loss that lacks a method which its training calls, before anything is trained.
+
+    Args:
+        loss: as built: only then is it known whether it has a first part.
+        where: the module it comes from, for errors.
+
+    Raises:
+        BadValue: no `forward`, or a first part without `first_terms`.
+    """
+    name = type(loss).__name__
+    if _inherits(loss.forward, DistillationLoss.forward):
+        expected = "a method `forward` that returns the loss's terms"
+        raise BadValue(where, f"class {name} without forward", expected)
+    if loss.first is not None and _inherits(loss.first_terms, DistillationLoss.first_terms):
+        expected = "a method `first_terms` that returns the terms of its first part"
+        raise BadValue(where, f"class {name} without first_terms", expected)
+
+
+def _inherits(method: Any, default: Any) -> bool:
+    """Whether a bound method is the base class's."""
+    return getattr(method, "__func__", None) is default
 
 
 class _PlainModule(DistillationLoss):

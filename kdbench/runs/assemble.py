@@ -15,7 +15,7 @@ from kdbench.data.loaders.streaming import StreamingLoader
 from kdbench.data.stored.open import Stored
 from kdbench.data.stored.shards import Sharded
 from kdbench.distill.joined import JoinedLosses
-from kdbench.distill.loss import DistillationLoss, loss_class
+from kdbench.distill.loss import DistillationLoss, check_hooks, loss_class
 from kdbench.engine.precision import Precision
 from kdbench.engine.seeds import derive, seeded
 from kdbench.errors import BadValue, DamagedData
@@ -151,12 +151,17 @@ def make_loss(
     precision: Precision,
     **extra: Any,
 ) -> tuple[DistillationLoss, float]:
-    """A distillation loss with its connectors, and the weight of the task's cross-entropy."""
+    """A distillation loss with its connectors, and the weight of the task's cross-entropy.
+
+    Raises:
+        BadValue: see `find_loss` and `check_hooks`.
+    """
     parameters = dict(method.parameters)
     task_weight = float(parameters.pop("task_weight", 1.0))
     with seeded(seed, "loss", method.name):
         cls: Any = find_loss(method)
         loss: DistillationLoss = cls(student, teacher, **parameters, **extra)
+    check_hooks(loss, method.module)
     return precision.place(loss), task_weight
 
 

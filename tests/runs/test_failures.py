@@ -10,8 +10,10 @@ import torch
 from tiny_project import STUDENT, TEACHER, TinyProject
 
 from kdbench.console import fail
-from kdbench.errors import DamagedData, Diverged, UserError
+from kdbench.errors import BadValue, DamagedData, Diverged, UserError
+from kdbench.plan.graph import load_graph
 from kdbench.report.readings.records import Records
+from kdbench.runs.check import check
 from kdbench.workflow.status import state
 
 
@@ -47,6 +49,59 @@ def test_a_divergence_is_reported_until_the_run_succeeds(finished):
 def not_a_number(*_):
     """A step whose loss is none."""
     return {"task": torch.tensor(float("nan"))}
+
+
+HOOKLESS = """
+from torch import nn
+
+from kdbench.distill.schedules import FirstPart
+
+
+class Hookless(nn.Module):
+    def __init__(self, student, teacher):
+        super().__init__()
+        self.first = FIRST
+"""
+DECLARATION = """
+kind = "method"
+class = "Hookless"
+label = "Hookless"
+revision = 1
+"""
+FORWARD = """
+    def forward(self, student, teacher, batch, position):
+        return {}
+"""
+
+
+@pytest.mark.parametrize(
+    ("code", "hook"),
+    [
+        (HOOKLESS.replace("= FIRST", "= None"), "forward"),
+        (HOOKLESS.replace("= FIRST", "= FirstPart(1, 2, 0.1, False)") + FORWARD, "first_terms"),
+    ],
+)
+def test_a_loss_without_a_needed_hook_fails_before_training_in_the_line_of_check(
+    finished, capsys, code, hook
+):
+    """The line names the plug-in's file, the class and the hook; nothing of the run is left."""
+    plugins = finished.root / "own"
+    plugins.mkdir()
+    (plugins / "hookless.py").write_text(code)
+    (plugins / "hookless.toml").write_text(DECLARATION)
+    finished.edit(plugins=[str(plugins)])
+    name = "student/resnet56_resnet20_hookless_s0"
+    with pytest.raises(BadValue) as caught:
+        finished.run(name)
+
+    line = f"{plugins / 'hookless.py'}: found 'class Hookless without {hook}', expected "
+    assert str(caught.value).startswith(line)
+    assert fail(caught.value) == 2
+    assert capsys.readouterr().err == f"kdbench: {caught.value}\n"
+    assert not finished.record_file(name).exists()
+    assert list(finished.folder(name).iterdir()) == []
+    problems = check(load_graph(finished.root), lambda _: None)
+    assert problems == [f"cifar100, resnet56:resnet20, hookless: {caught.value}"]
 
 
 @pytest.mark.parametrize("damage", ["changed", "missing", "manifest"])
