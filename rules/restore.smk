@@ -1,5 +1,5 @@
 rule restore:
-    """Bring back a finished run's heavy files, which a run that is needed wants to read.
+    """Restore a finished run's artifacts, which a run that is needed reads.
 
     Pulled from the DVC remote if there is one, otherwise made again; the record stays.
     """

@@ -64,7 +64,7 @@ class TinyProject:
         return "\n".join(said)
 
     def folder(self, name):
-        """A run's heavy files."""
+        """The folder of a run's artifacts."""
         return self.paths.artifacts(self.spec(name))
 
     def record_file(self, name):

@@ -126,7 +126,7 @@ def test_dvc_keeps_tracking_an_artifact_that_was_deleted(built):
 
 
 def clone(project, to, *, pull):
-    """A fresh clone, with or without its heavy artifacts."""
+    """A fresh clone, with or without its artifacts."""
     project("git", "clone", "--quiet", str(project.root), str(to))
     copy = type(project)(to)
     if pull:
