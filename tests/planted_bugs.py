@@ -12,6 +12,7 @@ COMPARISONS = "test_comparisons.py"
 OUTCOMES = "test_outcomes.py"
 COST_SUMMARY = "test_cost_summary.py"
 CELL_JOBS = "test_cell_jobs.py"
+HYPERGRADIENT = "test_hypergradient.py"
 
 
 class Bug(NamedTuple):
@@ -185,4 +186,21 @@ BUGS = [
         "paths.diverged(spec).unlink(missing_ok=True)", "pass", "test_failures.py"),
     Bug("the report's command forgets what was overridden", "report.index",
         'if $key != "scale"', "if False", "tests/report"),
+    Bug("search: a virtual step without weight decay", "hypergradient:virtual_step",
+        "if rates.weight_decay:", "if False:", HYPERGRADIENT, quick=True),
+    Bug("search: loss weights that are not tied together by their mix",
+        "hypergradient:through_mix",
+        "return $in_alphas", "return outputs * loss_weights.detach()", HYPERGRADIENT),
+    Bug("DARTS: the second order of the wrong sign", "darts:differenced",
+        "$direct - rates.step_scale * $mixed", "$direct + rates.step_scale * $mixed",
+        "test_darts.py"),
+    Bug("DFA: groups that take turns step by step", "search.dfa:DFASearch.group_at",
+        "position.step * len(self.betas) // position.steps", "position.step % len(self.betas)",
+        "test_dfa_search.py"),
+    Bug("SBS: a proximal step whose threshold forgets the rate", "proximal:accelerated_step",
+        "soft_threshold(gates - lr * gradients, lr * strengths)",
+        "soft_threshold(gates - lr * gradients, strengths)", "test_proximal.py"),
+    Bug("SBS: gates timed to where they are held at 0, not to where the step leads",
+        "gate_optimiser:GateOptimiser.stop_at",
+        "(self._before, self._ahead)", "(self._before, self.values)", "test_sbs.py"),
 ]  # fmt: skip
