@@ -1,9 +1,9 @@
-"""The command line: parse, call one function, print. Heavy imports wait for the command."""
+"""The command line: parse, call one function, print. Slow imports wait for the command."""
 
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -17,6 +17,10 @@ from kdbench.cli.tune import tune_command
 from kdbench.cli.zoo import zoo_command
 from kdbench.console import fail, say, start_bar
 from kdbench.errors import BadValue, UserError
+
+if TYPE_CHECKING:
+    from kdbench.plan.graph import Graph
+    from kdbench.runs.execute import Options
 
 app = typer.Typer(
     help="Regenerate the tables and figures of papers that search how to distil knowledge. Run it "
@@ -46,13 +50,15 @@ Minutes = Annotated[
 ]
 
 
-def _graph(scale: str | None, override: str | None) -> Any:
+def _graph(scale: str | None, override: str | None) -> "Graph":
+    """The plan of params.yaml in the current folder, with what the options replace."""
     from kdbench.plan.graph import load_graph
 
     return load_graph(Path(), overrides_of(scale, override))
 
 
-def _options(max_minutes: float | None) -> Any:
+def _options(max_minutes: float | None) -> "Options":
+    """How to run: what the option and the environment say, with lines and bars for a person."""
     from kdbench.runs.execute import Options
 
     seconds = float(os.environ.get("KDBENCH_CHECKPOINT_SECONDS", "60"))
@@ -83,12 +89,11 @@ def run(
         raise BadValue("kdbench run", given, "the name of a run, or --all")
     graph = _graph(scale, override)
     specs = [graph.run(name) for name in names or ()] or list(graph.runs.values())
-    from kdbench.runs.execute import run as do
-    from kdbench.runs.execute import run_all  # after a wrong name was said: this loads torch
+    from kdbench.runs import execute  # loads torch, so only after the names were checked
 
     if len(specs) == 1:
-        do(specs[0], Paths(), _options(max_minutes))
-    elif failed := run_all(specs, Paths(), _options(max_minutes)):
+        execute.run(specs[0], Paths(), _options(max_minutes))
+    elif failed := execute.run_all(specs, Paths(), _options(max_minutes)):
         raise UserError(f"{failed} of {len(specs)} runs failed; see the lines above")
 
 

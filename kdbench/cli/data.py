@@ -3,12 +3,15 @@
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from kdbench.console import download_lines, fail, say
 from kdbench.errors import UserError
+
+if TYPE_CHECKING:
+    from kdbench.plan.components import Components
 
 app = typer.Typer(help="Prepare data sets, check them, list them.", no_args_is_help=True)
 
@@ -50,11 +53,11 @@ def data_verify(
     from kdbench.store.paths import Paths
 
     folder, components = Paths().data, _components()
-    known, code = components.names("dataset"), 0
-    chosen = names or list(prepared_below(folder))
-    if not chosen:
+    known, exit_code = components.names("dataset"), 0
+    checked = names or list(prepared_below(folder))
+    if not checked:
         say(f"{folder}: no data set is prepared; kdbench data list says how to get them")
-    for name in chosen:
+    for name in checked:
         declared = (
             components.get("dataset", name, where="data").described
             if name in known or names
@@ -63,8 +66,8 @@ def data_verify(
         try:
             say(f"{name}: whole, fingerprint {check(folder / name, declared)}")
         except UserError as error:
-            code = fail(error)
-    raise typer.Exit(code)
+            exit_code = fail(error)
+    raise typer.Exit(exit_code)
 
 
 @app.command("list")
@@ -93,12 +96,15 @@ def data_list(
     entries = []
     for declared in declarations:
         name = declared["name"]
-        runs = [paths.folders(scale, "data", name)[1] for scale in SCALES]
-        entries.append(describe(declared, paths.data / name, any(map(stand_ins_below, runs))))
-    say(json.dumps([asdict(e) for e in entries], indent=1) if as_json else as_table(entries))
+        artifacts = [paths.folders(scale, "data", name)[1] for scale in SCALES]
+        has_stand_in = any(map(stand_ins_below, artifacts))
+        entries.append(describe(declared, paths.data / name, has_stand_in))
+    say(
+        json.dumps([asdict(entry) for entry in entries], indent=1) if as_json else as_table(entries)
+    )
 
 
-def _components() -> Any:
+def _components() -> "Components":
     """The package's components and, in a project folder, those of its plug-ins."""
     from kdbench.plan.components import find_components
     from kdbench.plan.params import FILE, load_params

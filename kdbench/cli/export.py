@@ -35,7 +35,7 @@ def export_command(
     from kdbench.store.paths import Paths
 
     spec = load_graph(Path(), overrides_of(scale, override)).run(name)
-    from kdbench.runs.export import export_run  # torch: a wrong name is said before
+    from kdbench.runs.export import export_run  # loads torch, so only after the name was checked
 
     for file in export_run(spec, Paths(), out, weights=weights, onnx=onnx):
         say(str(file))

@@ -11,7 +11,7 @@ import torch
 from kdbench.errors import UserError
 from kdbench.evaluate import cost
 from kdbench.plan.components import Component, find_components
-from kdbench.plan.declarations import Network
+from kdbench.plan.declarations import NetworkDeclaration
 from kdbench.runs.assemble import find_class
 
 FILE = Path("docs/zoo.md")
@@ -36,7 +36,7 @@ number. `tests/cli/test_networks_page.py` fails when this page is not what the c
   puts out. SBS must have counted so (inferred): this gives the 296 M that it prints for its
   teacher, DenseNet-BC(100, 12), and its budget of 90 M is taken in it. In the records:
   `flops_with_elements`.
-- **parameters**: all that training changes; a batch norm has two a channel.
+- **parameters**: all that training changes; a batch norm has two per channel.
 - **stages**: channels @ height × width of the maps of the stem and of every stage.
   **pooled**: length of the vector that the classifier sees.
 """
@@ -65,30 +65,30 @@ class Entry:
     pooled: int
 
 
-def measure(component: Component[Network], classes: int, image: Sequence[int]) -> Entry:
+def measure(component: Component[NetworkDeclaration], classes: int, image: Sequence[int]) -> Entry:
     """Build a network where no number is computed, and measure it for images (C, H, W)."""
     cls = find_class(component)
     with torch.device("meta"):
         network = cls(**component.arguments, classes=classes, image=tuple(image))
     network.eval()  # half the work on the meta device
-    shapes = (f"{s.channels}@{s.size[0]}×{s.size[1]}" for s in network.stages)
+    maps = (f"{stage.channels}@{stage.size[0]}×{stage.size[1]}" for stage in network.stages)
     return Entry(
         name=component.name,
         label=component.label,
         citation=component.declaration.citation,
         parameters=cost.parameters(network),
         operations=cost.operations(network, image),
-        stages=" ".join(shapes),
+        stages=" ".join(maps),
         pooled=network.pooled_width,
     )
 
 
-def compose(components: Iterable[Component[Network]]) -> str:
+def compose(components: Iterable[Component[NetworkDeclaration]]) -> str:
     """The whole page, for networks in any order."""
-    ordered = sorted(components, key=lambda c: _natural(c.name))
+    ordered = sorted(components, key=lambda component: _natural(component.name))
     native = [c for c in ordered if c.declaration.image]
     small = [c for c in ordered if not c.declaration.image]
-    students = sorted((c for c in ordered if _of_sbs(c)), key=lambda c: c.name != TEACHER)
+    students = sorted(filter(_of_sbs, ordered), key=lambda component: component.name != TEACHER)
     tables = [
         ("32 × 32 pixels, 100 classes", [measure(c, 100, SMALL) for c in small]),
         (
@@ -100,19 +100,21 @@ def compose(components: Iterable[Component[Network]]) -> str:
             [measure(c, 10, SMALL) for c in students],
         ),
     ]
-    sources = list(dict.fromkeys(e.citation for _, entries in tables for e in entries))
-    parts = [HEADER]
+    sources = list(dict.fromkeys(entry.citation for _, entries in tables for entry in entries))
+    sections = [HEADER]
     for title, entries in tables:
         if entries:
-            parts.append("\n".join([f"## {title}\n", *_table(entries, sources), ""]))
-    cited = (f"{number}. {source}" for number, source in enumerate(sources, 1))
-    return "\n".join([*parts, "## Sources\n", *cited, ""])
+            sections.append("\n".join([f"## {title}\n", *_table(entries, sources), ""]))
+    references = (f"{number}. {source}" for number, source in enumerate(sources, 1))
+    return "\n".join([*sections, "## Sources\n", *references, ""])
 
 
-def package_networks() -> list[Component[Network]]:
+def package_networks() -> list[Component[NetworkDeclaration]]:
     """Every example of every network that the package itself declares."""
     components = find_components()
-    networks = (components.get("network", n, where="zoo") for n in components.names("network"))
+    networks = (
+        components.get("network", name, where="zoo") for name in components.names("network")
+    )
     return [network for network in networks if not network.plugin]
 
 
@@ -132,21 +134,21 @@ def check_zoo() -> Path:
     advice = "run kdbench zoo"
     if not FILE.is_file():
         raise UserError(f"{FILE}: no such file; {advice}")
-    written, today = FILE.read_text(encoding="utf-8"), compose(package_networks())
-    if written != today:
-        line, old, new = next(_differences(written, today))
+    written, expected = FILE.read_text(encoding="utf-8"), compose(package_networks())
+    if written != expected:
+        line, old, new = next(_differences(written, expected))
         raise UserError(f"{FILE}, line {line}: found {old!r}, expected {new!r}; {advice}")
     return FILE
 
 
-def _differences(written: str, today: str) -> Iterator[tuple[int, str, str]]:
+def _differences(written: str, expected: str) -> Iterator[tuple[int, str, str]]:
     """Number of every line that differs, with the first cell that does, on both sides."""
-    lines = zip_longest(written.split("\n"), today.split("\n"), fillvalue="")
-    for number, (old, new) in enumerate(lines, 1):
-        if old != new:
-            cells = zip_longest(old.split("|"), new.split("|"), fillvalue="")
-            a, b = next((a.strip(), b.strip()) for a, b in cells if a != b)
-            yield number, a, b
+    lines = zip_longest(written.split("\n"), expected.split("\n"), fillvalue="")
+    for number, (old_line, new_line) in enumerate(lines, 1):
+        if old_line != new_line:
+            cells = zip_longest(old_line.split("|"), new_line.split("|"), fillvalue="")
+            old, new = next((old, new) for old, new in cells if old != new)
+            yield number, old.strip(), new.strip()
 
 
 def _table(entries: Sequence[Entry], sources: Sequence[str]) -> Iterator[str]:

@@ -59,14 +59,14 @@ def teacher_import(
     declared = components.get("dataset", dataset, where="--dataset").described
     from kdbench.data.ingest.prepare import provide
     from kdbench.models.checkpoints import ForeignKeys
-    from kdbench.runs.imported import Claim, check_precision, import_teacher
+    from kdbench.runs.imported import ExpectedAccuracy, check_precision, import_teacher
 
     paths = Paths()
     data = provide(paths.data, declared, progress=download_lines(dataset))
-    stated = Claim(claim, tolerance, constants)
+    expected = ExpectedAccuracy(claim, tolerance, constants)
     try:
         imported = import_teacher(
-            file, component, data, paths, stated,
+            file, component, data, paths, expected,
             precision=check_precision(), naming=naming, say=say,
         )  # fmt: skip
     except ForeignKeys as error:

@@ -30,9 +30,9 @@ def tune_command(
 
     config = {**overrides_of(scale, override), "exhibits": [table]}
     graph, paths = load_graph(Path(), config), Paths()
-    chosen = tuning_table(graph, table)
-    code = make(graph, paths, chosen, cores, config)
-    for line in lines(ranked(graph, paths, chosen)):
+    tuned = tuning_table(graph, table)
+    exit_code = make(graph, paths, tuned, cores, config)
+    for line in lines(ranked(graph, paths, tuned)):
         typer.echo(line)
-    if code:
+    if exit_code:
         raise UserError("some runs failed or were stopped; the same command goes on with them")

@@ -17,7 +17,7 @@ Step = Callable[[Any, TrainingPosition], Mapping[str, Tensor]]
 """One whole training step on a batch, optimiser included; returns its loss terms."""
 
 
-class Loader(Protocol):
+class EpochLoader(Protocol):
     """Serves the batches of any epoch from any position on."""
 
     steps: int
@@ -30,7 +30,7 @@ class Loader(Protocol):
 def fit(
     state: TrainState,
     step: Step,
-    loader: Loader,
+    loader: EpochLoader,
     epochs: int,
     stopper: Stopper,
     tick: Callable[[], None] = lambda: None,

@@ -18,13 +18,13 @@ from kdbench.errors import BadValue, UnknownName
 from kdbench.plan.constraints import check_constraints, check_own_values
 from kdbench.plan.declarations import (
     KINDS,
-    Dataset,
+    DatasetDeclaration,
     Declaration,
     Distiller,
-    Method,
-    Network,
-    OwnDataset,
-    Search,
+    MethodDeclaration,
+    NetworkDeclaration,
+    PluginDatasetDeclaration,
+    SearchDeclaration,
 )
 from kdbench.plan.validation import one_line
 from kdbench.store.fingerprint import code_fingerprint
@@ -98,17 +98,18 @@ class Component(Generic[D_co]):
     @property
     def search(self) -> str | None:
         """The search whose scheme a method needs, if any."""
-        return self.declaration.search if isinstance(self.declaration, Method) else None
+        return self.declaration.search if isinstance(self.declaration, MethodDeclaration) else None
 
     @property
     def needs_teacher(self) -> bool:
         """Whether a method reads a teacher at all."""
-        return self.declaration.needs_teacher if isinstance(self.declaration, Method) else True
+        declaration = self.declaration
+        return not isinstance(declaration, MethodDeclaration) or declaration.needs_teacher
 
     @property
     def start(self) -> str | None:
         """Where a search's student begins: "teacher", or None for weights of its own."""
-        return self.declaration.start if isinstance(self.declaration, Search) else None
+        return self.declaration.start if isinstance(self.declaration, SearchDeclaration) else None
 
     def parameters(
         self, *, scale: str, pair: str | None, overrides: Mapping[str, Any], where: str
@@ -165,10 +166,10 @@ class Components:
         plugins: folders from outside the package.
     """
 
-    methods: dict[str, tuple[Path, Method]] = field(default_factory=dict)
-    networks: dict[str, tuple[Path, Network]] = field(default_factory=dict)
-    datasets: dict[str, tuple[Path, Dataset]] = field(default_factory=dict)
-    searches: dict[str, tuple[Path, Search]] = field(default_factory=dict)
+    methods: dict[str, tuple[Path, MethodDeclaration]] = field(default_factory=dict)
+    networks: dict[str, tuple[Path, NetworkDeclaration]] = field(default_factory=dict)
+    datasets: dict[str, tuple[Path, DatasetDeclaration]] = field(default_factory=dict)
+    searches: dict[str, tuple[Path, SearchDeclaration]] = field(default_factory=dict)
     plugins: set[Path] = field(default_factory=set)
 
     @property
@@ -182,13 +183,21 @@ class Components:
         }
 
     @overload
-    def get(self, kind: Literal["method"], name: str, *, where: str) -> Component[Method]: ...
+    def get(
+        self, kind: Literal["method"], name: str, *, where: str
+    ) -> Component[MethodDeclaration]: ...
     @overload
-    def get(self, kind: Literal["network"], name: str, *, where: str) -> Component[Network]: ...
+    def get(
+        self, kind: Literal["network"], name: str, *, where: str
+    ) -> Component[NetworkDeclaration]: ...
     @overload
-    def get(self, kind: Literal["dataset"], name: str, *, where: str) -> Component[Dataset]: ...
+    def get(
+        self, kind: Literal["dataset"], name: str, *, where: str
+    ) -> Component[DatasetDeclaration]: ...
     @overload
-    def get(self, kind: Literal["search"], name: str, *, where: str) -> Component[Search]: ...
+    def get(
+        self, kind: Literal["search"], name: str, *, where: str
+    ) -> Component[SearchDeclaration]: ...
     @overload
     def get(self, kind: str, name: str, *, where: str) -> Component: ...
 
@@ -217,7 +226,7 @@ class Components:
         methods = self.methods.items()
         return sorted(name for name, (path, _) in methods if path.parent in self.plugins)
 
-    def _network(self, name: str, where: str) -> Component[Network]:
+    def _network(self, name: str, where: str) -> Component[NetworkDeclaration]:
         for path, family in self.networks.values():
             match = re.fullmatch(family.pattern, name)
             if match:
@@ -243,13 +252,13 @@ class Components:
     def add(self, path: Path, declaration: Declaration) -> None:
         """Take a declaration in, under the name of its file."""
         match declaration:
-            case Method():
+            case MethodDeclaration():
                 self.methods[path.stem] = path, declaration
-            case Network():
+            case NetworkDeclaration():
                 self.networks[path.stem] = path, declaration
-            case Dataset():
+            case DatasetDeclaration():
                 self.datasets[path.stem] = path, declaration
-            case Search():
+            case SearchDeclaration():
                 self.searches[path.stem] = path, declaration
 
 
@@ -290,7 +299,7 @@ def _find_components(plugins: tuple[str, ...]) -> Components:
                 expected = f"one of {', '.join(KINDS)}"
                 raise BadValue(f"{path}, kind", content.get("kind"), expected)
             kind: str = content["kind"]
-            model = OwnDataset if kind == "dataset" else KINDS[kind]
+            model = PluginDatasetDeclaration if kind == "dataset" else KINDS[kind]
             declaration = _validated(path, content, model)
             _check_plugin(path, kind, declaration, components)
             components.add(path, declaration)

@@ -99,7 +99,7 @@ class Distiller(Declaration):
     ranges: dict[str, Bounds] = {}
 
 
-class Method(Distiller):
+class MethodDeclaration(Distiller):
     """A distillation method: how a teacher's knowledge becomes terms of a student's loss.
 
     Attributes:
@@ -114,7 +114,7 @@ class Method(Distiller):
     reading: bool = False
 
 
-class Search(Distiller):
+class SearchDeclaration(Distiller):
     """A search, on one pair: of a scheme that methods take, or of a smaller student.
 
     Attributes:
@@ -124,7 +124,7 @@ class Search(Distiller):
     start: Literal["teacher"] | None = None
 
 
-class Network(Declaration):
+class NetworkDeclaration(Declaration):
     """A family of networks.
 
     Attributes:
@@ -168,7 +168,7 @@ class Archive(Strict):
     root: str = ""
 
 
-class Dataset(Declaration):
+class DatasetDeclaration(Declaration):
     """A data set: what its prepared data must be, and how to get it.
 
     Attributes:
@@ -220,15 +220,15 @@ class Dataset(Declaration):
     smoke: Values = {}
 
 
-class OwnDataset(Dataset):
+class PluginDatasetDeclaration(DatasetDeclaration):
     """A plug-in's data set, whose own `prepare` may read keys of its own."""
 
     model_config = ConfigDict(extra="allow")
 
 
 KINDS: dict[str, type[Declaration]] = {
-    "method": Method,
-    "network": Network,
-    "dataset": Dataset,
-    "search": Search,
+    "method": MethodDeclaration,
+    "network": NetworkDeclaration,
+    "dataset": DatasetDeclaration,
+    "search": SearchDeclaration,
 }

@@ -149,18 +149,18 @@ def load_params(path: Path, overrides: Mapping[str, Any] | None = None) -> Param
     return params
 
 
-class Loader(yaml.SafeLoader):
+class ParamsLoader(yaml.SafeLoader):
     """Reads 1e9 as a number, as YAML 1.2 and DVC do; PyYAML follows YAML 1.1, where it is text."""
 
 
-Loader.add_implicit_resolver(
+ParamsLoader.add_implicit_resolver(
     "tag:yaml.org,2002:float", re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+$"), [*"-+0123456789"]
 )
 
 
 def parse_yaml(text: str) -> Any:
     """Plain values of a YAML text."""
-    return Loader(text).get_single_data()
+    return ParamsLoader(text).get_single_data()
 
 
 def changed_keys(params: Params, file: Path) -> dict[str, Any]:

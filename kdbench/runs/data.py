@@ -13,11 +13,11 @@ from kdbench.data.stored import arrays, shards
 from kdbench.data.stored.open import Stored, open_data
 from kdbench.data.stored.shards import Sharded
 from kdbench.plan.components import find_components
-from kdbench.runs.job import PREPARED, Job, Outcome
+from kdbench.runs.job import PREPARED, Job, PhaseResult
 from kdbench.store.teacher_runs import DataRun
 
 
-def run_data(job: Job[DataRun]) -> Outcome:
+def run_data(job: Job[DataRun]) -> PhaseResult:
     """Put the prepared data set of this scale into the run's folder."""
     run, target, source = job.spec, job.folder / PREPARED, None
     if run.stand_in:
@@ -30,7 +30,7 @@ def run_data(job: Job[DataRun]) -> Outcome:
         else:
             _link(job.paths.data / run.dataset, target)
     data = open_data(target)
-    return Outcome(metrics=_describe(data, source), data_fingerprint=data.fingerprint)
+    return PhaseResult(metrics=_describe(data, source), data_fingerprint=data.fingerprint)
 
 
 def _declared(run: DataRun, name: str) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from kdbench.evaluate.classification import classify
 from kdbench.evaluate.latency import latency
 from kdbench.runs import assemble
 from kdbench.runs.held_out import measured_loader, remark
-from kdbench.runs.job import BEST, LAST, Job, Outcome
+from kdbench.runs.job import BEST, LAST, Job, PhaseResult
 from kdbench.store.record import read_record
 from kdbench.store.student_runs import EvaluationRun, MeasuredRun, StudentRun
 from kdbench.store.teacher_runs import TeacherRun
@@ -18,7 +18,7 @@ LATENCY_SECONDS = 2.0  # how long latency may be measured
 SMOKE_LATENCY_SECONDS = 0.2
 
 
-def run_evaluation(job: Job[EvaluationRun]) -> Outcome:
+def run_evaluation(job: Job[EvaluationRun]) -> PhaseResult:
     """Measure the last and the best weights of every run of the cell on the test set."""
     data = job.inputs.data(job.spec.data)
     rows = [_row(job, data, run) for run in job.spec.runs]
@@ -33,7 +33,7 @@ def run_evaluation(job: Job[EvaluationRun]) -> Outcome:
         "flops_with_elements": sum(operations),
         "latency": latency(network, data.image, job.precision, budget=budget),
     }
-    return Outcome(metrics=metrics, notes=remark(job.spec), data_fingerprint=data.fingerprint)
+    return PhaseResult(metrics=metrics, notes=remark(job.spec), data_fingerprint=data.fingerprint)
 
 
 def _row(job: Job[EvaluationRun], data: Stored, run: MeasuredRun) -> dict[str, Any]:

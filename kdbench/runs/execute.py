@@ -17,7 +17,7 @@ from kdbench.errors import Diverged, TryAgain, UserError
 from kdbench.runs.data import run_data
 from kdbench.runs.evaluation import run_evaluation
 from kdbench.runs.imported import run_imported
-from kdbench.runs.job import Job, Outcome
+from kdbench.runs.job import Job, PhaseResult
 from kdbench.runs.search import run_search
 from kdbench.runs.training import run_training
 from kdbench.store import disk
@@ -31,7 +31,7 @@ from kdbench.store.spec import RunSpec
 from kdbench.store.student_runs import EvaluationRun, SearchRun, SeededRun, StudentRun
 from kdbench.store.teacher_runs import ComputingRun, DataRun, ImportedTeacher, TeacherRun
 
-PHASES: dict[type[RunSpec], Callable[[Job[Any]], Outcome]] = {
+PHASES: dict[type[RunSpec], Callable[[Job[Any]], PhaseResult]] = {
     DataRun: run_data,
     TeacherRun: run_training,
     ImportedTeacher: run_imported,
@@ -178,38 +178,38 @@ def execute(spec: RunSpec, paths: Paths, options: Options, stopper: Stopper) -> 
         job = Job(spec, paths, stopper, options.start_bar, origin, precision)
         forget_peak(device)
         begun = time.perf_counter()
-        outcome = _phase(job)
+        result = _phase(job)
         for key in ("seconds", "wall_seconds"):
-            outcome.cost.setdefault(key, time.perf_counter() - begun)
+            result.cost.setdefault(key, time.perf_counter() - begun)
         manifest = seal(folder)
         if rebuilding:
             _compare(spec, paths, manifest, options)
         else:
-            provenance = _provenance(job, outcome)
-            outcome.cost["peak_memory_bytes"] = peak_memory(device)
-            write_json(record, _record(spec, outcome, provenance, manifest))
+            provenance = _provenance(job, result)
+            result.cost["peak_memory_bytes"] = peak_memory(device)
+            write_json(record, _record(spec, result, provenance, manifest))
             paths.diverged(spec).unlink(missing_ok=True)
         (folder / CHECKPOINT).unlink(missing_ok=True)
     options.say(f"{spec.title}: done")
 
 
 def _record(
-    spec: RunSpec, outcome: Outcome, provenance: dict[str, Any], manifest: dict[str, Any]
+    spec: RunSpec, result: PhaseResult, provenance: dict[str, Any], manifest: dict[str, Any]
 ) -> dict[str, Any]:
     return {
         "schema": SCHEMA,
         "spec": spec.as_dict(),
-        "metrics": outcome.metrics,
-        "curves": outcome.curves,
-        "cost": outcome.cost,
+        "metrics": result.metrics,
+        "curves": result.curves,
+        "cost": result.cost,
         "provenance": provenance,
         "artifacts": manifest,
-        "notes": [*outcome.notes, *provenance.pop("notes")],
-        **outcome.extra,
+        "notes": [*result.notes, *provenance.pop("notes")],
+        **result.extra,
     }
 
 
-def _phase(job: Job[RunSpec]) -> Outcome:
+def _phase(job: Job[RunSpec]) -> PhaseResult:
     try:
         return PHASES[type(job.spec)](job)
     except Diverged as error:
@@ -219,9 +219,9 @@ def _phase(job: Job[RunSpec]) -> Outcome:
         raise Diverged(f"{job.spec.title}: {error}") from error
 
 
-def _provenance(job: Job[RunSpec], outcome: Outcome) -> dict[str, Any]:
+def _provenance(job: Job[RunSpec], result: PhaseResult) -> dict[str, Any]:
     """Where the numbers come from; of a resumed run, every process that had a part in it."""
-    run, origins = job.spec, outcome.origins or [job.origin]
+    run, origins = job.spec, result.origins or [job.origin]
     runtime = run.runtime if isinstance(run, ComputingRun) else None
     parts = [{k: v for k, v in origin.items() if k != "started"} for origin in origins]
     mixed = any(part != parts[0] for part in parts)
@@ -233,7 +233,7 @@ def _provenance(job: Job[RunSpec], outcome: Outcome) -> dict[str, Any]:
         "threads": runtime and runtime.threads,
         "precision": runtime and runtime.precision,
         "seed": run.seed if isinstance(run, SeededRun) else None,
-        "data_fingerprint": outcome.data_fingerprint,
+        "data_fingerprint": result.data_fingerprint,
         "inputs": job.input_digests(),
         "notes": [*job.inputs.notes, *([note] if mixed else [])],
         **({"origins": origins} if mixed else {}),

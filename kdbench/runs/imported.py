@@ -22,7 +22,7 @@ from kdbench.models.checkpoints import fit, read_checkpoint
 from kdbench.models.stages import StagedNetwork
 from kdbench.plan.components import Component
 from kdbench.runs import assemble
-from kdbench.runs.job import BEST, LAST, Job, Outcome
+from kdbench.runs.job import BEST, LAST, Job, PhaseResult
 from kdbench.runs.training import save_weights
 from kdbench.store.atomic import write_text
 from kdbench.store.disk import checksum_of
@@ -64,7 +64,7 @@ class Imported:
 
 
 @dataclass(frozen=True)
-class Claim:
+class ExpectedAccuracy:
     """What a checkpoint should reach.
 
     Attributes:
@@ -83,7 +83,7 @@ def import_teacher(
     component: Component,
     data: Stored,
     paths: Paths,
-    claim: Claim,
+    expected: ExpectedAccuracy,
     *,
     precision: Precision,
     naming: str | None = None,
@@ -96,7 +96,7 @@ def import_teacher(
         component: the network that it holds.
         data: the whole prepared data set.
         paths: the project's; the weights go to `paths.checkpoint(sha256)`.
-        claim: the accuracy to confirm.
+        expected: the accuracy to confirm, and how near.
         precision: number format and device of the check.
         naming: of the file's keys; None tries all that the declaration knows.
         say: prints one line.
@@ -107,7 +107,7 @@ def import_teacher(
         BadValue: there is no claim to check.
     """
     checkpoint = read_checkpoint(file)
-    claimed = checkpoint.claim if claim.top1 is None else claim.top1
+    claimed = checkpoint.claim if expected.top1 is None else expected.top1
     if claimed is None:
         advice = "give --claim, the top-1 accuracy that its source states"
         raise BadValue(f"{file}, claim", None, "an accuracy in percent", advice)
@@ -125,8 +125,8 @@ def import_teacher(
     )
     network.load_state_dict(weights)
     say(f"{file}: the weights of {component.label}, named as by {used}; checking on the test set")
-    top1 = measure(network, data, _recipe(claim.constants), precision)
-    _check_claim(file, top1, claimed, claim)
+    top1 = measure(network, data, _recipe(expected.constants), precision)
+    _check_claim(file, top1, claimed, expected)
     sha256 = checksum_of(file)
     target = paths.checkpoint(sha256)
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -137,7 +137,7 @@ def import_teacher(
         dataset=data.name,
         network=component.name,
         naming=used,
-        constants=claim.constants,
+        constants=expected.constants,
         claim=claimed,
         top1=top1,
         images=len(data.labels("test")),
@@ -149,7 +149,7 @@ def import_teacher(
     return imported
 
 
-def run_imported(job: Job[ImportedTeacher]) -> Outcome:
+def run_imported(job: Job[ImportedTeacher]) -> PhaseResult:
     """The teacher phase where params.yaml names a checkpoint: measure it under the protocol."""
     run = job.spec
     imported, file = _stored(run, job.paths), job.paths.checkpoint(run.checkpoint)
@@ -168,7 +168,7 @@ def run_imported(job: Job[ImportedTeacher]) -> Outcome:
         f"claimed {imported.claim:.2f} %, measured {imported.top1:.2f} % with the constants of "
         f"{imported.constants} and {top1:.2f} % with those of this protocol"
     )
-    return Outcome(
+    return PhaseResult(
         metrics={"last": shown, "best": shown, "selected": None},
         cost={"steps": 0},
         extra={"imported": asdict(imported)},
@@ -188,14 +188,14 @@ def _recipe(constants: str) -> Recipe:
     return replace(REVIEW, mean=mean, std=std)
 
 
-def _check_claim(file: Path, top1: float, claimed: float, claim: Claim) -> None:
-    if abs(top1 - claimed) <= claim.tolerance:
+def _check_claim(file: Path, top1: float, claimed: float, expected: ExpectedAccuracy) -> None:
+    if abs(top1 - claimed) <= expected.tolerance:
         return
-    others = ", ".join(name for name in (*CONSTANTS, "data") if name != claim.constants)
+    others = ", ".join(name for name in (*CONSTANTS, "data") if name != expected.constants)
     advice = f"check the network, the data set, the claim and --constants (others: {others})"
-    expected = f"{claimed:.2f} % within {claim.tolerance:g}"
-    measured = f"top-1 {top1:.2f} % with the constants of {claim.constants}"
-    raise DamagedData(file, measured, expected, f"{advice}; nothing was kept")
+    interval = f"{claimed:.2f} % within {expected.tolerance:g}"
+    measured = f"top-1 {top1:.2f} % with the constants of {expected.constants}"
+    raise DamagedData(file, measured, interval, f"{advice}; nothing was kept")
 
 
 def _stored(run: ImportedTeacher, paths: Paths) -> Imported:

@@ -23,8 +23,8 @@ Spec = TypeVar("Spec", bound=RunSpec, covariant=True)
 
 
 @dataclass
-class Outcome:
-    """What a phase found; becomes the record's keys of the same names."""
+class PhaseResult:
+    """What a phase gives back; becomes the record's keys of the same names."""
 
     metrics: dict[str, Any] = field(default_factory=dict)
     curves: dict[str, list[Any]] = field(default_factory=dict)

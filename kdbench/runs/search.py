@@ -18,7 +18,7 @@ from kdbench.exhibits.recipe import Recipe
 from kdbench.runs import assemble
 from kdbench.runs.assemble import Loader, Teacher
 from kdbench.runs.held_out import fitted, teacher_weights
-from kdbench.runs.job import Job, Outcome
+from kdbench.runs.job import Job, PhaseResult
 from kdbench.search.searcher import Finding, SearchBatch, Searcher
 from kdbench.store.record import thinned
 from kdbench.store.student_runs import SearchRun
@@ -60,7 +60,7 @@ class SearchStep:
             return SearchBatch(batch, self.teacher.read(batch.images))
 
 
-def run_search(job: Job[SearchRun]) -> Outcome:
+def run_search(job: Job[SearchRun]) -> PhaseResult:
     """Search from the start or from the checkpoint; the test split is out of reach here."""
     recipe, precision = job.spec.recipe, job.precision
     data = job.inputs.data(job.spec.data).training_only()
@@ -118,11 +118,11 @@ def _loaders(job: Job[SearchRun], data: Stored) -> tuple[Loader, Loader | None]:
 
 def _finish(
     job: Job[SearchRun], state: TrainState, finding: Finding, loader: Loader, data: Stored
-) -> Outcome:
+) -> PhaseResult:
     finding.save(job.folder)
     steps = state.epoch * loader.steps
     images = state.epoch * min(len(loader), loader.steps * job.spec.recipe.batch)
-    return Outcome(
+    return PhaseResult(
         curves={name: thinned(values) for name, values in state.curves.items()},
         cost={
             "seconds": state.seconds,

@@ -24,7 +24,7 @@ from kdbench.models.stages import StagedNetwork
 from kdbench.runs import assemble
 from kdbench.runs.assemble import Loader, Teacher
 from kdbench.runs.held_out import remark, teacher_weights, training_loaders
-from kdbench.runs.job import BEST, LAST, Job, Outcome
+from kdbench.runs.job import BEST, LAST, Job, PhaseResult
 from kdbench.runs.steps import FirstStep, TrainStep, TwoParts
 from kdbench.store.atomic import whole_file
 from kdbench.store.record import thinned
@@ -66,7 +66,7 @@ class Evaluator:
         state.log(values)
 
 
-def run_training(job: Job[TeacherRun | StudentRun]) -> Outcome:
+def run_training(job: Job[TeacherRun | StudentRun]) -> PhaseResult:
     """Train a teacher or a student, from the start or from its checkpoint."""
     run, recipe, precision = job.spec, job.spec.recipe, job.precision
     data = job.inputs.data(run.data)
@@ -143,7 +143,7 @@ def _finish(
     loader: Loader,
     data: Stored,
     before: int,
-) -> Outcome:
+) -> PhaseResult:
     """Save the last and the best weights, and say what was found."""
     job.folder.mkdir(parents=True, exist_ok=True)
     save_weights(student.state_dict(), job.folder / LAST)
@@ -153,7 +153,7 @@ def _finish(
     curves = {name: thinned(values) for name, values in state.curves.items()}
     curves["test_top1"] = [None if v < 0 else v for v in curves["test_top1"]]
     last = state.curves["test_top1"][-1]
-    return Outcome(
+    return PhaseResult(
         metrics={
             "last": {"top1": last, "epoch": state.epoch - before},
             "best": {"top1": state.best["top1"], "epoch": state.best["epoch"]},

@@ -16,7 +16,7 @@ from kdbench.cli.template import TEMPLATES, write_template
 from kdbench.distill.loss import DistillationLoss
 from kdbench.errors import BadValue, TryAgain, UserError
 from kdbench.plan.components import find_components
-from kdbench.plan.declarations import Method
+from kdbench.plan.declarations import MethodDeclaration
 from kdbench.plan.graph import load_graph
 from kdbench.runs.assemble import find_class
 from kdbench.runs.check import check
@@ -63,9 +63,11 @@ def test_a_new_loss_derives_from_the_base_class_and_names_its_hooks(tmp_path):
 
 
 def test_a_new_declaration_is_one_of_a_method(tmp_path):
-    """It has the keys of `Method`, with values of their types."""
+    """It has the keys of `MethodDeclaration`, with values of their types."""
     _, declaration = write_template("my_loss", tmp_path)
-    method = Method.model_validate(tomllib.loads(declaration.read_text(encoding="utf-8")))
+    method = MethodDeclaration.model_validate(
+        tomllib.loads(declaration.read_text(encoding="utf-8"))
+    )
 
     assert (method.kind, method.class_name, method.label) == ("method", "MyLoss", "My loss")
     assert method.defaults == {"weight": 1.0, "task_weight": 1.0}

@@ -13,7 +13,7 @@ from kdbench.errors import UnknownName, UserError
 from kdbench.exhibits.tables import requests_of
 from kdbench.papers import catalogue
 from kdbench.plan.components import PACKAGES, find_components
-from kdbench.plan.declarations import KINDS, Dataset
+from kdbench.plan.declarations import KINDS, DatasetDeclaration
 from kdbench.plan.validation import descriptions
 
 ROOT = Path(kdbench.__file__).parent
@@ -54,8 +54,8 @@ def test_every_search_says_where_our_reading_begins(kind, path):
     assert component(kind, path).declaration.fidelity.startswith("our ")
 
 
-def test_a_plain_loss_weighs_in_the_search_what_it_weighs_after_it():
-    """A search with the loss of stage 2 is one with that loss, as heavy."""
+def test_the_search_and_the_training_of_dfa_plain_weigh_the_plain_loss_alike():
+    """Both declare the same `gamma_fd`, and the search takes the plain loss."""
     search, method = (find_components().get(k, "dfa_plain", where="test") for k in DFA)
 
     assert search.declaration.defaults["losses"] == "plain"
@@ -219,7 +219,7 @@ def test_a_plug_in_s_data_set_may_have_keys_of_its_own(tmp_path):
 def test_a_data_set_of_the_package_has_known_keys_only():
     """A key that nobody reads is a typo."""
     with pytest.raises(ValidationError, match="tolerence"):
-        Dataset(label="X", revision=1, tolerence=0.1)
+        DatasetDeclaration(label="X", revision=1, tolerence=0.1)
 
 
 @pytest.mark.parametrize("kind", PACKAGES)

@@ -24,7 +24,7 @@ from kdbench.exhibits.protocols import REVIEW
 from kdbench.plan.components import find_components
 from kdbench.runs import imported
 from kdbench.runs.assemble import make_loader, make_network
-from kdbench.runs.imported import Claim, check_precision, import_teacher
+from kdbench.runs.imported import ExpectedAccuracy, check_precision, import_teacher
 
 NETWORK, KEY = "resnet56", "cifar100/resnet56"
 SHORT = {"student_epochs": 1, "steps_per_epoch": 2, "batch": 8, "train_share": 1.0}
@@ -70,7 +70,7 @@ def component():
 def take(project, file, top1, **more):
     """Import a checkpoint whose accuracy is known."""
     data = Prepared.open(project.root / "data/cifar100")
-    claim = Claim(top1, more.pop("tolerance", 0.1), more.pop("constants", "review"))
+    claim = ExpectedAccuracy(top1, more.pop("tolerance", 0.1), more.pop("constants", "review"))
     return import_teacher(
         file, component(), data, project.paths, claim, precision=check_precision(), **more
     )

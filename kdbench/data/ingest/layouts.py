@@ -8,7 +8,7 @@ from typing import Any
 from kdbench.data.ingest.decode import Picture, suffixes
 from kdbench.data.ingest.download import matches
 from kdbench.data.ingest.image_files import AGAIN
-from kdbench.data.ingest.tree import Archive, Folder, Tree
+from kdbench.data.ingest.tree import ArchiveTree, FolderTree, Tree
 from kdbench.errors import DamagedData
 from kdbench.store.disk import plain_errors
 
@@ -53,7 +53,7 @@ def pictures_below(source: Path, declared: Mapping[str, Any]) -> Iterator[Pictur
             source, [s for name in packed for s in shards[name]], declared, packed
         )
     plain = _existing_folders(declared, lambda name: (source / name).is_dir())
-    return class_folders(Folder(source), declared, plain) if plain else None
+    return class_folders(FolderTree(source), declared, plain) if plain else None
 
 
 def _folder_names(declared: Mapping[str, Any]) -> dict[str, list[str]]:
@@ -81,7 +81,7 @@ def _pictures_in_shards(
     if (source / SUMS).is_file():
         _check_sums(source / SUMS, shards)
     for shard in shards:
-        yield from class_folders(Archive(shard), declared, folders)
+        yield from class_folders(ArchiveTree(shard), declared, folders)
 
 
 def _check_sums(sums: Path, shards: list[Path]) -> None:

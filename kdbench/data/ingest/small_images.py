@@ -10,7 +10,7 @@ import numpy as np
 from kdbench.data.ingest.decode import Picture, decode_splits
 from kdbench.data.ingest.download import digest, matches
 from kdbench.data.ingest.layouts import pictures_below
-from kdbench.data.ingest.tree import Archive, Folder, Tree
+from kdbench.data.ingest.tree import ArchiveTree, FolderTree, Tree
 from kdbench.data.stored.arrays import write
 from kdbench.data.stored.validation import check_classes
 from kdbench.errors import BadValue, DamagedData, UserError
@@ -89,13 +89,13 @@ def _open_source(
     roots = [source / published["root"], source] if "root" in published else [source]
     for folder in roots:
         if official.landmark and (folder / official.landmark).is_file():
-            return Folder(folder), official.pictures(Folder(folder), declared)
+            return FolderTree(folder), official.pictures(FolderTree(folder), declared)
     if "url" in published and (source / _file_name(published["url"])).is_file():
         return _open_archive(source / _file_name(published["url"]), declared, official)
     for folder in roots:
         pictures = pictures_below(folder, declared)
         if pictures is not None:
-            return Folder(folder), pictures
+            return FolderTree(folder), pictures
     with plain_errors(source):
         content = ", ".join(sorted(path.name for path in source.iterdir())[:5]) or "nothing"
     expected = _known_layouts(declared)
@@ -109,7 +109,7 @@ def _open_archive(
     if checksum and not matches(path, checksum):
         actual = digest(path, checksum.partition(":")[0])
         raise DamagedData(path, actual, checksum, "download the archive again")
-    return Archive(path), official.pictures(Archive(path), declared)
+    return ArchiveTree(path), official.pictures(ArchiveTree(path), declared)
 
 
 def _file_name(url: str) -> str:

@@ -40,7 +40,7 @@ class Tree(Protocol):
 
 
 @dataclass(frozen=True)
-class Folder:
+class FolderTree:
     """The files of a folder."""
 
     path: Path
@@ -58,7 +58,7 @@ class Folder:
 
 
 @dataclass(frozen=True)
-class Archive:
+class ArchiveTree:
     """The files of an archive, which may lie in one folder of any name inside."""
 
     path: Path
