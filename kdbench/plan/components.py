@@ -295,7 +295,7 @@ def _find_components(plugins: tuple[str, ...]) -> Components:
         components.plugins.add(folder)
         for path in sorted(folder.glob("*.toml")):
             content = _toml(path)
-            if content.get("kind") not in KINDS:
+            if content.get("kind") not in [*KINDS]:  # a list, for what cannot be hashed
                 expected = f"one of {', '.join(KINDS)}"
                 raise BadValue(f"{path}, kind", content.get("kind"), expected)
             kind: str = content["kind"]
@@ -336,6 +336,20 @@ def _validated(path: Path, content: Mapping[str, Any], model: type[Declaration])
         declaration = model.model_validate(content)
     except ValidationError as error:
         raise one_line(model, str(path), error) from None
+    _check_label(path, declaration)
     if isinstance(declaration, Distiller):
         check_own_values(str(path), declaration)
     return declaration
+
+
+def _check_label(path: Path, declaration: Declaration) -> None:
+    """Refuse a label that no name of the component can fill in."""
+    fields: dict[str, Any] = {}
+    if isinstance(declaration, NetworkDeclaration):
+        groups = dict.fromkeys(re.compile(declaration.pattern).groupindex, 0)
+        fields = {**declaration.arguments, **groups}
+    try:
+        declaration.label.format(**fields)
+    except (LookupError, ValueError, AttributeError):
+        expected = f"a text whose braces name one of: {', '.join(fields) or 'nothing'}"
+        raise BadValue(f"{path}, label", declaration.label, expected) from None

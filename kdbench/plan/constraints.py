@@ -18,17 +18,22 @@ def check_constraints(where: str, key: str, value: Any, declaration: Distiller) 
 
     Raises:
         UnknownName: not among the choices.
-        BadValue: out of range, or a list of choices that is empty or repeats one.
+        BadValue: out of range, or no number; a list of choices that is empty or repeats one.
     """
     choices, bounds = declaration.choices.get(key), declaration.ranges.get(key)
     entries = value if isinstance(value, list) else [value]
-    if choices is not None and isinstance(value, list) and len({*value}) < max(1, len(value)):
+    repeats = any(entries.count(entry) > 1 for entry in entries)
+    if choices is not None and (repeats or not entries):
         raise BadValue(where, value, f"at least one of {', '.join(map(str, choices))}, each once")
     for entry in entries:
         if choices is not None and entry not in choices:
             raise UnknownName("choice", str(entry), [str(c) for c in choices], where=where)
-        if bounds is not None and not bounds[0] <= entry <= bounds[1]:
+        if bounds is not None and not (_is_number(entry) and bounds[0] <= entry <= bounds[1]):
             raise BadValue(where, entry, f"a number from {bounds[0]} to {bounds[1]}")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def check_own_values(path: str, declaration: Distiller) -> None:

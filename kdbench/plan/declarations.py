@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import AfterValidator, ConfigDict, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
-from kdbench.plan.validation import SHA256, Strict
+from kdbench.plan.validation import FILE_NAME, SHA256, Strict
 from kdbench.store.canonical import canonical
 
 JSON_TYPES = ["boolean", "number", "string", "array", "object"]
@@ -62,7 +62,7 @@ class Declaration(Strict):
     label: Text
     revision: Annotated[int, Field(ge=0)]
     kind: Literal["method", "network", "dataset", "search"] | None = None
-    module: str = ""
+    module: Annotated[str, Field(pattern=FILE_NAME)] = ""
     citation: str = ""
 
     @cached_property

@@ -8,20 +8,9 @@ from types import ModuleType
 from typing import Any
 
 from kdbench.errors import BadValue
+from kdbench.plan import moved
 
 LONGEST_REASON = 200  # characters of an import's error that fit in one line
-# What methods, networks and data sets of a user's own imported before these modules moved.
-MOVED = {
-    "kdbench.assemble": "kdbench.runs.assemble",
-    "kdbench.data.batch": "kdbench.data.loaders.batch",
-    "kdbench.data.dataset": "kdbench.data.stored.arrays",
-    "kdbench.data.preparation": "kdbench.data.ingest.small_images",
-    "kdbench.distill.wide": "kdbench.distill.full_precision (in_float32 is full_precision)",
-    "kdbench.engine.moment": "kdbench.engine.position (Moment is TrainingPosition)",
-    "kdbench.export": "kdbench.runs.export",
-    "kdbench.phases": "kdbench.runs",
-    "kdbench.run": "kdbench.runs.execute",
-}
 
 
 def load_class(module: str, name: str) -> type[Any]:
@@ -71,7 +60,5 @@ def _load_module(module: str, where: str) -> ModuleType:
         spec.loader.exec_module(loaded)
     except Exception as error:
         reason = f"{type(error).__name__}: {' '.join(str(error).split())[:LONGEST_REASON]}"
-        absent = error.name if isinstance(error, ModuleNotFoundError) else None
-        advice = f"it is now {MOVED[absent]}" if absent in MOVED else ""
-        raise BadValue(module, reason, "code that can be imported", advice) from None
+        raise BadValue(module, reason, "code that can be imported", moved.advice(error)) from None
     return loaded

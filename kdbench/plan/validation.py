@@ -20,7 +20,12 @@ EXPECTED = {
 }
 SHA256 = r"^[0-9a-f]{64}$"
 TABLE_ID = r"^[a-z0-9][a-z0-9-]*$"
-PATTERNS = {SHA256: "64 hex digits of a SHA-256", TABLE_ID: "a table's id of a-z, 0-9 and -"}
+FILE_NAME = r"^[^/\\]*$"
+PATTERNS = {
+    SHA256: "64 hex digits of a SHA-256",
+    TABLE_ID: "a table's id of a-z, 0-9 and -",
+    FILE_NAME: "a file's name without its folder",
+}
 EXPLAINED = "Attributes:"  # in a docstring, what comes before the descriptions of the fields
 
 
@@ -51,8 +56,8 @@ def one_line(model: type[BaseModel], where: str, error: ValidationError) -> User
         return UnknownName("key", str(last), list(keys(owner)), where=_place(where, path))
     if first["type"] == "missing":
         field = keys(owner)[str(last)]
-        expected = descriptions(owner).get(field) or "a value for it"
-        return BadValue(_place(where, path), f"no key {str(last)!r}", expected)
+        advice = f"{last}: {descriptions(owner)[field].removesuffix('.')}"
+        return BadValue(_place(where, path), f"no key {str(last)!r}", "a value for it", advice)
     place, value = _place(where, first["loc"]), first["input"]
     if first["type"] == "literal_error" and isinstance(value, str):
         choices = first["ctx"]["expected"].replace("'", "").replace(" or ", ", ").split(", ")

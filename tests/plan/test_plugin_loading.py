@@ -1,5 +1,6 @@
 """Classes and functions are loaded by the name of their module or by the path of their file."""
 
+import importlib
 import importlib.util
 import subprocess
 import sys
@@ -7,7 +8,8 @@ import sys
 import pytest
 
 from kdbench.errors import BadValue
-from kdbench.plan.plugins import MOVED, load_class, load_function
+from kdbench.plan.moved import MODULES, NAMES
+from kdbench.plan.plugins import load_class, load_function
 
 CODE = '''
 """A plug-in."""
@@ -101,15 +103,41 @@ def test_loading_needs_no_torch():
     assert subprocess.run([sys.executable, "-c", program]).returncode == 0
 
 
-@pytest.mark.parametrize("module", MOVED)
-def test_an_import_of_a_module_that_moved_says_where_it_is_now(tmp_path, module):
+@pytest.mark.parametrize("module", MODULES)
+@pytest.mark.parametrize("statement", ["import {module}", "from {package} import {name}"])
+def test_an_import_of_a_module_that_moved_says_where_it_is_now(file, module, statement):
     """A plug-in of before the move gets one line with the new place, which exists."""
-    file = tmp_path / "older.py"
-    file.write_text(f"import {module}\n")
+    package, _, name = module.rpartition(".")
+    place = MODULES[module].partition(" ")[0]
+    if place.startswith(f"{module}."):  # a package now, in which the content is one level down
+        statement = "from {module} import Older"
+    file.write_text(statement.format(module=module, package=package, name=name))
 
-    with pytest.raises(BadValue, match="it is now kdbench") as caught:
+    with pytest.raises(BadValue) as caught:
         load_class(str(file), "Older")
 
-    place = MOVED[module].partition(" ")[0]
-    assert place in str(caught.value) and "\n" not in str(caught.value)
+    one_line(caught, file, f"; it is now {MODULES[module]}")
     assert importlib.util.find_spec(place) is not None
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_import_of_a_name_that_changed_says_what_it_is_now(file, name):
+    """The module is where it was; the new name is there."""
+    module, _, attribute = name.rpartition(".")
+    file.write_text(f"from {module} import {attribute}")
+
+    with pytest.raises(BadValue) as caught:
+        load_class(str(file), "Older")
+
+    one_line(caught, file, f"; it is now {NAMES[name]}")
+    place, _, today = NAMES[name].rpartition(".")
+    assert hasattr(importlib.import_module(place), today)
+
+
+def test_an_import_that_fails_for_another_reason_gets_no_advice(file):
+    """Of a module or name that never was."""
+    for code in ("import kdbench.no_such", "from kdbench.errors import NoSuch"):
+        file.write_text(code)
+        with pytest.raises(BadValue) as caught:
+            load_class(str(file), "Older")
+        assert "it is now" not in str(caught.value)
