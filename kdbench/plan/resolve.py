@@ -131,11 +131,6 @@ class Resolver:
         return max(least, self.scale.seeds or asked)
 
 
-def revisions(networks: Mapping[str, Component]) -> dict[str, Any]:
-    """Revision of every network, by name."""
-    return {component.name: component.revision for component in networks.values()}
-
-
 def smoke_section(dataset: Component) -> dict[str, Any]:
     """What a data set's declaration says of the scale that has stand-ins.
 

@@ -23,7 +23,7 @@ PRUNING_REVISION = 2
 
 @dataclass(frozen=True, kw_only=True)
 class RunSpec(ABC):
-    """One run; `kdbench.store.runs` has a subclass per phase.
+    """One run; `teacher_runs.py` and `student_runs.py` have a subclass per phase.
 
     Device, workers and folders are absent on purpose: none may change a result by more than
     rounding. The record says which ones were used. CPU threads and precision are in the
@@ -83,17 +83,6 @@ class RunSpec(ABC):
     def title(self) -> str:
         """For logs and progress bars."""
         return f"{self.phase} {self.dataset} {self.cell}"
-
-    def role_of(self, run: "RunSpec") -> str:
-        """The role that an upstream run plays for this one.
-
-        Raises:
-            KeyError: it is not upstream.
-        """
-        for role, spec in self.upstream.items():
-            if spec.digest == run.digest:
-                return role
-        raise KeyError(run.title)
 
     def with_upstream(self) -> Iterator["RunSpec"]:
         """This run after all that it depends on, each once, dependencies first."""
