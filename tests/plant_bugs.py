@@ -93,8 +93,8 @@ def passes(tests: str, folder: Path) -> bool:
         text=True,
     )
     if done.returncode not in (0, 1):
-        said = (done.stdout + done.stderr)[-2000:]
-        raise RuntimeError(f"{tests}: pytest ended with {done.returncode}\n{said}")
+        output = (done.stdout + done.stderr)[-2000:]
+        raise RuntimeError(f"{tests}: pytest ended with {done.returncode}\n{output}")
     return done.returncode == 0
 
 

@@ -12,12 +12,12 @@ def process_as_before(monkeypatch):
     """Compute on the CPU; put back signal handlers and what a run sets for the whole process."""
     monkeypatch.setenv("KDBENCH_DEVICE", "cpu")
     monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    kept = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     yield
     import torch
 
     torch.use_deterministic_algorithms(False)
-    for number, handler in kept.items():
+    for number, handler in handlers.items():
         signal.signal(number, handler)
 
 

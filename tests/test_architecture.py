@@ -88,7 +88,7 @@ def test_the_document_draws_the_contract():
 
 
 def test_imports_keep_the_contracts(capsys, monkeypatch):
-    """import-linter finds no import upwards or sideways, and none of torch where plans are made."""
+    """import-linter finds no import upwards or sideways, and none of torch in plan and report."""
     monkeypatch.chdir(REPOSITORY)
     code = lint_imports(config_filename="pyproject.toml", no_cache=True, no_logo=True)
 
@@ -98,7 +98,7 @@ def test_imports_keep_the_contracts(capsys, monkeypatch):
 
 
 def test_importing_a_part_loads_nothing_of_a_higher_layer_or_a_sibling():
-    """Neither by an import statement nor by name, which import-linter cannot see."""
+    """Neither by an import statement nor by a name that import-linter cannot see."""
     modules = {p: [module_of(path) for path in FILES if part(path) == p] for p in PARTS}
     done = subprocess.run(
         [sys.executable, "-c", LOADER],
@@ -123,12 +123,12 @@ def test_importing_a_part_loads_nothing_of_a_higher_layer_or_a_sibling():
 
 
 def test_nothing_stands_loose_at_the_top_of_the_package():
-    """Every module lies in a package, but for errors, the console and the entry point."""
+    """Every module but errors, the console and the entry point lies in a package."""
     assert {path.name for path in PACKAGE.glob("*.py")} == LOOSE
 
 
-def test_imports_are_written_in_full():
-    """No relative import: a file's imports read the same wherever it lies."""
+def test_no_import_is_relative():
+    """A file's imports read the same wherever it lies."""
     nodes = [
         (path, node) for path in FILES for node in ast.walk(ast.parse(path.read_text("utf-8")))
     ]
@@ -139,7 +139,7 @@ def test_imports_are_written_in_full():
 
 
 def test_planning_and_reporting_start_without_torch():
-    """Snakemake loads the plan at every call; torch alone would take seconds of it."""
+    """Nor do the language of exhibits, the papers, the store and the workflow import it."""
     modules = [module_of(p) for p in FILES if part(p) in PURE and p.name != "__init__.py"]
     program = "; ".join([*(f"import {m}" for m in modules), "import sys", "print(*sys.modules)"])
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
@@ -150,16 +150,16 @@ def test_planning_and_reporting_start_without_torch():
     assert "torch" not in names
 
 
-def test_files_are_short():
-    """No file over 400 lines, half of them at most 180."""
+def test_no_file_has_more_than_400_lines_and_half_have_at_most_180():
+    """Empty files are not counted among the halves."""
     lengths = {path: len(path.read_text(encoding="utf-8").splitlines()) for path in FILES}
 
     assert {path.name: n for path, n in lengths.items() if n > 400} == {}
     assert median(n for n in lengths.values() if n) <= 180
 
 
-def test_functions_are_short():
-    """No function's body over 60 lines, its docstring not counted."""
+def test_no_function_has_a_body_of_more_than_60_lines():
+    """Its docstring is not counted."""
     long = []
     for path in FILES:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -172,11 +172,8 @@ def test_functions_are_short():
     assert not long
 
 
-def test_everything_public_is_documented():
-    """Modules, classes, functions and methods say what they are for.
-
-    Setters need not repeat it, nor overloads what the function after them says.
-    """
+def test_everything_public_has_a_docstring():
+    """Modules, classes, functions and methods; setters and overloads need none."""
     bare = []
     for path in FILES:
         tree = ast.parse(path.read_text(encoding="utf-8"))

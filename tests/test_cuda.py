@@ -26,10 +26,10 @@ SHORT = {**SCALE, "student_epochs": 1, "search_epochs": 1}
 @pytest.fixture(scope="module", autouse=True)
 def process_as_before():
     """Put back signal handlers and what a run sets for the whole process."""
-    kept = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     yield
     torch.use_deterministic_algorithms(False)
-    for number, handler in kept.items():
+    for number, handler in handlers.items():
         signal.signal(number, handler)
 
 
@@ -47,18 +47,18 @@ def finish(root, name, device, **options):
 
 
 @pytest.fixture(scope="module")
-def here(tmp_path_factory):
+def on_cpu(tmp_path_factory):
     """All runs on the CPU."""
     return finish(tmp_path_factory.mktemp("cpu"), EVALUATION, "cpu")
 
 
 @pytest.fixture(scope="module")
-def there(here, tmp_path_factory):
+def on_device(on_cpu, tmp_path_factory):
     """All runs but the teacher, which is the CPU's, on the device."""
     root = tmp_path_factory.mktemp("device")
     for name in ("data/cifar100", TEACHER):
-        for path in (here.record_file(name), here.folder(name)):
-            copy = root / path.relative_to(here.root)
+        for path in (on_cpu.record_file(name), on_cpu.folder(name)):
+            copy = root / path.relative_to(on_cpu.root)
             copy.parent.mkdir(parents=True, exist_ok=True)
             (shutil.copytree if path.is_dir() else shutil.copy)(path, copy)
     return finish(root, EVALUATION, DEVICE)
@@ -75,17 +75,19 @@ def record(project, name):
     return json.loads(project.record_file(name).read_text())
 
 
-def test_teacher_steps_agree_with_the_cpu(here, teacher):
-    """The mean loss of the first three steps."""
-    curves = [record(project, TEACHER)["curves"] for project in (here, teacher)]
+def test_a_teacher_s_first_steps_agree_with_the_cpu(on_cpu, teacher):
+    """The mean loss of the first three differs by at most a thousandth."""
+    curves = [record(project, TEACHER)["curves"] for project in (on_cpu, teacher)]
 
     assert curves[1]["task"][0] == pytest.approx(curves[0]["task"][0], rel=1e-3)
 
 
-def test_student_steps_agree_with_the_cpu(here, there):
-    """Every loss term of the first steps, and the weights after them."""
-    curves = [record(project, STUDENT)["curves"] for project in (here, there)]
-    weights = [load_file(project.folder(STUDENT) / "last.safetensors") for project in (here, there)]
+def test_a_student_s_first_steps_agree_with_the_cpu(on_cpu, on_device):
+    """Every loss term, and the weights after them, to a hundredth."""
+    curves = [record(project, STUDENT)["curves"] for project in (on_cpu, on_device)]
+    weights = [
+        load_file(project.folder(STUDENT) / "last.safetensors") for project in (on_cpu, on_device)
+    ]
 
     assert curves[0].keys() == curves[1].keys()
     for term in curves[0].keys() - {"test_top1"}:
@@ -96,50 +98,56 @@ def test_student_steps_agree_with_the_cpu(here, there):
         )
 
 
-def test_search_steps_agree_with_the_cpu(here, there):
-    """The weights of the pathways with which the first steps were taken."""
-    one, other = (Scheme.load(project.folder(SEARCH)) for project in (here, there))
+def test_a_search_s_first_steps_agree_with_the_cpu(on_cpu, on_device):
+    """They are taken with the same pathway weights, to a hundredth."""
+    one, other = (Scheme.load(project.folder(SEARCH)) for project in (on_cpu, on_device))
 
     assert one.names == other.names
     torch.testing.assert_close(other.weights, one.weights, rtol=1e-2, atol=1e-3)
 
 
-def test_evaluations_agree_with_the_cpu(here, there, tmp_path):
-    """The CPU's weights, measured on the device: but for an image or two the same numbers."""
+def test_an_evaluation_of_the_cpu_s_weights_agrees_with_the_cpu(on_cpu, on_device, tmp_path):
+    """Accuracies and calibration errors differ by at most half a point."""
     mixed = TinyProject(tmp_path, scales={"smoke": SHORT})
-    (tmp_path / "results").symlink_to(here.root / "results")
-    expected = record(here, EVALUATION)["metrics"]["runs"]
-    file = here.record_file(EVALUATION)
-    kept = file.rename(file.with_suffix(".kept"))
+    (tmp_path / "results").symlink_to(on_cpu.root / "results")
+    expected = record(on_cpu, EVALUATION)["metrics"]["runs"]
+    file = on_cpu.record_file(EVALUATION)
+    set_aside = file.rename(file.with_suffix(".aside"))
     try:
         finish(mixed.root, EVALUATION, DEVICE)
-        found = record(mixed, EVALUATION)["metrics"]["runs"]
+        measured = record(mixed, EVALUATION)["metrics"]["runs"]
     finally:
-        kept.rename(file)
+        set_aside.rename(file)
 
-    for one, other in zip(expected, found, strict=True):
+    assert expected
+    for one, other in zip(expected, measured, strict=True):
         for which in ("last", "best"):
             for metric in ("top1", "top5", "ece"):
                 assert other[which][metric] == pytest.approx(one[which][metric], abs=0.5)
 
 
 @pytest.mark.parametrize("name", [TEACHER, SEARCH, STUDENT])
-def test_a_resumed_run_ends_the_same(there, teacher, tmp_path, name):
-    """Stopped after every step, in this process; to the bit on the same device."""
-    whole = teacher if name == TEACHER else there
+def test_a_run_stopped_after_every_step_ends_with_the_same_bits(on_device, teacher, tmp_path, name):
+    """On the same device; its record is the same but for times and memory."""
+    whole = teacher if name == TEACHER else on_device
     shutil.copytree(whole.root, tmp_path, dirs_exist_ok=True)
     stopped = TinyProject(tmp_path)
     stopped.undo(name)
     finish(tmp_path, name, DEVICE, max_minutes=0)
 
-    for file in whole.folder(name).glob("*.safetensors"):
-        expected, found = load_file(file), load_file(stopped.folder(name) / file.name)
+    files = list(whole.folder(name).glob("*.safetensors"))
+    assert files
+    for file in files:
+        expected, resumed = load_file(file), load_file(stopped.folder(name) / file.name)
         for key, value in expected.items():
-            torch.testing.assert_close(found[key], value, rtol=0, atol=0)
+            torch.testing.assert_close(resumed[key], value, rtol=0, atol=0)
     records = [without_times(record(project, name)) for project in (whole, stopped)]
     assert records[0] == records[1]
 
 
-def test_a_record_names_the_device(there):
-    """And counts its memory."""
-    assert record(there, STUDENT)["provenance"]["device"] == torch.cuda.get_device_name()
+def test_a_record_names_the_device_and_counts_its_memory(on_device):
+    """The memory is the peak of the run, in bytes."""
+    student = record(on_device, STUDENT)
+
+    assert student["provenance"]["device"] == torch.cuda.get_device_name()
+    assert student["cost"]["peak_memory_bytes"] > 0

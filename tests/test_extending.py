@@ -37,8 +37,8 @@ def project(tmp_path):
     return TinyProject(tmp_path, plugins=[str(tmp_path / "methods")])
 
 
-def test_the_example_is_short_and_runs(project):
-    """Under fifty lines in all; it fits the pair, trains, and is a row of the table."""
+def test_the_example_has_under_fifty_lines_and_trains(project):
+    """`kdbench check` accepts it, and it is a row of the table."""
     assert len((blocks("python")[0] + blocks("toml")[0]).splitlines()) < 50
     graph = load_graph(project.root)
     assert check(graph, lambda _: None) == []
@@ -48,7 +48,7 @@ def test_the_example_is_short_and_runs(project):
 
 
 def test_the_example_derives_from_the_base_class(project):
-    """The loss of the example is a `DistillationLoss`, not a plain module that gets its hooks."""
+    """Its loss is a `DistillationLoss`, not a plain module that is given the hooks."""
     method = find_components([str(project.root / "methods")]).get(
         "method", "attention_gap", where="the example"
     )
@@ -57,16 +57,16 @@ def test_the_example_derives_from_the_base_class(project):
 
 
 @pytest.mark.parametrize("cls", [DistillationLoss, Searcher])
-def test_the_page_names_every_hook(cls):
-    """What a base class declares stands on the page, in backticks."""
+def test_the_page_names_everything_that_the_base_classes_declare(cls):
+    """In backticks."""
     named = set(re.findall(r"`(\w+)`", PAGE.read_text(encoding="utf-8")))
 
     assert {"forward", "step"} & hooks(cls)
     assert hooks(cls) - named == set()
 
 
-def test_the_readme_says_how_long_the_example_is():
-    """In lines of its two files."""
+def test_the_readme_states_how_many_lines_the_example_has():
+    """Those of its two files."""
     lines = len((blocks("python")[0] + blocks("toml")[0]).splitlines())
 
     assert f"a whole method in {lines} lines" in README.read_text(encoding="utf-8")

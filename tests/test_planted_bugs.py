@@ -47,7 +47,7 @@ def test_every_listed_bug_applies_to_todays_code(bug):
 
 
 def test_no_planted_bug_uses_a_name_that_is_not_defined(tmp_path):
-    """Or any test would catch it, and nothing would be said about the mistake it stands for."""
+    """Ruff finds no undefined name, by which any test would fail whatever it tests."""
     for number, bug in enumerate(BUGS):
         _, text = planted(ROOT / "kdbench", bug.place, bug.right, bug.wrong)
         (tmp_path / f"bug{number}.py").write_text(text)
@@ -66,7 +66,7 @@ def test_a_planted_bug_makes_a_test_fail(bug, tmp_path):
 
 
 def test_planting_changes_the_named_place_alone(package):
-    """The same text elsewhere in the module stays."""
+    """The same text elsewhere in the module stays, and so does the file."""
     file, text = planted(package, "mean:Mean.of", "total / len(values)", "total")
 
     assert file == package / "stats/plain/mean.py"
@@ -75,7 +75,7 @@ def test_planting_changes_the_named_place_alone(package):
 
 
 def test_planting_finds_a_module_wherever_its_folder_lies(package):
-    """Moved to another folder of the package, it is the same place."""
+    """After a move to another folder of the package it is the same place."""
     (package / "elsewhere").mkdir()
     (package / "stats/plain/mean.py").rename(package / "elsewhere/mean.py")
 
@@ -83,27 +83,27 @@ def test_planting_finds_a_module_wherever_its_folder_lies(package):
 
 
 def test_planting_ignores_layout_comments_and_trailing_commas(package):
-    """A call on one line is the same call when a formatter has spread it over three."""
+    """A call on one line matches the same call that a formatter has spread over three."""
     _, text = planted(package, "mean:Mean.of", "sum( values )", "0")
 
     assert "        total = 0\n" in text
 
 
 def test_a_hole_takes_any_name_and_gives_it_to_the_replacement(package):
-    """So a local variable may be renamed."""
+    """The replacement holds the name that the hole matched."""
     _, text = planted(package, "mean:mean", "$x = sum(values)", "$x = max(values)")
 
     assert "    total = max(values)\n" in text
 
 
 def test_a_hole_that_stands_twice_is_one_name(package):
-    """Two names in the two places are no match."""
+    """Different names in its two places are no match."""
     with pytest.raises(DoesNotApply, match="stands there 0 times"):
         planted(package, "mean:mean", "$x = sum($x)", "pass")
 
 
-def test_an_assignment_is_a_place(package):
-    """Constants of a module can be changed too."""
+def test_a_constant_of_a_module_is_a_place(package):
+    """The text of its assignment can be replaced."""
     _, text = planted(package, "plain.mean:LIMITS", '"high"', '"higher"')
 
     assert 'LIMITS = ("low", "higher")\n' in text
@@ -121,7 +121,7 @@ def test_an_assignment_is_a_place(package):
     ],
 )
 def test_what_does_not_apply_is_reported_with_its_reason(package, place, right, wrong, why):
-    """Place, what was found there, and what was expected."""
+    """Of an absent module, function or text, of a text that is not unique, and of no Python."""
     with pytest.raises(DoesNotApply, match=why):
         planted(package, place, right, wrong)
 
@@ -135,14 +135,14 @@ def test_a_module_name_that_means_two_files_is_refused(package):
 
 
 def test_tests_that_do_not_exist_are_reported():
-    """A bug whose tests were renamed does not pass for one that is caught."""
+    """A bug whose tests were renamed does not apply."""
     bug = BUGS[0]._replace(tests="test_of_nothing.py")
 
     assert does_not_apply(bug) == "test_of_nothing.py: no such tests"
 
 
 def test_a_module_alone_is_a_place(package):
-    """A private function may then have any name."""
+    """The text may then stand in a function of any name."""
     (package / "sums.py").write_text("def _sum(values):\n    return sum(values)\n")
 
     assert planted(package, "sums", "sum(values)", "0")[1] == "def _sum(values):\n    return 0\n"

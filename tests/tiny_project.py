@@ -56,12 +56,12 @@ class TinyProject:
         return load_graph(self.root).run(name)
 
     def run(self, name, **options):
-        """Do a run and what it needs in this process; returns all that was said."""
+        """Do a run and what it needs in this process; returns all lines that it printed."""
         from kdbench.runs.execute import Options, run
 
-        said = []
-        run(self.spec(name), self.paths, Options(**{"say": said.append, **options}))
-        return "\n".join(said)
+        lines = []
+        run(self.spec(name), self.paths, Options(**{"say": lines.append, **options}))
+        return "\n".join(lines)
 
     def folder(self, name):
         """The folder of a run's artifacts."""
@@ -86,8 +86,8 @@ class TinyProject:
     def command(self, name, *words, **options):
         """`kdbench run` to its end; returns the exit code and what it printed, errors last."""
         process = self.start(name, *words, **options)
-        said, errors = process.communicate(timeout=300)
-        return process.returncode, said + errors
+        output, errors = process.communicate(timeout=300)
+        return process.returncode, output + errors
 
     def undo(self, name):
         """Make a finished run an unfinished one."""
@@ -96,8 +96,8 @@ class TinyProject:
 
     def files(self):
         """Content of every artifact by path."""
-        found = sorted((self.root / "results").glob("*/artifacts/**/*"))
-        return {str(p.relative_to(self.root)): p.read_bytes() for p in found if p.is_file()}
+        paths = sorted((self.root / "results").glob("*/artifacts/**/*"))
+        return {str(p.relative_to(self.root)): p.read_bytes() for p in paths if p.is_file()}
 
 
 def without_times(record):

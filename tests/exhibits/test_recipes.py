@@ -23,7 +23,7 @@ def published_rate(epoch, base):
 
 @pytest.mark.parametrize("base", [0.1, 0.02])
 def test_the_learning_rate_is_the_published_one_at_every_step(base):
-    """151 epochs at the first rate, then three falls by ten; no step of any epoch differs."""
+    """The first 151 epochs have the first rate, then it falls by ten three times."""
     recipe = replace(REVIEW, lr=base)
     for epoch in range(240):
         expected = pytest.approx(published_rate(epoch, base), rel=1e-15)
@@ -34,16 +34,16 @@ def test_the_learning_rate_is_the_published_one_at_every_step(base):
     assert first == list(range(151))
 
 
-def test_the_search_rate_falls_at_10_20_and_30():
-    """Epochs counted from 0, as in section 4.1 of DistPro."""
+def test_the_search_rate_falls_tenfold_after_10_20_and_30_epochs():
+    """Epochs are counted from 0, as in section 4.1 of DistPro."""
     rates = [rate_at(DISTPRO_SEARCH, e * STEPS, STEPS) for e in (0, 9, 10, 19, 20, 29, 30, 39)]
 
     assert rates == pytest.approx([0.1, 0.1, 0.01, 0.01, 0.001, 0.001, 1e-4, 1e-4])
 
 
 @pytest.mark.parametrize("epochs", [4, 20, 24, 100])
-def test_a_shorter_training_keeps_the_places_of_its_milestones(epochs):
-    """In proportion to the length, and still in order and inside it; all else is as it was."""
+def test_a_shorter_training_keeps_its_milestones_in_proportion(epochs):
+    """They stay in order, and nothing else of the recipe changes."""
     short = REVIEW.shortened(epochs)
 
     assert short.epochs == epochs
@@ -54,8 +54,8 @@ def test_a_shorter_training_keeps_the_places_of_its_milestones(epochs):
     assert replace(short, epochs=240, milestones=REVIEW.milestones) == REVIEW
 
 
-def test_every_phase_of_the_schedule_is_met_in_twenty_steps():
-    """Scale smoke: four epochs of five steps see all four rates."""
+def test_four_epochs_of_five_steps_see_all_four_rates():
+    """A training as short as those of scale smoke meets every phase of the schedule."""
     short = REVIEW.shortened(4)
     rates = [rate_at(short, step, 5) for step in range(20)]
 
@@ -64,12 +64,12 @@ def test_every_phase_of_the_schedule_is_met_in_twenty_steps():
 
 
 @pytest.mark.parametrize("epochs", [None, 240])
-def test_the_published_length_is_left_alone(epochs):
-    """No rounding touches the published milestones."""
+def test_a_recipe_of_the_published_length_is_not_changed(epochs):
+    """It is the same object, whether the length is given or not."""
     assert REVIEW.shortened(epochs) is REVIEW
 
 
-def test_a_recipe_survives_the_trip_through_json():
-    """Tuples come back as tuples."""
+def test_a_recipe_read_back_from_json_equals_the_written_one():
+    """Its tuples come back as tuples."""
     for recipe in (REVIEW, DISTPRO_SEARCH, REVIEW.shortened(7)):
         assert Recipe.from_dict(json.loads(json.dumps(recipe.as_dict()))) == recipe

@@ -33,9 +33,9 @@ def main():
         if old and (old["revision"], old["parameters"]) == (entry.revision, parameters):
             after[key] = old
             continue
-        found = numbers(entry, parameters)
-        after[key] = {"revision": entry.revision, "parameters": parameters, "numbers": found}
-        print(f"{key}: {len(found)} numbers of revision {entry.revision}")
+        measured = numbers(entry, parameters)
+        after[key] = {"revision": entry.revision, "parameters": parameters, "numbers": measured}
+        print(f"{key}: {len(measured)} numbers of revision {entry.revision}")
     FILE.write_text(json.dumps(after, indent=1, sort_keys=True) + "\n", encoding="utf-8")
     print(*refused, sep="\n", file=sys.stderr, end="\n" if refused else "")
     return 1 if refused else 0

@@ -47,31 +47,31 @@ def stored():
 
 
 def components():
-    """Every method, network family and search by `kind/name`, the engine, and found students."""
-    rest = {"engine": ENGINE_REVISION, "carving": PRUNING_REVISION}
-    found = {
+    """Every method, network family and search by `kind/name`, the engine, and pruned students."""
+    revisions = {"engine": ENGINE_REVISION, "carving": PRUNING_REVISION}
+    entries = {
         key: SimpleNamespace(
             kind=key,
             revision=revision,
             raised=f"{key.upper()}_REVISION",
             file="kdbench/store/spec.py",
         )
-        for key, revision in rest.items()
+        for key, revision in revisions.items()
     }
     declarations = find_components().declarations
     for kind in ("method", "network", "search"):
         for name, (path, declaration) in declarations[kind].items():
-            asked = declaration.examples[0] if kind == "network" else name
-            component = find_components().get(kind, asked, where="golden numbers")
+            example = declaration.examples[0] if kind == "network" else name
+            component = find_components().get(kind, example, where="golden numbers")
             file = f"kdbench/{PACKAGES[kind]}/{path.name}"
-            found[f"{kind}/{name}"] = SimpleNamespace(
+            entries[f"{kind}/{name}"] = SimpleNamespace(
                 kind=kind,
                 revision=component.revision,
                 raised="revision",
                 component=component,
                 file=file,
             )
-    return found
+    return entries
 
 
 def defaults(entry):
@@ -88,12 +88,12 @@ def numbers(entry, parameters):
     with float64(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         if not hasattr(entry, "component"):
-            found = {"engine": engine, "carving": carving}[entry.kind]()
+            measured = {"engine": engine, "carving": carving}[entry.kind]()
         else:
             component = entry.component
             cls = find_class(component)
-            found = measure[entry.kind](cls, parameters, component)
-    values = {name: float(torch.as_tensor(value).detach()) for name, value in found.items()}
+            measured = measure[entry.kind](cls, parameters, component)
+    values = {name: float(torch.as_tensor(value).detach()) for name, value in measured.items()}
     return {name: float(f"{value:.9g}") for name, value in values.items()}
 
 
@@ -122,20 +122,20 @@ def method(cls, parameters, component):
         batch = batch._replace(images=batch.images.requires_grad_())
         for seen in (ours, theirs):
             seen.logits = (batch.images.flatten(1) @ randn(3 * 16 * 16, CLASSES) / 16).tanh()
-    found = {"connectors": size(loss.parameters())}
+    measured = {"connectors": size(loss.parameters())}
     for epoch in (0, 7, 19):
         position = TrainingPosition(10 * epoch + 3, 200, epoch, 20)
         terms = {**loss(ours, theirs, batch, position)}
         if loss.first is not None:
             terms |= loss.first_terms(ours, theirs, batch, position)
-        found |= {f"{name} in epoch {epoch}": term for name, term in terms.items()}
+        measured |= {f"{name} in epoch {epoch}": term for name, term in terms.items()}
         if any(term.requires_grad for term in terms.values()):
-            wanted = [*loss.parameters(), *leaves(ours)]
+            points = [*loss.parameters(), *leaves(ours)]
             slopes = torch.autograd.grad(
-                sum(terms.values()), wanted, allow_unused=True, retain_graph=True
+                sum(terms.values()), points, allow_unused=True, retain_graph=True
             )
-            found[f"gradient in epoch {epoch}"] = size(s for s in slopes if s is not None)
-    return found
+            measured[f"gradient in epoch {epoch}"] = size(s for s in slopes if s is not None)
+    return measured
 
 
 def network(cls, parameters, component):
@@ -155,45 +155,45 @@ def carving():
 
 def seen(built):
     """What a network gives of the images, and the gradient."""
-    found = {"initialisation": size(built.parameters())}
+    measured = {"initialisation": size(built.parameters())}
     batch = images(16)
     for mode in ("train", "eval"):
         read = built.train(mode == "train").read(batch.images)
-        found |= {f"{mode}, logit {k}": value for k, value in enumerate(read.logits[0])}
+        measured |= {f"{mode}, logit {k}": value for k, value in enumerate(read.logits[0])}
         for key in ("pre", "post", "out"):
             maps = getattr(read, key)
-            found |= {f"{mode}, {key} {i}": size([m]) for i, m in enumerate(maps)}
+            measured |= {f"{mode}, {key} {i}": size([m]) for i, m in enumerate(maps)}
         slopes = torch.autograd.grad(
             F.cross_entropy(read.logits, batch.labels), list(built.parameters())
         )
-        found[f"{mode}, gradient"] = size(slopes)
-    return found
+        measured[f"{mode}, gradient"] = size(slopes)
+    return measured
 
 
 def search(cls, parameters, component, steps=3):
-    """Losses of a few steps, and what was found."""
+    """Losses of a few steps, and what was measured."""
     torch.manual_seed(1)
     teacher = WideResNet(depth(component), 1, classes=CLASSES, image=(3, 8, 8)).eval()
     student = ResNet(8, classes=CLASSES, image=(3, 8, 8))
     if component.start == "teacher":
         student = teacher
     searcher = cls(student, teacher, **sgd(component), **parameters)
-    found = {}
+    measured = {}
     for step in range(steps):
         with torch.no_grad():
             train, validation = (
                 SearchBatch(batch, teacher.read(batch.images)) for batch in (images(8), images(8))
             )
         losses = searcher.step(train, validation, TrainingPosition(step, steps, 0, 1))
-        found |= {f"{name} at step {step}": value for name, value in losses.items()}
+        measured |= {f"{name} at step {step}": value for name, value in losses.items()}
     process = searcher.finding()
     if isinstance(process, Structure):
-        return {**found, **structure(process), "student": size(searcher.student.parameters())}
+        return {**measured, **structure(process), "student": size(searcher.student.parameters())}
     for key in ("weights", "alphas"):
         row = getattr(process, key)[-1]
-        found |= {f"{key} {i}": value for i, value in enumerate(row[:: max(1, len(row) // 5)])}
-        found[f"size of {key}"] = size([row])
-    return {**found, "student": size(student.parameters())}
+        measured |= {f"{key} {i}": value for i, value in enumerate(row[:: max(1, len(row) // 5)])}
+        measured[f"size of {key}"] = size([row])
+    return {**measured, "student": size(student.parameters())}
 
 
 def sgd(component):
@@ -202,10 +202,10 @@ def sgd(component):
     return {"lr": 0.1, "momentum": 0.9, "nesterov": True, "weight_decay": decay}
 
 
-def structure(found):
-    """How much every reader keeps, and what the rest costs."""
-    kept = {f"kept of {name}": len(channels) for name, channels in found.kept.items()}
-    return {**kept, **{f"{key} left": value for key, value in found.metadata["after"].items()}}
+def structure(pruned):
+    """How many channels every reader keeps, and what those cost."""
+    channels = {f"kept of {name}": len(ids) for name, ids in pruned.kept.items()}
+    return {**channels, **{f"{key} left": value for key, value in pruned.metadata["after"].items()}}
 
 
 class Net(nn.Module):
@@ -257,17 +257,19 @@ def engine():
         loader.steps,
         FLOAT32,
     )
-    found = {"steps": loader.steps}
+    measured = {"steps": loader.steps}
     for epoch in range(3):
         for place, batch in enumerate(loader.epoch(epoch)):
             position = TrainingPosition(epoch * loader.steps + place, 3 * loader.steps, epoch, 3)
-            found |= {f"{k} at step {position.step}": v for k, v in step(batch, position).items()}
+            measured |= {
+                f"{k} at step {position.step}": v for k, v in step(batch, position).items()
+            }
             order = torch.arange(1.0, len(batch.index) + 1)
-            found[f"order at step {position.step}"] = order @ batch.index.double()
-            found[f"pixels at step {position.step}"] = batch.images.double().square().mean()
+            measured[f"order at step {position.step}"] = order @ batch.index.double()
+            measured[f"pixels at step {position.step}"] = batch.images.double().square().mean()
     test = make_loader(data, "test", recipe, 0, FLOAT32, purpose="test")
-    found |= classify(student, test.in_order(16), FLOAT32)
-    return {**found, "student": size(student.parameters())}
+    measured |= classify(student, test.in_order(16), FLOAT32)
+    return {**measured, "student": size(student.parameters())}
 
 
 def scheme(component, parameters):

@@ -20,7 +20,7 @@ ALL = ["cifar10", "cifar100", "cinic10"]
 
 
 @pytest.mark.parametrize(
-    ("own", "said"),
+    ("own", "message"),
     [
         ({"methods": ["kd+dfa"], "grid": {"gamma_fd": [0.1]}}, "grid: found 'kd+dfa', expected"),
         ({"grid": {"bogus": [1]}}, "'bogus'"),
@@ -32,11 +32,11 @@ ALL = ["cifar10", "cifar100", "cinic10"]
         ({"methods": ["dfa"], "searched_on": {"protocol": "reveiw"}}, "did you mean 'review'"),
     ],
 )
-def test_a_custom_table_with_what_no_run_takes_is_refused(own, said):
+def test_a_custom_table_with_what_no_run_takes_is_refused(own, message):
     """The error is one line, and comes before anything is planned."""
     with pytest.raises(UserError) as caught:
         graph_of(**own)
-    assert said in str(caught.value) and "\n" not in str(caught.value)
+    assert message in str(caught.value) and "\n" not in str(caught.value)
 
 
 def test_a_pruned_student_may_take_a_scheme_searched_on_another_pair():
@@ -49,13 +49,13 @@ def test_a_pruned_student_may_take_a_scheme_searched_on_another_pair():
     assert student.structure.student.name == "resnet20"
 
 
-def test_a_student_may_be_pruned_from_every_column_s_teacher():
-    """`pruned_from: teacher` means each column's own."""
+def test_pruned_from_teacher_prunes_each_column_s_own_teacher():
+    """Two columns with different teachers have searches in different networks."""
     pairs = ["resnet56:resnet20", "wrn-40-2:wrn-16-2"]
     graph = graph_of(pairs=pairs, pruned_by="sbs_kl", pruned_from="teacher")
-    whole = [c.evaluation.structure.student.name for c in graph.cells["own/mine"]]
+    pruned = [cell.evaluation.structure.student.name for cell in graph.cells["own/mine"]]
 
-    assert whole == ["resnet56", "wrn-40-2"]
+    assert pruned == ["resnet56", "wrn-40-2"]
 
 
 @pytest.mark.parametrize(
@@ -68,8 +68,8 @@ def test_a_student_may_be_pruned_from_every_column_s_teacher():
         ("cifar10", "crd", True),
     ],
 )
-def test_a_data_set_has_its_own_channel_constants(dataset, protocol, own):
-    """Those of the protocol only where they are this data set's."""
+def test_the_channel_constants_of_a_protocol_serve_its_own_data_set_alone(dataset, protocol, own):
+    """Another data set under that protocol is normalised with its own constants."""
     graph = graph_of(dataset=dataset, protocol=protocol)
     (cell,) = graph.cells["own/mine"]
     recipe = cell.evaluation.runs[0].recipe
@@ -79,8 +79,10 @@ def test_a_data_set_has_its_own_channel_constants(dataset, protocol, own):
 
 def test_a_search_elsewhere_has_that_data_set_s_constants_and_protocol():
     """The protocol is the one that searched_on names."""
-    there = {"dataset": "cifar100", "protocol": "dfa cifar"}
-    graph = graph_of(dataset="cinic10", protocol="dfa cinic", methods=["dfa"], searched_on=there)
+    elsewhere = {"dataset": "cifar100", "protocol": "dfa cifar"}
+    graph = graph_of(
+        dataset="cinic10", protocol="dfa cinic", methods=["dfa"], searched_on=elsewhere
+    )
     (cell,) = graph.cells["own/mine"]
     search = cell.evaluation.runs[0].schemes[0]
 
@@ -90,11 +92,11 @@ def test_a_search_elsewhere_has_that_data_set_s_constants_and_protocol():
     assert teacher.augment == "reflect4-flip" and not teacher.mean
 
 
-def test_joined_methods_can_be_kept_by_their_name():
+def test_methods_only_can_keep_joined_methods_by_their_name():
     """A part that does not exist is named in the error."""
     table = {**OWN, "methods": ["kd", "dfa+kd"]}
-    kept = Params(scale="paper", exhibits=["own"], tables=[table], methods_only=["dfa+kd"])
-    cells = make_graph(kept).cells["own/mine"]
+    params = Params(scale="paper", exhibits=["own"], tables=[table], methods_only=["dfa+kd"])
+    cells = make_graph(params).cells["own/mine"]
 
     assert [bool(cell.evaluation) for cell in cells] == [False, True]
     with pytest.raises(UserError, match="'kd'"):
@@ -102,8 +104,8 @@ def test_joined_methods_can_be_kept_by_their_name():
 
 
 @pytest.mark.parametrize("held_out", [0.0, 0.25])
-def test_the_keys_of_older_files_mean_what_they_meant(held_out):
-    """`found_by` and `found_in` plan the same runs as `pruned_by` and `pruned_from`."""
+def test_the_keys_found_by_and_found_in_plan_the_runs_of_their_successors(held_out):
+    """`pruned_by` and `pruned_from` give the same digests."""
     old, new = (
         graph_of(**{f"{verb}_by": "sbs_kl", f"{verb}_{place}": "teacher"}, held_out=held_out)
         for verb, place in (("found", "in"), ("pruned", "from"))
@@ -114,16 +116,16 @@ def test_the_keys_of_older_files_mean_what_they_meant(held_out):
 
 
 def test_an_old_key_beside_its_successor_is_refused():
-    """Two keys for one thing would contradict each other."""
+    """The error names the old key."""
     with pytest.raises(ValidationError, match="found_by"):
         graph_of(found_by="sbs_kl", pruned_by="sbs_np")
 
 
-def test_a_pair_that_only_figures_have_can_be_kept():
-    """SBS's manual students stand in no table."""
-    kept = Params(
+def test_pairs_can_keep_a_pair_that_only_a_figure_has():
+    """A manual student of SBS, which stands in no table, leaves its runs alone in the plan."""
+    params = Params(
         scale="paper", datasets=ALL, exhibits=["sbs"], pairs=["densenet-bc-100-12:vgg-sbs"]
     )
-    cells = {s.cell for s in make_graph(kept).runs.values() if s.phase == "student"}
+    cells = {s.cell for s in make_graph(params).runs.values() if s.phase == "student"}
 
     assert cells and all("vgg-sbs" in cell for cell in cells)

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 import kdbench
 from kdbench.errors import UnknownName, UserError
+from kdbench.exhibits.requests import SearchRequest, StudentRequest
 from kdbench.exhibits.tables import requests_of
 from kdbench.papers import catalogue
 from kdbench.plan.components import PACKAGES, find_components
@@ -44,13 +45,13 @@ def component(kind, path):
 
 
 def test_the_package_declares_components_of_every_kind():
-    """The tests below run over something of everything."""
+    """So the tests of this file run over every kind."""
     assert {kind for kind, _ in DECLARED} == set(PACKAGES)
 
 
 @each("search")
-def test_every_search_says_where_our_reading_begins(kind, path):
-    """Every search has a fidelity, because no paper leaves nothing open."""
+def test_every_search_declares_where_our_reading_begins(kind, path):
+    """Its `fidelity` starts with `our`."""
     assert component(kind, path).declaration.fidelity.startswith("our ")
 
 
@@ -87,29 +88,29 @@ def test_a_declaration_holds_what_its_file_says(kind, path):
 
 
 @each(*PACKAGES)
-def test_the_class_is_in_its_module(kind, path):
-    """And a data set's module can be imported."""
-    found = component(kind, path)
-    module = importlib.import_module(found.module)
+def test_the_declared_class_is_in_the_declared_module(kind, path):
+    """A data set, which needs no class, has a module that can be imported."""
+    known = component(kind, path)
+    module = importlib.import_module(known.module)
 
-    assert kind == "dataset" or inspect.isclass(getattr(module, found.class_name))
+    assert kind == "dataset" or inspect.isclass(getattr(module, known.class_name))
 
 
 @each("method", "search", "network")
-def test_defaults_are_what_the_class_takes(kind, path):
-    """The class accepts every default but those that the assembler takes."""
-    found = component(kind, path)
-    cls = getattr(importlib.import_module(found.module), found.class_name)
+def test_a_class_accepts_every_declared_default(kind, path):
+    """All but those that the assembler takes, which are listed here."""
+    known = component(kind, path)
+    cls = getattr(importlib.import_module(known.module), known.class_name)
     accepted = inspect.signature(cls).parameters.keys()
-    given = {**getattr(found.declaration, "defaults", {}), **found.arguments}
+    given = {**getattr(known.declaration, "defaults", {}), **known.arguments}
 
     assert given.keys() - ASSEMBLERS.get(kind, set()) <= accepted
     assert all(isinstance(v, bool | int | float | str | list) for v in given.values())
 
 
 @each("method", "search")
-def test_overrides_are_of_declared_parameters_and_their_kind(kind, path):
-    """Values for a pair or a short scale are of the kind of the default; the pair exists."""
+def test_overrides_are_of_declared_parameters_and_have_the_type_of_the_default(kind, path):
+    """The networks of their pairs and the search that a method needs exist."""
     declared = component(kind, path).declaration
     for override in [*declared.pairs.values(), declared.smoke, declared.lite]:
         for key, value in override.items():
@@ -121,40 +122,42 @@ def test_overrides_are_of_declared_parameters_and_their_kind(kind, path):
         assert components.get("search", declared.search, where="test")
 
 
-def test_the_exhibits_name_components_that_exist():
-    """Methods, searches, networks and data sets of every table and figure."""
-    components = find_components()
+def test_every_exhibit_names_components_that_exist():
+    """Data sets, networks, methods and searches of its requests, pruning searches included."""
+    components, named = find_components(), set()
     for exhibit in catalogue():
-        asks = list(requests_of(exhibit))
-        assert asks, exhibit.id
-        for ask in asks:
-            components.get("dataset", ask.dataset, where=exhibit.id)
-            pair = getattr(ask, "pair", None)
-            networks = [pair.teacher, pair.student] if pair else [ask.network]
-            assert all(components.get("network", name, where=exhibit.id) for name in networks)
-            for method in getattr(ask, "method", "none").split("+"):
-                components.get("method", method, where=exhibit.id)
-            searches = [a for a in (ask, getattr(ask, "found_by", None)) if a is not None]
-            for search in searches:
-                name = getattr(search, "search", None)
-                assert name is None or components.get("search", name, where=exhibit.id)
+        requests = list(requests_of(exhibit))
+        assert requests, exhibit.id
+        for request in requests:
+            pair = getattr(request, "pair", None)
+            networks = [pair.teacher, pair.student] if pair else [request.network]
+            named |= {("dataset", request.dataset), *(("network", name) for name in networks)}
+            if isinstance(request, StudentRequest):
+                named |= {("method", name) for name in request.method.split("+")}
+            for search in (request, getattr(request, "pruned_by", None)):
+                if isinstance(search, SearchRequest):
+                    named.add(("search", search.search))
+
+    assert all(components.get(kind, name, where="test") for kind, name in named)
+    assert {kind for kind, _ in named} == set(PACKAGES)
+    assert {("search", "distpro"), ("search", "sbs_kl")} <= named
 
 
-def test_values_come_from_defaults_pairs_and_overrides_in_this_order():
-    """The last that speaks wins."""
+def test_an_override_beats_the_pair_s_value_which_beats_the_default():
+    """ReviewKD has a weight of its own for the pair of this test."""
     reviewkd = find_components().get("method", "reviewkd", where="test")
 
     def weight(pair=None, **overrides):
-        found = reviewkd.parameters(scale="paper", pair=pair, overrides=overrides, where="test")
-        return found["weight"]
+        values = reviewkd.parameters(scale="paper", pair=pair, overrides=overrides, where="test")
+        return values["weight"]
 
     assert weight() == 1.0
     assert weight("resnet56:resnet20") == 0.6
     assert weight("resnet56:resnet20", weight=3) == 3.0
 
 
-def test_an_unknown_network_gets_the_nearest_name():
-    """Nearest among the families' examples."""
+def test_an_error_about_an_unknown_network_names_the_nearest_one():
+    """The nearest of the families' examples."""
     with pytest.raises(UnknownName, match="did you mean 'wrn-40-2'"):
         find_components().get("network", "wrn-40-2x", where="test")
 
@@ -223,15 +226,15 @@ def test_a_plug_in_s_data_set_may_have_keys_of_its_own(tmp_path):
     assert described["shelf"] == "north" and described["module"] == str(tmp_path / "mine.py")
 
 
-def test_a_data_set_of_the_package_has_known_keys_only():
-    """A key that nobody reads is a typo."""
+def test_a_data_set_of_the_package_may_not_have_an_unknown_key():
+    """The error names the key."""
     with pytest.raises(ValidationError, match="tolerence"):
         DatasetDeclaration(label="X", revision=1, tolerence=0.1)
 
 
 @pytest.mark.parametrize("kind", PACKAGES)
 def test_every_key_of_a_declaration_is_documented(kind):
-    """Errors about missing keys and the JSON Schemas quote the docstrings."""
+    """Each key has a sentence, which errors about missing keys and the JSON Schemas quote."""
     documented = descriptions(KINDS[kind])
 
     assert set(KINDS[kind].model_fields) == set(documented)

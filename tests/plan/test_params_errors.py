@@ -78,7 +78,7 @@ def refused(folder, content):
 
 @pytest.mark.parametrize("content", MISTAKES, ids=ascii)
 def test_a_mistake_is_one_line_that_names_the_key(tmp_path, content):
-    """Where, what was found, and the nearest name or what was expected."""
+    """It says what was found, and the nearest name or what was expected."""
     line = refused(tmp_path, content)
 
     assert "params.yaml" in line
@@ -88,35 +88,35 @@ def test_a_mistake_is_one_line_that_names_the_key(tmp_path, content):
 
 @pytest.mark.parametrize("text", ["1e9", "1E+9", "1.e9", "+1e9", "1000000000.0"])
 def test_a_number_may_have_an_exponent_and_no_point(tmp_path, text):
-    """As in YAML 1.2, in TOML, and for DVC."""
+    """It is read as a float, as in YAML 1.2, in TOML, and by DVC."""
     (tmp_path / "params.yaml").write_text(f"methods: {{kd: {{weight: {text}}}}}")
-    found = load_graph(tmp_path).params.methods["kd"]["weight"]
+    weight = load_graph(tmp_path).params.methods["kd"]["weight"]
 
-    assert found == 1e9 and isinstance(found, float)
+    assert weight == 1e9 and isinstance(weight, float)
 
 
-def test_an_override_is_checked_even_if_nothing_uses_it(tmp_path):
-    """A misspelt parameter of a method that is filtered out is a mistake as well."""
+def test_parameters_of_a_method_that_is_filtered_out_are_checked(tmp_path):
+    """A misspelt one is refused with the nearest name."""
     line = refused(tmp_path, "methods_only: [none]\nmethods: {kd: {temprature: 8}}")
 
     assert "did you mean 'temperature'?" in line
 
 
-def test_the_other_scales_are_checked_too(tmp_path):
-    """A mistake shows today, not when the scale is changed next week."""
+def test_scales_that_are_not_in_force_are_checked(tmp_path):
+    """A wrong value of scale paper is refused at scale smoke."""
     assert "scales.paper.threads" in refused(
         tmp_path, "scale: smoke\nscales: {paper: {threads: 0}}"
     )
 
 
-def test_a_missing_file_says_what_to_do(tmp_path):
-    """The folder is not a project's."""
+def test_a_folder_without_params_yaml_is_refused_with_what_to_do(tmp_path):
+    """The line names the file."""
     with pytest.raises(UserError, match=r"params\.yaml: no such file; run kdbench in a project"):
         load_graph(tmp_path)
 
 
-def test_an_empty_file_and_the_repositorys_own_are_the_same_plan(tmp_path):
-    """All keys have defaults, and the file that is shipped states them."""
+def test_the_shipped_params_yaml_states_every_default(tmp_path):
+    """An empty file gives the same parameters, but for the scale, and no key is left out."""
     from pathlib import Path
 
     (tmp_path / "params.yaml").write_text("")
@@ -128,8 +128,8 @@ def test_an_empty_file_and_the_repositorys_own_are_the_same_plan(tmp_path):
     assert content.keys() == type(shipped.params).model_fields.keys()
 
 
-def test_what_the_command_line_gives_replaces_keys(tmp_path):
-    """An override wins over the file, and is checked like it."""
+def test_an_override_of_the_command_line_replaces_the_key_of_the_file(tmp_path):
+    """Other keys stay as the file has them, and a wrong override is refused."""
     (tmp_path / "params.yaml").write_text("scale: smoke\nseeds: 2\n")
 
     graph = load_graph(tmp_path, {"scale": "lite"})

@@ -40,26 +40,26 @@ def one_line(caught, *words):
         assert str(word) in str(caught.value)
 
 
-def test_a_file_gives_its_class_and_its_function(file):
-    """By name."""
+def test_a_file_gives_its_class_and_its_function_by_name(file):
+    """The class has its own name, and the function can be called."""
     assert load_class(str(file), "Loss").__name__ == "Loss"
     assert load_function(str(file), "prepare", data_set="mine")() == 7
 
 
 def test_a_dotted_name_gives_the_class_of_the_package():
-    """The very one that an import statement gives."""
+    """It is the very class that an import statement gives."""
     assert load_class("kdbench.errors", "BadValue") is BadValue
 
 
-def test_a_plugin_does_not_become_a_module_that_others_can_import(file):
-    """Its file may be called as any module of Python is."""
+def test_a_loaded_plug_in_is_not_in_sys_modules(file):
+    """So its file may have the name of any module of Python."""
     load_class(str(file), "Loss")
 
     assert "mine" not in sys.modules
 
 
 def test_a_missing_class_or_function_is_named_with_its_file(file):
-    """One line each."""
+    """Each error is one line that says what was expected."""
     with pytest.raises(BadValue) as caught:
         load_class(str(file), "Lost")
     one_line(caught, file, "no class 'Lost'", "the class of the declaration")
@@ -76,8 +76,8 @@ def test_a_missing_class_or_function_is_named_with_its_file(file):
         ("def", "SyntaxError: "),
     ],
 )
-def test_code_that_fails_when_it_is_imported_is_one_line(file, code, reason):
-    """The reason is in the message, of classes and of functions."""
+def test_code_that_fails_when_it_is_imported_is_one_line_with_the_reason(file, code, reason):
+    """Whether a class or a function is loaded."""
     file.write_text(code)
     for load in (load_class, lambda *a: load_function(*a, data_set="mine")):
         with pytest.raises(BadValue) as caught:
@@ -86,7 +86,7 @@ def test_code_that_fails_when_it_is_imported_is_one_line(file, code, reason):
 
 
 def test_a_file_that_is_absent_is_named_with_its_owner(tmp_path):
-    """The plug-ins of params.yaml, or the data set."""
+    """The owner is `plugins` of params.yaml, or the data set."""
     absent = str(tmp_path / "absent.py")
     with pytest.raises(BadValue) as caught:
         load_class(absent, "Loss")
@@ -96,8 +96,8 @@ def test_a_file_that_is_absent_is_named_with_its_owner(tmp_path):
     one_line(caught, "data set mine: ", absent, "a Python file")
 
 
-def test_loading_needs_no_torch():
-    """The plan and the data phase start without it."""
+def test_the_loader_of_plug_ins_does_not_import_torch():
+    """A fresh interpreter has no torch after it has imported the loader."""
     program = "import sys, kdbench.plan.plugins; sys.exit('torch' in sys.modules)"
 
     assert subprocess.run([sys.executable, "-c", program]).returncode == 0

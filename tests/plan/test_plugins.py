@@ -11,8 +11,8 @@ def own(graph):
     return [r for r in runs if r.phase == "student" and r.method.name == "halves"]
 
 
-def test_it_is_a_row_of_every_table(planned, plugin):
-    """One row more; the other rows' runs stay what they are."""
+def test_a_plug_in_s_method_is_the_last_row_of_a_table(planned, plugin):
+    """All runs of the other rows keep their digests."""
     graph, plain = planned(plugins=[str(plugin("here"))]), planned()
     (table,) = graph.tables()
 
@@ -22,8 +22,8 @@ def test_it_is_a_row_of_every_table(planned, plugin):
     assert own(graph)[0].method.parameters == {"weight": 0.5, "task_weight": 1.0}
 
 
-def test_params_yaml_can_override_and_filter_it(planned, plugin):
-    """Like any other method."""
+def test_params_yaml_can_override_and_filter_a_plug_in_s_method(planned, plugin):
+    """A misspelt parameter is refused with the nearest name."""
     folder = str(plugin("here"))
     graph = planned(plugins=[folder], methods={"halves": {"weight": 2}}, methods_only=["halves"])
 
@@ -33,8 +33,8 @@ def test_params_yaml_can_override_and_filter_it(planned, plugin):
         planned(plugins=[folder], methods={"halves": {"wieght": 2}})
 
 
-def test_its_code_is_in_the_digest_and_its_comments_are_not(planned, plugin):
-    """Nobody raises a revision at home: an edit of the arithmetic makes new runs by itself."""
+def test_a_plug_in_s_code_is_in_the_digest_and_its_comments_are_not(planned, plugin):
+    """Neither are its docstrings, nor the folder in which it lies."""
     cases = {
         "here": plugin.code,
         "elsewhere": plugin.code,
@@ -43,7 +43,7 @@ def test_its_code_is_in_the_digest_and_its_comments_are_not(planned, plugin):
         "edited": plugin.code.replace("square()", "abs()"),
     }
     runs = {k: own(planned(plugins=[str(plugin(k, code))])) for k, code in cases.items()}
-    digests = {name: [run.digest for run in found] for name, found in runs.items()}
+    digests = {name: [run.digest for run in students] for name, students in runs.items()}
 
     assert digests["elsewhere"] == digests["here"]
     assert digests["comment"] == digests["here"]
@@ -51,8 +51,8 @@ def test_its_code_is_in_the_digest_and_its_comments_are_not(planned, plugin):
     assert not set(digests["edited"]) & set(digests["here"])
 
 
-def test_its_revision_counts_as_well(planned, plugin):
-    """For a change that the code does not show."""
+def test_a_plug_in_s_revision_is_in_the_digest(planned, plugin):
+    """With the same code, no run of revision 2 is one of revision 1."""
     raised = plugin.declaration.replace("revision = 1", "revision = 2")
     first, second = (
         own(planned(plugins=[str(plugin(name, declaration=text))]))
@@ -63,21 +63,21 @@ def test_its_revision_counts_as_well(planned, plugin):
 
 
 @pytest.mark.parametrize("name", ["kd", "halves"])
-def test_a_name_that_is_taken_is_refused(planned, plugin, name):
-    """By the package, or by another plug-in; one folder named twice is one plug-in."""
-    here, there = plugin("here"), plugin("there")
-    for file in (there / "halves.py", there / "halves.toml"):
+def test_a_plug_in_with_the_name_of_another_method_is_refused(planned, plugin, name):
+    """Of the package's or a plug-in's; one folder named twice is one plug-in."""
+    first, second = plugin("first"), plugin("second")
+    for file in (second / "halves.py", second / "halves.toml"):
         file.rename(file.with_stem(name))
     with pytest.raises(UserError, match="rename the plug-in's two files") as caught:
-        planned(plugins=[str(here), str(there)])
+        planned(plugins=[str(first), str(second)])
 
     assert str(caught.value).count(f"{name}.toml") == 2
     assert "\n" not in str(caught.value)
-    assert planned(plugins=[str(here), str(here)]).components.plugin_methods() == ["halves"]
+    assert planned(plugins=[str(first), str(first)]).components.plugin_methods() == ["halves"]
 
 
-def test_the_same_name_in_another_kind_is_free(planned, plugin):
-    """A method may be called as a search is; only two of one kind are one too many."""
+def test_a_plug_in_s_method_may_have_the_name_of_a_network_family(planned, plugin):
+    """Names must differ within a kind alone."""
     folder = plugin("here")
     (folder / "resnet.py").write_text(plugin.code)
     (folder / "resnet.toml").write_text(plugin.declaration)
@@ -85,23 +85,23 @@ def test_the_same_name_in_another_kind_is_free(planned, plugin):
     assert planned(plugins=[str(folder)]).components.plugin_methods() == ["halves", "resnet"]
 
 
-def test_a_data_set_that_no_exhibit_uses_leaves_nothing(planned, plugin):
-    """One line that names those of the exhibits."""
+def test_a_data_set_that_no_exhibit_uses_is_refused(planned, plugin):
+    """The line names those that the exhibits use."""
     folder = plugin("here", declaration=plugin.declaration.replace('"method"', '"dataset"'))
     with pytest.raises(UserError, match=r"datasets: found \['halves'\], expected .*: cifar100$"):
         planned(plugins=[str(folder)], datasets=["halves"])
 
 
-def test_code_that_is_no_python_is_one_line(planned, plugin):
-    """The file and the line, whatever asks for the plan first."""
+def test_a_plug_in_that_is_no_python_is_refused_with_file_and_line(planned, plugin):
+    """Planning is what refuses it."""
     folder = plugin("broken", code="def broken(:\n")
 
     with pytest.raises(UserError, match=r"halves.py, line 1: found .*, expected Python code$"):
         planned(plugins=[str(folder)])
 
 
-def test_a_declaration_without_its_class_is_one_line(planned, plugin):
-    """It would be missed hours later."""
+def test_a_declaration_without_a_class_is_refused_while_planning(planned, plugin):
+    """The error names the file and the key."""
     folder = plugin("classless", declaration=plugin.declaration.replace('class = "Halves"', ""))
 
     with pytest.raises(UserError, match=r"halves.toml: found .no key .*class"):

@@ -44,15 +44,15 @@ def test_the_order_of_parameters_changes_no_run():
     assert (one.digest, one.cell) == (other.digest, other.cell)
 
 
-def test_a_parameter_that_changes_nothing_makes_the_same_run():
-    """The name is the same too, or a filter of exhibits would give a record another file name."""
+def test_a_parameter_with_its_default_value_makes_the_same_run():
+    """Digest and name are those of the row without it."""
     plain, same = built(Row("a", "kd")), built(Row("b", "kd", parameters=(("temperature", 4.0),)))
 
     assert (plain.digest, plain.cell) == (same.digest, same.cell)
 
 
-def test_a_row_s_own_parameter_stands_over_params_yaml():
-    """It is what makes the row; other rows follow params.yaml, and names follow both."""
+def test_a_row_s_own_parameter_beats_params_yaml():
+    """Other rows follow params.yaml; the name holds what differs from it."""
     params = Params(scale="paper", methods={"kd": {"temperature": 8.0}})
     plain, own = (
         built(Row("a", "kd", parameters=p), params) for p in ((), (("temperature", 4.0),))
@@ -63,8 +63,8 @@ def test_a_row_s_own_parameter_stands_over_params_yaml():
     assert plain.cell.endswith("_kd") and own.cell.endswith("_kd-temperature-4.0")
 
 
-def test_a_list_in_a_row_is_a_list_in_the_run():
-    """Rows hold tuples, which can be hashed; declarations hold lists."""
+def test_a_tuple_in_a_row_is_a_list_in_the_run():
+    """Of the method and of its search, as in the declarations."""
     row = Row("a", "distpro", parameters=distpro.TEN, search_parameters=distpro.TEN)
     (student, *_) = students(built(row))
 
@@ -74,21 +74,20 @@ def test_a_list_in_a_row_is_a_list_in_the_run():
     assert "transforms-complex" in student.schemes[0].cell
 
 
-def test_a_scheme_from_another_pair_or_data_set(planned):
-    """The search there is the one that its own cells use."""
+def test_a_scheme_may_come_from_another_pair_or_data_set(planned):
+    """The search is that of the other pair or data set, the teacher stays the row's own."""
     row = Row("a", "distpro", origin=Origin(pair=Pair("resnet56", "resnet20")))
     (student, *_) = students(built(row))
-    found = student.schemes[0]
+    search = student.schemes[0]
 
-    assert found.cell == "resnet56_resnet20_distpro"
+    assert search.cell == "resnet56_resnet20_distpro"
     assert student.cell == "wrn-40-2_wrn-16-2_distpro-from-resnet56-resnet20_s0"
     assert student.teacher.cell == "wrn-40-2"
     graph = planned(scale="paper", exhibits=["dfa"], datasets=ALL)
-    there = [r for r in graph.runs.values() if "-from-cifar100" in r.cell and r.phase == "student"]
-    assert there and {r.dataset for r in there} == {"cinic10"}
-    assert {r.schemes[0].dataset for r in there} == {"cifar100"}
-    names = {r.schemes[0].student.name for r in there}
-    assert names == {r.student.name for r in there}
+    runs = [r for r in graph.runs.values() if "-from-cifar100" in r.cell and r.phase == "student"]
+    assert runs and {run.dataset for run in runs} == {"cinic10"}
+    assert {run.schemes[0].dataset for run in runs} == {"cifar100"}
+    assert all(run.schemes[0].student.name == run.student.name for run in runs)
 
 
 def test_a_pruned_student_is_built_from_its_search():
@@ -112,16 +111,16 @@ def test_a_pruned_student_and_a_whole_one_are_different_runs():
     """With one network and one method, digest and name differ."""
     table = replace(sbs.TABLE1, rows=(Row("a", pruned_by="sbs_kl"), Row("b")))
     builder = Builder(Params(scale="paper"), find_components())
-    found, whole = (builder.build(table.request(row, table.columns[0])) for row in table.rows)
+    pruned, whole = (builder.build(table.request(row, table.columns[0])) for row in table.rows)
 
-    assert found.cell == "densenet-bc-100-12_sbs_kl_none"
+    assert pruned.cell == "densenet-bc-100-12_sbs_kl_none"
     assert whole.cell == "densenet-bc-100-12_none"
-    assert found.digest != whole.digest
+    assert pruned.digest != whole.digest
 
 
-def test_joined_methods_have_every_part_and_its_search():
-    """Where the code of the parts lies is not in the digest."""
-    ask = StudentRequest(
+def test_joined_methods_have_all_parts_and_the_searches_these_need():
+    """The place of the parts' code is not in the digest."""
+    request = StudentRequest(
         dataset="cifar100",
         pair=LEAD,
         method="dfa+distpro+kd",
@@ -130,7 +129,7 @@ def test_joined_methods_have_every_part_and_its_search():
         search_recipe=DISTPRO_SEARCH,
     )
     components = find_components()
-    (student,) = students(Builder(Params(scale="paper"), components).build(ask))
+    (student,) = students(Builder(Params(scale="paper"), components).build(request))
 
     assert [part.name for part in student.method.parts] == ["dfa", "distpro", "kd"]
     assert student.schemes[0].cell.endswith("_dfa")
@@ -141,9 +140,9 @@ def test_joined_methods_have_every_part_and_its_search():
     assert replace(student, method=method).digest == student.digest
 
 
-def test_a_search_alone_can_be_requested():
-    """Figures read searches without any student."""
-    ask = SearchRequest(
+def test_a_search_can_be_requested_without_a_student():
+    """Its name holds the parameter that the request sets."""
+    request = SearchRequest(
         dataset="cifar100",
         pair=LEAD,
         search="distpro",
@@ -151,25 +150,25 @@ def test_a_search_alone_can_be_requested():
         search_recipe=DISTPRO_SEARCH,
         parameters=(("gradient", "exact"),),
     )
-    spec = Builder(Params(), find_components()).build(ask)
+    spec = Builder(Params(), find_components()).build(request)
 
     assert (spec.phase, spec.cell) == ("search", "wrn-40-2_wrn-16-2_distpro-gradient-exact")
 
 
 @pytest.mark.parametrize("left_out", ALL)
-def test_what_needs_a_left_out_data_set_is_left_out(planned, left_out):
-    """Also a student elsewhere whose scheme was searched on it."""
-    kept = [name for name in ALL if name != left_out]
-    graph = planned(scale="paper", exhibits=["all"], datasets=kept)
+def test_no_run_is_on_a_data_set_that_is_left_out(planned, left_out):
+    """The plan has runs on all other data sets."""
+    remaining = [name for name in ALL if name != left_out]
+    graph = planned(scale="paper", exhibits=["all"], datasets=remaining)
 
-    assert {spec.dataset for spec in graph.runs.values()} == set(kept)
+    assert {spec.dataset for spec in graph.runs.values()} == set(remaining)
 
 
 OWN = {"id": "mine", "pairs": ["wrn-40-2:wrn-16-2"], "methods": ["kd", "dfa+kd"]}
 
 
-def test_a_table_of_one_s_own_is_planned(planned):
-    """Any method, pair and protocol; with found students, and schemes from elsewhere."""
+def test_a_custom_table_is_planned(planned):
+    """With any method, pair and protocol, with pruned students and with schemes from elsewhere."""
     graph = planned(
         exhibits=["own"], tables=[{**OWN, "protocol": "crd", "seeds": 2}], scale="paper"
     )
@@ -181,7 +180,7 @@ def test_a_table_of_one_s_own_is_planned(planned):
     ]
     runs = [run for cell in cells for run in students(cell.evaluation)]
     assert {run.recipe.name for run in runs} == {"crd"} and len(runs) == 4
-    found = planned(
+    pruned = planned(
         exhibits=["all"],
         tables=[
             {
@@ -192,9 +191,9 @@ def test_a_table_of_one_s_own_is_planned(planned):
             }
         ],
     )
-    for cell in found.cells["own/mine"]:
+    for cell in pruned.cells["own/mine"]:
         assert cell.evaluation.structure.cell == "wrn-40-2_wrn-40-2_sbs_kl"
-    (run, *_) = students(found.cells["own/mine"][1].evaluation)
+    (run, *_) = students(pruned.cells["own/mine"][1].evaluation)
     assert run.schemes[0].cell == "wrn-40-2_wrn-40-1_dfa"
 
 
@@ -209,6 +208,4 @@ def test_a_run_s_name_does_not_depend_on_the_other_exhibits(planned):
     names = {digest: name_of(spec) for digest, spec in every.runs.items()}
     for exhibit in every.exhibits:
         alone = planned(scale="paper", exhibits=[exhibit.id], datasets=ALL)
-        assert all(
-            names[digest] == f"{spec.cell}.{spec.digest}" for digest, spec in alone.runs.items()
-        )
+        assert all(names[digest] == name_of(spec) for digest, spec in alone.runs.items())

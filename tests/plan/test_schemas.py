@@ -35,7 +35,7 @@ def test_the_committed_schemas_are_those_of_the_code(monkeypatch):
     assert sorted(schemas.check_schemas()) == sorted(Path("schemas").iterdir())
 
 
-def test_a_schema_that_is_not_today_s_is_refused(tmp_path, monkeypatch):
+def test_an_absent_or_changed_schema_is_refused(tmp_path, monkeypatch):
     """The error names the file and the command."""
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UserError, match=r"params\.schema\.json: no such file; run kdbench schema"):
@@ -49,7 +49,7 @@ def test_a_schema_that_is_not_today_s_is_refused(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(("kind", "path"), FILES, ids=[f"{k}-{p.stem}" for k, p in FILES])
 def test_every_declaration_fits_its_schema_and_names_it(kind, path):
-    """An editor that follows the first line finds no mistake."""
+    """The first line of the file is a directive whose path leads to the schema."""
     text = path.read_text(encoding="utf-8")
     directive, _, target = text.partition("\n")[0].partition(" ")
 
@@ -59,7 +59,7 @@ def test_every_declaration_fits_its_schema_and_names_it(kind, path):
 
 
 def test_the_shipped_params_yaml_fits_its_schema_and_names_it():
-    """An editor that follows the first line finds no mistake."""
+    """The first line of the file is the directive that editors follow."""
     text = (REPOSITORY / FILE).read_text(encoding="utf-8")
 
     assert text.startswith("# yaml-language-server: $schema=schemas/params.schema.json\n")
@@ -82,7 +82,7 @@ TABLE = {"id": "mine", "pairs": ["resnet56:resnet20"], "methods": ["kd", "dfa+kd
     ids=str,
 )
 def test_what_params_yaml_may_say_fits_the_schema(content):
-    """Names of plug-ins and keys of older files too."""
+    """Methods of plug-ins and the keys of older files fit it as well."""
     assert errors("params", content) == []
 
 
@@ -110,7 +110,7 @@ def test_what_params_yaml_may_say_fits_the_schema(content):
     ids=str,
 )
 def test_a_mistake_in_params_yaml_does_not_fit_the_schema(content):
-    """One planted mistake, one complaint at least."""
+    """Each of these mistakes has at least one complaint."""
     assert errors("params", content)
 
 
@@ -130,7 +130,7 @@ def test_a_mistake_in_params_yaml_does_not_fit_the_schema(content):
     ],
 )
 def test_a_mistake_in_a_declaration_does_not_fit_the_schema(name, change):
-    """The file as it stands fits, with the mistake it does not."""
+    """The file as it stands fits it."""
     path = REPOSITORY / f"kdbench/{name}.toml"
     (kind,) = (kind for kind, known in FILES if known == path)
     content = tomllib.loads(path.read_text(encoding="utf-8"))

@@ -11,7 +11,9 @@ import pytest
         ("searches", "distpro", "eval", "batch", "search", "search"),
     ],
 )
-def test_it_reaches_its_runs_and_no_others(planned, section, name, declared, other, phase, entry):
+def test_a_teacher_bn_in_params_yaml_changes_the_runs_of_its_component_alone(
+    planned, section, name, declared, other, phase, entry
+):
     """The declared value, written out, changes no digest."""
     plain, same, changed = (
         planned(**({section: {name: {"teacher_bn": mode}}} if mode else {}))
