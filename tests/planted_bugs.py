@@ -83,7 +83,7 @@ BUGS = [
         f"{LEARNS} -k crd"),
     Bug("OFD: counted margins left out of the state", "ofd:Margins.__init__",
         '"count", torch.zeros(channels, dtype=torch.float64)',
-        '"count", torch.zeros(channels, dtype=torch.float64), False', f"{LEARNS} -k loaded"),
+        '"count", torch.zeros(channels, dtype=torch.float64), False', f"{LEARNS} -k margins"),
     Bug("CRD: an order from the global generator", "distill.crd:CRD.draw",
         "torch.randperm(images, generator=generator)", "torch.randperm(images)",
         f"{LEARNS} -k crd"),

@@ -73,11 +73,11 @@ class Scene:
 
     def slopes(self, loss, terms):
         """Gradients of the sum of terms in the leaves and the loss's parameters; None if unused."""
-        wanted = [*self.leaves, *loss.parameters()]
+        points = [*self.leaves, *loss.parameters()]
         if not terms:
-            return [None] * len(wanted)
+            return [None] * len(points)
         total = torch.stack([term.double() for term in terms.values()]).sum()
-        return torch.autograd.grad(total, wanted, allow_unused=True, retain_graph=True)
+        return torch.autograd.grad(total, points, allow_unused=True, retain_graph=True)
 
 
 def scene(student, teacher, count=6, change=lambda of, x: x, seed=0):
@@ -103,8 +103,8 @@ def _leaves(net, count):
     """Maps of three kinds a stage, a pooled vector, and the matrix from pixels to logits."""
     shapes = [(count, stage.channels, *stage.size) for stage in net.stages]
     pixels = net.image[0] * net.image[1] * net.image[2]
-    found = [randn(shape) for _ in KINDS for shape in shapes]
-    return [*found, randn(count, net.pooled_width), randn(pixels, CLASSES) / pixels**0.5]
+    maps = [randn(shape) for _ in KINDS for shape in shapes]
+    return [*maps, randn(count, net.pooled_width), randn(pixels, CLASSES) / pixels**0.5]
 
 
 def _features(leaves, stages, images):

@@ -73,14 +73,14 @@ def huber(gap):
 
 def rkd_distance(student, teacher):
     """One pair at a time."""
-    n, found = len(student), []
+    n, relative = len(student), []
     for x in (student, teacher):
         pairs = {
             (i, j): ((x[i] - x[j]) ** 2).sum().sqrt() for i in range(n) for j in range(n) if i != j
         }
         mean = sum(pairs.values()) / len(pairs)
-        found.append({pair: d / mean for pair, d in pairs.items()})
-    return sum(huber(found[0][pair] - found[1][pair]) for pair in found[0]) / n**2
+        relative.append({pair: d / mean for pair, d in pairs.items()})
+    return sum(huber(relative[0][pair] - relative[1][pair]) for pair in relative[0]) / n**2
 
 
 def rkd_angle(student, teacher):
@@ -161,33 +161,33 @@ def intra_class(student, teacher):
     return inter_class(student.T, teacher.T)
 
 
-def instance_level(student, teacher, kept, temperature):
+def instance_level(student, teacher, mask, temperature):
     """One image at a time."""
     total = 0
-    for ours, theirs, keep in zip(student, teacher, kept, strict=True):
+    for ours, theirs, counts in zip(student, teacher, mask, strict=True):
         q, p = (ours / temperature).softmax(0), (theirs / temperature).softmax(0)
-        total = total + (keep * p * (p / q).log()).sum()
+        total = total + (counts * p * (p / q).log()).sum()
     return total / len(student) * temperature**2
 
 
-def batch_level(student, teacher, kept, temperature):
+def batch_level(student, teacher, mask, temperature):
     """One pair of images at a time."""
     q, p = ([(row / temperature).softmax(0) for row in x] for x in (student, teacher))
     total = 0
     for i in range(len(p)):
         for j in range(len(p)):
-            if kept[j]:
+            if mask[j]:
                 total = total + ((p[i] * p[j]).sum() - (q[i] * q[j]).sum()) ** 2
     return total / len(p)
 
 
-def class_level(student, teacher, kept, temperature):
+def class_level(student, teacher, mask, temperature):
     """One pair of classes at a time."""
     q, p = ((x / temperature).softmax(1).T for x in (student, teacher))
     total = 0
     for i in range(len(p)):
         for j in range(len(p)):
-            if kept[j]:
+            if mask[j]:
                 total = total + ((p[i] * p[j]).sum() - (q[i] * q[j]).sum()) ** 2
     return total / len(p)
 

@@ -60,9 +60,9 @@ def assembled(method, folder, monkeypatch):
     """The step and the saved parts of a student's run, by the very code of the training phase."""
     teacher, student = network(PAIR[0], side=8), network(PAIR[1], side=8)
     save_weights(teacher.state_dict(), folder / training.LAST)
-    found = finding(method, student, teacher)
-    if found is not None:
-        found.save(folder)
+    scheme = finding(method, student, teacher)
+    if scheme is not None:
+        scheme.save(folder)
     pixels = np.random.default_rng(0).integers(0, 256, (LABELS, 8, 8, 3), dtype=np.uint8)
     data = SimpleNamespace(
         images=lambda split: pixels,
@@ -82,8 +82,8 @@ def assembled(method, folder, monkeypatch):
         start_bar=lambda *_: lambda: None,
     )
 
-    def stop(progress, step, *rest):
-        raise Caught(step, progress.parts)
+    def stop(state, step, *_):
+        raise Caught(step, state.parts)
 
     monkeypatch.setattr(training, "fit", stop)
     with pytest.raises(Caught) as caught:
@@ -91,17 +91,18 @@ def assembled(method, folder, monkeypatch):
     return caught.value.args
 
 
-def _held(optimiser):
+def _parameters_of(optimiser):
+    """Identities of what an optimiser trains."""
     return {id(p) for group in optimiser.param_groups for p in group["params"]}
 
 
 @every
-def test_all_that_can_learn_learns(method, tmp_path, monkeypatch):
-    """Each parameter of the loss is in one saved optimiser a stage, and two epochs move it."""
+def test_every_parameter_of_a_loss_is_in_an_optimiser_and_learns(method, tmp_path, monkeypatch):
+    """The student learns too, and its optimiser has none of what the loss steps by itself."""
     step, parts = assembled(method, tmp_path, monkeypatch)
     loss = parts["loss"]
     optimisers = [part for part in parts.values() if isinstance(part, torch.optim.Optimizer)]
-    held = set().union(*map(_held, optimisers))
+    trained = set().union(*map(_parameters_of, optimisers))
     before = copy.deepcopy(dict(loss.named_parameters()))
     started = [p.detach().clone() for p in parts["student"].parameters()]
     parts["student"].train()
@@ -114,8 +115,9 @@ def test_all_that_can_learn_learns(method, tmp_path, monkeypatch):
             step(Batch(images[index], labels[index], index), position)
 
     own = loss.optimisers.values()
-    assert not any(_held(parts["optimiser"]) & _held(optimiser) for optimiser in own)
-    assert all(id(p) in held for p in loss.parameters() if p.requires_grad)
+    main = _parameters_of(parts["optimiser"])
+    assert not any(main & _parameters_of(optimiser) for optimiser in own)
+    assert all(id(p) in trained for p in loss.parameters() if p.requires_grad)
     still = {name for name, p in loss.named_parameters() if torch.equal(p, before[name])}
     assert all(name.endswith("conv.bias") for name in still)  # which the norm behind takes away
     moved = zip(started, parts["student"].parameters(), strict=True)
@@ -123,8 +125,8 @@ def test_all_that_can_learn_learns(method, tmp_path, monkeypatch):
 
 
 @every
-def test_a_loss_holds_neither_network(method):
-    """Once nobody else does, both are gone, with what they showed; no tensor is shared either."""
+def test_a_loss_keeps_neither_network_alive(method):
+    """Nor their features; and no tensor of its state is one of theirs."""
     teacher, student = network(PAIR[0]), network(PAIR[1])
     loss = build(method, student, teacher)
     seen = scene(student, teacher)
@@ -146,20 +148,20 @@ def stepped(loss, seen):
     return terms, slopes, {k: v.clone() for k, v in loss.state_dict().items()}
 
 
-def assert_same_bits(found, expected):
+def assert_same_bits(actual, expected):
     """Terms, gradients and states agree to the last bit."""
-    torch.testing.assert_close(found, expected, rtol=0, atol=0, equal_nan=False)
+    torch.testing.assert_close(actual, expected, rtol=0, atol=0, equal_nan=False)
 
 
 @every
 @pytest.mark.parametrize("form", ["torch", "safetensors"])
-def test_a_loaded_state_goes_on_with_the_same_bits(method, form, tmp_path):
-    """All that a loss has learnt and remembered is in its `state_dict`, its seed included."""
+def test_a_loss_with_a_loaded_state_does_the_next_batch_to_the_bit(method, form, tmp_path):
+    """Though it was built with another seed."""
     assert_goes_on(method, form, PAIR[0], tmp_path)
 
 
-def test_counted_margins_are_loaded_too(tmp_path):
-    """Of a teacher whose stages end without a norm, OFD counts the values."""
+def test_ofd_s_counted_margins_are_in_its_state(tmp_path):
+    """A teacher whose stages end without a norm makes OFD count them."""
     assert_goes_on("ofd", "torch", "mobilenet-v2-0.5", tmp_path)
 
 
@@ -182,7 +184,7 @@ def assert_goes_on(method, form, teacher, tmp_path):
 
 @every
 def test_a_seed_decides_all_that_is_random(nets, losses, method):
-    """The same seed gives the same bits; another one other states and terms, if any are drawn."""
+    """Equal seeds give equal bits; another seed gives others unless the loss draws nothing."""
     teacher, student = nets
     seeded = [losses(method, seed) for seed in (0, 0, 1)]
     states = [{k: v.clone() for k, v in loss.state_dict().items()} for loss in seeded]
@@ -196,7 +198,7 @@ def test_a_seed_decides_all_that_is_random(nets, losses, method):
 
 @every
 def test_no_global_generator_is_touched(nets, losses, method):
-    """Neither building a loss nor using it draws from torch's, numpy's or Python's generator."""
+    """Building and using a loss draws from none of torch's, numpy's and Python's generators."""
     teacher, student = nets
     seen = scene(student, teacher)
 

@@ -35,18 +35,18 @@ def both(loss, seen):
     return terms, seen.slopes(loss, terms)
 
 
-def assert_near(found, expected, rtol):
+def assert_near(actual, expected, rtol):
     """Gradients agree, each by its norm; a millionth of the whole is rounding."""
     whole = torch.stack([x.norm() for x in expected if x is not None] or [torch.ones(())]).norm()
-    for ours, theirs in zip(found, expected, strict=True):
+    for ours, theirs in zip(actual, expected, strict=True):
         assert (ours is None) == (theirs is None)
         if ours is not None:
             assert (ours - theirs).norm() <= rtol * theirs.norm() + 1e-6 * whole
 
 
 @every
-def test_channels_last_gives_the_same(nets, method):
-    """Values and gradients, with maps and connectors in that format, to float32's rounding."""
+def test_channels_last_maps_and_connectors_give_the_same_terms(nets, method):
+    """And the same gradients, to float32's rounding."""
     teacher, student = nets
     loss = build(method, student, teacher)
     last = copy.deepcopy(loss).to(memory_format=torch.channels_last)
@@ -56,30 +56,30 @@ def test_channels_last_gives_the_same(nets, method):
 
     expected, slopes = both(loss, scene(student, teacher))
     seen = scene(student, teacher, change=reorder)
-    found, found_slopes = both(last, seen)
+    terms, slopes_of_last = both(last, seen)
 
     assert seen.student.pre[1].is_contiguous(memory_format=torch.channels_last)
-    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-6)
-    assert_near(found_slopes, slopes, 1e-3)
+    torch.testing.assert_close(terms, expected, rtol=1e-4, atol=1e-6)
+    assert_near(slopes_of_last, slopes, 1e-3)
 
 
 @every
-def test_bfloat16_keeps_the_value(nets, method):
-    """Under autocast, on bfloat16 maps, near the float64 value; gradients are finite."""
+def test_terms_under_bfloat16_autocast_are_near_those_in_float64(nets, method):
+    """Terms are float32, gradients finite."""
     teacher, student = nets
     loss = build(method, student, teacher)
     wide = copy.deepcopy(loss).double()
-    kinds = {torch.float64: wide, torch.bfloat16: loss}
+    losses = {torch.float64: wide, torch.bfloat16: loss}
     terms, slopes = {}, {}
-    for kind, made in kinds.items():
+    for kind, one in losses.items():
 
         def rounded(of, x, kind=kind):
             return x.bfloat16().to(torch.float32 if of == "images" else kind)
 
         seen = scene(student, teacher, change=rounded)
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=kind == torch.bfloat16):
-            terms[kind] = seen.terms(made)
-        slopes[kind] = seen.slopes(made, terms[kind])
+            terms[kind] = seen.terms(one)
+        slopes[kind] = seen.slopes(one, terms[kind])
 
     bound = BF16_OF.get(method, BF16)
     for name, value in terms[torch.bfloat16].items():
@@ -91,21 +91,21 @@ def test_bfloat16_keeps_the_value(nets, method):
 
 @quiet
 @every
-def test_a_compiled_loss_is_the_eager_one(nets, method):
-    """As one graph, except where a reason is listed: there in pieces, and not as one."""
+def test_a_compiled_loss_gives_what_the_eager_one_gives(nets, method):
+    """As one graph, except where `BROKEN` lists a reason: there in pieces."""
     teacher, student = nets
     loss = build(method, student, teacher)
     expected, slopes = both(loss, scene(student, teacher))
-    found, found_slopes = _compiled(build(method, student, teacher), nets, method not in BROKEN)
+    terms, compiled_slopes = _compiled(build(method, student, teacher), nets, method not in BROKEN)
 
-    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-7)
-    assert_near(found_slopes, slopes, 1e-4)
+    torch.testing.assert_close(terms, expected, rtol=1e-5, atol=1e-7)
+    assert_near(compiled_slopes, slopes, 1e-4)
 
 
 @quiet
 @pytest.mark.parametrize("method", BROKEN)
-def test_what_cannot_be_one_graph_is_listed_for_a_reason(nets, method):
-    """A method that has become one graph leaves the list."""
+def test_a_method_listed_as_broken_does_not_compile_as_one_graph(nets, method):
+    """So the list names no method that could be taken off it."""
     teacher, student = nets
     with pytest.raises(torch._dynamo.exc.Unsupported):
         _compiled(build(method, student, teacher), nets, whole=True)
@@ -121,8 +121,8 @@ def _compiled(loss, nets, whole):
 
 
 @every
-def test_the_last_batch_of_an_epoch_may_be_small(nets, method):
-    """Six images, then three, then two: finite, and every batch reaches the student."""
+def test_batches_of_six_three_and_two_images_give_finite_gradients(nets, method):
+    """They reach the student, and are not all 0 but for two images."""
     teacher, student = nets
     loss = build(method, student, teacher)
     for count in (6, 3, 2):
@@ -151,7 +151,7 @@ DEAD = {
 @every
 @pytest.mark.parametrize("case", DEAD)
 def test_constant_maps_give_finite_values_and_gradients(nets, method, case):
-    """Norms, deviations and correlations of 0 are guarded, backwards too."""
+    """Maps, vectors and logits that are 0 or 1 everywhere, or images that are all equal."""
     teacher, student = nets
     loss = build(method, student, teacher)
 

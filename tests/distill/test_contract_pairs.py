@@ -47,7 +47,7 @@ def looked(pair):
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("pair", PAIRS)
 def test_any_two_networks_fit_or_are_refused_in_one_line(pair, method):
-    """Finite terms, and gradients that reach the student and every connector that is used."""
+    """Where they fit, terms and gradients are finite, and the gradients reach the student."""
     (teacher, student), batch, theirs, ours, leaves = looked(pair)
     refusal = COMPONENTS.get("method", method, where="contract").family, pair
     if refusal in REFUSED:

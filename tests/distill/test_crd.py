@@ -19,8 +19,8 @@ BATCH = Batch(torch.zeros(5, 3, 8, 8), LABELS[INDEX], INDEX)
 START = TrainingPosition(step=0, steps=10, epoch=0, epochs=2)
 
 
-def made(**more):
-    """A loss of few negatives."""
+def few_negatives(**more):
+    """A loss with twelve negatives."""
     nets = SimpleNamespace(pooled_width=6), SimpleNamespace(pooled_width=9)
     return build_loss(CRD, *nets, **{"labels": LABELS, "negatives": 12, "dimension": 8, **more})
 
@@ -48,8 +48,8 @@ def slow_direction(memory, partition, unit, chosen, temperature):
 
 
 def test_three_steps_are_those_of_the_slow_form(float64):
-    """Losses, gradients, partitions fixed by the first batch, memories moved and renormalised."""
-    loss = made()
+    """Losses, gradients, and memories, with the partition that the first batch fixes."""
+    loss = few_negatives()
     rows = [loss.of_student.rows.clone(), loss.of_teacher.rows.clone()]
     partitions = [None, None]
     for step in range(3):
@@ -61,9 +61,9 @@ def test_three_steps_are_those_of_the_slow_form(float64):
         by_teacher, partitions[0] = slow_direction(rows[0], partitions[0], units[1], chosen, 0.07)
         expected = 0.8 * (by_student + by_teacher)
         seen = [SimpleNamespace(pooled=x) for x in (ours, theirs)]
-        found = loss(*seen, BATCH, position)["crd"]
-        torch.testing.assert_close(found, expected)
-        slopes = [torch.autograd.grad(x, ours, retain_graph=True)[0] for x in (found, expected)]
+        term = loss(*seen, BATCH, position)["crd"]
+        torch.testing.assert_close(term, expected)
+        slopes = [torch.autograd.grad(x, ours, retain_graph=True)[0] for x in (term, expected)]
         torch.testing.assert_close(*slopes)
         for memory, unit in zip(rows, units, strict=True):
             for place, row in zip(INDEX, unit.detach(), strict=True):
@@ -75,9 +75,9 @@ def test_three_steps_are_those_of_the_slow_form(float64):
 
 
 def test_negatives_are_of_other_classes_without_repetition():
-    """As many as asked; with fewer images than that, every one before any twice."""
-    rows = made().draw(BATCH, START)
-    many = made(negatives=45).draw(BATCH, START)
+    """Where there are fewer such images than negatives, each is drawn before any is drawn twice."""
+    rows = few_negatives().draw(BATCH, START)
+    many = few_negatives(negatives=45).draw(BATCH, START)
 
     assert (LABELS[rows] != BATCH.labels[:, None]).all()
     assert all(len(set(row.tolist())) == 12 for row in rows)
@@ -85,10 +85,10 @@ def test_negatives_are_of_other_classes_without_repetition():
     assert (LABELS[many] != BATCH.labels[:, None]).all()
 
 
-def test_every_step_draws_its_own_negatives_and_always_the_same():
-    """A resumed run sees those of an uninterrupted one; rows of a batch differ."""
+def test_negatives_depend_on_the_step_alone():
+    """Two draws for one step agree, those for two steps and for two images differ."""
     torch.manual_seed(3)
-    loss = made()
+    loss = few_negatives()
     draws = [loss.draw(BATCH, TrainingPosition(step, 10, 0, 2)) for step in (0, 1, 0)]
 
     assert torch.equal(draws[0], draws[2])
@@ -96,9 +96,9 @@ def test_every_step_draws_its_own_negatives_and_always_the_same():
     assert len({tuple(row.tolist()) for row in draws[0]}) == 5
 
 
-def test_all_images_are_drawn_alike():
-    """Over many steps no position is preferred."""
-    loss = made()
+def test_all_images_are_drawn_equally_often():
+    """Over 400 steps no share is further than 15 % from the mean."""
+    loss = few_negatives()
     counts = torch.zeros(40)
     for step in range(400):
         drawn = loss.draw(BATCH, TrainingPosition(step, 400, 0, 1))
@@ -108,9 +108,9 @@ def test_all_images_are_drawn_alike():
     assert (shares / shares.mean() - 1).abs().max() < 0.15
 
 
-def test_evaluation_leaves_the_memories_alone():
-    """And training moves those of the batch only."""
-    loss = made()
+def test_training_moves_the_memories_of_the_batch_and_evaluation_none():
+    """Those of the other images stay in training too."""
+    loss = few_negatives()
     before = loss.of_teacher.rows.clone()
     seen = [SimpleNamespace(pooled=x) for x in vectors()]
     loss.eval()(*seen, BATCH, START)
@@ -121,15 +121,15 @@ def test_evaluation_leaves_the_memories_alone():
     assert sorted(changed.tolist()) == sorted(INDEX.tolist())
 
 
-def test_contrast_is_least_for_a_sure_judge():
-    """High scores of positives and low ones of negatives cost less."""
+def test_contrast_is_lower_for_high_scores_of_positives_and_low_ones_of_negatives():
+    """It is never below 0."""
     sure = torch.tensor([[50.0, 1e-6, 1e-6]])
 
     assert contrast(sure, 100) < contrast(sure.flip(1), 100)
     assert contrast(sure, 100) >= 0
 
 
-def test_one_class_is_refused():
-    """It has no negatives."""
+def test_labels_of_a_single_class_are_refused():
+    """There would be no negatives."""
     with pytest.raises(BadValue, match="two classes or more"):
-        made(labels=torch.zeros(9, dtype=torch.long))
+        few_negatives(labels=torch.zeros(9, dtype=torch.long))

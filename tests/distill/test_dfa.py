@@ -26,7 +26,7 @@ SMALL = {"classes": 5, "image": (3, 8, 8)}
 BATCH = Batch(randn(3, 3, 8, 8), tensor([0, 1, 2]), torch.arange(3))
 START = TrainingPosition(step=0, steps=10, epoch=0, epochs=2)
 NAMES = ("g1-b1", "g1-b2", "g2-b1", "g2-b2", "g3-b1", "g3-b2")
-FOUND = Scheme(
+SCHEME = Scheme(
     tensor([[0.5, 0.5, 0.5, 0.5, 0.5, 0.5], [0.25, 0.75, 0.5, 0.5, 1.0, 0.0]]),
     torch.zeros(2, 6),
     NAMES,
@@ -66,27 +66,24 @@ def slow_dfa(loss, ours, theirs, shares):
 
 
 def test_an_aggregate_is_its_slow_form(float64):
-    """Value, and the gradient in the shares: the products of each map with what comes from above.
-
-    No connector, no norm: the convex combination of the paper.
-    """
+    """So is its gradient in the shares: each map times what comes from above, summed."""
     maps, shares, above = randn(3, 2, 4, 2, 2), randn(3, requires_grad=True), randn(2, 4, 2, 2)
-    found = aggregate(maps, shares)
-    (slope,) = torch.autograd.grad(found, shares, above)
+    aggregated = aggregate(maps, shares)
+    (slope,) = torch.autograd.grad(aggregated, shares, above)
 
-    torch.testing.assert_close(found, slow_aggregate(maps, shares.tolist()))
+    torch.testing.assert_close(aggregated, slow_aggregate(maps, shares.tolist()))
     torch.testing.assert_close(slope, torch.stack([(one * above).sum() for one in maps]))
 
 
 def test_the_loss_is_its_slow_form_with_the_last_row_of_the_scheme(float64):
-    """γ times the sum over the groups, the student's last maps through 1×1 convolutions."""
+    """The student's last maps go through 1×1 convolutions, and γ multiplies the sum over groups."""
     student, teacher, ours, theirs = pair()
-    loss = build_loss(DFA, student, teacher, scheme=FOUND, gamma_fd=3.0)
-    found = loss(ours, theirs, BATCH, START)
+    loss = build_loss(DFA, student, teacher, scheme=SCHEME, gamma_fd=3.0)
+    terms = loss(ours, theirs, BATCH, START)
     expected = slow_dfa(loss, ours, theirs, [(0.25, 0.75), (0.5, 0.5), (1.0, 0.0)])
 
-    assert found.keys() == {"dfa"}
-    assert found["dfa"].item() == pytest.approx(3 * expected, rel=1e-6)
+    assert terms.keys() == {"dfa"}
+    assert terms["dfa"].item() == pytest.approx(3 * expected, rel=1e-6)
     assert all(conv.kernel_size == (1, 1) for conv in loss.ours)
 
 
@@ -94,7 +91,7 @@ def test_the_loss_is_its_slow_form_with_the_last_row_of_the_scheme(float64):
     ("weights", "shares"), [("average", (0.5, 0.5)), ("last", (0.0, 1.0)), ("random", None)]
 )
 def test_the_ablations_differ_in_their_shares_alone(float64, weights, shares):
-    """Equal shares, the last map alone, or a draw; each needs no scheme."""
+    """Equal shares, the last map alone, or a draw; none of them has a scheme."""
     student, teacher, ours, theirs = pair()
     loss = build_loss(DFA, student, teacher, weights=weights, gamma_fd=1.0)
     used = [tuple(two) for two in loss.shares.reshape(3, 2).tolist()]
@@ -104,8 +101,8 @@ def test_the_ablations_differ_in_their_shares_alone(float64, weights, shares):
     assert loss(ours, theirs, BATCH, START)["dfa"].item() == pytest.approx(expected)
 
 
-def test_a_random_draw_goes_through_the_softmax_and_stays():
-    """Positive shares of sum 1 a group; the seed decides; nothing is drawn in a step."""
+def test_random_shares_are_drawn_once_by_the_seed():
+    """They are positive, sum to 1 per group, and stay through a step and in the state."""
     student, teacher, ours, theirs = pair()
     drawn = []
     for seed in (1, 1, 2):
@@ -123,7 +120,7 @@ def test_a_random_draw_goes_through_the_softmax_and_stays():
 
 
 def test_the_student_s_last_blocks_learn_and_the_shares_do_not():
-    """Gradients go to the last map of every group; to nothing else, and to no stem."""
+    """Gradients reach the last map of every group and all connectors, and nothing else."""
     teacher, student = WideResNet(16, 2, **SMALL), ResNet(14, **SMALL)
     loss = build_loss(DFA, student, teacher, weights="average")
     ours, theirs = (network.read(randn(3, 3, 8, 8)) for network in (student, teacher))
@@ -139,7 +136,7 @@ def test_the_student_s_last_blocks_learn_and_the_shares_do_not():
 
 
 def test_connectors_on_both_sides_can_shrink_together_and_one_cannot(float64):
-    """Why the teacher's side has none by default: with both at 0 the loss is 0."""
+    """With connectors of 0 the loss is 0 only where the teacher has some too."""
     student, teacher, ours, theirs = pair()
     lost = {}
     for connected in ("student", "both"):
@@ -153,7 +150,7 @@ def test_connectors_on_both_sides_can_shrink_together_and_one_cannot(float64):
     assert lost["both"] == 0 and lost["student"] > 0.1
 
 
-def test_connectors_on_both_sides_compare_what_both_say(float64):
+def test_connectors_on_both_sides_compare_the_two_outputs(float64):
     """The teacher's keeps the width: (C_t, C_t, 1, 1)."""
     student, teacher, ours, theirs = pair()
     loss = build_loss(DFA, student, teacher, weights="last", connected="both", gamma_fd=1.0)
@@ -171,8 +168,8 @@ def test_connectors_on_both_sides_compare_what_both_say(float64):
 @pytest.mark.parametrize(
     "student", [partial(ShuffleNetV2, 0.5, channels=(16, 32, 64)), partial(ResNet, 8)]
 )
-def test_maps_of_unequal_sizes_are_brought_together(student):
-    """A ShuffleNet's stages are half as large as a WRN's of the same index."""
+def test_the_student_s_map_gets_the_shape_of_the_teacher_s(student):
+    """Also where a ShuffleNet's stages are half as large as those of the WRN."""
     small, teacher = student(classes=5, image=(3, 16, 16)), pair((3, 16, 16))[1]
     images = randn(3, 3, 16, 16)
     with torch.no_grad():
@@ -185,8 +182,8 @@ def test_maps_of_unequal_sizes_are_brought_together(student):
         assert join(seen.blocks[group.index][-1]).shape == theirs.blocks[group.index][0].shape
 
 
-def test_the_stem_is_a_group_where_it_is_asked_for():
-    """Named g0, first of all; by default groups count from the first stage."""
+def test_the_stem_is_a_group_only_where_it_is_asked_for():
+    """It is g0, the first; by default the groups start with the first stage."""
     student, teacher, ours, theirs = pair()
     plain, whole = (
         build_loss(DFA, student, teacher, weights="last", stem=stem) for stem in (False, True)
@@ -206,8 +203,8 @@ PAPER = {
 
 
 @pytest.mark.parametrize("family", PAPER)
-def test_groups_of_whole_networks(family):
-    """As many maps as blocks, all of the stage's shape, measured on shapes alone."""
+def test_a_group_has_as_many_maps_as_its_stage_has_blocks(family):
+    """In the networks of the paper; shapes of both sides are those of the stage."""
     make_teacher, make_student, blocks = PAPER[family]
     with torch.device("meta"):
         teacher, student = make_teacher(), make_student()
@@ -220,20 +217,20 @@ def test_groups_of_whole_networks(family):
         assert group.student == student.stages[group.index]
 
 
-def test_each_group_takes_its_own_part_of_the_shares():
-    """Also where groups have unequally many maps: the last ones are the last of each stage."""
+def test_each_group_takes_its_own_shares():
+    """With the shares of `last` it aggregates to its stage's last map, whatever its length."""
     teacher = ShuffleNetV2(0.5, channels=(4, 8, 16), units=(2, 1, 3), **SMALL)
     loss = build_loss(DFA, ResNet(8, **SMALL), teacher.eval(), weights="last")
     with torch.no_grad():
         theirs = teacher.read(BATCH.images)
 
     assert [group.blocks for group in loss.groups] == [3, 2, 4]
-    for found, maps in zip(loss.aggregated(theirs), theirs.blocks[1:], strict=True):
-        assert torch.equal(found, maps[-1])
+    for aggregated, maps in zip(loss.aggregated(theirs), theirs.blocks[1:], strict=True):
+        assert torch.equal(aggregated, maps[-1])
 
 
-def test_shapes_are_measured_without_a_trace():
-    """Statistics, weights and the generator are as before; every map has the shape it has."""
+def test_measuring_shapes_changes_neither_network_nor_generator():
+    """The measured shapes are those of the maps."""
     network = WideResNet(16, 1, **SMALL)
     before = {k: v.clone() for k, v in network.state_dict().items()}
     state = torch.get_rng_state()
@@ -242,8 +239,8 @@ def test_shapes_are_measured_without_a_trace():
     assert torch.equal(torch.get_rng_state(), state)
     assert all(torch.equal(v, before[k]) for k, v in network.state_dict().items())
     maps = network.read(randn(2, 3, 8, 8)).blocks
-    found = [[(s.channels, *s.size) for s in stage] for stage in shapes]
-    assert found == [[tuple(m.shape[1:]) for m in stage] for stage in maps]
+    measured = [[(s.channels, *s.size) for s in stage] for stage in shapes]
+    assert measured == [[tuple(m.shape[1:]) for m in stage] for stage in maps]
 
 
 @pytest.mark.parametrize(
@@ -257,7 +254,7 @@ def test_shapes_are_measured_without_a_trace():
     ids=["densenet", "googlenet", "pyramidnet", "mobilenet"],
 )
 def test_a_teacher_whose_blocks_differ_is_refused_in_one_line(teacher):
-    """It names the stage and two of the shapes; as a student the same network is welcome."""
+    """The line names the stage; the same network is accepted as a student."""
     with torch.device("meta"):
         uneven = teacher()
         even = WideResNet(16, 2) if len(uneven.stages) == 4 else VGG(8)
@@ -271,13 +268,13 @@ def test_a_teacher_whose_blocks_differ_is_refused_in_one_line(teacher):
 
 
 def test_unequal_numbers_of_stages_are_refused():
-    """Groups are matched by index, so both must have as many."""
+    """The error says how many each side has."""
     with pytest.raises(BadValue, match="4 stages of the teacher and 5 of the student"):
         build_loss(DFA, VGG(8, **SMALL), ResNet(8, **SMALL), weights="average")
 
 
-def test_a_scheme_must_be_there_and_fit():
-    """Missing, or found for another teacher."""
+def test_an_absent_scheme_or_one_for_other_pathways_is_refused():
+    """The error says what to run, or how many pathways were found."""
     student, teacher, *_ = pair()
     with pytest.raises(BadValue, match="run the search"):
         build_loss(DFA, student, teacher)
@@ -286,8 +283,8 @@ def test_a_scheme_must_be_there_and_fit():
         build_loss(DFA, student, teacher, scheme=other)
 
 
-def test_unknown_options_are_named():
-    """With the nearest that exists."""
+def test_an_error_about_an_unknown_option_names_the_nearest():
+    """For the weights and for the connected sides."""
     student, teacher, *_ = pair()
     with pytest.raises(UnknownName, match="did you mean 'average'"):
         build_loss(DFA, student, teacher, weights="avrage")

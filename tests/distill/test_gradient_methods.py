@@ -37,19 +37,19 @@ def nets(float64):
     return ResNet(8, **SMALL).train(), Teacher(teacher, "eval")
 
 
-def test_slopes_are_those_of_each_image_alone(nets):
-    """The gradient of the label's logit, one image at a time."""
+def test_slopes_are_the_gradients_of_each_image_s_label_logit(nets):
+    """Those of one image at a time."""
     student, batch = nets[0].eval(), drawn()
     images = batch.images.requires_grad_()
-    found = slopes(student(images), images, batch.labels, keep=False)
+    actual = slopes(student(images), images, batch.labels, keep=False)
     for place, label in enumerate(batch.labels):
         one = batch.images[place : place + 1].detach().requires_grad_()
         (expected,) = torch.autograd.grad(student(one)[0, label], one)
-        torch.testing.assert_close(found[place], expected[0])
+        torch.testing.assert_close(actual[place], expected[0])
 
 
 def test_jacobian_is_its_slow_form(float64):
-    """One image at a time."""
+    """Computed for one image at a time."""
     ours, theirs = randn(3, 2, 4, 4), randn(3, 2, 4, 4)
     total = 0
     for a, b in zip(ours, theirs, strict=True):
@@ -58,8 +58,8 @@ def test_jacobian_is_its_slow_form(float64):
     torch.testing.assert_close(jacobian(ours, theirs), total / ours.numel())
 
 
-def test_jacobian_matching_differentiates_twice(nets):
-    """The student's gradient is that of differences of the loss; the teacher gets none."""
+def test_the_gradient_of_jacobian_matching_is_that_of_finite_differences(nets):
+    """In a weight of the student, along a random direction; the teacher gets none."""
     student, teacher = nets[0].eval(), nets[1]
     loss, batch = build_loss(Jacobian, student, teacher.network, weight=3.0, kd_weight=0.5), drawn()
     weight = student.trunk["stage1"].blocks[0].first.conv.weight
@@ -69,7 +69,7 @@ def test_jacobian_matching_differentiates_twice(nets):
         theirs = teacher.read(looked.images, graph=True)
         return sum(loss(student.read(looked.images), theirs, looked, START).values())
 
-    (found,) = torch.autograd.grad(value(), weight)
+    (gradient,) = torch.autograd.grad(value(), weight)
     direction, step = randn(weight.shape), 1e-5
     with torch.no_grad():
         weight += step * direction
@@ -79,24 +79,26 @@ def test_jacobian_matching_differentiates_twice(nets):
     behind = value()
 
     expected = (ahead - behind) / (2 * step)
-    torch.testing.assert_close((found * direction).sum(), expected.detach(), rtol=1e-4, atol=1e-9)
+    torch.testing.assert_close(
+        (gradient * direction).sum(), expected.detach(), rtol=1e-4, atol=1e-9
+    )
     assert all(p.grad is None for p in teacher.network.parameters())
 
 
 def test_the_spectral_value_is_the_largest_eigenvalue(float64):
-    """And its gradient that of torch's own eigenvalues."""
+    """So is its gradient that of torch's own eigenvalues."""
     first, second = (randn(6, 9).relu() + 0.1 for _ in range(2))
     first.requires_grad_()
-    found = spectral((first @ first.T) @ (second @ second.T))
+    value = spectral((first @ first.T) @ (second @ second.T))
     expected = torch.linalg.eigvals((first @ first.T) @ (second @ second.T)).abs().max()
-    slope = [torch.autograd.grad(x, first, retain_graph=True)[0] for x in (found, expected)]
+    slope = [torch.autograd.grad(x, first, retain_graph=True)[0] for x in (value, expected)]
 
-    torch.testing.assert_close(found, expected, rtol=1e-6, atol=0)
+    torch.testing.assert_close(value, expected, rtol=1e-6, atol=0)
     torch.testing.assert_close(*slope, rtol=1e-4, atol=1e-6)
 
 
-def test_a_gain_measures_how_much_a_part_stretches(float64):
-    """A part that triples its input has gain 3, a rotated one too; sizes do not matter."""
+def test_a_part_that_triples_its_input_has_a_gain_of_3(float64):
+    """With a rotation too, and whatever the scale of its input."""
     maps = randn(6, 4, 3, 3).relu() + 0.1
     rotation, _ = torch.linalg.qr(randn(36, 36))
     turned = (3 * maps.flatten(1) @ rotation).view_as(maps)
@@ -107,7 +109,7 @@ def test_a_gain_measures_how_much_a_part_stretches(float64):
 
 
 def test_london_compares_gains_by_their_ratio(nets):
-    """Equal networks pay for KD alone, which is 0."""
+    """Networks whose features are equal pay nothing."""
     student, batch = nets[0], drawn()
     loss = build_loss(LONDON, student, nets[1].network, weight=2.0, kd_weight=0.5)
     ours, theirs = student.read(batch.images), nets[1].read(batch.images)
@@ -115,15 +117,15 @@ def test_london_compares_gains_by_their_ratio(nets):
         gain(ours.out[i - 1], ours.out[i]) / gain(theirs.out[i - 1], theirs.out[i])
         for i in (1, 2, 3)
     ]
-    found = loss(ours, theirs, batch, START)
+    terms = loss(ours, theirs, batch, START)
 
-    torch.testing.assert_close(found["lipschitz"], 2 * sum((r - 1) ** 2 for r in ratios))
-    torch.testing.assert_close(found["kd"], 0.5 * kd(ours.logits, theirs.logits, 4.0))
+    torch.testing.assert_close(terms["lipschitz"], 2 * sum((r - 1) ** 2 for r in ratios))
+    torch.testing.assert_close(terms["kd"], 0.5 * kd(ours.logits, theirs.logits, 4.0))
     assert sum(loss(ours, ours, batch, START).values()).abs() < 1e-12
 
 
-def test_terms_that_oppose_the_task_are_dropped(float64):
-    """Hand-made gradients: the agreeing one is added, the opposing one reaches connectors only."""
+def test_the_gradient_of_a_term_that_opposes_the_task_reaches_connectors_only(float64):
+    """That of an agreeing one is added to the task's; orthogonal gradients agree."""
     loss = build_loss(SCKD, ResNet(8, **SMALL), WideResNet(10, 1, **SMALL))
     weight = nn.Parameter(torch.tensor([1.0, 2.0]))
     connector = next(loss.parameters())
@@ -138,8 +140,8 @@ def test_terms_that_oppose_the_task_are_dropped(float64):
     assert not agrees([torch.ones(2)], [torch.tensor([1.0, -1.1])])
 
 
-def test_sckd_without_conflict_is_the_plain_sum(nets):
-    """With a task that is the sum of the terms themselves, nothing is dropped."""
+def test_sckd_adds_the_gradients_of_the_terms_that_agree_with_the_task(nets):
+    """In every parameter of a whole network, with four terms."""
     student, teacher = nets
     loss, batch = build_loss(SCKD, student, teacher.network), drawn()
     theirs = teacher.read(batch.images)
@@ -154,16 +156,16 @@ def test_sckd_without_conflict_is_the_plain_sum(nets):
         [torch.zeros_like(p) if g is None else g for g, p in zip(gs, parameters, strict=True)]
         for gs in separate
     ]
-    kept = [separate[0], *(gs for gs in separate[1:] if agrees(separate[0], gs))]
+    added = [separate[0], *(gs for gs in separate[1:] if agrees(separate[0], gs))]
     loss.combine(task, terms, parameters)
 
     for place, parameter in enumerate(parameters):
-        torch.testing.assert_close(parameter.grad, sum(gs[place] for gs in kept))
+        torch.testing.assert_close(parameter.grad, sum(gs[place] for gs in added))
     assert len(terms) == 4
 
 
 def test_matching_is_its_slow_form(float64):
-    """One image and one channel at a time, maps of one size."""
+    """Computed for one image and one channel at a time."""
     student, teacher = randn(3, 4, 5, 5), randn(3, 4, 5, 5)
     channels, pair = torch.rand(3, 4), torch.rand(3)
     total = 0
@@ -175,8 +177,8 @@ def test_matching_is_its_slow_form(float64):
     torch.testing.assert_close(matching(student, teacher, channels, pair), total / 3)
 
 
-def test_l2t_starts_with_even_channels_and_pairs_near_one(nets):
-    """Zero-initialised channel weights; biases of 1 for the pairs."""
+def test_l2t_starts_with_equal_channel_weights(nets):
+    """The weights of its nine pairs lie between 0 and 6."""
     student, teacher = nets
     loss = build_loss(L2T, student, teacher.network)
     maps = teacher.read(drawn().images).out[1]
@@ -223,7 +225,7 @@ def unrolled(loss, student, teacher, batch, rates):
 
 @pytest.mark.parametrize("nesterov", [False, True])
 def test_the_meta_gradient_is_that_of_the_unrolled_steps(nets, nesterov):
-    """To rounding, with momentum and weight decay; no weight, statistic or momentum moves."""
+    """With momentum and weight decay; no weight, statistic or momentum moves."""
     student, teacher = nets
     loss, batch = build_loss(L2T, student, teacher.network), drawn()
     for parameter in loss.weights.parameters():
@@ -234,27 +236,27 @@ def test_the_meta_gradient_is_that_of_the_unrolled_steps(nets, nesterov):
     options = {"lr": 0.05, "momentum": 0.9, "weight_decay": 1e-2, "nesterov": nesterov}
     optimiser = torch.optim.SGD(parameters, **options)
     before = copy.deepcopy((student.state_dict(), loss.state_dict()))
-    found = loss.meta_gradient(student, teacher.read(batch.images), batch, optimiser)
+    gradients = loss.meta_gradient(student, teacher.read(batch.images), batch, optimiser)
     assert optimiser.state_dict()["state"] == {}
     torch.testing.assert_close((student.state_dict(), loss.state_dict()), before, rtol=0, atol=0)
 
     with frozen_statistics(student):
         expected = unrolled(loss, student, teacher, batch, (0.05, 0.9, 1e-2, nesterov))
-    for ours, theirs in zip(found, expected, strict=True):
+    for ours, theirs in zip(gradients, expected, strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-8, atol=1e-14)
-    assert all(slope.any() for slope in found)
+    assert all(gradient.any() for gradient in gradients)
 
 
 def test_a_meta_step_moves_the_meta_weights_alone(nets):
-    """Adam's state belongs to the checkpoint; the student's optimiser never has these weights."""
+    """The student keeps its bits, and the optimiser of the meta weights has a state."""
     student, teacher = nets
     loss, batch = build_loss(L2T, student, teacher.network), drawn()
     optimiser = torch.optim.SGD([*student.parameters(), *loss.trained.parameters()], lr=0.1)
     before = [p.detach().clone() for p in loss.weights.parameters()]
-    kept = copy.deepcopy(student.state_dict())
+    state = copy.deepcopy(student.state_dict())
     loss.after_step(student, teacher.read(batch.images), batch, optimiser)
 
     moved = [not torch.equal(a, b) for a, b in zip(before, loss.weights.parameters(), strict=True)]
     assert all(moved)
-    torch.testing.assert_close(student.state_dict(), kept, rtol=0, atol=0)
+    torch.testing.assert_close(student.state_dict(), state, rtol=0, atol=0)
     assert loss.optimisers["meta"].state_dict()["state"]

@@ -48,8 +48,8 @@ SIZES = [(1, 1), (2, 2), (3, 3), (4, 4), (6, 6), (7, 5), (8, 8), (12, 8), (16, 1
 
 
 @pytest.mark.parametrize("size", SIZES, ids=str)
-def test_hcl_is_the_formula(float64, size):
-    """Fast and written-out HCL agree at sizes that divide and at sizes that do not."""
+def test_hcl_is_its_slow_form(float64, size):
+    """At sizes that the levels divide and at sizes that they do not."""
     student, teacher = randn(2, 3, *size), randn(2, 3, *size)
     expected = slow_hcl(student, teacher)
     assert hcl(student, teacher).item() == pytest.approx(expected, rel=1e-10)
@@ -57,7 +57,7 @@ def test_hcl_is_the_formula(float64, size):
 
 @pytest.mark.parametrize("size", [(1, 1), (4, 4), (6, 6), (8, 8)], ids=str)
 def test_the_gradient_of_hcl_is_that_of_plain_pooling(float64, size):
-    """The student's gradient equals the one through adaptive pooling of both maps."""
+    """Of adaptive pooling of both maps at every level."""
     student, teacher = randn(2, 3, *size, requires_grad=True), randn(2, 3, *size)
     plain, weight, weights = F.mse_loss(student, teacher), 1.0, 1.0
     for level in (4, 2, 1):
@@ -67,25 +67,25 @@ def test_the_gradient_of_hcl_is_that_of_plain_pooling(float64, size):
             maps = (F.adaptive_avg_pool2d(m, level) for m in (student, teacher))
             plain = plain + weight * F.mse_loss(*maps)
     (expected,) = torch.autograd.grad(plain / weights, student)
-    (found,) = torch.autograd.grad(hcl(student, teacher), student)
-    torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-14)
+    (gradient,) = torch.autograd.grad(hcl(student, teacher), student)
+    torch.testing.assert_close(gradient, expected, rtol=1e-10, atol=1e-14)
 
 
-def test_a_single_cell_is_the_mean_squared_difference():
-    """At 1 x 1 there is nothing to pool."""
+def test_hcl_of_single_cells_is_the_mean_squared_difference():
+    """At 1 x 1 there is no level to pool to."""
     student, teacher = randn(4, 8, 1, 1), randn(4, 8, 1, 1)
     torch.testing.assert_close(hcl(student, teacher), F.mse_loss(student, teacher))
 
 
 def test_half_precision_maps_are_compared_in_float32():
-    """Maps of bfloat16 lose nothing more on the way to the loss."""
+    """Maps of bfloat16 give the bits that the same maps in float32 give."""
     student, teacher = (randn(2, 3, 8, 8).bfloat16() for _ in range(2))
-    found = hcl(student, teacher)
-    assert found.dtype == torch.float32
-    torch.testing.assert_close(found, hcl(student.float(), teacher.float()), rtol=0, atol=0)
+    value = hcl(student, teacher)
+    assert value.dtype == torch.float32
+    torch.testing.assert_close(value, hcl(student.float(), teacher.float()), rtol=0, atol=0)
 
 
 def test_maps_of_two_shapes_are_refused():
-    """No silent broadcasting."""
+    """Also where they could be broadcast; the error names both."""
     with pytest.raises(ValueError, match=r"\(2, 3, 4, 4\) and \(2, 1, 4, 4\)"):
         hcl(randn(2, 3, 4, 4), randn(2, 1, 4, 4))

@@ -25,21 +25,21 @@ class Distance(DistillationLoss):
         return {"near": gap.square().mean(), "far": gap.abs().mean()}
 
 
-def test_terms_are_those_of_the_parts():
-    """Each under its method's name; nothing is weighed anew."""
+def test_joined_terms_are_those_of_the_parts_under_their_methods_names():
+    """With the values that each part gives alone."""
     one, two = Distance(), Distance()
     both = JoinedLosses([("a", one), ("b", two)])
     maps = torch.randn(3, 4), torch.randn(3, 4)
-    found = both(*maps, None, None)
+    terms = both(*maps, None, None)
 
-    assert list(found) == ["a.near", "a.far", "b.near", "b.far"]
+    assert list(terms) == ["a.near", "a.far", "b.near", "b.far"]
     for name, part in (("a", one), ("b", two)):
         for term, value in part(*maps, None, None).items():
-            assert torch.equal(found[f"{name}.{term}"], value)
+            assert torch.equal(terms[f"{name}.{term}"], value)
 
 
-def test_connectors_of_all_parts_are_trained_and_saved():
-    """Also of two parts of one kind."""
+def test_connectors_of_all_parts_are_parameters_and_in_the_state():
+    """Also those of two parts of one method."""
     both = JoinedLosses([("a", Distance()), ("a", Distance())])
 
     assert len(list(both.parameters())) == 4
@@ -49,7 +49,7 @@ def test_connectors_of_all_parts_are_trained_and_saved():
 
 
 def test_a_loss_that_needs_the_step_for_itself_is_refused():
-    """In one line that names it and says why."""
+    """The line names it and says why."""
     kd, jacobian = (build_loss(cls, None, None) for cls in (KD, Jacobian))
     with pytest.raises(UserError, match=r"method kd\+jacobian: jacobian looks at input gradients"):
         JoinedLosses([("kd", kd), ("jacobian", jacobian)])

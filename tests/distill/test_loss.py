@@ -48,7 +48,7 @@ class Silent(nn.Module):
 
 @pytest.mark.parametrize("method", METHODS)
 def test_every_declared_loss_derives_from_the_base_class(method):
-    """So that the training calls every hook without asking whether it is there."""
+    """It is used as it is, without a class made for it."""
     cls = find_class(method_part(method))
 
     assert issubclass(cls, DistillationLoss)
@@ -56,7 +56,7 @@ def test_every_declared_loss_derives_from_the_base_class(method):
 
 
 def test_only_crd_takes_the_labels_of_the_training_set():
-    """The constructor's signature says so."""
+    """Of all declared methods, and CRD needs a teacher."""
     classes = {name: find_class(method_part(name)) for name in METHODS}
 
     assert [name for name, cls in classes.items() if cls.takes_labels()] == ["crd"]
@@ -64,7 +64,7 @@ def test_only_crd_takes_the_labels_of_the_training_set():
 
 
 def test_a_plain_module_keeps_its_hooks_its_state_and_its_name():
-    """What it defines goes before the base class's defaults, whether class or instance has it."""
+    """Those of its class and those that only the instance has."""
     cls = loss_class(Plain, WHERE)
     loss = cls(None, None, labels=torch.arange(3))
     loss.after_step(None, None, "batch", None)
@@ -80,7 +80,7 @@ def test_a_plain_module_keeps_its_hooks_its_state_and_its_name():
 
 
 def test_a_plain_module_has_the_defaults_of_all_other_hooks():
-    """One part, no optimisers, no gradients of images, all of it trained."""
+    """One part, no optimisers, no gradients of images, all of it trained, no labels."""
     loss = loss_class(Silent, WHERE)(None, None)
 
     assert loss.first is None and not loss.images_need_grad and not loss.optimisers
@@ -91,7 +91,7 @@ def test_a_plain_module_has_the_defaults_of_all_other_hooks():
 
 @pytest.mark.parametrize("named", [lambda student, teacher: None, dict, "Plain"])
 def test_what_is_no_class_of_modules_is_refused(named):
-    """In one line that says where it was found and what to derive from."""
+    """The line says where it was found and what to derive from."""
     with pytest.raises(BadValue) as caught:
         loss_class(named, WHERE)
 
@@ -100,8 +100,8 @@ def test_what_is_no_class_of_modules_is_refused(named):
     assert "kdbench.distill.loss.DistillationLoss" in line
 
 
-def test_gradients_are_those_of_the_sum_unless_a_loss_combines_them_itself():
-    """Those of the student's parameters and of the loss's own."""
+def test_combine_gives_the_gradients_of_the_sum_by_default():
+    """In the student's parameters and in the loss's own."""
     loss = loss_class(Silent, WHERE)(None, None)
     weight = nn.Parameter(torch.tensor(3.0))
     terms = {"near": weight * loss.layer.weight.sum(), "far": weight.square()}
@@ -112,8 +112,8 @@ def test_gradients_are_those_of_the_sum_unless_a_loss_combines_them_itself():
 
 
 @pytest.mark.parametrize("hook", ["forward", "first_terms"])
-def test_what_a_loss_must_write_is_named_where_it_is_missing(hook):
-    """The message names the class."""
+def test_a_hook_without_a_default_raises_an_error_that_names_it(hook):
+    """The message names the class too."""
 
     class Unfinished(DistillationLoss):
         """Nothing yet."""

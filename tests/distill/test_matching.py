@@ -24,24 +24,24 @@ def net(stages):
     ],
 )
 def test_stages_are_matched_from_the_deep_end_without_the_stems(ours, theirs, pairs):
-    """Whichever network has more; no stem takes part, and no stage twice."""
+    """Whichever network has more; no stage is in two pairs."""
     assert stage_pairs(net(ours), net(theirs)) == pairs
 
 
 @pytest.mark.parametrize("size", [(2, 2), (3, 3), (5, 4)])
-def test_averages_keep_the_mean_where_cells_are_equal(size):
-    """And a size that is there already is left alone."""
+def test_averaging_gives_the_size_and_keeps_the_mean_of_equal_cells(size):
+    """A map that has the size already is returned itself."""
     maps = torch.randn(2, 3, 6, 6)
-    found = averaged(maps, size)
+    means = averaged(maps, size)
 
-    assert found.shape == (2, 3, *size)
+    assert means.shape == (2, 3, *size)
     if 6 % size[0] == 0 and 6 % size[1] == 0:
-        torch.testing.assert_close(found.mean((2, 3)), maps.mean((2, 3)))
+        torch.testing.assert_close(means.mean((2, 3)), maps.mean((2, 3)))
     assert averaged(maps, (6, 6)) is maps
 
 
-def test_resizing_averages_downwards_and_repeats_upwards():
-    """Each in its own way."""
+def test_resizing_averages_to_smaller_and_repeats_to_larger_sizes():
+    """A smaller map is that of `averaged`; a larger one holds each cell of the map."""
     maps = torch.randn(2, 3, 4, 4)
 
     assert torch.equal(resized(maps, (2, 2)), averaged(maps, (2, 2)))

@@ -47,8 +47,8 @@ def built(name, student, teacher):
     return cls(student, teacher, **parameters)
 
 
-def test_the_methods_of_this_package_are_declared():
-    """Names that the exhibits use."""
+def test_the_methods_of_distpro_s_table_are_declared():
+    """With a search, a teacher and its batch statistics where they need them."""
     assert {"none", "kd", "reviewkd", "equal", "alpha_t", "distpro"} <= DECLARED.keys()
     assert not DECLARED["none"].get("needs_teacher", True)
     searched = {name for name, declared in DECLARED.items() if "search" in declared}
@@ -57,8 +57,8 @@ def test_the_methods_of_this_package_are_declared():
 
 
 @pytest.mark.parametrize("name", DECLARED)
-def test_a_method_runs_with_its_defaults(name):
-    """Terms are finite scalars, already weighted, that reach the student."""
+def test_every_method_but_none_gives_terms_that_reach_the_student(name):
+    """With the declared defaults; terms are finite scalars, and the teacher gets no gradient."""
     torch.manual_seed(0)
     teacher, student = ResNet(8, **SMALL), ResNet(8, **SMALL)
     loss = built(name, student, teacher)
@@ -70,24 +70,26 @@ def test_a_method_runs_with_its_defaults(name):
     terms = loss(student.read(batch.images), theirs, batch, position)
     if loss.first is not None:
         terms |= loss.first_terms(student.read(batch.images), theirs, batch, position)
+    assert bool(terms) == (name != "none")
     assert all(term.shape == () and term.isfinite() for term in terms.values())
     if terms:
         sum(terms.values()).backward()
-        assert next(student.parameters()).grad.isfinite().all()
+        gradient = next(student.parameters()).grad
+        assert gradient.isfinite().all() and gradient.any()
         assert all(parameter.grad is None for parameter in teacher.parameters())
 
 
 @pytest.mark.parametrize("name", DECLARED)
-def test_defaults_stand_in_the_declaration_alone(name):
-    """The class takes every declared parameter and has no default of its own for it."""
+def test_a_class_takes_all_declared_parameters_and_has_no_defaults_of_its_own(name):
+    """The declaration alone says what a parameter is by default."""
     cls, parameters = parts(name)
     taken = signature(cls).parameters
     assert parameters.keys() <= taken.keys()
     assert [key for key in parameters if taken[key].default is not Parameter.empty] == []
 
 
-def test_the_pathway_methods_share_one_space():
-    """Search space options are equal in all three, so that one search serves the last two."""
+def test_the_three_pathway_methods_declare_one_search_space():
+    """They differ in how they take the weights of the pathways."""
     for option in ("connections", "stem", "transforms", "factor", "kd_weight", "tau"):
         assert (
             len({str(DECLARED[n]["defaults"][option]) for n in ("equal", "alpha_t", "distpro")})

@@ -33,20 +33,20 @@ def slow_ofd(student, teacher, margin):
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
 def test_ofd_is_its_slow_form(dtype):
-    """Value and gradient."""
+    """Value and gradient, computed in float64 and in float32."""
     student, teacher = (randn(3, 4, 3, 3, dtype=torch.float64) for _ in range(2))
     margin = -torch.rand(4, dtype=torch.float64)
     student.requires_grad_()
     expected = slow_ofd(student, teacher, margin)
-    found = ofd(student.to(dtype), teacher.to(dtype), margin.to(dtype))
-    slopes = [torch.autograd.grad(x, student, retain_graph=True)[0] for x in (expected, found)]
+    actual = ofd(student.to(dtype), teacher.to(dtype), margin.to(dtype))
+    slopes = [torch.autograd.grad(x, student, retain_graph=True)[0] for x in (expected, actual)]
 
-    torch.testing.assert_close(found.double(), expected, rtol=1e-5, atol=0)
+    torch.testing.assert_close(actual.double(), expected, rtol=1e-5, atol=0)
     torch.testing.assert_close(slopes[1], slopes[0], rtol=1e-5, atol=1e-6)
 
 
-def test_margins_are_the_mean_of_what_is_negative():
-    """Of a normal distribution with the norm's shift and scale, whatever the scale's sign."""
+def test_a_margin_is_the_mean_of_the_negative_values_of_its_normal_distribution():
+    """The norm gives shift and scale; a negative scale counts like a positive one."""
     norm = nn.BatchNorm2d(4)
     norm.bias.data = torch.tensor([0.0, 0.5, -1.0, 1.0])
     norm.weight.data = torch.tensor([1.0, -0.5, 0.3, 1.0])
@@ -56,8 +56,8 @@ def test_margins_are_the_mean_of_what_is_negative():
     torch.testing.assert_close(margins(norm).double(), means.detach(), rtol=0.01, atol=0)
 
 
-def test_where_nothing_is_negative_the_margin_is_three_deviations():
-    """The mean of what never happens is not computed."""
+def test_where_nothing_is_negative_the_margin_is_minus_three_deviations():
+    """As far below 0 as that; 0 where the scale is 0."""
     norm = nn.BatchNorm2d(2)
     norm.bias.data = torch.tensor([5.0, 0.0])
     norm.weight.data = torch.tensor([0.5, 0.0])
@@ -65,8 +65,8 @@ def test_where_nothing_is_negative_the_margin_is_three_deviations():
     torch.testing.assert_close(margins(norm), torch.tensor([-1.5, 0.0]))
 
 
-def test_stages_count_half_of_the_next_deeper():
-    """Before the ReLU, through connectors, times the weight."""
+def test_each_stage_weighs_half_of_the_next_deeper():
+    """Connectors change the student's `pre`, margins are of the teacher's norms."""
     student, teacher = ResNet(8, **SMALL), WideResNet(10, 1, **SMALL).eval()
     loss = OFD(student, teacher, weight=0.5)
     ours, theirs = student.read(BATCH.images), teacher.read(BATCH.images)
@@ -76,25 +76,24 @@ def test_stages_count_half_of_the_next_deeper():
         for i, connector, share in parts
     )
 
-    found = loss(ours, theirs, BATCH, START)["ofd"]
-    torch.testing.assert_close(found, 0.5 * expected)
+    term = loss(ours, theirs, BATCH, START)["ofd"]
+    torch.testing.assert_close(term, 0.5 * expected)
 
 
-def test_without_a_norm_margins_come_from_the_maps():
-    """The mean of all negative values seen in training; evaluation counts nothing in."""
-    found = Margins(ShuffleNetV2(**SMALL), 1)
+def test_without_a_norm_margins_are_the_means_of_all_negatives_seen_in_training():
+    """Evaluation counts no map in."""
+    counted = Margins(ShuffleNetV2(**SMALL), 1)
     first, second = randn(4, 116, 8, 8), 2 * randn(4, 116, 8, 8)
-    found(first)
+    counted(first)
     seen = torch.cat([first, second])
     expected = torch.stack([c[c < 0].mean() for c in seen.transpose(0, 1).flatten(1)])
 
-    torch.testing.assert_close(found(second), expected)
-    before = found.eval()(first)
-    torch.testing.assert_close(before, expected)
+    torch.testing.assert_close(counted(second), expected)
+    torch.testing.assert_close(counted.eval()(first), expected)
 
 
-def test_maps_of_unequal_sizes_are_resized():
-    """A teacher with smaller maps, and one with larger ones."""
+def test_ofd_compares_maps_of_unequal_sizes():
+    """A teacher with smaller maps and one with larger ones give a finite term above 0."""
     small = ShuffleNetV2(classes=5, image=(3, 32, 32))
     large = ResNet(8, classes=5, image=(3, 32, 32))
     images = randn(2, 3, 32, 32)

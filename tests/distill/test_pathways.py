@@ -46,7 +46,7 @@ def scheme_for(names, alphas, rows=5):
 
 
 def test_the_paper_has_27_pathways_and_the_release_10():
-    """Three stages on both sides, three transforms; or stem and stages downward, one transform."""
+    """Three stages to three with three transforms; stem and stages downward with one transform."""
     paper = chosen(4, 4, **SPACE)
     release = chosen(4, 4, connections="downward", stem=True, transforms=["complex"])
     imagenet = chosen(6, 6, connections="downward", stem=False, transforms=["complex"])
@@ -57,26 +57,26 @@ def test_the_paper_has_27_pathways_and_the_release_10():
     assert [spell(pathway) for pathway in paper[3:5]] == ["t1-s2-2conv", "t1-s2-3conv"]
 
 
-def test_other_numbers_of_stages_are_counted_too():
-    """All connections of five teacher stages and four student stages, one transform."""
+def test_five_stages_of_a_student_and_four_of_a_teacher_have_twenty_pathways():
+    """With all connections and one transform."""
     assert len(chosen(5, 6, connections="all", stem=False, transforms=["complex"])) == 20
 
 
 def test_every_loss_is_hcl_of_the_transformed_map(float64):
-    """One by one, in the order of the names."""
+    """In the order of the names; a choice of pathways gives their losses alone."""
     teacher, student, ours, theirs = pair()
     loss = build(student, teacher)
-    found = loss.losses(ours, theirs)
-    assert found.shape == (27,) and len(loss.names) == 27
-    for value, name, block in zip(found, loss.names, loss.transforms, strict=True):
+    losses = loss.losses(ours, theirs)
+    assert losses.shape == (27,) and len(loss.names) == 27
+    for value, name, block in zip(losses, loss.names, loss.transforms, strict=True):
         i, j = int(name[1]), int(name[4])
         torch.testing.assert_close(value, hcl(block(ours.pre[j]), theirs.pre[i]))
     picked = loss.losses(ours, theirs, [3, 20])
-    torch.testing.assert_close(picked, found[[3, 20]])
+    torch.testing.assert_close(picked, losses[[3, 20]])
 
 
 def test_equal_weights_average_the_losses(float64):
-    """1 / n each, at every step, nothing dropped; the release's factor makes it kd_weight."""
+    """Nothing is dropped; the release's factor multiplies by n and kd_weight."""
     teacher, student, ours, theirs = pair()
     loss = build(student, teacher, drop=True, tau=2.0)
     released = build(student, teacher, factor="release", kd_weight=3.0)
@@ -87,8 +87,8 @@ def test_equal_weights_average_the_losses(float64):
     torch.testing.assert_close(term, 3 * 27 * expected)
 
 
-def test_the_process_is_stretched_over_the_training(float64):
-    """First row first, last row last, numpy.interp in between; "last" is the last row always."""
+def test_the_process_is_interpolated_over_the_training(float64):
+    """As numpy.interp does; with `last` every step has the last row."""
     teacher, student, ours, theirs = pair()
     names = build(student, teacher).names
     scheme = scheme_for(names, [1.0] * 27, rows=4)
@@ -106,7 +106,7 @@ def test_the_process_is_stretched_over_the_training(float64):
 
 
 def test_a_training_of_one_step_takes_the_first_row(float64):
-    """There is no division by zero."""
+    """So nothing is divided by 0."""
     teacher, student, _, _ = pair()
     scheme = scheme_for(build(student, teacher).names, [1.0] * 27)
     loss = build(student, teacher, scheme=scheme, weights="process")
@@ -115,8 +115,8 @@ def test_a_training_of_one_step_takes_the_first_row(float64):
 
 
 @pytest.mark.parametrize("weights", ["process", "last"])
-def test_dropping_is_a_weight_of_zero_that_costs_nothing(float64, weights):
-    """At or below tau: not called, no gradient, running statistics still; the rest unchanged."""
+def test_a_dropped_pathway_has_weight_0_and_is_not_run(float64, weights):
+    """Its parameters get no gradient, its statistics stay; all others keep their weights."""
     teacher, student, ours, theirs = pair()
     names = build(student, teacher).names
     alphas = [[0.2, 0.5, 0.5001][k % 3] for k in range(27)]
@@ -131,19 +131,21 @@ def test_dropping_is_a_weight_of_zero_that_costs_nothing(float64, weights):
     term = loss(ours, theirs, None, HALFWAY)["pathways"]
     term.backward(retain_graph=True)
 
-    kept = [2 + 3 * k for k in range(9)]
-    assert called == kept
+    active = [2 + 3 * k for k in range(9)]
+    assert called == active
     everything, row = full.at(HALFWAY)
     assert everything == list(range(27))
-    zeroed = torch.stack([w if k in kept else w * 0 for k, w in enumerate(row)])
+    zeroed = torch.stack([w if k in active else w * 0 for k, w in enumerate(row)])
     torch.testing.assert_close(term, zeroed @ full.losses(ours, theirs))
     for k, block in enumerate(loss.transforms):
-        assert all((p.grad is not None) == (k in kept) for p in block.parameters())
-        assert all((int(b) == 1) == (k in kept) for n, b in block.named_buffers() if "batches" in n)
+        assert all((p.grad is not None) == (k in active) for p in block.parameters())
+        assert all(
+            (int(b) == 1) == (k in active) for n, b in block.named_buffers() if "batches" in n
+        )
 
 
 def test_dropping_follows_the_interpolated_alpha():
-    """A pathway that fades from 1 to 0 is left out from the middle on."""
+    """A pathway that fades from 1 to 0 is dropped from the middle on."""
     teacher, student, _, _ = pair()
     names = build(student, teacher, transforms=["complex"]).names
     alphas = torch.ones(2, 9)
@@ -151,13 +153,13 @@ def test_dropping_follows_the_interpolated_alpha():
     scheme = Scheme(rand(2, 9), alphas, names)
     options = {"weights": "process", "transforms": ["complex"]}
     loss = build(student, teacher, scheme=scheme, **options)
-    kept = [loss.at(TrainingPosition(step=s, steps=11, epoch=0, epochs=1))[0] for s in range(11)]
-    assert [4 in row for row in kept] == [True] * 5 + [False] * 6
-    assert all(len(row) == 8 + (4 in row) for row in kept)
+    active = [loss.at(TrainingPosition(step=s, steps=11, epoch=0, epochs=1))[0] for s in range(11)]
+    assert [4 in row for row in active] == [True] * 5 + [False] * 6
+    assert all(len(row) == 8 + (4 in row) for row in active)
 
 
 def test_when_everything_is_dropped_the_task_still_trains():
-    """The term is 0; added to the task's loss, the sum has its gradient."""
+    """The term is 0, and added to the task's loss leaves every weight of the student a gradient."""
     teacher, student, ours, theirs = pair()
     names = build(student, teacher).names
     loss = build(student, teacher, scheme=scheme_for(names, [0.0] * 27), weights="process")
@@ -176,8 +178,8 @@ PAIRS = {
 
 
 @pytest.mark.parametrize("name", PAIRS)
-def test_pairs_of_the_paper_fit(name):
-    """Every transform of every pathway reaches its teacher map and gets a gradient."""
+def test_the_pathways_fit_the_pairs_of_the_paper(name):
+    """Every parameter of every transform gets a gradient; no network is in the state."""
     teacher, student = PAIRS[name]
     loss = build(student, teacher)
     batch = Batch(randn(4, 3, 8, 8), torch.zeros(4, dtype=torch.long), torch.arange(4))
@@ -197,15 +199,15 @@ def test_pairs_of_the_paper_fit(name):
         ({"transforms": ["comple"]}, "did you mean 'complex'"),
     ],
 )
-def test_unknown_options_are_named(options, message):
-    """Each with what there is."""
+def test_an_error_about_an_unknown_option_names_those_there_are(options, message):
+    """Or the nearest of them."""
     teacher, student, _, _ = pair()
     with pytest.raises(UnknownName, match=message):
         build(student, teacher, **options)
 
 
-def test_options_without_sense_are_refused():
-    """No transform, one twice, no scheme, or a scheme of other pathways."""
+def test_missing_or_repeated_transforms_and_unfit_schemes_are_refused():
+    """A scheme is unfit if it is absent or of other pathways."""
     teacher, student, _, _ = pair()
     for transforms in ([], ["complex", "complex"]):
         with pytest.raises(BadValue, match="at least one, none twice"):

@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from build_loss import build_loss
-from torch import nn, randn
+from torch import randn
 
 from kdbench.data.loaders.batch import Batch
 from kdbench.distill.hcl import hcl
@@ -51,8 +51,8 @@ def slow_fusion(block, maps, deeper, size):
 
 
 @pytest.mark.parametrize("size", [(4, 4), (8, 8), (2, 2)], ids=str)
-def test_a_fusion_is_its_slow_reading(float64, size):
-    """Narrow, merge with the deeper stage by attention, resize, widen."""
+def test_a_fusion_is_its_slow_form(float64, size):
+    """It narrows, merges with the deeper stage by attention, resizes and widens."""
     block = ABF(6, 5, 7, fuse=True)
     maps, deeper = randn(3, 6, 4, 4), randn(3, 5, 2, 2)
     seen, handed = block(maps, deeper, size)
@@ -63,7 +63,7 @@ def test_a_fusion_is_its_slow_reading(float64, size):
 
 
 def test_a_fusion_has_the_published_layers():
-    """Attention with a bias, the other convolutions without; bounds of kaiming_uniform(a=1)."""
+    """Attention has a bias; other convolutions have none and start within kaiming_uniform(a=1)."""
     block = ABF(6, 5, 7, fuse=True)
     assert block.attention.bias is not None and block.attention.weight.shape == (2, 10, 1, 1)
     for layer, fan_in in ((block.enter[0], 6), (block.leave[0], 45)):
@@ -74,7 +74,7 @@ def test_a_fusion_has_the_published_layers():
 
 
 def test_the_warm_up_is_a_staircase_in_epochs():
-    """min(1, epoch / 20) with the epoch counted from 0, whatever the step."""
+    """It is min(1, epoch / 20), with the epoch counted from 0, whatever the step."""
     for epoch in range(240):
         for step in (100 * epoch, 100 * epoch + 99):
             position = TrainingPosition(step=step, steps=24000, epoch=epoch, epochs=240)
@@ -82,7 +82,7 @@ def test_the_warm_up_is_a_staircase_in_epochs():
 
 
 def test_a_shorter_training_warms_up_in_proportion():
-    """Of 24 epochs, the first two climb; without warm-up nothing does."""
+    """The first two of 24 epochs climb; without warm-up the first has the full weight."""
     positions = [TrainingPosition(step=e, steps=24, epoch=e, epochs=24) for e in range(24)]
     assert [warmup(m, 20, 240, first=0) for m in positions[:4]] == [0, 0.5, 1, 1]
     assert warmup(positions[0], 0, 240, first=0) == 1
@@ -98,7 +98,7 @@ PAIRS = {
 
 @pytest.mark.parametrize("pair", PAIRS)
 def test_any_pair_of_networks_fits_and_every_fusion_learns(pair):
-    """Loss is finite, the width follows the student's pooled vector, every parameter is reached."""
+    """The loss is finite, and the width follows the student's pooled vector."""
     teacher, student, middle = PAIRS[pair]
     loss = build_loss(ReviewKD, student, teacher)
     batch = Batch(randn(4, 3, 8, 8), torch.zeros(4, dtype=torch.long), torch.arange(4))
@@ -112,15 +112,15 @@ def test_any_pair_of_networks_fits_and_every_fusion_learns(pair):
     student.zero_grad()
 
 
-def test_the_losses_go_from_deep_to_shallow_over_the_published_features(float64):
-    """Student `out`, teacher `pre`, the pooled vector as the deepest 1 x 1 map."""
+def test_the_losses_are_those_of_the_slow_form_on_the_published_features(float64):
+    """Student `out`, teacher `pre`, the pooled vectors as the deepest 1 x 1 maps."""
     torch.manual_seed(0)
     teacher, student = WideResNet(10, 2, **SMALL), WideResNet(10, 1, **SMALL)
     loss = build_loss(ReviewKD, student, teacher, weight=3.0)
     images = randn(4, 3, 8, 8)
     with torch.no_grad():
         ours, theirs = student.read(images), teacher.read(images)
-        found = loss.losses(ours, theirs)
+        losses = loss.losses(ours, theirs)
         deepest, handed = slow_fusion(loss.fusions[3], ours.pooled[..., None, None], None, (1, 1))
         expected = [hcl(deepest, theirs.pooled[..., None, None])]
         for stage in (3, 2, 1):
@@ -130,12 +130,12 @@ def test_the_losses_go_from_deep_to_shallow_over_the_published_features(float64)
         term = loss(ours, theirs, None, TrainingPosition(step=1, steps=9, epoch=10, epochs=240))[
             "reviewkd"
         ]
-    torch.testing.assert_close(found, torch.stack(expected))
+    torch.testing.assert_close(losses, torch.stack(expected))
     torch.testing.assert_close(term, 3.0 * 0.5 * sum(expected))
 
 
-def test_the_first_epoch_has_weight_zero():
-    """As published; the graph is there all the same."""
+def test_the_first_epoch_has_weight_0():
+    """The term has a graph all the same."""
     teacher, student, _ = PAIRS["resnet to resnet"]
     loss = build_loss(ReviewKD, student, teacher, weight=5.0)
     images = randn(4, 3, 8, 8)
@@ -146,9 +146,10 @@ def test_the_first_epoch_has_weight_zero():
     assert term.item() == 0 and term.requires_grad
 
 
-def test_networks_are_no_part_of_the_loss():
-    """Only the fusions' own parameters are counted, saved and moved."""
+def test_the_state_of_reviewkd_holds_its_fusions_alone():
+    """So do its parameters."""
     teacher, student, _ = PAIRS["resnet to resnet"]
     loss = build_loss(ReviewKD, student, teacher)
-    assert all(name.startswith("fusions.") for name in loss.state_dict())
-    assert isinstance(loss, nn.Module)
+    names = [*loss.state_dict(), *(name for name, _ in loss.named_parameters())]
+    assert len(loss.fusions) == 4
+    assert names and all(name.startswith("fusions.") for name in names)

@@ -22,29 +22,29 @@ def scheme(rows=6, names=NAMES):
 
 @pytest.mark.parametrize("rows", [1, 2, 7])
 @pytest.mark.parametrize("steps", [1, 5, 7, 23])
-def test_stretching_is_linear_interpolation(rows, steps):
-    """Every step's weights and alphas are those of numpy.interp over the rows."""
-    found = scheme(rows)
+def test_a_scheme_is_interpolated_linearly_over_its_rows(rows, steps):
+    """Weights and alphas of every step are those of numpy.interp."""
+    process = scheme(rows)
     positions = [step / max(1, steps - 1) for step in range(steps)]
-    for pick, table in ((0, found.weights), (1, found.alphas)):
-        rows_here = torch.stack([found.at(position)[pick] for position in positions])
+    for pick, table in ((0, process.weights), (1, process.alphas)):
+        rows_here = torch.stack([process.at(position)[pick] for position in positions])
         for column in range(3):
             grid, values = np.linspace(0, 1, rows), table[:, column].double().numpy()
             expected = np.interp(positions, grid, values)
             np.testing.assert_allclose(rows_here[:, column].numpy(), expected, rtol=1e-12)
 
 
-def test_both_ends_are_held():
-    """Before the start and after the end there is nothing new."""
-    found = scheme()
+def test_before_its_start_and_after_its_end_a_scheme_has_its_outer_rows():
+    """At the start and at the end as well."""
+    process = scheme()
     for position, row in ((-1, 0), (0, 0), (1, -1), (2, -1)):
-        weights, alphas = found.at(position)
-        assert torch.equal(weights, found.weights[row].double())
-        assert torch.equal(alphas, found.alphas[row].double())
+        weights, alphas = process.at(position)
+        assert torch.equal(weights, process.weights[row].double())
+        assert torch.equal(alphas, process.alphas[row].double())
 
 
-def test_a_scheme_survives_its_files(tmp_path):
-    """What is loaded is what was saved, to the bit, and only two files are left."""
+def test_a_loaded_scheme_is_to_the_bit_the_saved_one(tmp_path):
+    """The folder holds two files and nothing else."""
     before = scheme()
     before.save(tmp_path / "new" / "folder")
     after = Scheme.load(tmp_path / "new" / "folder")
@@ -66,19 +66,19 @@ def test_a_scheme_survives_its_files(tmp_path):
     ],
 )
 def test_tables_that_do_not_fit_are_refused(weights, alphas, message):
-    """Shapes and values are looked at before anything is trained."""
+    """The error says which table, what was found and what was expected."""
     with pytest.raises(BadValue, match=re.escape(message)):
         Scheme(weights, alphas, NAMES)
 
 
 def test_a_scheme_of_other_pathways_is_refused():
-    """The message names one that does not fit; order counts too."""
-    found = scheme()
-    found.expect(NAMES)
+    """The message names one that does not fit; another order is refused too."""
+    process = scheme()
+    process.expect(NAMES)
     with pytest.raises(BadValue, match=r"among them t1-s2-complex.*same connections"):
-        found.expect(("t1-s1-complex", "t2-s2-complex"))
+        process.expect(("t1-s1-complex", "t2-s2-complex"))
     with pytest.raises(BadValue, match="scheme, names"):
-        found.expect(NAMES[::-1])
+        process.expect(NAMES[::-1])
 
 
 def spoil_missing(folder):
@@ -117,8 +117,8 @@ SPOILERS = [spoil_missing, spoil_truncated, spoil_text, spoil_format, spoil_key,
 
 
 @pytest.mark.parametrize("spoil", SPOILERS)
-def test_damaged_files_are_one_line(tmp_path, spoil):
-    """Where, what and what to do; never a traceback's type."""
+def test_damaged_files_are_refused_in_one_line(tmp_path, spoil):
+    """It names the folder and says to run the search again."""
     scheme().save(tmp_path)
     spoil(tmp_path)
     with pytest.raises(DamagedData, match="run the search again") as caught:

@@ -1,4 +1,4 @@
-"""AB and FT: their formulas, and what each of their two stages trains."""
+"""AB and FT: their formulas, and what each of their two parts trains."""
 
 import torch
 from build_loss import build_loss
@@ -41,39 +41,39 @@ def slow_ft(student, teacher):
 def test_ab_is_its_slow_form(float64):
     """Value and gradient."""
     student, teacher = randn(3, 4, 3, 3, requires_grad=True), randn(3, 4, 3, 3)
-    found, expected = ab(student, teacher, 0.7), slow_ab(student, teacher, 0.7)
-    slopes = [torch.autograd.grad(x, student)[0] for x in (found, expected)]
+    value, expected = ab(student, teacher, 0.7), slow_ab(student, teacher, 0.7)
+    slopes = [torch.autograd.grad(x, student)[0] for x in (value, expected)]
 
-    torch.testing.assert_close(found, expected)
+    torch.testing.assert_close(value, expected)
     torch.testing.assert_close(*slopes)
 
 
 def test_ft_is_its_slow_form(float64):
-    """Value and gradient, at the smaller size."""
+    """Value and gradient, at the size of the smaller map."""
     student, teacher = randn(3, 4, 4, 4, requires_grad=True), randn(3, 6, 8, 8)
-    found, expected = ft(student, teacher), slow_ft(student, teacher)
-    slopes = [torch.autograd.grad(x, student)[0] for x in (found, expected)]
+    value, expected = ft(student, teacher), slow_ft(student, teacher)
+    slopes = [torch.autograd.grad(x, student)[0] for x in (value, expected)]
 
-    torch.testing.assert_close(found, expected)
+    torch.testing.assert_close(value, expected)
     torch.testing.assert_close(*slopes)
 
 
-def test_ab_teaches_boundaries_first_and_nothing_after():
-    """Stages before their ReLU, each half of the next deeper, times 3 / 1000; then no terms."""
+def test_ab_has_terms_in_its_first_part_alone():
+    """Of the stages before their ReLU, each half of the next deeper, times 3 / 1000."""
     student, teacher = ResNet(8, **SMALL), WideResNet(10, 1, **SMALL)
     loss = build_loss(AB, student, teacher)
     ours, theirs = student.read(BATCH.images), teacher.read(BATCH.images)
     stages = [ab(ours.pre[i], theirs.pre[i], 1.0) for i in (1, 2, 3)]
-    found = loss.first_terms(ours, theirs, BATCH, START)
+    terms = loss.first_terms(ours, theirs, BATCH, START)
 
-    torch.testing.assert_close(found["ab"], 0.003 * (stages[0] / 4 + stages[1] / 2 + stages[2]))
+    torch.testing.assert_close(terms["ab"], 0.003 * (stages[0] / 4 + stages[1] / 2 + stages[2]))
     assert loss(ours, theirs, BATCH, START) == {}
     assert all(isinstance(c, nn.Identity) for c in loss.connectors)
     assert loss.first.trains_trunk and loss.first.scaled(240) == 30
 
 
 def test_ab_connects_unequal_shapes_without_a_relu():
-    """Boundaries need both signs."""
+    """Its connector gives negative values too, with the teacher's channels."""
     student, teacher = ResNet(8, **SMALL), WideResNet(10, 2, **SMALL)
     loss = build_loss(AB, student, teacher)
     maps = loss.connectors[1](student.read(BATCH.images).pre[2])
@@ -82,8 +82,8 @@ def test_ab_connects_unequal_shapes_without_a_relu():
     assert (maps < 0).any()
 
 
-def test_ft_trains_its_paraphraser_first_and_leaves_it_then():
-    """The first stage rebuilds the teacher's map; the second trains the translator alone."""
+def test_ft_trains_its_paraphraser_in_the_first_part_and_its_translator_in_the_second():
+    """The first part rebuilds the teacher's map and does not train the student."""
     student, teacher = ResNet(8, **SMALL), WideResNet(10, 2, **SMALL).eval()
     loss = build_loss(FT, student, teacher, weight=2.0)
     with torch.no_grad():
