@@ -1,6 +1,6 @@
 """Protocols: how a network is trained. Part of a result's identity; a table never mixes two."""
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 
@@ -50,7 +50,7 @@ class Recipe:
 
     def as_dict(self) -> dict[str, Any]:
         """JSON form; `Recipe(**…)` with tuples restored by `from_dict` inverts it."""
-        return asdict(self)
+        return dict(vars(self))  # no field nests: `asdict` took a third of the time of a plan
 
     @staticmethod
     def from_dict(fields: dict[str, Any]) -> "Recipe":
