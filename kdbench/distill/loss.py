@@ -176,6 +176,6 @@ class _PlainModule(DistillationLoss):
     """The defaults for a module that was not written as a `DistillationLoss`."""
 
     def trained_with_student(self) -> nn.Module:
-        """Its part `trained`, where it has one."""
-        trained = self._modules.get("trained")
-        return self if trained is None else trained
+        """Its part `trained`, a module or a property that gives one; without it all of the loss."""
+        trained = getattr(self, "trained", self)
+        return trained if isinstance(trained, nn.Module) else self

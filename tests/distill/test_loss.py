@@ -34,6 +34,24 @@ class Plain(nn.Module):
         self.seen.append(batch)
 
 
+class PlainWithProperty(nn.Module):
+    """A loss of that style which computes what the student's optimiser trains."""
+
+    def __init__(self, student, teacher):
+        super().__init__()
+        self.connector = nn.Linear(2, 2)
+        self.beside = nn.Linear(2, 2)
+
+    @property
+    def trained(self):
+        """Without what the loss steps itself."""
+        return self.connector
+
+    def forward(self, student, teacher, batch, position):
+        """No term."""
+        return {}
+
+
 class Silent(nn.Module):
     """A loss with `forward` alone."""
 
@@ -77,6 +95,13 @@ def test_a_plain_module_keeps_its_hooks_its_state_and_its_name():
     assert loss.optimisers == {"meta": loss.meta}
     assert loss.seen == ["batch"]
     assert loss.state_dict().keys() == Plain(None, None, labels=None).state_dict().keys()
+
+
+def test_what_a_plain_module_has_trained_may_be_a_property():
+    """As any attribute of that name could."""
+    loss = loss_class(PlainWithProperty, WHERE)(None, None)
+
+    assert loss.trained_with_student() is loss.connector
 
 
 def test_a_plain_module_has_the_defaults_of_all_other_hooks():
