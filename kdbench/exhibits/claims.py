@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from kdbench.exhibits.keys import RunKey
+
 
 @dataclass(frozen=True)
 class Thresholds:
@@ -53,7 +55,7 @@ class ColumnsAbove:
 class RunsAbove:
     """Of each pair of a figure's runs the first has the smaller test error."""
 
-    pairs: tuple[tuple[str, str], ...]
+    pairs: tuple[tuple[RunKey, RunKey], ...]
 
 
 @dataclass(frozen=True)
@@ -82,10 +84,10 @@ class ShallowTakesAll:
     """Weight of the shallowest block, 0 where it is 1/n and 1 where it is all; smallest group.
 
     Attributes:
-        run: the figure's name of the search.
+        run: the figure's key of the search.
     """
 
-    run: str
+    run: RunKey
     thresholds: Thresholds
 
 

@@ -21,6 +21,9 @@ class Pair:
         """`teacher:student`, the pair's name in declarations and in params.yaml."""
         return f"{self.teacher}:{self.student}"
 
+    def __str__(self) -> str:
+        return self.key
+
 
 @dataclass(frozen=True, kw_only=True)
 class TeacherRequest:

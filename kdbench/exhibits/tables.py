@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
+from kdbench.exhibits.keys import RunKey
 from kdbench.exhibits.recipe import Recipe
 from kdbench.exhibits.requests import (
     JOIN,
@@ -237,13 +238,13 @@ class NamedRuns(Exhibit):
 
     Attributes:
         renderer: module with a function `render`; the kind of exhibit says in which folder.
-        requests: what it reads, by name.
+        requests: what it reads, by its own keys for it.
         caption: what the paper says of it.
         options: for the renderer.
     """
 
     renderer: str
-    requests: tuple[tuple[str, Request], ...]
+    requests: tuple[tuple[RunKey, Request], ...]
     caption: str = ""
     options: Parameters = ()
 

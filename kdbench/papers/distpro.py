@@ -152,7 +152,7 @@ SIMILARITY = Figure(
     title="DistPro: are the searched processes of all pairs alike? CIFAR-100 (ours)",
     dataset="cifar100",
     renderer="similarity_figure",
-    requests=tuple((pair.key, _search(pair)) for pair in TABLE1.pairs),
+    requests=tuple((pair, _search(pair)) for pair in TABLE1.pairs),
     caption=(
         "Correlation of the weights of two pairs' processes, over all pathways and the whole "
         "search. The paper says that the process is similar across networks and tasks."

@@ -12,6 +12,7 @@ from kdbench.exhibits.claims import (
     SmallestBest,
     Thresholds,
 )
+from kdbench.exhibits.keys import NetworkRole, SizeKey, SweepKey
 from kdbench.exhibits.protocols import SBS, SBS_SEARCH
 from kdbench.exhibits.requests import (
     Pair,
@@ -38,6 +39,7 @@ MANUAL = (
 )
 KL0 = (0.0, 0.25, 0.5, 1.0, 2.0)
 LAMBDA2 = (5e-4, 1e-3, 2e-3, 4e-3)
+SEARCHED = NetworkRole.SEARCHED
 
 
 def _search(dataset: str, search: str = "sbs_kl", parameters: Parameters = ()) -> SearchRequest:
@@ -111,17 +113,16 @@ TABLE1 = Table(
 )
 
 
-def _sizes() -> Iterator[tuple[str, StudentRequest | TeacherRequest]]:
+def _sizes() -> Iterator[tuple[SizeKey, StudentRequest | TeacherRequest]]:
     for dataset, name in DATASETS.items():
-        yield (
-            f"{name}|teacher|scratch",
-            TeacherRequest(dataset=dataset, network=TEACHER, recipe=SBS),
-        )
-        for how, distilled in (("scratch", False), ("distilled", True)):
+        teacher = TeacherRequest(dataset=dataset, network=TEACHER, recipe=SBS)
+        yield SizeKey(name, NetworkRole.TEACHER, distilled=False), teacher
+        for distilled in (False, True):
             searched = _students(dataset, pruned_by=_search(dataset), distilled=distilled)
-            yield f"{name}|searched|{how}", searched
+            yield SizeKey(name, SEARCHED, distilled), searched
             for network in MANUAL:
-                yield f"{name}|{network}|{how}", _students(dataset, network, distilled=distilled)
+                students = _students(dataset, network, distilled=distilled)
+                yield SizeKey(name, network, distilled), students
 
 
 FIGURE3 = Figure(
@@ -145,11 +146,11 @@ FIGURE3 = Figure(
 
 
 def _search_and_student(
-    value: str, search: SearchRequest
-) -> tuple[tuple[str, SearchRequest], tuple[str, StudentRequest]]:
-    """A search of a sweep and its distilled student, by the names that the figures read."""
-    student = _students("cifar10", pruned_by=search)
-    return (f"search {value}", search), (f"student {value}", student)
+    value: float, search: SearchRequest
+) -> tuple[tuple[SweepKey, SearchRequest], tuple[SweepKey, StudentRequest]]:
+    """A search of a sweep and its distilled students, by their keys in the figures."""
+    students = _students("cifar10", pruned_by=search)
+    return (SweepKey(value), search), (SweepKey(value, students=True), students)
 
 
 FIGURE4 = Figure(
@@ -158,9 +159,9 @@ FIGURE4 = Figure(
     dataset="cifar10",
     renderer="correlation_figure",
     requests=tuple(
-        named
+        keyed
         for kl0 in KL0
-        for named in _search_and_student(f"{kl0}", _search("cifar10", "sbs_kl0", (("kl0", kl0),)))
+        for keyed in _search_and_student(kl0, _search("cifar10", "sbs_kl0", (("kl0", kl0),)))
     ),
     caption=(
         "The search's first term is the mean of |KL - kl0|. The paper finds that the smaller kl0 "
@@ -199,10 +200,10 @@ FIGURE6 = Figure(
     dataset="cifar10",
     renderer="penalty_figure",
     requests=tuple(
-        named
+        keyed
         for value in LAMBDA2
-        for named in _search_and_student(
-            f"{value:g}", _search("cifar10", "sbs_kl", (("lambda_2", value),))
+        for keyed in _search_and_student(
+            value, _search("cifar10", "sbs_kl", (("lambda_2", value),))
         )
     ),
     caption=(
@@ -223,9 +224,9 @@ CLAIMS = (
         exhibits=("sbs/figure3",),
         check=RunsAbove(
             tuple(
-                (f"{name}|{network}|distilled", f"{name}|{network}|scratch")
+                (SizeKey(name, network, distilled=True), SizeKey(name, network, distilled=False))
                 for name in DATASETS.values()
-                for network in ("searched", *MANUAL)
+                for network in (SEARCHED, *MANUAL)
             )
         ),
     ),
@@ -265,7 +266,7 @@ CLAIMS = (
         exhibits=("sbs/figure3",),
         check=RunsAbove(
             tuple(
-                (f"{name}|searched|scratch", f"{name}|{network}|scratch")
+                (SizeKey(name, SEARCHED, distilled=False), SizeKey(name, network, distilled=False))
                 for name in DATASETS.values()
                 for network in MANUAL
                 if name != "CIFAR-100" or network not in LIGHT
@@ -280,7 +281,10 @@ CLAIMS = (
         exhibits=("sbs/figure3",),
         check=RunsAbove(
             tuple(
-                (f"CIFAR-100|{network}|distilled", "CIFAR-100|searched|distilled")
+                (
+                    SizeKey("CIFAR-100", network, distilled=True),
+                    SizeKey("CIFAR-100", SEARCHED, distilled=True),
+                )
                 for network in LIGHT
             )
         ),

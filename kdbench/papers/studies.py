@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from kdbench.exhibits.keys import SeedKey
 from kdbench.exhibits.protocols import DISTPRO_SEARCH, REVIEW
 from kdbench.exhibits.requests import Pair, Parameters, SearchRequest
 from kdbench.exhibits.tables import TEACHER, TOP1, Column, Figure, Row, Summary, Table
@@ -107,7 +108,7 @@ def _spread() -> Summary:
         dataset="cifar100",
         renderer="spread_summary",
         requests=tuple(
-            (f"{label}|{seed}", _search(search, pair, seed=seed))
+            (SeedKey(label, seed), _search(search, pair, seed=seed))
             for label, search, pair in searches
             for seed in range(3)
         ),

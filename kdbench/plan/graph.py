@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from kdbench.errors import BadValue, UnknownName, UserError
+from kdbench.exhibits.keys import RunKey
 from kdbench.exhibits.requests import JOIN, Pair, Request, StudentRequest, TeacherRequest
 from kdbench.exhibits.tables import Column, Exhibit, NamedRuns, Row, Table, requests_of
 from kdbench.papers import catalogue
@@ -40,7 +41,7 @@ class Graph:
         params: what the user asked for.
         exhibits: the exhibits that were asked for, in the papers' order.
         cells: per table, its cells in reading order.
-        drawn: per figure or summary, the runs that it reads, by its own names for them; None for
+        drawn: per figure or summary, the runs that it reads, by its own keys for them; None for
             what the filters of params.yaml leave out.
     """
 
@@ -48,7 +49,7 @@ class Graph:
     components: Components
     exhibits: list[Exhibit]
     cells: dict[str, list[Cell]] = field(default_factory=dict)
-    drawn: dict[str, dict[str, FigureRun | None]] = field(default_factory=dict)
+    drawn: dict[str, dict[RunKey, FigureRun | None]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         builder = Builder(self.params, self.components)
@@ -57,8 +58,8 @@ class Graph:
                 self.cells[exhibit.id] = list(self._table(exhibit, builder))
             elif isinstance(exhibit, NamedRuns):
                 self.drawn[exhibit.id] = {
-                    name: builder.build(request) if self._keeps(request) else None
-                    for name, request in exhibit.requests
+                    key: builder.build(request) if self._keeps(request) else None
+                    for key, request in exhibit.requests
                 }
 
     @cached_property

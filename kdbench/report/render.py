@@ -12,9 +12,8 @@ from kdbench.report.presentation import Presentation, csv_bytes
 from kdbench.report.readings.banner import banner
 from kdbench.report.readings.cells import frame, results
 from kdbench.report.readings.provenance import made_with
-from kdbench.report.readings.records import CellState, Record, Records
+from kdbench.report.readings.records import CellState, FinishedRuns, Records
 from kdbench.report.table_page import table_markdown
-from kdbench.store.spec import RunSpec
 
 TABLES, FIGURES = "tables", "figures"
 FOLDERS = (TABLES, FIGURES)
@@ -53,7 +52,7 @@ def render_table(table: Table, graph: Graph, records: Records) -> Rendered:
 
 def render_named_runs(exhibit: NamedRuns, graph: Graph, records: Records) -> Rendered:
     """A figure or summary, of those of its runs that have finished."""
-    planned = {name: spec for name, spec in graph.drawn[exhibit.id].items() if spec}
+    planned = {key: spec for key, spec in graph.drawn[exhibit.id].items() if spec}
     runs = records.finished(planned)
     if not planned:
         return Rendered({}, LEFT_OUT)
@@ -70,15 +69,13 @@ def render_named_runs(exhibit: NamedRuns, graph: Graph, records: Records) -> Ren
     return Rendered({places[suffix]: content for suffix, content in files.items()}, body)
 
 
-def present(
-    exhibit: NamedRuns, graph: Graph, runs: Mapping[str, tuple[RunSpec, Record]], records: Records
-) -> Presentation:
+def present(exhibit: NamedRuns, graph: Graph, runs: FinishedRuns, records: Records) -> Presentation:
     """What the exhibit's own renderer makes of its finished runs, for any kind of page.
 
     Args:
         exhibit: a figure, whose renderer lies in `figures/`, or a summary (`summaries/`).
         graph: the plan.
-        runs: finished ones by the exhibit's names.
+        runs: finished ones by the exhibit's keys.
         records: for a summary, which may also read what these runs depend on.
     """
     presentation: Presentation

@@ -1,6 +1,6 @@
 """Draws a search's parameter against its student's test error, with their correlation."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from kdbench.errors import BadValue
@@ -9,10 +9,9 @@ from kdbench.plan.graph import Graph
 from kdbench.report.figures.drawing import COLOURS, STYLE, images, sheet
 from kdbench.report.presentation import Presentation, TextTable, number
 from kdbench.report.readings.banner import banner as notice_of
-from kdbench.report.readings.records import CellState, Record
+from kdbench.report.readings.records import CellState, FinishedRuns
 from kdbench.report.readings.statistics import FEWEST, Correlation, correlation
 from kdbench.report.readings.sweep import Try, read_sweep
-from kdbench.store.spec import RunSpec
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,9 +21,7 @@ WIDTH, HEIGHT = 5.5, 3.4  # inches
 UNMET = "Where the budget is not met the student is larger, and its error no fair point."
 
 
-def render(
-    figure: exhibits.Figure, graph: Graph, runs: Mapping[str, tuple[RunSpec, Record]]
-) -> Presentation:
+def render(figure: exhibits.Figure, graph: Graph, runs: FinishedRuns) -> Presentation:
     """Parameter against error, and their correlation beside the printed one.
 
     Raises:

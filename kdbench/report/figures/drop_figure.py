@@ -9,9 +9,8 @@ from kdbench.report.figures.drawing import STYLE, images, matrix, sheet
 from kdbench.report.presentation import Presentation, TextTable
 from kdbench.report.readings.banner import banner as notice_of
 from kdbench.report.readings.dropped import INPUT, Block, Counts, rates, read_blocks, share
-from kdbench.report.readings.records import Record
+from kdbench.report.readings.records import FinishedRuns
 from kdbench.report.readings.sweep import Budget, read_budget
-from kdbench.store.spec import RunSpec
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,12 +23,10 @@ PANEL, MARGIN = 2.9, 1.2  # inches
 MOST_WRITTEN = 6  # layers of a block into whose cells the rates are still written
 
 
-def render(
-    figure: exhibits.Figure, graph: Graph, runs: Mapping[str, tuple[RunSpec, Record]]
-) -> Presentation:
+def render(figure: exhibits.Figure, graph: Graph, runs: FinishedRuns) -> Presentation:
     """Drop rates, and every block's totals."""
-    blocks = {name: read_blocks(record) for name, (_, record) in runs.items()}
-    budgets = {name: read_budget(record) for name, (_, record) in runs.items()}
+    blocks = {str(key): read_blocks(record) for key, (_, record) in runs.items()}
+    budgets = {str(key): read_budget(record) for key, (_, record) in runs.items()}
     return Presentation(
         numbers=frame(blocks),
         table=table(blocks),
@@ -85,7 +82,7 @@ def frame(by_dataset: Blocks) -> "pd.DataFrame":
 
 
 def draw(by_dataset: Blocks, title: str, banner: str) -> "Figure":
-    """Panels labelled `<data set>|<block>`, bars `<data set>|<block>|end`."""
+    """Panels labelled `<data set>, block <number>`, bars the same with `, end`."""
     from matplotlib.style import context
 
     widest = max(len(blocks) for blocks in by_dataset.values())
@@ -100,8 +97,9 @@ def draw(by_dataset: Blocks, title: str, banner: str) -> "Figure":
         for row, (name, blocks) in enumerate(by_dataset.items()):
             for column, (number, block) in enumerate(blocks.items()):
                 panel, bar = grid[2 * row, column], grid[2 * row + 1, column]
-                _panel(panel, block, f"{name}|{number}")
-                _bar(bar, block, f"{name}|{number}", end_name(blocks, number))
+                label = f"{name}, block {number}"
+                _panel(panel, block, label)
+                _bar(bar, block, label, end_name(blocks, number))
                 if not column:
                     panel.set_ylabel("layer that reads")
         mesh = grid[0, 0].collections[0]
@@ -114,7 +112,7 @@ def _panel(axes: "Axes", block: Block, label: str) -> None:
     matrix(axes, block.rates(), colours=SHADES, form=_form(block))
     axes.set_visible(True)
     axes.set_label(label)
-    axes.set_title(label.replace("|", ", block "), fontsize="medium")
+    axes.set_title(label, fontsize="medium")
     step = 1 if len(layers) <= MOST_WRITTEN else 5
     axes.set_yticks(range(0, len(layers), step), [str(layers[i] + 1) for i in layers[::step]])
     axes.set_xticks([])
@@ -123,7 +121,7 @@ def _panel(axes: "Axes", block: Block, label: str) -> None:
 def _bar(axes: "Axes", block: Block, label: str, end: str) -> None:
     matrix(axes, [rates(block.end)], colours=SHADES, form=_form(block))
     axes.set_visible(True)
-    axes.set_label(f"{label}|end")
+    axes.set_label(f"{label}, end")
     axes.set_yticks([0], [end], fontsize="x-small")
     sources = sorted(block.end)
     names = ["in" if source == INPUT else str(source + 1) for source in sources]

@@ -1,7 +1,7 @@
 """Draws searched aggregation weights: one panel per search, row per group, column per block."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from statistics import stdev
 from typing import TYPE_CHECKING
 
@@ -11,8 +11,7 @@ from kdbench.report.figures.drawing import STYLE, images, matrix, sheet
 from kdbench.report.presentation import Presentation, TextTable
 from kdbench.report.readings.aggregation import Aggregation, read_aggregation
 from kdbench.report.readings.banner import banner as notice_of
-from kdbench.report.readings.records import Record
-from kdbench.store.spec import RunSpec
+from kdbench.report.readings.records import FinishedRuns
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,11 +20,9 @@ if TYPE_CHECKING:
 CELL, ROW, MARGIN = 0.45, 0.5, 1.0  # inches
 
 
-def render(
-    figure: exhibits.Figure, graph: Graph, runs: Mapping[str, tuple[RunSpec, Record]]
-) -> Presentation:
+def render(figure: exhibits.Figure, graph: Graph, runs: FinishedRuns) -> Presentation:
     """The weights at the end of every search."""
-    searches = [read_aggregation(name, spec, record) for name, (spec, record) in runs.items()]
+    searches = [read_aggregation(key, spec, record) for key, (spec, record) in runs.items()]
     return Presentation(
         numbers=frame(searches),
         table=table(searches),

@@ -1,6 +1,6 @@
 """Draws a penalty's strength against the epochs of its search and the test error of its student."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from kdbench.exhibits import tables as exhibits
@@ -8,9 +8,8 @@ from kdbench.plan.graph import Graph
 from kdbench.report.figures.drawing import COLOURS, STYLE, images, sheet
 from kdbench.report.presentation import Presentation, TextTable, number
 from kdbench.report.readings.banner import banner as notice_of
-from kdbench.report.readings.records import CellState, Record
+from kdbench.report.readings.records import CellState, FinishedRuns
 from kdbench.report.readings.sweep import Budget, Try, read_sweep
-from kdbench.store.spec import RunSpec
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,9 +21,7 @@ NEEDED, ERROR = "epochs", "error"  # labels of the panels
 WIDTH, HEIGHT = 8.0, 3.2  # inches
 
 
-def render(
-    figure: exhibits.Figure, graph: Graph, runs: Mapping[str, tuple[RunSpec, Record]]
-) -> Presentation:
+def render(figure: exhibits.Figure, graph: Graph, runs: FinishedRuns) -> Presentation:
     """Penalty against epochs and error."""
     tries = read_sweep(runs, X)
     return Presentation(

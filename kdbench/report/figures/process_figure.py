@@ -1,6 +1,6 @@
 """Draws the searched process: one panel per teacher map, then their sums."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from kdbench.exhibits import tables as exhibits
@@ -9,8 +9,7 @@ from kdbench.report.figures.drawing import COLOURS, STYLE, STYLES, Line, images,
 from kdbench.report.presentation import Presentation, TextTable
 from kdbench.report.readings.banner import banner as notice_of
 from kdbench.report.readings.process import PathwayProcess, read_process
-from kdbench.report.readings.records import Record
-from kdbench.store.spec import RunSpec
+from kdbench.report.readings.records import FinishedRuns
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,9 +23,7 @@ PANEL, HEIGHT, LEGEND = 2.5, 3.2, 1.5  # inches
 TOTALS = "totals"  # label of the axes that are no panel of a teacher map
 
 
-def render(
-    figure: exhibits.Figure, graph: Graph, runs: Mapping[str, tuple[RunSpec, Record]]
-) -> Presentation:
+def render(figure: exhibits.Figure, graph: Graph, runs: FinishedRuns) -> Presentation:
     """A searched process, and its sums over time."""
     ((spec, record),) = runs.values()
     process = read_process(spec, record)

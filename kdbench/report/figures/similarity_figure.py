@@ -1,17 +1,18 @@
 """Draws how alike searched processes are: an annotated matrix of correlations."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import combinations
 from typing import TYPE_CHECKING
 
 from kdbench.exhibits import tables as exhibits
+from kdbench.exhibits.keys import RunKey
+from kdbench.exhibits.requests import Pair
 from kdbench.plan.graph import Graph
 from kdbench.report.figures.drawing import STYLE, images, matrix, sheet
 from kdbench.report.presentation import Presentation, TextTable
 from kdbench.report.readings.banner import banner as notice_of
 from kdbench.report.readings.course import POINTS, Course, likeness, read_course
-from kdbench.report.readings.records import Record
-from kdbench.store.spec import RunSpec
+from kdbench.report.readings.records import FinishedRuns
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,11 +22,9 @@ CELL, MARGIN = 0.9, 2.2  # inches
 NOTE = "Weights at the beginning → at the end of the search; seconds are the device's work."
 
 
-def render(
-    figure: exhibits.Figure, graph: Graph, runs: Mapping[str, tuple[RunSpec, Record]]
-) -> Presentation:
+def render(figure: exhibits.Figure, graph: Graph, runs: FinishedRuns) -> Presentation:
     """Correlations, and what every search ended with and cost."""
-    courses = [read_course(name, record) for name, (_, record) in runs.items()]
+    courses = [read_course(key, record) for key, (_, record) in runs.items()]
     return Presentation(
         numbers=frame(courses),
         table=table(courses),
@@ -44,7 +43,7 @@ def table(courses: Sequence[Course]) -> TextTable:
             f"{begin[number]:.4f} → {end[number]:.4f}" if number in begin else "" for number in maps
         ]
         pace = f"{course.steps / course.seconds:.2f}" if course.seconds > 0 else ""
-        lines.append([course.name, *moved, f"{course.seconds:.0f}", pace])
+        lines.append([str(course.key), *moved, f"{course.seconds:.0f}", pace])
     heads = ["search", *(f"mean weight of teacher map {number}" for number in maps)]
     return TextTable([*heads, "seconds", "steps per second"], lines)
 
@@ -57,7 +56,7 @@ def frame(courses: Sequence[Course]) -> "pd.DataFrame":
     for one, other in combinations(courses, 2):
         value = likeness(one, other)
         correlation, reason = (value, "") if isinstance(value, float) else (None, value)
-        lines.append((one.name, other.name, correlation, reason))
+        lines.append((str(one.key), str(other.key), correlation, reason))
     return pd.DataFrame(lines, columns=["search", "other", "correlation", "said"])
 
 
@@ -66,7 +65,7 @@ def draw(courses: Sequence[Course], title: str, banner: str) -> "Figure":
     from matplotlib.style import context
 
     likenesses = [[likeness(one, other) for other in courses] for one in courses]
-    names = [course.name.replace(":", "\n") for course in courses]
+    names = [_tick(course.key) for course in courses]
     side = CELL * len(courses) + MARGIN
     with context(["default", STYLE]):
         figure = sheet(side + 1.5, side, title, banner)
@@ -82,3 +81,8 @@ def draw(courses: Sequence[Course], title: str, banner: str) -> "Figure":
         axes.set_yticks(range(len(names)), names, fontsize="small")
         figure.colorbar(mesh, ax=axes, label="correlation of the weights")
     return figure
+
+
+def _tick(key: RunKey) -> str:
+    """A search's label on the axes; a pair takes two lines."""
+    return f"{key.teacher}\n{key.student}" if isinstance(key, Pair) else str(key)

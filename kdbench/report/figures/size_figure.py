@@ -1,20 +1,20 @@
 """Draws test error against size: two panels per data set, circles and crosses."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from kdbench.errors import BadValue
 from kdbench.exhibits import tables as exhibits
+from kdbench.exhibits.keys import NetworkRole, RunKey, SizeKey
 from kdbench.exhibits.tables import TEST_ERROR
 from kdbench.plan.graph import Graph
 from kdbench.report.figures.drawing import COLOURS, STYLE, images, sheet
 from kdbench.report.presentation import Presentation, TextTable, number
 from kdbench.report.readings.banner import banner as notice_of
 from kdbench.report.readings.cells import reported
-from kdbench.report.readings.records import CellState, Record
+from kdbench.report.readings.records import CellState, FinishedRuns, Record
 from kdbench.report.readings.statistics import Estimate, estimate
-from kdbench.store.spec import RunSpec
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,8 +22,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
 
-SCRATCH, DISTILLED = "scratch", "distilled"
-OWN_LABELS = {"searched": "found by the search", "teacher": "teacher"}
+ROLES = {NetworkRole.SEARCHED: "found by the search", NetworkRole.TEACHER: "teacher"}
 SIZES = {"parameters": "parameters (M)", "flops": "FLOPs, elements counted (M)"}
 PANEL, HEIGHT, LEGEND = 3.4, 3.0, 2.2  # inches
 
@@ -33,17 +32,16 @@ class Point:
     """One network, trained in one way on one data set.
 
     Attributes:
+        key: data set and training.
         student: as the figure prints it.
-        how: "scratch" or "distilled".
         parameters: in millions.
         flops: in millions, with elements of norms and ReLUs; None in records made before these
             were counted.
         error: test error in percent, over seeds.
     """
 
-    dataset: str
+    key: SizeKey
     student: str
-    how: str
     parameters: float
     flops: float | None
     error: Estimate
@@ -53,11 +51,9 @@ class Point:
         return self.parameters if key == "parameters" else self.flops
 
 
-def render(
-    figure: exhibits.Figure, graph: Graph, runs: Mapping[str, tuple[RunSpec, Record]]
-) -> Presentation:
+def render(figure: exhibits.Figure, graph: Graph, runs: FinishedRuns) -> Presentation:
     """Error against size, of every network."""
-    points = [read_point(graph, name, record) for name, (_, record) in runs.items()]
+    points = [read_point(graph, key, record) for key, (_, record) in runs.items()]
     return Presentation(
         numbers=frame(points),
         table=table(points),
@@ -66,26 +62,27 @@ def render(
     )
 
 
-def read_point(graph: Graph, name: str, record: Record) -> Point:
-    """What an evaluation says of a network that its figure calls `data set|network|how`.
+def read_point(graph: Graph, key: RunKey, record: Record) -> Point:
+    """What an evaluation says of a network, trained in one way.
 
     Raises:
-        BadValue: the name is not of that form.
+        BadValue: the key is not a `SizeKey`.
+        UnknownName: its network is none.
         DamagedData: the record lacks sizes or accuracies.
     """
-    parts = name.split("|")
-    if len(parts) != 3 or parts[2] not in (SCRATCH, DISTILLED):
-        raise BadValue("size_figure, asks", name, "data set|network|scratch or distilled")
-    dataset, network, how = parts
-    label = OWN_LABELS.get(network)
-    if label is None:
-        label = graph.components.get("network", network, where="size_figure, asks").label
+    if not isinstance(key, SizeKey):
+        raise BadValue("size_figure, requests", str(key), "keys that are a SizeKey")
+    if isinstance(key.network, NetworkRole):
+        label = ROLES[key.network]
+    else:
+        network = graph.components.get("network", key.network, where="size_figure, requests")
+        label = network.label
     flops = None
     if "flops_with_elements" in record.at("metrics"):
         flops = record.number("metrics", "flops_with_elements") / 1e6
     parameters = record.number("metrics", "parameters") / 1e6
     error = estimate(reported(record, TEST_ERROR))
-    return Point(dataset, label, how, parameters, flops, error)
+    return Point(key, label, parameters, flops, error)
 
 
 def below(scratch: Point | None, distilled: Point | None) -> str:
@@ -98,9 +95,11 @@ def below(scratch: Point | None, distilled: Point | None) -> str:
 def table(points: Sequence[Point]) -> TextTable:
     """One line per network and data set."""
     lines = []
-    for dataset, student in dict.fromkeys((p.dataset, p.student) for p in points):
-        twins = {p.how: p for p in points if (p.dataset, p.student) == (dataset, student)}
-        scratch, distilled = twins.get(SCRATCH), twins.get(DISTILLED)
+    for dataset, student in dict.fromkeys((p.key.dataset, p.student) for p in points):
+        twins = {
+            p.key.distilled: p for p in points if (p.key.dataset, p.student) == (dataset, student)
+        }
+        scratch, distilled = twins.get(False), twins.get(True)
         one = next(p for p in (scratch, distilled) if p)
         flops = next((p.flops for p in twins.values() if p.flops is not None), None)
         lines.append(
@@ -138,9 +137,9 @@ def frame(points: Sequence[Point]) -> "pd.DataFrame":
     return pd.DataFrame(
         [
             {
-                "dataset": p.dataset,
+                "dataset": p.key.dataset,
                 "network": p.student,
-                "how": p.how,
+                "how": p.key.training,
                 "parameters_millions": p.parameters,
                 "flops_with_elements_millions": p.flops,
                 "test_error": p.error.mean,
@@ -153,19 +152,19 @@ def frame(points: Sequence[Point]) -> "pd.DataFrame":
 
 
 def draw(points: Sequence[Point], title: str, banner: str) -> "Figure":
-    """Panels labelled `<data set>|parameters` and `<data set>|flops`."""
+    """Panels labelled `<data set>, parameters` and `<data set>, flops`."""
     from matplotlib.style import context
 
-    datasets = list(dict.fromkeys(p.dataset for p in points))
+    datasets = list(dict.fromkeys(p.key.dataset for p in points))
     students = list(dict.fromkeys(p.student for p in points))
     with context(["default", STYLE]):
         figure = sheet(2 * PANEL + LEGEND, HEIGHT * len(datasets), title, banner)
         rows = figure.subplots(len(datasets), 2, squeeze=False)
         for dataset, panels in zip(datasets, rows, strict=True):
             for key, axes in zip(SIZES, panels, strict=True):
-                _panel(axes, [p for p in points if p.dataset == dataset], key, students)
+                _panel(axes, [p for p in points if p.key.dataset == dataset], key, students)
                 axes.set_title(dataset, fontsize="medium")
-                axes.set_label(f"{dataset}|{key}")
+                axes.set_label(f"{dataset}, {key}")
             panels[0].set_ylabel("test error (%)")
         figure.legend(handles=_legend(students), loc="outside right center")
     return figure
@@ -175,16 +174,18 @@ def _panel(axes: "Axes", points: Sequence[Point], key: str, students: Sequence[s
     for point in points:
         size = point.size(key)
         if size is not None:
-            (line,) = axes.plot([size], [point.error.mean], label=f"{point.student}|{point.how}")
-            line.set(**_look(students.index(point.student), point.how))
+            (line,) = axes.plot(
+                [size], [point.error.mean], label=f"{point.student}, {point.key.training}"
+            )
+            line.set(**_look(students.index(point.student), point.key.distilled))
     axes.set_xlabel(SIZES[key])
 
 
-def _look(place: int, how: str) -> dict[str, object]:
+def _look(place: int, distilled: bool) -> dict[str, object]:
     """One colour per student; when colours run out, circles are hollow and crosses upright."""
     colour, again = COLOURS[place % len(COLOURS)], place >= len(COLOURS)
-    marker = "o" if how == SCRATCH else ("P" if again else "X")
-    filled = "none" if again and how == SCRATCH else colour
+    marker = ("P" if again else "X") if distilled else "o"
+    filled = "none" if again and not distilled else colour
     look = {"color": colour, "markerfacecolor": filled, "marker": marker, "linestyle": "none"}
     return {**look, "markersize": 7, "alpha": 0.9}
 
@@ -199,7 +200,7 @@ def _legend(students: Sequence[str]) -> "list[Line2D]":
 
     grey = {"color": "0.4", "markerfacecolor": "0.4"}
     return [
-        *(handle(_look(i, SCRATCH), student) for i, student in enumerate(students)),
-        handle({**_look(0, SCRATCH), **grey}, "circle: from scratch"),
-        handle({**_look(0, DISTILLED), **grey}, "cross: distilled"),
+        *(handle(_look(i, False), student) for i, student in enumerate(students)),
+        handle({**_look(0, False), **grey}, "circle: from scratch"),
+        handle({**_look(0, True), **grey}, "cross: distilled"),
     ]

@@ -4,11 +4,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
+from kdbench.exhibits.keys import RunKey
 from kdbench.exhibits.tables import TEST_ERROR, Column, Exhibit, Table
 from kdbench.plan.graph import Graph
 from kdbench.report.judgement.comparisons import Comparison
 from kdbench.report.readings.cells import head, reported, values
-from kdbench.report.readings.records import Record, Records
+from kdbench.report.readings.records import FinishedRuns, Records
 from kdbench.store.spec import RunSpec
 from kdbench.store.student_runs import EvaluationRun, structure_of
 
@@ -24,13 +25,13 @@ class Evidence:
     records: Records
 
     @property
-    def planned(self) -> Mapping[str, RunSpec | None]:
-        """Runs that a figure reads, by its names; None for what params.yaml leaves out."""
+    def planned(self) -> Mapping[RunKey, RunSpec | None]:
+        """Runs that a figure reads, by its keys; None for what params.yaml leaves out."""
         return self.graph.drawn.get(self.exhibit.id, {})
 
     @cached_property
-    def runs(self) -> Mapping[str, tuple[RunSpec, Record]]:
-        """Finished runs of a figure, by its names."""
+    def runs(self) -> FinishedRuns:
+        """Finished runs of a figure, by its keys."""
         return self.records.finished(self.planned)
 
     def rows(self, pairs: Iterable[tuple[str, str]]) -> list[Comparison]:
@@ -66,11 +67,11 @@ class Evidence:
             if row.role == "student"
         ]
 
-    def errors(self, pairs: Iterable[tuple[str, str]]) -> list[Comparison]:
+    def errors(self, pairs: Iterable[tuple[RunKey, RunKey]]) -> list[Comparison]:
         """Pairs of a figure's runs, by test error."""
         return [
             Comparison(
-                f"{a} over {b}".replace("|", ", "),
+                f"{a} over {b}",
                 self.error(a),
                 self.error(b),
                 higher=False,
@@ -79,9 +80,9 @@ class Evidence:
             for a, b in pairs
         ]
 
-    def error(self, name: str) -> list[float]:
+    def error(self, key: RunKey) -> list[float]:
         """Test errors of one of a figure's runs, one per seed; none while it is not finished."""
-        return reported(self.runs[name][1], TEST_ERROR) if name in self.runs else []
+        return reported(self.runs[key][1], TEST_ERROR) if key in self.runs else []
 
     def _cells(
         self, name: str, first: tuple[str, Column], second: tuple[str, Column]

@@ -4,6 +4,7 @@ import re
 from collections import defaultdict
 from dataclasses import dataclass
 
+from kdbench.exhibits.keys import RunKey
 from kdbench.report.readings.process import read_rows
 from kdbench.report.readings.records import Record, as_search
 from kdbench.store.canonical import canonical
@@ -28,7 +29,7 @@ class Aggregation:
     groups: dict[int, list[float]]
 
 
-def read_aggregation(name: str, spec: RunSpec, record: Record) -> Aggregation:
+def read_aggregation(key: RunKey, spec: RunSpec, record: Record) -> Aggregation:
     """The last row of a search's process, by group and block.
 
     Raises:
@@ -45,4 +46,4 @@ def read_aggregation(name: str, spec: RunSpec, record: Record) -> Aggregation:
     search = as_search(spec)
     teachers = [teacher.network.identity() for teacher in search.teachers]
     kind = canonical([search.search.identity(), *teachers])
-    return Aggregation(name, kind, ordered)
+    return Aggregation(str(key), kind, ordered)

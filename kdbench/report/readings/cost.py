@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
+from kdbench.exhibits.keys import RunKey
 from kdbench.exhibits.tables import TOP1
 from kdbench.report.readings.cells import reported
 from kdbench.report.readings.records import Record, Records
@@ -69,7 +70,7 @@ class Cost:
         return self.step / baseline.step
 
 
-def read_cost(name: str, spec: RunSpec, record: Record, records: Records) -> Cost:
+def read_cost(key: RunKey, spec: RunSpec, record: Record, records: Records) -> Cost:
     """One method from its evaluation and the records behind it.
 
     Raises:
@@ -89,7 +90,7 @@ def read_cost(name: str, spec: RunSpec, record: Record, records: Records) -> Cos
     if any(isinstance(run, ImportedTeacher) for run in teachers):
         teacher_records = None  # imported: nobody knows what its training took
     return Cost(
-        name,
+        str(key),
         estimate(reported(record, TOP1)),
         epoch=fmean(s / e for s, e in zip(seconds, epochs, strict=True)) if finished else None,
         step=sum(seconds) / sum(steps) if sum(steps) else None,

@@ -4,6 +4,7 @@ import re
 from collections import defaultdict
 from dataclasses import dataclass
 
+from kdbench.exhibits.keys import RunKey
 from kdbench.report.readings.process import read_rows
 from kdbench.report.readings.records import Record
 from kdbench.report.readings.statistics import correlation
@@ -18,12 +19,13 @@ class Course:
     """One process on the common axis of time.
 
     Attributes:
+        key: of the search in its figure.
         weights: `POINTS` numbers by pathway.
         seconds: device work of the search.
         steps: of the search.
     """
 
-    name: str
+    key: RunKey
     weights: dict[str, list[float]]
     seconds: float
     steps: float
@@ -37,7 +39,7 @@ class Course:
         return {number: sum(w) / len(w) for number, w in sorted(by_map.items())}
 
 
-def read_course(name: str, record: Record) -> Course:
+def read_course(key: RunKey, record: Record) -> Course:
     """A recorded process, interpolated linearly; outside of its listed steps it stays.
 
     Raises:
@@ -55,7 +57,7 @@ def read_course(name: str, record: Record) -> Course:
         for pathway, column in zip(rows.names, columns, strict=True)
     }
     seconds, steps = record.number("cost", "seconds"), record.number("cost", "steps")
-    return Course(name, weights, seconds, steps)
+    return Course(key, weights, seconds, steps)
 
 
 def likeness(one: Course, other: Course) -> float | str:

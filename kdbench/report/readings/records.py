@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from kdbench.errors import BadValue, DamagedData
+from kdbench.exhibits.keys import RunKey
 from kdbench.plan.graph import Cell
 from kdbench.store.paths import Paths
 from kdbench.store.record import read_record
@@ -76,6 +77,10 @@ class Record:
         return DamagedData(f"{self.path}, {place}", found, expected, ADVICE)
 
 
+FinishedRuns = Mapping[RunKey, tuple[RunSpec, Record]]
+"""Runs of one figure or summary with their records, by its keys."""
+
+
 @dataclass
 class Records:
     """The records of one project folder, each read at most once."""
@@ -99,10 +104,10 @@ class Records:
         records = ((spec, self.get(spec)) for spec in specs.values())
         return [(spec, record) for spec, record in records if record is not None]
 
-    def finished(self, runs: Mapping[str, RunSpec | None]) -> dict[str, tuple[RunSpec, Record]]:
-        """Those of some named runs that have finished."""
-        records = {name: (spec, self.get(spec)) for name, spec in runs.items() if spec}
-        return {name: (spec, record) for name, (spec, record) in records.items() if record}
+    def finished(self, runs: Mapping[RunKey, RunSpec | None]) -> FinishedRuns:
+        """Those of a figure's runs that have finished."""
+        records = {key: (spec, self.get(spec)) for key, spec in runs.items() if spec}
+        return {key: (spec, record) for key, (spec, record) in records.items() if record}
 
     def missed_budget(self, evaluation: RunSpec | None) -> bool:
         """Whether the measured network was pruned by a search that ended over its budget."""

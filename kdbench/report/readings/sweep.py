@@ -1,17 +1,13 @@
 """Searches that differ in one parameter, and the students that they found."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from kdbench.errors import BadValue
 from kdbench.exhibits.tables import TEST_ERROR
 from kdbench.report.readings.cells import reported
-from kdbench.report.readings.records import Record
+from kdbench.report.readings.records import FinishedRuns, Record
 from kdbench.report.readings.statistics import Estimate, estimate
-from kdbench.store.spec import RunSpec
 from kdbench.store.student_runs import SearchRun, structure_of
-
-SEARCH, STUDENT = "search", "student"
 
 
 @dataclass(frozen=True)
@@ -51,28 +47,30 @@ class Try:
         return estimate(self.errors) if self.errors else None
 
 
-def read_sweep(runs: Mapping[str, tuple[RunSpec, Record]], x: str) -> list[Try]:
+def read_sweep(runs: FinishedRuns, x: str) -> list[Try]:
     """The tries of a figure that requests searches and the students that they pruned, by x.
 
     Args:
-        runs: finished ones, by the figure's names.
+        runs: finished ones, by the figure's keys.
         x: the search's parameter that differs.
 
     Raises:
         BadValue: a run is neither, or the search has no such parameter.
         DamagedData: a record lacks something.
     """
-    by_value: dict[float, dict[str, Record]] = {}
-    for name, (spec, record) in runs.items():
+    searches: dict[float, Record] = {}
+    students: dict[float, Record] = {}
+    for key, (spec, record) in runs.items():
         search = spec if isinstance(spec, SearchRun) else structure_of(spec)
         if search is None:
-            raise BadValue("requests of a sweep", name, "a search, or students that one pruned")
-        role = SEARCH if search is spec else STUDENT
+            expected = "a search, or students that one pruned"
+            raise BadValue("requests of a sweep", str(key), expected)
         parameters = search.search.parameters
         if x not in parameters:
             raise BadValue("option x of a sweep", x, f"one of {', '.join(sorted(parameters))}")
-        by_value.setdefault(float(parameters[x]), {})[role] = record
-    return [_try(value, by_value[value]) for value in sorted(by_value)]
+        (searches if search is spec else students)[float(parameters[x])] = record
+    values = sorted({*searches, *students})
+    return [_read_try(value, searches.get(value), students.get(value)) for value in values]
 
 
 def read_budget(record: Record) -> Budget:
@@ -90,7 +88,6 @@ def read_budget(record: Record) -> Budget:
     return Budget(met, at * epoch / steps, flops, record.number("structure", "largest_kl"))
 
 
-def _try(value: float, records: Mapping[str, Record]) -> Try:
-    search, student = records.get(SEARCH), records.get(STUDENT)
+def _read_try(value: float, search: Record | None, student: Record | None) -> Try:
     budget = read_budget(search) if search else None
     return Try(value, budget, reported(student, TEST_ERROR) if student else [])

@@ -1,13 +1,12 @@
 """What every method costs beside what it gains."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from kdbench.exhibits.tables import Summary
 from kdbench.report.presentation import Presentation, TextTable, number, optional
 from kdbench.report.readings.cost import Cost, read_cost
-from kdbench.report.readings.records import CellState, Record, Records
-from kdbench.store.spec import RunSpec
+from kdbench.report.readings.records import CellState, FinishedRuns, Records
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,11 +23,9 @@ NOTE = (
 )
 
 
-def render(
-    summary: Summary, runs: Mapping[str, tuple[RunSpec, Record]], records: Records
-) -> Presentation:
+def render(summary: Summary, runs: FinishedRuns, records: Records) -> Presentation:
     """One line per method, its gain over that of the option `baseline`."""
-    costs = [read_cost(name, spec, record, records) for name, (spec, record) in runs.items()]
+    costs = [read_cost(key, spec, record, records) for key, (spec, record) in runs.items()]
     name = str(summary.option("baseline", ""))
     baseline = next((cost for cost in costs if cost.name == name), None)
     return Presentation(

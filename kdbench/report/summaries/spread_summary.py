@@ -1,19 +1,19 @@
 """How far a search moved from its start, and how far apart its seeds end."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, fields
 from typing import TYPE_CHECKING
 
+from kdbench.errors import BadValue
+from kdbench.exhibits.keys import SeedKey
 from kdbench.exhibits.tables import Summary
 from kdbench.report.presentation import Presentation, TextTable, optional
 from kdbench.report.readings.ends import Ends, Spread, read_ends, spread
-from kdbench.report.readings.records import Record, Records
-from kdbench.store.spec import RunSpec
+from kdbench.report.readings.records import FinishedRuns, Records
 
 if TYPE_CHECKING:
     import pandas as pd
 
-SEED = "|"  # between a search's name and its seed in the names of the runs
 NOTE = (
     "Searched weights are those of the end; what SBS finds is the share of channels that every "
     "connection keeps. Moved: sum of absolute changes since the start, in percent of the start's "
@@ -23,13 +23,17 @@ NOTE = (
 )
 
 
-def render(
-    summary: Summary, runs: Mapping[str, tuple[RunSpec, Record]], records: Records
-) -> Presentation:
-    """One line per search, over its seeds."""
+def render(summary: Summary, runs: FinishedRuns, records: Records) -> Presentation:
+    """One line per search, over its seeds.
+
+    Raises:
+        BadValue: the summary's keys are not seeds of searches.
+    """
     ends: dict[str, list[Ends]] = {}
-    for name, (_, record) in runs.items():
-        ends.setdefault(name.partition(SEED)[0], []).append(read_ends(record))
+    for key, (_, record) in runs.items():
+        if not isinstance(key, SeedKey):
+            raise BadValue(f"{summary.id}, requests", str(key), "keys that are a SeedKey")
+        ends.setdefault(key.search, []).append(read_ends(record))
     spreads = [spread(name, seeds) for name, seeds in ends.items()]
     return Presentation(numbers=frame(spreads), table=table(spreads), notes=(NOTE,))
 

@@ -4,6 +4,7 @@ import pytest
 from finished import body_of, carve, evaluate, found_runs, lines_of, plan_of
 
 from kdbench.errors import BadValue
+from kdbench.exhibits.keys import SweepKey
 from kdbench.report.figures.correlation_figure import draw, in_words
 from kdbench.report.readings.statistics import correlation
 from kdbench.report.readings.sweep import Try, read_sweep
@@ -15,17 +16,17 @@ def finished(project, errors, met=True):
     """A plan whose searches, and students of these errors, are finished, by kl0."""
     plan = plan_of(project, FIGURE)
     asked = plan.graph.drawn[FIGURE]
-    for name, spec in asked.items():
-        if name.startswith("search"):
+    for key, spec in asked.items():
+        if not key.students:
             carve(plan, spec, met=met, largest_kl=2.5)
-    for value, found in errors.items():
-        evaluate(plan, asked[f"student {value}"], [100 - e for e in found])
+    for value, of_seeds in errors.items():
+        evaluate(plan, asked[SweepKey(value, students=True)], [100 - e for e in of_seeds])
     return plan
 
 
 def test_points_are_the_searchs_parameter_and_the_mean_error(project):
     """The parameter is read from the search, not from the name."""
-    plan = finished(project, {"0.25": [5.0, 6.0], "2.0": [8.0]})
+    plan = finished(project, {0.25: [5.0, 6.0], 2.0: [8.0]})
 
     tries = read_sweep(found_runs(plan, FIGURE), "kl0")
 
@@ -61,7 +62,7 @@ def test_what_is_not_defined_is_said(ys, why):
 
 def test_the_body_lists_every_value(project):
     """With what is missing, and a word on budgets that were not met."""
-    met = body_of(finished(project, {"0.25": [5.0]}), FIGURE)
+    met = body_of(finished(project, {0.25: [5.0]}), FIGURE)
     unmet = body_of(finished(project, {}, met=False), FIGURE)
 
     assert "| 0.25  | 5.00 (1)" in met and "not run yet" in met and "2.500" in met
@@ -70,7 +71,7 @@ def test_the_body_lists_every_value(project):
 
 def test_the_csv_has_a_line_a_value(project):
     """What is not known is empty."""
-    lines = lines_of(finished(project, {"0.25": [5.0, 6.0]}), FIGURE)
+    lines = lines_of(finished(project, {0.25: [5.0, 6.0]}), FIGURE)
 
     assert [x["kl0"] for x in lines] == ["0.0", "0.25", "0.5", "1.0", "2.0"]
     assert (lines[1]["test_error"], lines[1]["n"], lines[0]["test_error"]) == ("5.5", "2", "")

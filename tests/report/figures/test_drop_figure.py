@@ -52,13 +52,13 @@ def test_every_block_has_a_matrix_and_a_bar(project):
     axes = [a for a in draw(read(plan), "title", "").axes if a.get_visible()]
     panels = {a.get_label(): a for a in axes}
 
-    names = [f"CIFAR-10|{i}" for i in (1, 2, 3)]
-    assert set(panels) - {"<colorbar>"} == {*names, *(f"{name}|end" for name in names)}
-    drawn = panels["CIFAR-10|2"].collections[0].get_array()
+    names = [f"CIFAR-10, block {i}" for i in (1, 2, 3)]
+    assert set(panels) - {"<colorbar>"} == {*names, *(f"{name}, end" for name in names)}
+    drawn = panels["CIFAR-10, block 2"].collections[0].get_array()
     assert drawn.tolist() == [[0.0, None, None], [1.0, 1.0, None], [0.0, 0.0, 0.0]]
-    assert panels["CIFAR-10|3|end"].collections[0].get_array().tolist() == [[1, 0, 0, 0]]
-    assert panels["CIFAR-10|3|end"].get_yticklabels()[0].get_text() == "classifier"
-    assert panels["CIFAR-10|1|end"].get_yticklabels()[0].get_text() == "transition 1"
+    assert panels["CIFAR-10, block 3, end"].collections[0].get_array().tolist() == [[1, 0, 0, 0]]
+    assert panels["CIFAR-10, block 3, end"].get_yticklabels()[0].get_text() == "classifier"
+    assert panels["CIFAR-10, block 1, end"].get_yticklabels()[0].get_text() == "transition 1"
 
 
 def test_a_connection_that_is_not_there_is_no_zero(project):

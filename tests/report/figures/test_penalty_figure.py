@@ -4,6 +4,7 @@ import pytest
 from finished import body_of, carve, evaluate, found_runs, lines_of, plan_of
 
 from kdbench.errors import DamagedData
+from kdbench.exhibits.keys import SweepKey
 from kdbench.report.figures.penalty_figure import draw
 from kdbench.report.readings.sweep import read_sweep
 
@@ -14,10 +15,10 @@ def finished(project):
     """Of four searches three are finished, the first without meeting its budget."""
     plan = plan_of(project, FIGURE)
     asked = plan.graph.drawn[FIGURE]
-    carve(plan, asked["search 0.0005"], met=False)
-    carve(plan, asked["search 0.001"], epochs=62.5)
-    carve(plan, asked["search 0.004"], epochs=20)
-    evaluate(plan, asked["student 0.001"], [94.0, 95.0])
+    carve(plan, asked[SweepKey(0.0005)], met=False)
+    carve(plan, asked[SweepKey(0.001)], epochs=62.5)
+    carve(plan, asked[SweepKey(0.004)], epochs=20)
+    evaluate(plan, asked[SweepKey(0.001, students=True)], [94.0, 95.0])
     return plan
 
 
@@ -66,7 +67,7 @@ def test_body_and_csv_say_the_same(project):
 def test_a_student_without_its_search_is_kept(project):
     """Its search is said to be missing."""
     plan = plan_of(project, FIGURE)
-    evaluate(plan, plan.graph.drawn[FIGURE]["student 0.002"], [90.0])
+    evaluate(plan, plan.graph.drawn[FIGURE][SweepKey(0.002, students=True)], [90.0])
 
     (only,) = tries(plan)
 
@@ -77,7 +78,7 @@ def test_a_student_without_its_search_is_kept(project):
 def test_a_record_without_steps_is_one_line(project):
     """The key is named."""
     plan = plan_of(project, FIGURE)
-    carve(plan, plan.graph.drawn[FIGURE]["search 0.001"], steps=0)
+    carve(plan, plan.graph.drawn[FIGURE][SweepKey(0.001)], steps=0)
 
     with pytest.raises(DamagedData, match=r"structure\.steps"):
         tries(plan)

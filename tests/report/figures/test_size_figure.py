@@ -4,21 +4,36 @@ import pytest
 from finished import body_of, evaluate, found_runs, lines_of, plan_of
 
 from kdbench.errors import BadValue
+from kdbench.exhibits.keys import NetworkRole, SizeKey
 from kdbench.report.figures.size_figure import draw, read_point
 
 FIGURE = "sbs/figure3"
+SEARCHED = NetworkRole.SEARCHED
 
 
 def finished(project, **more):
     """A plan with the teacher of CIFAR-10 and the twins of two students."""
     plan = plan_of(project, FIGURE)
     asked = plan.graph.drawn[FIGURE]
-    evaluate(plan, asked["CIFAR-10|teacher|scratch"], [95.0], parameters=770_000)
-    evaluate(plan, asked["CIFAR-10|searched|scratch"], [93.0, 94.0, 95.0], **more)
-    evaluate(plan, asked["CIFAR-10|searched|distilled"], [95.0], parameters=700_000, **more)
-    evaluate(plan, asked["CIFAR-10|vgg-sbs|scratch"], [92.0])
-    evaluate(plan, asked["CIFAR-10|vgg-sbs|distilled"], [91.0])
-    evaluate(plan, asked["CIFAR-100|searched|scratch"], [70.0])
+    evaluate(
+        plan,
+        asked[SizeKey("CIFAR-10", NetworkRole.TEACHER, distilled=False)],
+        [95.0],
+        parameters=770_000,
+    )
+    evaluate(
+        plan, asked[SizeKey("CIFAR-10", SEARCHED, distilled=False)], [93.0, 94.0, 95.0], **more
+    )
+    evaluate(
+        plan,
+        asked[SizeKey("CIFAR-10", SEARCHED, distilled=True)],
+        [95.0],
+        parameters=700_000,
+        **more,
+    )
+    evaluate(plan, asked[SizeKey("CIFAR-10", "vgg-sbs", distilled=False)], [92.0])
+    evaluate(plan, asked[SizeKey("CIFAR-10", "vgg-sbs", distilled=True)], [91.0])
+    evaluate(plan, asked[SizeKey("CIFAR-100", SEARCHED, distilled=False)], [70.0])
     return plan
 
 
@@ -36,20 +51,20 @@ def test_a_point_is_the_mean_error_at_its_size(project):
     """100 minus the mean accuracy, in millions of parameters and of operations."""
     panels = drawn_in(finished(project))
 
-    found = {line.get_label(): line for line in panels["CIFAR-10|parameters"].lines}
-    flops = {line.get_label(): line for line in panels["CIFAR-10|flops"].lines}
+    found = {line.get_label(): line for line in panels["CIFAR-10, parameters"].lines}
+    flops = {line.get_label(): line for line in panels["CIFAR-10, flops"].lines}
 
-    label = "found by the search|scratch"
+    label = "found by the search, scratch"
     assert found[label].get_xydata().tolist() == [[0.8, 6.0]]
     assert flops[label].get_xydata().tolist() == [[90.0, 6.0]]
-    assert found["teacher|scratch"].get_xydata().tolist() == [[0.77, 5.0]]
+    assert found["teacher, scratch"].get_xydata().tolist() == [[0.77, 5.0]]
 
 
 def test_the_reported_epoch_is_read(project):
     """Where the best epoch is reported, its accuracies count."""
     plan = plan_of(project, FIGURE)
     run = {"last": {"top1": 90.0}, "best": {"top1": 92.0}}
-    spec = plan.graph.drawn[FIGURE]["CIFAR-10|searched|scratch"]
+    spec = plan.graph.drawn[FIGURE][SizeKey("CIFAR-10", SEARCHED, distilled=False)]
     evaluate(plan, spec, [], reported="best", runs=[run])
 
     assert points(plan)[0].error.mean == 8.0
@@ -57,11 +72,11 @@ def test_the_reported_epoch_is_read(project):
 
 def test_circles_are_from_scratch_and_crosses_distilled(project):
     """And twins have one colour."""
-    lines = {x.get_label(): x for x in drawn_in(finished(project))["CIFAR-10|flops"].lines}
-    one, other = lines["found by the search|scratch"], lines["found by the search|distilled"]
+    lines = {x.get_label(): x for x in drawn_in(finished(project))["CIFAR-10, flops"].lines}
+    one, other = lines["found by the search, scratch"], lines["found by the search, distilled"]
 
     assert (one.get_marker(), other.get_marker()) == ("o", "X")
-    assert one.get_color() == other.get_color() != lines["teacher|scratch"].get_color()
+    assert one.get_color() == other.get_color() != lines["teacher, scratch"].get_color()
 
 
 def test_no_two_students_look_alike(project):
@@ -70,7 +85,7 @@ def test_no_two_students_look_alike(project):
     for spec in plan.graph.drawn[FIGURE].values():
         evaluate(plan, spec, [90.0])
 
-    lines = drawn_in(plan)["CIFAR-100|parameters"].lines
+    lines = drawn_in(plan)["CIFAR-100, parameters"].lines
     looks = {(x.get_color(), x.get_markerfacecolor(), x.get_marker()) for x in lines}
 
     assert len(looks) == len(lines) == 19
@@ -81,15 +96,15 @@ def test_a_data_set_has_a_row(project):
     panels = drawn_in(finished(project))
 
     assert list(panels) == [
-        f"{d}|{k}" for d in ("CIFAR-10", "CIFAR-100") for k in ("parameters", "flops")
+        f"{d}, {k}" for d in ("CIFAR-10", "CIFAR-100") for k in ("parameters", "flops")
     ]
-    assert len(panels["CIFAR-100|flops"].lines) == 1
+    assert len(panels["CIFAR-100, flops"].lines) == 1
 
 
 def test_old_records_are_left_out_of_the_flops_and_it_is_said(project):
     """Those that have no count with elements."""
     plan = plan_of(project, FIGURE)
-    spec = plan.graph.drawn[FIGURE]["CIFAR-10|searched|scratch"]
+    spec = plan.graph.drawn[FIGURE][SizeKey("CIFAR-10", SEARCHED, distilled=False)]
     run = {"last": {"top1": 90.0}, "best": {"top1": 92.0}}
     plan.write(spec, {"reported": "last", "runs": [run], "parameters": 800_000})
 
@@ -125,10 +140,10 @@ def test_the_csv_has_a_line_a_point(project):
     assert (lines[1]["test_error"], lines[1]["std"], lines[1]["n"]) == ("6.0", "1.0", "3")
 
 
-def test_a_name_of_another_form_is_refused(project):
-    """In one line that says the form."""
+def test_a_key_without_parts_is_refused(project):
+    """The error says which key it met, and of what class a key must be."""
     plan = finished(project)
     record = next(iter(found_runs(plan, FIGURE).values()))[1]
 
-    with pytest.raises(BadValue, match="expected data set"):
-        read_point(plan.graph, "CIFAR-10|searched|half", record)
+    with pytest.raises(BadValue, match="found 'CIFAR-10', expected keys that are a SizeKey"):
+        read_point(plan.graph, "CIFAR-10", record)

@@ -6,6 +6,7 @@ import pytest
 from finished import TRANSFORMS, carve, dense, evaluate, plan_of, search
 
 from kdbench.exhibits.claims import Claim, RowsAbove, RunsAbove
+from kdbench.exhibits.keys import NetworkRole, SizeKey, SweepKey
 from kdbench.papers import all_claims, catalogue
 from kdbench.report.judgement.comparisons import ClaimState
 from kdbench.report.judgement.evidence import UNMET
@@ -16,6 +17,7 @@ from kdbench.report.readings.records import Records
 CLAIMS = {claim.id: claim for claim in all_claims()}
 EXHIBITS = {exhibit.id: exhibit for exhibit in catalogue()}
 HOLDS, FAILS, UNTESTED = ClaimState
+SEARCHED = NetworkRole.SEARCHED
 
 
 def outcome(plan, name):
@@ -179,9 +181,9 @@ def test_runs_of_a_figure_are_compared_by_error(project, light, state):
     """The light networks against the searched student, on CIFAR-100 and distilled."""
     plan = plan_of(project, "sbs/figure3", seeds=3)
     asked = plan.graph.drawn["sbs/figure3"]
-    evaluate(plan, asked["CIFAR-100|searched|distilled"], around(95.0))
+    evaluate(plan, asked[SizeKey("CIFAR-100", SEARCHED, distilled=True)], around(95.0))
     for name in ("shufflenet-v2-sbs", "mobilenet-v2-sbs"):
-        evaluate(plan, asked[f"CIFAR-100|{name}|distilled"], around(light))
+        evaluate(plan, asked[SizeKey("CIFAR-100", name, distilled=True)], around(light))
 
     found = outcome(plan, "sbs/light-networks")
 
@@ -301,16 +303,16 @@ def test_the_smallest_penalty_takes_longer_and_finds_better(project, epochs, top
     """Against the largest: 40 epochs, accuracy 94."""
     plan = plan_of(project, "sbs/figure6", seeds=3)
     asked = plan.graph.drawn["sbs/figure6"]
-    carve(plan, asked["search 0.0005"], epochs=epochs, met=met)
-    carve(plan, asked["search 0.004"], epochs=40)
+    carve(plan, asked[SweepKey(0.0005)], epochs=epochs, met=met)
+    carve(plan, asked[SweepKey(0.004)], epochs=40)
     assert outcome(plan, "sbs/penalty").state is UNTESTED
-    evaluate(plan, asked["student 0.0005"], around(top1))
-    evaluate(plan, asked["student 0.004"], around(94.0))
+    evaluate(plan, asked[SweepKey(0.0005, students=True)], around(top1))
+    evaluate(plan, asked[SweepKey(0.004, students=True)], around(94.0))
     partial = outcome(plan, "sbs/penalty")
     assert partial.state is UNTESTED and "4 runs of the figure are missing" in partial.evidence
-    for value in ("0.001", "0.002"):
-        carve(plan, asked[f"search {value}"], epochs=45)
-        evaluate(plan, asked[f"student {value}"], around(94.5))
+    for value in (0.001, 0.002):
+        carve(plan, asked[SweepKey(value)], epochs=45)
+        evaluate(plan, asked[SweepKey(value, students=True)], around(94.5))
 
     assert outcome(plan, "sbs/penalty").state is state
 
@@ -331,8 +333,8 @@ def test_the_error_rises_with_the_divergence(project, errors, met, state):
     plan = plan_of(project, "sbs/figure4", seeds=1)
     asked = plan.graph.drawn["sbs/figure4"]
     for value, error in zip((0.0, 0.25, 0.5, 1.0, 2.0), errors, strict=False):
-        evaluate(plan, asked[f"student {value}"], [100 - error])
-        carve(plan, asked[f"search {value}"], met=met)
+        evaluate(plan, asked[SweepKey(value, students=True)], [100 - error])
+        carve(plan, asked[SweepKey(value)], met=met)
 
     assert outcome(plan, "sbs/kl0").state is state
 

@@ -3,6 +3,11 @@
 import pytest
 from finished import body_of, carve, lines_of, plan_of, search
 
+from kdbench.errors import BadValue
+from kdbench.exhibits.keys import SeedKey
+from kdbench.report.readings.records import Records
+from kdbench.report.summaries.spread_summary import render
+
 SPREAD = "ours/spread"
 NAMES = ["t1-s1-a", "t1-s2-a", "t2-s1-a", "t2-s2-a"]
 START = [0.25] * 4
@@ -22,10 +27,10 @@ def test_the_seeds_are_runs_of_their_own(project):
     specs = plan_of(project, SPREAD, "ours/searches").graph.drawn[SPREAD]
 
     assert len({spec.digest for spec in specs.values()}) == len(specs) == 9
-    assert [specs[f"DFA|{seed}"].seed for seed in range(3)] == [0, 1, 2]
+    assert [specs[SeedKey("DFA", seed)].seed for seed in range(3)] == [0, 1, 2]
     graph = plan_of(project, "ours/searches").graph
-    assert specs["DistPro|0"].digest in graph.runs
-    assert specs["DistPro|1"].digest not in graph.runs
+    assert specs[SeedKey("DistPro", 0)].digest in graph.runs
+    assert specs[SeedKey("DistPro", 1)].digest not in graph.runs
 
 
 def test_equal_seeds_agree_and_are_not_apart(project):
@@ -60,8 +65,20 @@ def test_a_structure_counts_by_the_channels_that_its_connections_keep(project):
     plan = plan_of(project, SPREAD)
     connections = {"a": {"b": [8, 4]}, "c": {"b": [8, 8], "d": [4, 0]}}
     for seed in (0, 1):
-        carve(plan, plan.graph.drawn[SPREAD][f"SBS|{seed}"], connections=connections)
+        carve(plan, plan.graph.drawn[SPREAD][SeedKey("SBS", seed)], connections=connections)
 
     (line,) = lines_of(plan, SPREAD)
     assert float(line["moved"]) == pytest.approx(100 * 1.5 / 3)
     assert float(line["agreement"]) == pytest.approx(1)
+
+
+def test_a_key_without_a_seed_is_refused(project):
+    """The error names the summary and the key that it met."""
+    plan = plan_of(project, SPREAD)
+    (summary,) = plan.graph.exhibits
+    spec = next(iter(plan.graph.drawn[SPREAD].values()))
+    search(plan, spec, NAMES, [START, HIGH])
+    records = Records(plan.paths)
+
+    with pytest.raises(BadValue, match="ours/spread, requests: found 'DFA', expected keys that"):
+        render(summary, {"DFA": (spec, records.get(spec))}, records)
