@@ -23,9 +23,9 @@ class Project:
 
     def cell(self, row, pair=0):
         """The cell of table 1 in the row of that label and the column of that number."""
-        wanted = self.table.pairs[pair]
+        teacher_and_student = self.table.pairs[pair]
         cells = self.graph.cells[self.table.id]
-        return next(c for c in cells if c.row.label == row and c.column.pair == wanted)
+        return next(c for c in cells if c.row.label == row and c.column.pair == teacher_and_student)
 
     def write(self, spec, metrics=None, **more):
         """Write a finished run's record and return its path."""

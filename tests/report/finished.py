@@ -23,8 +23,8 @@ def evaluate(plan: Any, spec: Any, top1: list[float], **metrics: Any) -> Any:
         {"seed": seed, "last": {"top1": value}, "best": {"top1": value, "epoch": 2}}
         for seed, value in enumerate(top1)
     ]
-    known = {"reported": "last", "runs": runs, "parameters": 800_000, "macs": 88_000_000}
-    return plan.write(spec, {**known, "flops_with_elements": 90_000_000, **metrics})
+    common = {"reported": "last", "runs": runs, "parameters": 800_000, "macs": 88_000_000}
+    return plan.write(spec, {**common, "flops_with_elements": 90_000_000, **metrics})
 
 
 def search(plan: Any, spec: Any, names: list[str], rows: list[list[float]], **more: Any) -> Any:
@@ -36,7 +36,7 @@ def search(plan: Any, spec: Any, names: list[str], rows: list[list[float]], **mo
 
 def dense(layers: int = 3, entry: int = 4, growth: int = 2, gone: Any = ()) -> dict[str, Any]:
     """Connections of three dense blocks; `gone` holds (block, layer or "end", source) removed."""
-    found: dict[str, dict[str, list[int]]] = {}
+    connections: dict[str, dict[str, list[int]]] = {}
     for block in (1, 2, 3):
         place = f"trunk.stage{block}"
         first = "trunk.stem.blocks.0" if block == 1 else f"{place}.entry.0"
@@ -45,18 +45,18 @@ def dense(layers: int = 3, entry: int = 4, growth: int = 2, gone: Any = ()) -> d
             return [count, 0 if (block, reader, source) in gone else count]
 
         for layer in range(layers):
-            made = {first: left(layer, "in", entry)}
-            made |= {f"{place}.blocks.{i}": left(layer, i, growth) for i in range(layer)}
-            found[f"{place}.blocks.{layer}.norm1"] = made
-            found[f"{place}.blocks.{layer}.norm2"] = {f"{place}.blocks.{layer}.conv1": [8, 1]}
+            makers = {first: left(layer, "in", entry)}
+            makers |= {f"{place}.blocks.{i}": left(layer, i, growth) for i in range(layer)}
+            connections[f"{place}.blocks.{layer}.norm1"] = makers
+            connections[f"{place}.blocks.{layer}.norm2"] = {f"{place}.blocks.{layer}.conv1": [8, 1]}
         end = {first: left("end", "in", entry)}
         end |= {f"{place}.blocks.{i}": left("end", i, growth) for i in range(layers)}
-        found[f"{place}.norm"] = end
-    return found
+        connections[f"{place}.norm"] = end
+    return connections
 
 
 def carve(plan: Any, spec: Any, *, met: bool = True, epochs: float = 30.0, **more: Any) -> Any:
-    """Finish a search for a smaller network, of 10 steps an epoch, 100 epochs at most."""
+    """Finish a search for a smaller network, of 10 steps per epoch, 100 epochs at most."""
     ended = -int(-epochs // 1) if met else 100
     structure = {
         "met": met,
@@ -71,10 +71,10 @@ def carve(plan: Any, spec: Any, *, met: bool = True, epochs: float = 30.0, **mor
     return plan.write(spec, structure=structure)
 
 
-def rendered(plan: Any, exhibit: str) -> Any:
+def rendered(plan: Any, exhibit_id: str) -> Any:
     """What the report makes of one exhibit."""
-    (shown,) = (one for one in plan.graph.exhibits if one.id == exhibit)
-    return render(shown, plan.graph, Records(plan.paths))
+    (exhibit,) = (one for one in plan.graph.exhibits if one.id == exhibit_id)
+    return render(exhibit, plan.graph, Records(plan.paths))
 
 
 def without_image(plan: Any, exhibit: str) -> Any:
@@ -84,7 +84,7 @@ def without_image(plan: Any, exhibit: str) -> Any:
 
 
 def body_of(plan: Any, exhibit: str) -> str:
-    """What stands in the index."""
+    """The section of one exhibit in the index."""
     return without_image(plan, exhibit).body
 
 
@@ -95,8 +95,6 @@ def lines_of(plan: Any, exhibit: str) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(content.decode())))
 
 
-def found_runs(plan: Any, exhibit: str) -> dict[str, Any]:
-    """Finished (specification, record) of a figure, by its names."""
-    records = Records(plan.paths)
-    specs = plan.graph.drawn[exhibit]
-    return {n: (s, r) for n, s in specs.items() if s and (r := records.get(s))}
+def finished_runs(plan: Any, exhibit: str) -> dict[Any, Any]:
+    """Finished (specification, record) of a figure, by its keys."""
+    return dict(Records(plan.paths).finished(plan.graph.drawn[exhibit]))

@@ -43,10 +43,10 @@ def test_the_docstring_ranks_every_part_of_the_report():
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_no_part_of_the_report_imports_a_higher_one(path):
     """A file imports its own part and lower ranks: nothing above, and no sibling."""
-    known, own = ranks(), part(path)
+    rank, own = ranks(), part(path)
     parts = set(imported(path.read_text(encoding="utf-8")))
 
-    assert {name for name in parts if name != own and known[name] >= known[own]} == set()
+    assert {name for name in parts if name != own and rank[name] >= rank[own]} == set()
 
 
 @pytest.mark.parametrize(

@@ -24,16 +24,16 @@ RUNS = [76.3, 76.4, 76.35, 76.3, 76.4]
 
 def table_of(project):
     """All results of table 1, and by (row label, column number)."""
-    found = tables.results(project.graph, project.table, Records(project.paths))
+    cells = tables.results(project.graph, project.table, Records(project.paths))
     pairs = project.table.pairs
-    return found, {(r.cell.row.label, pairs.index(r.cell.column.pair)): r for r in found}
+    return cells, {(r.cell.row.label, pairs.index(r.cell.column.pair)): r for r in cells}
 
 
 def markdown_of(project):
     """Table 1 as Markdown."""
     records = Records(project.paths)
-    found = tables.results(project.graph, project.table, records)
-    return table_markdown(project.graph, project.table, found, records)
+    cells = tables.results(project.graph, project.table, records)
+    return table_markdown(project.graph, project.table, cells, records)
 
 
 def line_of(markdown, method, kind):
@@ -72,7 +72,7 @@ def test_the_reported_epoch_is_the_best_and_the_last_stands_below(project):
 
 
 def test_a_cell_whose_run_diverged_says_so(project):
-    """And the note which run it was, until there is a number."""
+    """A note names the run and its epoch; once the cell is finished it shows its number."""
     plan = project(scale="smoke")
     evaluation = plan.cell("KD (added by us)").evaluation
     file = plan.paths.diverged(evaluation.runs[1])
@@ -89,49 +89,50 @@ def test_a_cell_whose_run_diverged_says_so(project):
 def test_a_printed_variance_becomes_a_standard_deviation(project):
     """DistPro's printed 0.005 is shown as 0.07, in the table and in the CSV."""
     plan = project(scale="smoke")
-    found, cells = table_of(plan)
+    results, cells = table_of(plan)
 
     assert isclose(cells["DistPro", 0].published.spread, sqrt(0.005))
     assert line_of(markdown_of(plan), "DistPro", "published")[0] == "76.36 ± 0.07"
-    assert tables.frame(plan.graph, plan.table, found)["published_spread"].min() > 0.06
+    assert tables.frame(plan.graph, plan.table, results)["published_spread"].min() > 0.06
 
 
 def test_every_published_number_of_the_table_is_found_by_a_cell(project):
-    """No typo in a label, setting or row name loses a printed number."""
+    """The cells of table 1 match exactly the numbers that the CSV has for it."""
     plan = project(scale="paper")
-    shown = set()
+    matched = set()
     for cell in plan.graph.cells[plan.table.id]:
         teacher, student = tables.labels(plan.graph, cell.column.pair)
         setting = plan.table.setting.format(teacher=teacher, student=student)
         if tables.published(plan.graph, plan.table, cell.row, cell.column):
-            shown.add((setting, cell.row.published))
+            matched.add((setting, cell.row.published))
 
-    known = published_numbers("distpro.csv")
-    assert shown == {(setting, row) for exhibit, setting, row, _ in known if exhibit == "table1"}
+    numbers = published_numbers("distpro.csv")
+    printed = {(setting, row) for exhibit, setting, row, _ in numbers if exhibit == "table1"}
+    assert printed and matched == printed
 
 
 def test_cells_without_a_number_say_why(project):
-    """Missing, pending and unpublished cells each have their words."""
+    """Cells that are not run, not built or not published say so, each in its own words."""
     plan = project(scale="smoke")
     text = markdown_of(plan)
 
     assert line_of(text, "DistPro", "ours") == ["not run yet"] * 6
-    asked = markdown_of(project(scale="smoke", exhibits=["crd/table1"]))
-    assert line_of(asked, "FSP", "ours") == ["not built yet"] * 7
+    crd = markdown_of(project(scale="smoke", exhibits=["crd/table1"]))
+    assert line_of(crd, "FSP", "ours") == ["not built yet"] * 7
     assert line_of(text, "KD (added by us)", "published") == ["not known"] * 6
     assert line_of(text, "L2T-ww+", "published")[1:4] == ["not known", "76.35", "77.39"]
 
 
 def test_what_params_leave_out_leaves_the_table_but_is_named(project):
-    """Columns and rows that nobody asked for are a sentence, and lines of the CSV."""
+    """A note names what params.yaml leaves out; the CSV still has all cells."""
     plan = project(scale="smoke", pairs=["wrn-40-2:wrn-16-2"], methods_only=["kd"])
-    found, cells = table_of(plan)
+    results, cells = table_of(plan)
     text = markdown_of(plan)
 
     assert cells["KD (added by us)", 1].state is CellState.LEFT_OUT
     assert len(line_of(text, "KD (added by us)", "ours")) == 1 and "**DistPro**" not in text
     assert "Left out by params.yaml: WRN-40-2 → ShuffleNet-v1" in text
-    assert len(found) == len(plan.table.rows) * len(plan.table.pairs)
+    assert len(results) == len(plan.table.rows) * len(plan.table.pairs)
 
 
 def test_verdicts_need_the_paper_scale(project):
@@ -149,7 +150,7 @@ def test_verdicts_need_the_paper_scale(project):
 
 
 def test_the_verdict_stands_in_the_table_with_its_gap(project):
-    """A reproduced cell says so, with the sign of the gap, and is counted."""
+    """A reproduced cell says so with the signed gap, and the summary counts it."""
     plan = project(scale="paper")
     plan.evaluate("DistPro", RUNS)
     text = markdown_of(plan)
@@ -175,11 +176,11 @@ def test_a_changed_protocol_is_not_judged(project, change):
 
 
 def test_the_csv_can_be_read_back(project):
-    """One line a cell; numbers survive to the last digit."""
+    """It has one line per cell, its numbers keep all digits, a finished cell names its record."""
     plan = project(scale="paper")
     plan.evaluate("DistPro", RUNS)
-    found, _ = table_of(plan)
-    frame = tables.frame(plan.graph, plan.table, found)
+    results, _ = table_of(plan)
+    frame = tables.frame(plan.graph, plan.table, results)
 
     back = list(csv.DictReader(io.StringIO(frame.to_csv(index=False))))
 
@@ -204,7 +205,7 @@ def test_the_footer_names_what_the_numbers_were_made_with(project):
 
 
 def test_a_source_other_than_the_paper_is_marked(project, monkeypatch):
-    """A number that was not read in the paper carries a dagger, and a sentence says whence."""
+    """A number that was not read in the paper has a dagger, and a note names its source."""
     second_hand = Published(70.0, None, "secondary summary")
     monkeypatch.setattr(tables, "published", lambda *_: second_hand)
     text = markdown_of(project(scale="smoke"))
@@ -218,7 +219,7 @@ def test_a_source_other_than_the_paper_is_marked(project, monkeypatch):
     [{}, {"runs": []}, {"runs": [{"best": {"top1": "x"}}]}, {"runs": [{"last": {"top1": 1.0}}]}],
 )
 def test_a_damaged_record_is_one_line(project, metrics):
-    """The error names the file and the place, and fits on a line."""
+    """The error names the file and the place in it, in one line."""
     plan = project(scale="smoke")
     path = plan.write(plan.cell("DistPro").evaluation, metrics)
 
@@ -240,7 +241,7 @@ def test_another_runs_record_is_refused(project):
 
 
 def test_a_bar_in_a_label_does_not_break_the_table(project):
-    """Table 7 of DistPro has rows such as a/|a|_1: the bars are escaped."""
+    """Bars in a row's label are escaped, as in a/|a|_1 of DistPro's Table 7."""
     plan = project(scale="smoke")
     cells = plan.graph.cells[plan.table.id]
     plan.graph.cells[plan.table.id] = [replace(c, row=replace(c.row, label="|a|")) for c in cells]
@@ -249,7 +250,7 @@ def test_a_bar_in_a_label_does_not_break_the_table(project):
 
 
 def test_a_table_of_our_own_has_no_lines_of_published_numbers(project):
-    """A row a method, and nothing said of authors."""
+    """Each method has one line, and the legend names the protocol, not authors."""
     plan = project(exhibits=["ours/controls"])
     plan.evaluate("DFA", [70.0, 71.0, 73.0])
     text = markdown_of(plan)
@@ -275,34 +276,34 @@ def sbs_cells(plan):
         ({"searches": {"sbs_np": {"budget": 0.6}}}, True, Verdict.REPRODUCED),
     ],
 )
-def test_a_found_student_of_another_size_gets_no_verdict(project, params, met, verdict):
-    """By a search that missed its budget, or with another parameter; it is marked."""
+def test_a_pruned_student_of_another_size_gets_no_verdict(project, params, met, verdict):
+    """A verdict needs the declared parameters and a met budget; a missed budget is marked."""
     plan = plan_of(project, "sbs/table1", seeds=3, **params)
     cell = sbs_cells(plan)["found by KL, weighted"].cell
     evaluate(plan, cell.evaluation, [94.48, 94.49, 94.50], reported="last")
     carve(plan, cell.evaluation.structure, met=met)
 
-    found = sbs_cells(plan)["found by KL, weighted"]
+    result = sbs_cells(plan)["found by KL, weighted"]
     text = markdown_of(plan)
 
-    assert found.verdict is verdict
+    assert result.verdict is verdict
     assert ("94.49" not in text) and ("5.51 ± 0.01 (3) ¶" in text) == (not met)
     assert ("¶ Larger than it should be" in text) == (not met)
 
 
 def test_published_numbers_that_are_not_comparable_get_no_verdict(project):
-    """As the CSV says of DFA's first author's numbers on CINIC-10."""
+    """The CSV marks all printed numbers on CINIC-10 so, and no cell of them is judged."""
     plan = plan_of(project, "dfa/table2", seeds=3)
     for cell in plan.graph.cells["dfa/table2"]:
         evaluate(plan, cell.evaluation, [85.0, 85.1, 85.2], reported="best")
-    found = tables.results(plan.graph, plan.table, Records(plan.paths))
+    cells = tables.results(plan.graph, plan.table, Records(plan.paths))
 
-    printed = [r for r in found if r.published]
-    assert printed and {r.verdict for r in printed} <= {Verdict.NOT_COMPARABLE}
+    verdicts = [r.verdict for r in cells if r.published]
+    assert verdicts and set(verdicts) == {Verdict.NOT_COMPARABLE}
 
 
 def test_a_table_that_chooses_shows_the_last_epoch_of_held_out_images(project):
-    """Neither the best epoch nor the test set is spoken of."""
+    """Its legend names the last epoch and held-out images; the best epoch's number is absent."""
     plan = plan_of(project, "dfa/tuning")
     cell = plan.graph.cells["dfa/tuning"][0]
     runs = [{"seed": 0, "last": {"top1": 60.0}, "best": {"top1": 70.0, "epoch": 2}}]
@@ -314,11 +315,11 @@ def test_a_table_that_chooses_shows_the_last_epoch_of_held_out_images(project):
     assert "test set" not in text.partition("- ")[0]
 
 
-def test_a_found_student_is_told_by_the_network_it_is_found_in(project):
-    """Over its column and in the CSV, not by the pair's own student."""
+def test_a_pruned_student_is_named_after_the_network_it_was_pruned_from(project):
+    """The column's head and the CSV name the network that the search pruned."""
     plan = plan_of(project, "ours/students")
     cells = tables.results(plan.graph, plan.table, Records(plan.paths))
-    told = tables.frame(plan.graph, plan.table, cells)
+    frame = tables.frame(plan.graph, plan.table, cells)
 
-    assert set(told["student"]) == {"found in WRN-40-2"}
+    assert set(frame["student"]) == {"found in WRN-40-2"}
     assert "WRN-40-2<br>→ found in WRN-40-2" in markdown_of(plan)

@@ -31,7 +31,7 @@ def full(plan):
 
 
 def test_a_report_is_made_of_an_index_tables_and_figures(project):
-    """The layout is the documented one and nothing else is left behind."""
+    """The folder holds the index, a table's two files and a figure's three, and nothing else."""
     plan = full(project(scale="smoke"))
 
     page = make_report(plan.graph, plan.paths)
@@ -55,7 +55,7 @@ def test_the_same_records_give_the_same_bytes(project, tmp_path):
 
 @pytest.mark.parametrize("scale", ["smoke", "lite", "paper"])
 def test_the_banner_opens_every_page_unless_the_scale_is_the_papers(project, scale):
-    """Readers of a number that is not comparable meet that sentence first."""
+    """At smoke and lite index and table begin with the scale's notice, at paper with a title."""
     plan = full(project(scale=scale))
     page = make_report(plan.graph, plan.paths)
 
@@ -67,7 +67,7 @@ def test_the_banner_opens_every_page_unless_the_scale_is_the_papers(project, sca
 
 @pytest.mark.parametrize("finished", [True, False])
 def test_links_of_the_index_lead_to_files(project, finished):
-    """Every relative link resolves, with and without records; anchors exist."""
+    """Every relative link and every anchor resolves, with and without records."""
     plan = project(scale="smoke")
     page = make_report((full(plan) if finished else plan).graph, plan.paths)
     text = page.read_text(encoding="utf-8")
@@ -85,7 +85,7 @@ def test_an_absent_search_gives_no_picture(project):
     plan = project(scale="smoke")
     page = make_report(plan.graph, plan.paths)
 
-    assert "*not run yet*" in page.read_text(encoding="utf-8")
+    assert "\n\n*not run yet*\n" in page.read_text(encoding="utf-8")
     assert not list(page.parent.glob("figures/*"))
 
 
@@ -100,8 +100,8 @@ def test_the_index_counts_runs_and_says_how_to_make_the_rest(project):
     assert "snakemake --cores all reproduce_all --config scale=smoke" in text
 
 
-def test_the_command_for_the_rest_asks_for_what_this_report_was_asked(project):
-    """Keys that params.yaml does not say, quoted for a shell."""
+def test_the_command_for_the_rest_requests_what_this_report_requested(project):
+    """It sets every key in which this report differs from params.yaml, quoted for a shell."""
     plan = project(scale="lite", exhibits=["ours/controls"])
     (plan.paths.root / "params.yaml").write_text("scale: smoke\nseeds: 2\n")
     text = make_report(plan.graph, plan.paths).read_text(encoding="utf-8")
@@ -140,7 +140,7 @@ def test_a_damaged_record_leaves_the_old_report_alone(project):
 
 
 def test_overrides_are_named_in_the_banner(project):
-    """A reader sees that a method's constants are not the declared ones."""
+    """The index begins with the parameter that params.yaml overrides, and its value."""
     plan = project(scale="paper", methods={"kd": {"temperature": 8.0}})
     text = make_report(plan.graph, plan.paths).read_text(encoding="utf-8")
 
@@ -148,7 +148,7 @@ def test_overrides_are_named_in_the_banner(project):
 
 
 def test_the_report_never_imports_torch():
-    """Every module of the report can be imported, and the package alone imports no pandas."""
+    """All its modules together load no torch and no pandas; the package alone no scipy either."""
     code = (
         "import sys, importlib, pkgutil, kdbench.report as r\n"
         "assert not {'pandas', 'matplotlib', 'scipy'} & set(sys.modules)\n"

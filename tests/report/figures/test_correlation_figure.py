@@ -1,7 +1,7 @@
 """A search's parameter against the test error of what it finds."""
 
 import pytest
-from finished import body_of, carve, evaluate, found_runs, lines_of, plan_of
+from finished import body_of, carve, evaluate, finished_runs, lines_of, plan_of
 
 from kdbench.errors import BadValue
 from kdbench.exhibits.keys import SweepKey
@@ -15,20 +15,20 @@ FIGURE = "sbs/figure4"
 def finished(project, errors, met=True):
     """A plan whose searches, and students of these errors, are finished, by kl0."""
     plan = plan_of(project, FIGURE)
-    asked = plan.graph.drawn[FIGURE]
-    for key, spec in asked.items():
+    specs = plan.graph.drawn[FIGURE]
+    for key, spec in specs.items():
         if not key.students:
             carve(plan, spec, met=met, largest_kl=2.5)
     for value, of_seeds in errors.items():
-        evaluate(plan, asked[SweepKey(value, students=True)], [100 - e for e in of_seeds])
+        evaluate(plan, specs[SweepKey(value, students=True)], [100 - e for e in of_seeds])
     return plan
 
 
 def test_points_are_the_searchs_parameter_and_the_mean_error(project):
-    """The parameter is read from the search, not from the name."""
+    """Tries have the searches' values in order; those without a finished student are not drawn."""
     plan = finished(project, {0.25: [5.0, 6.0], 2.0: [8.0]})
 
-    tries = read_sweep(found_runs(plan, FIGURE), "kl0")
+    tries = read_sweep(finished_runs(plan, FIGURE), "kl0")
 
     assert [t.x for t in tries] == [0.0, 0.25, 0.5, 1.0, 2.0]
     assert [t.error.mean if t.error else None for t in tries] == [None, 5.5, None, None, 8.0]
@@ -39,7 +39,7 @@ def test_points_are_the_searchs_parameter_and_the_mean_error(project):
 
 
 def test_the_correlation_is_pearsons_beside_the_published_one():
-    """Of four points, by hand: 2.5 / sqrt(5 · 2.75)."""
+    """Of four points it is 2.5 / sqrt(5 · 2.75), worked by hand."""
     tries = [Try(float(x), None, [y]) for x, y in enumerate([1.0, 2.0, 1.0, 3.0])]
 
     text = in_words(tries, 0.8896)
@@ -53,7 +53,7 @@ def test_the_correlation_is_pearsons_beside_the_published_one():
 @pytest.mark.parametrize(
     ("ys", "why"), [([1.0, 2.0], "2 of at least 3 points"), ([1.0, 1.0, 1.0], "a constant value")]
 )
-def test_what_is_not_defined_is_said(ys, why):
+def test_an_undefined_correlation_is_printed_with_its_reason(ys, why):
     """Two points, or values that do not vary, have no correlation."""
     tries = [Try(float(x), None, [y]) for x, y in enumerate(ys)]
 
@@ -61,7 +61,7 @@ def test_what_is_not_defined_is_said(ys, why):
 
 
 def test_the_body_lists_every_value(project):
-    """With what is missing, and a word on budgets that were not met."""
+    """Each value has a line, finished or not; a note warns only where a budget was not met."""
     met = body_of(finished(project, {0.25: [5.0]}), FIGURE)
     unmet = body_of(finished(project, {}, met=False), FIGURE)
 
@@ -69,8 +69,8 @@ def test_the_body_lists_every_value(project):
     assert "no fair point" in unmet and "no fair point" not in met
 
 
-def test_the_csv_has_a_line_a_value(project):
-    """What is not known is empty."""
+def test_the_csv_has_one_line_per_value(project):
+    """A value without a finished student has an empty error."""
     lines = lines_of(finished(project, {0.25: [5.0, 6.0]}), FIGURE)
 
     assert [x["kl0"] for x in lines] == ["0.0", "0.25", "0.5", "1.0", "2.0"]
@@ -78,26 +78,26 @@ def test_the_csv_has_a_line_a_value(project):
 
 
 def test_an_unknown_parameter_is_refused(project):
-    """The line names those that there are."""
+    """The error names the parameters that the search has."""
     plan = finished(project, {})
 
     with pytest.raises(BadValue, match=r"found 'kl1', expected one of .*kl0"):
-        read_sweep(found_runs(plan, FIGURE), "kl1")
+        read_sweep(finished_runs(plan, FIGURE), "kl1")
 
 
 def test_a_run_that_no_search_pruned_is_refused(project):
     """Only searches and the students that they pruned belong to a sweep."""
     plan = finished(project, {})
-    (_, record), *_ = found_runs(plan, FIGURE).values()
+    (_, record), *_ = finished_runs(plan, FIGURE).values()
     (teacher, *_) = (run for run in plan.graph.runs.values() if run.phase == "teacher")
 
     with pytest.raises(BadValue, match="students that one pruned"):
         read_sweep({"teacher 1": (teacher, record)}, "kl0")
 
 
-def test_values_are_in_their_own_order(project):
-    """Whatever the order of the runs."""
-    runs = found_runs(finished(project, {}), FIGURE)
+def test_tries_are_sorted_by_value(project):
+    """Tries rise by value, whatever the order of the runs."""
+    runs = finished_runs(finished(project, {}), FIGURE)
 
     tries = read_sweep(dict(reversed(runs.items())), "kl0")
 

@@ -1,7 +1,7 @@
 """The channels that a search removed from every connection."""
 
 import pytest
-from finished import body_of, carve, dense, found_runs, lines_of, plan_of
+from finished import body_of, carve, dense, finished_runs, lines_of, plan_of
 
 from kdbench.errors import DamagedData
 from kdbench.report.figures.drop_figure import draw
@@ -21,11 +21,11 @@ def finished(project, **dense_options):
 
 def read(plan):
     """Blocks by data set."""
-    return {n: read_blocks(r) for n, (_, r) in found_runs(plan, FIGURE).items()}
+    return {n: read_blocks(r) for n, (_, r) in finished_runs(plan, FIGURE).items()}
 
 
 def test_a_rate_is_what_was_removed_of_what_was_there(project):
-    """Rows are layers that read, columns the block's input and the layers before."""
+    """A row per reading layer has a column for the block's input and each layer before."""
     blocks = read(finished(project))["CIFAR-10"]
 
     assert blocks[1].rates() == [[0.0], [0.0, 0.0], [0.0, 1.0, 0.0]]
@@ -35,7 +35,7 @@ def test_a_rate_is_what_was_removed_of_what_was_there(project):
 
 
 def test_sources_are_in_the_order_of_their_numbers(project):
-    """Records are sorted by name, where layer 10 comes before layer 2."""
+    """Layer 10 comes after layer 2, though a record sorts them by name."""
     plan = plan_of(project, FIGURE)
     connections = dense(layers=12, gone=[(1, 11, 2)])
     carve(plan, plan.graph.drawn[FIGURE]["CIFAR-10"], connections=connections)
@@ -47,7 +47,7 @@ def test_sources_are_in_the_order_of_their_numbers(project):
 
 
 def test_every_block_has_a_matrix_and_a_bar(project):
-    """A row of panels a data set; the last bar is the classifier's."""
+    """Both are labelled by data set and block; the last bar is the classifier's."""
     plan = finished(project)
     axes = [a for a in draw(read(plan), "title", "").axes if a.get_visible()]
     panels = {a.get_label(): a for a in axes}
@@ -61,7 +61,7 @@ def test_every_block_has_a_matrix_and_a_bar(project):
     assert panels["CIFAR-10, block 1, end"].get_yticklabels()[0].get_text() == "transition 1"
 
 
-def test_a_connection_that_is_not_there_is_no_zero(project):
+def test_a_connection_that_does_not_exist_is_blank(project):
     """Its cell is blank, in a colour that the scale does not have."""
     axes = draw(read(finished(project)), "title", "").axes[0]
 
@@ -71,7 +71,7 @@ def test_a_connection_that_is_not_there_is_no_zero(project):
 
 
 def test_the_body_counts_layers_that_are_gone(project):
-    """Those that read nothing any more; and says whether the budget was met."""
+    """The table counts layers that read nothing any more; a note says that the budget was met."""
     body = body_of(finished(project), FIGURE)
 
     lines = [line.split("|")[2:-1] for line in body.splitlines() if line.startswith("| CIFAR-10")]
@@ -83,8 +83,8 @@ def test_the_body_counts_layers_that_are_gone(project):
     assert "89.5 M FLOPs are left; the budget was met." in body
 
 
-def test_the_csv_has_a_line_a_connection(project):
-    """Three blocks of 1 + 2 + 3 connections, and 4 of their ends."""
+def test_the_csv_has_one_line_per_connection(project):
+    """Three blocks have 6 connections between layers and 4 to their ends each."""
     lines = lines_of(finished(project), FIGURE)
 
     assert len(lines) == 30
@@ -94,7 +94,7 @@ def test_the_csv_has_a_line_a_connection(project):
 
 
 @pytest.mark.parametrize(
-    ("reader", "made", "said"),
+    ("reader", "makers", "message"),
     [
         ("trunk.stage1.norm", {"trunk.stem.blocks.0": [4, 5]}, "5 of 4"),
         ("trunk.stage1.norm", {"trunk.stem.blocks.0": [0, 0]}, "0 of 0"),
@@ -102,11 +102,11 @@ def test_the_csv_has_a_line_a_connection(project):
         ("trunk.stage4.norm", {}, "blocks that each have an end"),
     ],
 )
-def test_damaged_connections_are_one_line(project, reader, made, said):
-    """The error says what was found."""
+def test_damaged_connections_are_refused(project, reader, makers, message):
+    """The error says what the record holds or what its blocks lack."""
     plan = plan_of(project, FIGURE)
-    connections = {**dense(), reader: made}
+    connections = {**dense(), reader: makers}
     carve(plan, plan.graph.drawn[FIGURE]["CIFAR-10"], connections=connections)
 
-    with pytest.raises(DamagedData, match=said):
+    with pytest.raises(DamagedData, match=message):
         read(plan)

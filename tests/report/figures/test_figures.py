@@ -1,7 +1,7 @@
 """What holds of all figures: equal bytes, the notice in the image, a CSV beside it."""
 
 import pytest
-from finished import carve, evaluate, found_runs, plan_of, rendered, search
+from finished import carve, evaluate, finished_runs, plan_of, rendered, search
 from matplotlib.style import context
 
 from kdbench.report.figures.correlation_figure import draw as draw_correlation
@@ -80,7 +80,7 @@ def test_two_drawings_are_the_same_bytes_and_bear_the_notice(project, exhibit):
     """Neither dates nor random ids enter the files; the notice is in the image."""
     plan = finished(project, exhibit)
     notice = banner(plan.graph)
-    runs = found_runs(plan, exhibit)
+    runs = finished_runs(plan, exhibit)
 
     one, two = (FIGURES[exhibit](plan, runs, "a title", notice) for _ in range(2))
 
@@ -91,7 +91,7 @@ def test_two_drawings_are_the_same_bytes_and_bear_the_notice(project, exhibit):
 
 @pytest.mark.parametrize("exhibit", FIGURES)
 def test_the_report_gets_image_numbers_and_table(project, exhibit):
-    """SVG, PNG and CSV, a table in the body, what is missing, the footer."""
+    """A figure gives three files; its section has a table, the missing runs and the footer."""
     plan = finished(project, exhibit)
 
     part = rendered(plan, exhibit)
@@ -100,14 +100,14 @@ def test_the_report_gets_image_numbers_and_table(project, exhibit):
     assert sorted(part.files) == [f"figures/{slug}.{kind}" for kind in ("csv", "png", "svg")]
     assert part.files[f"figures/{slug}.png"].startswith(b"\x89PNG")
     assert part.files[f"figures/{slug}.svg"].startswith(b"<?xml")
-    asked = len(plan.graph.drawn[exhibit])
-    missing = f"*{asked - 2} of {asked} runs are not run yet.*"
-    assert (missing in part.body) == (asked > 2)
+    planned = len(plan.graph.drawn[exhibit])
+    missing = f"*{planned - 2} of {planned} runs are not run yet.*"
+    assert (missing in part.body) == (planned > 2)
     assert "|---" in part.body and "*Made with" in part.body
 
 
 def test_a_long_title_is_wrapped_and_kept_whole():
-    """What is over the axes grows with it."""
+    """The sheet grows with the title, which stays on it and over the notice."""
     title = "many words " * 20
 
     with context(["default", STYLE]):
@@ -120,7 +120,7 @@ def test_a_long_title_is_wrapped_and_kept_whole():
 
 
 def test_a_matrix_writes_readable_values():
-    """White on dark cells, black on light ones, nothing in blank ones or without a form."""
+    """Text is white on dark cells, black on light ones; blank cells and an empty form have none."""
     figure = sheet(3.0, 3.0, "title", "")
     axes, bare = figure.subplots(1, 2)
 

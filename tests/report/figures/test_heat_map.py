@@ -1,7 +1,7 @@
 """The heat map of searched aggregation weights."""
 
 import pytest
-from finished import body_of, evaluate, found_runs, lines_of, plan_of, search
+from finished import body_of, evaluate, finished_runs, lines_of, plan_of, search
 
 from kdbench.errors import DamagedData
 from kdbench.report.figures.heat_map import draw, spreads
@@ -25,7 +25,7 @@ def finished(project, rows=None, **params):
 
 def read(plan):
     """What the figure draws."""
-    return [read_aggregation(n, s, r) for n, (s, r) in found_runs(plan, FIGURE).items()]
+    return [read_aggregation(n, s, r) for n, (s, r) in finished_runs(plan, FIGURE).items()]
 
 
 def test_the_last_row_is_drawn_by_group_and_block(project):
@@ -48,13 +48,13 @@ def test_blocks_are_in_the_order_of_their_numbers(project):
     spec = plan.graph.drawn[FIGURE]["plain loss"]
     search(plan, spec, ["g1-b10", "g1-b2", "g1-b1"], [[0.1, 0.2, 0.7]])
 
-    (found,) = read(plan)
+    (only,) = read(plan)
 
-    assert found.groups == {1: [0.7, 0.2, 0.1]}
+    assert only.groups == {1: [0.7, 0.2, 0.1]}
 
 
 def test_all_panels_share_one_scale(project):
-    """From 0 to 1, one panel a search, named."""
+    """Each search has a panel, labelled with its key and coloured from 0 to 1."""
     plan = finished(project)
 
     *panels, _ = draw(read(plan), "title", "").axes
@@ -64,7 +64,7 @@ def test_all_panels_share_one_scale(project):
 
 
 def test_the_body_says_how_far_from_uniform(project):
-    """The largest weight minus 1/n, by group."""
+    """The table shows the largest weight minus 1/n of each group."""
     lines = body_of(finished(project), FIGURE).splitlines()
 
     (first, second) = (line.split("|") for line in lines if "wrn-28-4:wrn-16-2 |" in line)
@@ -79,19 +79,19 @@ def test_the_spread_is_between_searches_of_one_method_and_teacher(project):
     assert body.count("Largest standard deviation") == 1
 
 
-def test_one_search_has_no_spread(project):
-    """Nor have two of other shapes."""
+def test_a_spread_needs_two_searches_of_one_shape(project):
+    """One search alone has none, nor have two whose groups differ."""
     plan = finished(project)
     one, *_ = read(plan)
-    plan_2 = plan_of(project, FIGURE)
-    search(plan_2, plan_2.graph.drawn[FIGURE]["plain loss"], ["g1-b1"], [[1.0]])
+    other_plan = plan_of(project, FIGURE)
+    search(other_plan, other_plan.graph.drawn[FIGURE]["plain loss"], ["g1-b1"], [[1.0]])
 
     assert spreads([one]) is None
-    assert spreads([one, read(plan_2)[-1]]) is None
+    assert spreads([one, read(other_plan)[-1]]) is None
 
 
-def test_the_csv_has_a_line_a_block(project):
-    """With all digits of the record."""
+def test_the_csv_has_one_line_per_block(project):
+    """Each line has the weight with all digits of the record."""
     lines = [x for x in lines_of(finished(project), FIGURE) if x["search"] == "plain loss"]
 
     assert [(x["group"], x["block"]) for x in lines] == [
@@ -104,8 +104,8 @@ def test_the_csv_has_a_line_a_block(project):
     assert float(lines[0]["weight"]) == 0.9 + 0.1 * 3
 
 
-def test_another_name_is_one_line(project):
-    """The record of a search among pathways is refused."""
+def test_a_name_of_no_block_is_refused(project):
+    """The error names the key of the record, the name in it and the form of a block's name."""
     plan = plan_of(project, FIGURE)
     search(plan, plan.graph.drawn[FIGURE]["plain loss"], ["t1-s1-2conv"], [[1.0]])
 
@@ -115,8 +115,8 @@ def test_another_name_is_one_line(project):
         read(plan)
 
 
-def test_an_evaluation_is_no_search(project):
-    """Its record has no process."""
+def test_a_record_without_a_process_is_refused(project):
+    """An evaluation's record cannot be read as a search's."""
     plan = plan_of(project, FIGURE)
     evaluate(plan, plan.graph.drawn[FIGURE]["plain loss"], [70.0])
 

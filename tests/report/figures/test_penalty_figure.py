@@ -1,7 +1,7 @@
 """The strength of a penalty against epochs and error."""
 
 import pytest
-from finished import body_of, carve, evaluate, found_runs, lines_of, plan_of
+from finished import body_of, carve, evaluate, finished_runs, lines_of, plan_of
 
 from kdbench.errors import DamagedData
 from kdbench.exhibits.keys import SweepKey
@@ -14,32 +14,32 @@ FIGURE = "sbs/figure6"
 def finished(project):
     """Of four searches three are finished, the first without meeting its budget."""
     plan = plan_of(project, FIGURE)
-    asked = plan.graph.drawn[FIGURE]
-    carve(plan, asked[SweepKey(0.0005)], met=False)
-    carve(plan, asked[SweepKey(0.001)], epochs=62.5)
-    carve(plan, asked[SweepKey(0.004)], epochs=20)
-    evaluate(plan, asked[SweepKey(0.001, students=True)], [94.0, 95.0])
+    specs = plan.graph.drawn[FIGURE]
+    carve(plan, specs[SweepKey(0.0005)], met=False)
+    carve(plan, specs[SweepKey(0.001)], epochs=62.5)
+    carve(plan, specs[SweepKey(0.004)], epochs=20)
+    evaluate(plan, specs[SweepKey(0.001, students=True)], [94.0, 95.0])
     return plan
 
 
 def tries(plan):
     """What the figure draws."""
-    return read_sweep(found_runs(plan, FIGURE), "lambda_2")
+    return read_sweep(finished_runs(plan, FIGURE), "lambda_2")
 
 
 def test_epochs_are_counted_to_the_step_that_met_the_budget(project):
-    """Not to the end of that epoch; without it they are all there were."""
-    found = tries(finished(project))
+    """A search that never meets its budget counts all its epochs."""
+    swept = tries(finished(project))
 
-    assert [(t.x, t.search.met, t.search.epochs) for t in found] == [
+    assert [(t.x, t.search.met, t.search.epochs) for t in swept] == [
         (0.0005, False, 100.0),
         (0.001, True, 62.5),
         (0.004, True, 20.0),
     ]
 
 
-def test_a_budget_that_is_not_met_is_hollow_and_named(project):
-    """In the panel of epochs."""
+def test_a_search_that_misses_its_budget_is_marked(project):
+    """Its point in the panel of epochs is hollow and says that the budget was not met."""
     left, right = draw(tries(finished(project)), "title", "").axes
 
     assert [x.get_xydata().tolist() for x in left.lines] == [
@@ -54,7 +54,7 @@ def test_a_budget_that_is_not_met_is_hollow_and_named(project):
 
 
 def test_body_and_csv_say_the_same(project):
-    """A line a penalty."""
+    """Both have one line per finished penalty, with its epochs and the budget."""
     plan = finished(project)
     body, lines = body_of(plan, FIGURE), lines_of(plan, FIGURE)
 
@@ -65,7 +65,7 @@ def test_body_and_csv_say_the_same(project):
 
 
 def test_a_student_without_its_search_is_kept(project):
-    """Its search is said to be missing."""
+    """The table shows its error, and that its search is not run yet."""
     plan = plan_of(project, FIGURE)
     evaluate(plan, plan.graph.drawn[FIGURE][SweepKey(0.002, students=True)], [90.0])
 
@@ -75,8 +75,8 @@ def test_a_student_without_its_search_is_kept(project):
     assert "not run yet" in body_of(plan, FIGURE)
 
 
-def test_a_record_without_steps_is_one_line(project):
-    """The key is named."""
+def test_a_search_of_0_steps_is_refused(project):
+    """The error names the key of the record."""
     plan = plan_of(project, FIGURE)
     carve(plan, plan.graph.drawn[FIGURE][SweepKey(0.001)], steps=0)
 

@@ -20,7 +20,7 @@ def process_of(plan):
 
 
 def test_there_is_a_panel_for_every_teacher_map(project):
-    """Three teacher maps give three panels of nine lines, and one panel of their sums."""
+    """Three teacher maps give three panels of nine lines, and a panel of their three sums."""
     plan = project(scale="smoke")
     plan.search()
 
@@ -103,7 +103,7 @@ def test_the_banner_is_printed_in_the_figure(project):
         {"total_steps": 0},
     ],
 )
-def test_a_damaged_process_is_one_line(project, damage):
+def test_a_damaged_process_is_refused_in_one_line(project, damage):
     """The error names the record and the key."""
     plan = project(scale="smoke")
     path = plan.search(**damage)

@@ -1,7 +1,9 @@
 """How alike searched processes are."""
 
+from dataclasses import replace
+
 import pytest
-from finished import body_of, found_runs, lines_of, plan_of, search
+from finished import body_of, finished_runs, lines_of, plan_of, search
 
 from kdbench.report.figures.similarity_figure import draw
 from kdbench.report.readings.course import (
@@ -19,21 +21,21 @@ FALLING = [[0.2, 0.2, 0.2], [0.3, 0.1, -0.2]]
 COST = {"seconds": 20.0, "steps": 10}
 
 
-def finished(project, *found):
+def finished(project, *processes):
     """The first searches of the figure, of (names, rows)."""
     plan = plan_of(project, FIGURE)
-    for spec, (names, rows) in zip(plan.graph.drawn[FIGURE].values(), found, strict=False):
+    for spec, (names, rows) in zip(plan.graph.drawn[FIGURE].values(), processes, strict=False):
         search(plan, spec, names, rows, cost=COST)
     return plan
 
 
 def courses(plan):
     """What the figure compares."""
-    return [read_course(n, r) for n, (_, r) in found_runs(plan, FIGURE).items()]
+    return [read_course(n, r) for n, (_, r) in finished_runs(plan, FIGURE).items()]
 
 
 def test_weights_are_interpolated_onto_one_axis_of_time(project):
-    """From the first step to the last, whatever their number."""
+    """Records of two steps and of five give the same weights at the same points of time."""
     short = [[0.0, 0, 0], [1.0, 0, 0]]
     long = [[i / 4, 0, 0] for i in range(5)]
     one, other = courses(finished(project, (NAMES, short), (NAMES, long)))
@@ -44,7 +46,7 @@ def test_weights_are_interpolated_onto_one_axis_of_time(project):
 
 
 def test_likeness_is_pearsons_over_all_pathways_and_times(project):
-    """1 with itself, -1 with its mirror image, whatever the order of the pathways."""
+    """It is -1 with the mirror image, and 1 with the same process in another order of pathways."""
     turned = [row[::-1] for row in RISING]
     plan = finished(project, (NAMES, RISING), (NAMES, FALLING), (NAMES[::-1], turned))
     one, mirror, same = courses(plan)
@@ -54,7 +56,7 @@ def test_likeness_is_pearsons_over_all_pathways_and_times(project):
 
 
 def test_other_pathways_are_another_space(project):
-    """And a process that never varies has no correlation."""
+    """Searches of other pathways have no correlation, and one that never varies has none either."""
     other = [*NAMES[:2], "t3-s1-a"]
     flat = [[0.25] * 3] * 2
     one, two, three = courses(finished(project, (NAMES, RISING), (other, RISING), (NAMES, flat)))
@@ -64,7 +66,7 @@ def test_other_pathways_are_another_space(project):
 
 
 def test_the_matrix_holds_numbers_or_says_why_not(project):
-    """In every cell."""
+    """A cell without a correlation is blank and says why."""
     other = [*NAMES[:2], "t3-s1-a"]
     plan = finished(project, (NAMES, RISING), (NAMES, FALLING), (other, RISING))
 
@@ -80,8 +82,20 @@ def test_the_matrix_holds_numbers_or_says_why_not(project):
     assert axes.collections[0].get_clim() == (-1.0, 1.0)
 
 
-def test_the_body_says_where_weight_was_and_is_and_what_it_cost(project):
-    """Mean weights of both ends by teacher map, seconds, steps per second."""
+def test_a_pair_takes_two_lines_on_the_axes(project):
+    """A search that is no pair's is labelled with its own name."""
+    (pair,) = courses(finished(project, (NAMES, RISING)))
+    exact = replace(pair, key="exact")
+
+    axes, _ = draw([pair, exact], "title", "").axes
+
+    labels = [label.get_text() for label in axes.get_xticklabels()]
+    assert labels == ["wrn-40-2\nwrn-16-2", "exact"]
+    assert [label.get_text() for label in axes.get_yticklabels()] == labels
+
+
+def test_the_table_shows_both_ends_of_a_search_and_its_cost(project):
+    """A search's line has mean weights per teacher map at both ends, seconds and its pace."""
     body = body_of(finished(project, (NAMES, RISING)), FIGURE)
 
     (line,) = (x for x in body.splitlines() if "wrn-40-2:wrn-16-2" in x)
@@ -89,8 +103,8 @@ def test_the_body_says_where_weight_was_and_is_and_what_it_cost(project):
     assert parts[1:] == ["0.2000 → 0.2000", "0.2000 → 0.6000", "20", "0.50"]
 
 
-def test_the_csv_has_a_line_a_pair(project):
-    """Three searches make three pairs."""
+def test_the_csv_has_one_line_per_pair_of_searches(project):
+    """Three searches give three lines, with the reason where there is no correlation."""
     other = [*NAMES[:2], "t3-s1-a"]
     lines = lines_of(finished(project, (NAMES, RISING), (NAMES, FALLING), (other, RISING)), FIGURE)
 

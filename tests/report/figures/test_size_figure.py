@@ -1,7 +1,7 @@
 """Test error against size."""
 
 import pytest
-from finished import body_of, evaluate, found_runs, lines_of, plan_of
+from finished import body_of, evaluate, finished_runs, lines_of, plan_of
 
 from kdbench.errors import BadValue
 from kdbench.exhibits.keys import NetworkRole, SizeKey
@@ -14,32 +14,32 @@ SEARCHED = NetworkRole.SEARCHED
 def finished(project, **more):
     """A plan with the teacher of CIFAR-10 and the twins of two students."""
     plan = plan_of(project, FIGURE)
-    asked = plan.graph.drawn[FIGURE]
+    specs = plan.graph.drawn[FIGURE]
     evaluate(
         plan,
-        asked[SizeKey("CIFAR-10", NetworkRole.TEACHER, distilled=False)],
+        specs[SizeKey("CIFAR-10", NetworkRole.TEACHER, distilled=False)],
         [95.0],
         parameters=770_000,
     )
     evaluate(
-        plan, asked[SizeKey("CIFAR-10", SEARCHED, distilled=False)], [93.0, 94.0, 95.0], **more
+        plan, specs[SizeKey("CIFAR-10", SEARCHED, distilled=False)], [93.0, 94.0, 95.0], **more
     )
     evaluate(
         plan,
-        asked[SizeKey("CIFAR-10", SEARCHED, distilled=True)],
+        specs[SizeKey("CIFAR-10", SEARCHED, distilled=True)],
         [95.0],
         parameters=700_000,
         **more,
     )
-    evaluate(plan, asked[SizeKey("CIFAR-10", "vgg-sbs", distilled=False)], [92.0])
-    evaluate(plan, asked[SizeKey("CIFAR-10", "vgg-sbs", distilled=True)], [91.0])
-    evaluate(plan, asked[SizeKey("CIFAR-100", SEARCHED, distilled=False)], [70.0])
+    evaluate(plan, specs[SizeKey("CIFAR-10", "vgg-sbs", distilled=False)], [92.0])
+    evaluate(plan, specs[SizeKey("CIFAR-10", "vgg-sbs", distilled=True)], [91.0])
+    evaluate(plan, specs[SizeKey("CIFAR-100", SEARCHED, distilled=False)], [70.0])
     return plan
 
 
 def points(plan):
     """What the figure draws."""
-    return [read_point(plan.graph, n, r) for n, (_, r) in found_runs(plan, FIGURE).items()]
+    return [read_point(plan.graph, n, r) for n, (_, r) in finished_runs(plan, FIGURE).items()]
 
 
 def drawn_in(plan):
@@ -48,16 +48,16 @@ def drawn_in(plan):
 
 
 def test_a_point_is_the_mean_error_at_its_size(project):
-    """100 minus the mean accuracy, in millions of parameters and of operations."""
+    """Its error is 100 minus the mean accuracy, its sizes are millions of parameters and FLOPs."""
     panels = drawn_in(finished(project))
 
-    found = {line.get_label(): line for line in panels["CIFAR-10, parameters"].lines}
+    parameters = {line.get_label(): line for line in panels["CIFAR-10, parameters"].lines}
     flops = {line.get_label(): line for line in panels["CIFAR-10, flops"].lines}
 
     label = "found by the search, scratch"
-    assert found[label].get_xydata().tolist() == [[0.8, 6.0]]
+    assert parameters[label].get_xydata().tolist() == [[0.8, 6.0]]
     assert flops[label].get_xydata().tolist() == [[90.0, 6.0]]
-    assert found["teacher, scratch"].get_xydata().tolist() == [[0.77, 5.0]]
+    assert parameters["teacher, scratch"].get_xydata().tolist() == [[0.77, 5.0]]
 
 
 def test_the_reported_epoch_is_read(project):
@@ -71,7 +71,7 @@ def test_the_reported_epoch_is_read(project):
 
 
 def test_circles_are_from_scratch_and_crosses_distilled(project):
-    """And twins have one colour."""
+    """Twins share a colour, which the teacher does not have."""
     lines = {x.get_label(): x for x in drawn_in(finished(project))["CIFAR-10, flops"].lines}
     one, other = lines["found by the search, scratch"], lines["found by the search, distilled"]
 
@@ -80,7 +80,7 @@ def test_circles_are_from_scratch_and_crosses_distilled(project):
 
 
 def test_no_two_students_look_alike(project):
-    """Ten networks: colours that come round again are hollow."""
+    """The 19 points of ten networks have 19 combinations of colour, fill and marker."""
     plan = plan_of(project, FIGURE)
     for spec in plan.graph.drawn[FIGURE].values():
         evaluate(plan, spec, [90.0])
@@ -91,8 +91,8 @@ def test_no_two_students_look_alike(project):
     assert len(looks) == len(lines) == 19
 
 
-def test_a_data_set_has_a_row(project):
-    """Each with its own points."""
+def test_each_data_set_has_its_own_panels(project):
+    """Parameters and FLOPs have a panel each, with the points of that data set alone."""
     panels = drawn_in(finished(project))
 
     assert list(panels) == [
@@ -101,8 +101,8 @@ def test_a_data_set_has_a_row(project):
     assert len(panels["CIFAR-100, flops"].lines) == 1
 
 
-def test_old_records_are_left_out_of_the_flops_and_it_is_said(project):
-    """Those that have no count with elements."""
+def test_old_records_are_missing_from_the_panels_of_flops(project):
+    """Points without a count with elements are not drawn over FLOPs, and a note counts them."""
     plan = plan_of(project, FIGURE)
     spec = plan.graph.drawn[FIGURE][SizeKey("CIFAR-10", SEARCHED, distilled=False)]
     run = {"last": {"top1": 90.0}, "best": {"top1": 92.0}}
@@ -116,7 +116,7 @@ def test_old_records_are_left_out_of_the_flops_and_it_is_said(project):
 
 
 def test_the_table_says_who_is_below_its_twin(project):
-    """Yes, no, or nothing where a twin is missing."""
+    """The last column says yes or no, and nothing where a twin is missing."""
     lines = [
         [part.strip() for part in line.split("|")[1:-1]]
         for line in body_of(finished(project), FIGURE).splitlines()
@@ -132,8 +132,8 @@ def test_the_table_says_who_is_below_its_twin(project):
     assert lines[1][4:6] == ["6.00 ± 1.00 (3)", "5.00 (1)"]
 
 
-def test_the_csv_has_a_line_a_point(project):
-    """With its spread."""
+def test_the_csv_has_one_line_per_point(project):
+    """A line has error, spread and number of seeds."""
     lines = lines_of(finished(project), FIGURE)
 
     assert len(lines) == 6
@@ -143,7 +143,7 @@ def test_the_csv_has_a_line_a_point(project):
 def test_a_key_without_parts_is_refused(project):
     """The error says which key it met, and of what class a key must be."""
     plan = finished(project)
-    record = next(iter(found_runs(plan, FIGURE).values()))[1]
+    record = next(iter(finished_runs(plan, FIGURE).values()))[1]
 
     with pytest.raises(BadValue, match="found 'CIFAR-10', expected keys that are a SizeKey"):
         read_point(plan.graph, "CIFAR-10", record)

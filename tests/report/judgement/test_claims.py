@@ -38,7 +38,7 @@ def around(mean):
 
 
 def test_claims_are_of_exhibits_that_exist():
-    """Every claim has its own id, and all that it names is there."""
+    """Ids are unique; a claim has a check where it has exhibits, and these exist."""
     assert len(CLAIMS) == len(all_claims()) > 20
     for claim in CLAIMS.values():
         assert (claim.check is None) == (not claim.exhibits)
@@ -48,33 +48,49 @@ def test_claims_are_of_exhibits_that_exist():
 
 @pytest.mark.parametrize("scale", ["smoke", "paper"])
 def test_every_check_runs_without_any_record(project, scale):
-    """And finds every row, column and run that it names; nothing is decided."""
+    """Every row, column and run that a check names is planned, and nothing is decided."""
     plan = plan_of(project, "all", scale=scale)
 
     for claim in CLAIMS.values():
-        found = judge_claim(claim, plan.graph, Records(plan.paths))
-        assert found.state is UNTESTED
-        assert found.evidence == (NO_EXHIBIT if claim.check is None else "no run of it is finished")
-        names = [name for pair in getattr(claim.check, "pairs", ()) for name in pair]
-        if isinstance(claim.check, RunsAbove):
-            assert set(names) <= plan.graph.drawn[claim.exhibits[0]].keys()
+        judgement = judge_claim(claim, plan.graph, Records(plan.paths))
+        no_evidence = NO_EXHIBIT if claim.check is None else "no run of it is finished"
+        assert (judgement.state, judgement.evidence) == (UNTESTED, no_evidence)
+        for exhibit in claim.exhibits:
+            if exhibit in plan.graph.drawn:
+                assert runs_named_by(claim.check) <= plan.graph.drawn[exhibit].keys()
+
+
+def runs_named_by(check):
+    """Keys of a figure's or summary's runs that a check names."""
+    singles = {getattr(check, part, None) for part in ("run", "row", "other", "whole", "base")}
+    pairs = check.pairs if isinstance(check, RunsAbove) else ()
+    return {key for pair in pairs for key in pair} | singles - {None}
+
+
+def test_a_check_s_runs_are_all_looked_up():
+    """Those of a pair, of a cost's rows, and of one search: a misspelt one would be noticed."""
+    named = {name: runs_named_by(claim.check) for name, claim in CLAIMS.items()}
+
+    assert named["dfa/collapse"] == {"plain loss"}
+    assert named["distpro/cost"] == {"DistPro", "ReviewKD+"}
+    assert len(named["distpro/dropping"]) == 3 and len(named["sbs/distilled"]) == 36
 
 
 @pytest.mark.parametrize(("ours", "state"), [(76.0, HOLDS), (74.0, FAILS), (75.05, UNTESTED)])
 def test_a_row_is_held_against_others_in_every_column(project, ours, state):
-    """DistPro against equal weights and the last weights, of three seeds each."""
+    """DistPro against two rows in six columns makes 12 comparisons, which decide the claim."""
     plan = plan_of(project, "distpro/table1", seeds=3)
     rows = {"DistPro": around(ours), "equally weighted": around(75.0), "use alpha_T": around(75.0)}
     table(plan, "distpro/table1", rows)
 
-    found = outcome(plan, "distpro/advantage")
+    judgement = outcome(plan, "distpro/advantage")
 
-    assert found.state is state
-    assert f"{12 if state is HOLDS else 0} of 12 comparisons are clearly so" in found.evidence
+    assert judgement.state is state
+    assert f"{12 if state is HOLDS else 0} of 12 comparisons are clearly so" in judgement.evidence
 
 
 def test_one_clear_failure_is_enough_and_one_missing_cell_too_few(project):
-    """The claim speaks of every pair."""
+    """Six cells without runs leave the claim open; one that is clearly worse decides it."""
     plan = plan_of(project, "distpro/table1", seeds=3)
     table(plan, "distpro/table1", {"DistPro": around(76.0), "equally weighted": around(75.0)})
     missing = outcome(plan, "distpro/advantage")
@@ -88,7 +104,7 @@ def test_one_clear_failure_is_enough_and_one_missing_cell_too_few(project):
     assert "1 clearly not" in failed.evidence and "use alpha_T, WRN-40-2" in failed.evidence
 
 
-def test_at_a_scale_that_is_not_comparable_only_the_evidence_is_told(project):
+def test_numbers_that_are_not_comparable_are_evidence_and_decide_nothing(project):
     """The same numbers decide nothing there, nor where params.yaml changes a parameter."""
     rows = {"DistPro": around(76.0), "equally weighted": around(75.0), "use alpha_T": around(75.0)}
     lite = plan_of(project, "distpro/table1", scale="lite", seeds=3)
@@ -96,24 +112,24 @@ def test_at_a_scale_that_is_not_comparable_only_the_evidence_is_told(project):
     for plan in (lite, own):
         table(plan, "distpro/table1", rows)
 
-        found = outcome(plan, "distpro/advantage")
+        judgement = outcome(plan, "distpro/advantage")
 
-        assert found.state is UNTESTED
-        assert found.evidence.startswith("here: 12 of 12 comparisons are clearly so")
+        assert judgement.state is UNTESTED
+        assert judgement.evidence.startswith("here: 12 of 12 comparisons are clearly so")
 
 
 @pytest.mark.parametrize(("best", "state"), [(80.0, HOLDS), (70.0, FAILS), (75.0, UNTESTED)])
 def test_dfa_is_held_against_all_other_methods_of_both_tables(project, best, state):
-    """The teacher and DFA-T apart."""
+    """The better teacher and DFA-T do not count in the 54 comparisons of both tables."""
     plan = plan_of(project, "dfa/table1", "dfa/table2", seeds=3)
     for exhibit in ("dfa/table1", "dfa/table2"):
         labels = [row.label for row in EXHIBITS[exhibit].rows if row.role == "student"]
         rows = {label: around(75.0) for label in labels}
         table(plan, exhibit, rows | {"teacher": [99.0], "DFA-T": around(99.0), "DFA": around(best)})
 
-    found = outcome(plan, "dfa/best")
+    judgement = outcome(plan, "dfa/best")
 
-    assert found.state is state and "54 comparisons" in found.evidence
+    assert judgement.state is state and "54 comparisons" in judgement.evidence
 
 
 def test_a_plug_in_does_not_compete_in_a_paper_s_claim(project, tmp_path):
@@ -133,21 +149,21 @@ def test_a_plug_in_does_not_compete_in_a_paper_s_claim(project, tmp_path):
 
 
 def test_a_table_that_is_left_out_keeps_the_claim_open(project):
-    """A failure in the other one is a failure all the same."""
+    """What holds in one table is undecided without the other; what fails in one fails."""
     for best, state in ((80.0, UNTESTED), (70.0, FAILS)):
         plan = plan_of(project, "dfa/table1", seeds=3)
         rows = {row.label: around(75.0) for row in EXHIBITS["dfa/table1"].rows}
         table(plan, "dfa/table1", rows | {"DFA": around(best)})
 
-        found = outcome(plan, "dfa/best")
+        judgement = outcome(plan, "dfa/best")
 
-        assert found.state is state and found.evidence.endswith("leaves out dfa/table2")
+        assert judgement.state is state and judgement.evidence.endswith("leaves out dfa/table2")
     assert outcome(plan, "dfa/transfer").evidence == "params.yaml leaves out dfa/table2"
 
 
 @pytest.mark.parametrize(("ours", "state"), [(75.1, HOLDS), (77.0, FAILS), (75.5, UNTESTED)])
-def test_near_is_within_the_margin_by_its_whole_interval(project, ours, state):
-    """DFA-T against DFA, in both directions."""
+def test_rows_are_near_where_the_whole_interval_is_within_the_margin(project, ours, state):
+    """DFA-T is near DFA, far from it, or neither, by the interval of their difference."""
     plan = plan_of(project, "dfa/table2", seeds=3)
     table(plan, "dfa/table2", {"DFA": around(75.0), "DFA-T": around(ours)})
 
@@ -169,9 +185,9 @@ def test_columns_are_compared_by_error_and_one_network_with_itself_whatever_its_
             evaluate(plan, cell.evaluation, around(top1))
             carve(plan, cell.evaluation.structure, met=met)
 
-    found = outcome(plan, "sbs/distilled-found")
+    judgement = outcome(plan, "sbs/distilled-found")
 
-    assert found.state is state and UNMET not in found.evidence
+    assert judgement.state is state and UNMET not in judgement.evidence
     other = outcome(plan, "sbs/weighted")
     assert other.state is UNTESTED and (UNMET in other.evidence) == (not met)
 
@@ -180,15 +196,17 @@ def test_columns_are_compared_by_error_and_one_network_with_itself_whatever_its_
 def test_runs_of_a_figure_are_compared_by_error(project, light, state):
     """The light networks against the searched student, on CIFAR-100 and distilled."""
     plan = plan_of(project, "sbs/figure3", seeds=3)
-    asked = plan.graph.drawn["sbs/figure3"]
-    evaluate(plan, asked[SizeKey("CIFAR-100", SEARCHED, distilled=True)], around(95.0))
+    specs = plan.graph.drawn["sbs/figure3"]
+    evaluate(plan, specs[SizeKey("CIFAR-100", SEARCHED, distilled=True)], around(95.0))
     for name in ("shufflenet-v2-sbs", "mobilenet-v2-sbs"):
-        evaluate(plan, asked[SizeKey("CIFAR-100", name, distilled=True)], around(light))
+        evaluate(plan, specs[SizeKey("CIFAR-100", name, distilled=True)], around(light))
 
-    found = outcome(plan, "sbs/light-networks")
+    judgement = outcome(plan, "sbs/light-networks")
 
-    assert found.state is state
-    assert re.search(r"CIFAR-100, \w+-v2-sbs, distilled over CIFAR-100, searched", found.evidence)
+    assert judgement.state is state
+    assert re.search(
+        r"CIFAR-100, \w+-v2-sbs, distilled over CIFAR-100, searched", judgement.evidence
+    )
 
 
 NAMES = [f"t{t}-s{s}-{k}" for t in (1, 2, 3) for s in (1, 2, 3) for k in TRANSFORMS]
@@ -205,7 +223,7 @@ def process(low, high):
     ("low", "high", "state"), [(0.05, 0.2, HOLDS), (0.2, 0.05, FAILS), (0.1, 0.11, UNTESTED)]
 )
 def test_weight_rises_where_its_centre_does(project, low, high, state):
-    """From low teacher maps to high ones."""
+    """Weight that moves to high teacher maps shows the claim, to low ones the contrary."""
     plan = plan_of(project, "distpro/figure6")
     search(plan, plan.graph.drawn["distpro/figure6"]["search"], NAMES, process(low, high))
 
@@ -213,7 +231,7 @@ def test_weight_rises_where_its_centre_does(project, low, high, state):
 
 
 def test_the_centre_is_that_of_both_ends(project):
-    """Of a tenth of the listed steps each: from 2 to (0.1 + 0.2 + 0.6) / 0.4 maps."""
+    """Over a tenth of the listed steps each it moves from 2 to (0.1 + 0.2 + 0.6) / 0.4 maps."""
     plan = plan_of(project, "distpro/figure6")
     spec = plan.graph.drawn["distpro/figure6"]["search"]
     search(plan, spec, NAMES, process(0.1, 0.2))
@@ -223,7 +241,7 @@ def test_the_centre_is_that_of_both_ends(project):
 
 @pytest.mark.parametrize(("end", "state"), [(0.005, HOLDS), (0.11, FAILS), (0.05, UNTESTED)])
 def test_weights_vanish_where_the_largest_does(project, end, state):
-    """Against the mean at the beginning."""
+    """The largest weight at the end is held against the mean at the beginning."""
     plan = plan_of(project, "distpro/first-order")
     rows = [[0.1] * 3, [0.0, 0.0, end]]
     names = ["t1-s1-a", "t2-s1-a", "t3-s1-a"]
@@ -236,7 +254,7 @@ def test_weights_vanish_where_the_largest_does(project, end, state):
     ("last", "state"),
     [((0.1, 0.2, 0.3), HOLDS), ((0.3, 0.2, 0.1), FAILS), ((0.15, 0.1, 0.3), UNTESTED)],
 )
-def test_processes_are_alike_where_the_least_alike_are(project, last, state):
+def test_the_least_alike_pair_decides_whether_processes_are_alike(project, last, state):
     """One of six searches decides; with five, likeness is not shown yet."""
     plan = plan_of(project, "distpro/similarity")
     names, flat = ["t1-s1-a", "t2-s1-a", "t3-s1-a"], [0.2, 0.2, 0.2]
@@ -246,26 +264,26 @@ def test_processes_are_alike_where_the_least_alike_are(project, last, state):
     five = outcome(plan, "distpro/alike")
     search(plan, one, names, [flat, list(last)])
 
-    found = outcome(plan, "distpro/alike")
+    judgement = outcome(plan, "distpro/alike")
 
     assert five.state is UNTESTED and five.evidence.endswith("not of all pairs yet")
-    assert found.state is state and "15 pairs" in found.evidence
+    assert judgement.state is state and "15 pairs" in judgement.evidence
 
 
 @pytest.mark.parametrize(
     ("first", "state"), [((0.8, 0.7), HOLDS), ((0.8, 0.5), FAILS), ((0.8, 0.6), UNTESTED)]
 )
 def test_the_shallowest_block_takes_all_in_every_group(project, first, state):
-    """Of two blocks 0.5 is its equal share, and 0.75 half of what it can gain."""
+    """The smallest of two groups decides; 0.75 of two blocks is half of what one can gain."""
     plan = plan_of(project, "dfa/weights")
     a, b = first[0], first[1] if state is not HOLDS else 0.75
     names = ["g1-b1", "g1-b2", "g2-b1", "g2-b2", "g3-b1"]
     row = [a, 1 - a, b, 1 - b, 1.0]
     search(plan, plan.graph.drawn["dfa/weights"]["plain loss"], names, [row])
 
-    found = outcome(plan, "dfa/collapse")
+    judgement = outcome(plan, "dfa/collapse")
 
-    assert found.state is state and "smallest of 2 groups" in found.evidence
+    assert judgement.state is state and "smallest of 2 groups" in judgement.evidence
 
 
 @pytest.mark.parametrize(
@@ -302,17 +320,17 @@ def test_the_third_block_is_whole_on_both_data_sets(project, gone, met, state):
 def test_the_smallest_penalty_takes_longer_and_finds_better(project, epochs, top1, met, state):
     """Against the largest: 40 epochs, accuracy 94."""
     plan = plan_of(project, "sbs/figure6", seeds=3)
-    asked = plan.graph.drawn["sbs/figure6"]
-    carve(plan, asked[SweepKey(0.0005)], epochs=epochs, met=met)
-    carve(plan, asked[SweepKey(0.004)], epochs=40)
+    specs = plan.graph.drawn["sbs/figure6"]
+    carve(plan, specs[SweepKey(0.0005)], epochs=epochs, met=met)
+    carve(plan, specs[SweepKey(0.004)], epochs=40)
     assert outcome(plan, "sbs/penalty").state is UNTESTED
-    evaluate(plan, asked[SweepKey(0.0005, students=True)], around(top1))
-    evaluate(plan, asked[SweepKey(0.004, students=True)], around(94.0))
+    evaluate(plan, specs[SweepKey(0.0005, students=True)], around(top1))
+    evaluate(plan, specs[SweepKey(0.004, students=True)], around(94.0))
     partial = outcome(plan, "sbs/penalty")
     assert partial.state is UNTESTED and "4 runs of the figure are missing" in partial.evidence
     for value in (0.001, 0.002):
-        carve(plan, asked[SweepKey(value)], epochs=45)
-        evaluate(plan, asked[SweepKey(value, students=True)], around(94.5))
+        carve(plan, specs[SweepKey(value)], epochs=45)
+        evaluate(plan, specs[SweepKey(value, students=True)], around(94.5))
 
     assert outcome(plan, "sbs/penalty").state is state
 
@@ -329,12 +347,12 @@ def test_the_smallest_penalty_takes_longer_and_finds_better(project, epochs, top
     ],
 )
 def test_the_error_rises_with_the_divergence(project, errors, met, state):
-    """By more than chance, among students of one size."""
+    """Five points whose correlation is beyond chance decide, unless a budget was missed."""
     plan = plan_of(project, "sbs/figure4", seeds=1)
-    asked = plan.graph.drawn["sbs/figure4"]
+    specs = plan.graph.drawn["sbs/figure4"]
     for value, error in zip((0.0, 0.25, 0.5, 1.0, 2.0), errors, strict=False):
-        evaluate(plan, asked[SweepKey(value, students=True)], [100 - error])
-        carve(plan, asked[SweepKey(value)], met=met)
+        evaluate(plan, specs[SweepKey(value, students=True)], [100 - error])
+        carve(plan, specs[SweepKey(value)], met=met)
 
     assert outcome(plan, "sbs/kl0").state is state
 
@@ -354,15 +372,15 @@ def test_the_report_lists_the_claims_of_its_papers_alone(project):
 
 
 def test_a_paper_without_claims_has_no_section(project):
-    """CRD's benchmark makes none."""
+    """The report of CRD's benchmark, which makes no claims, has no section of claims."""
     plan = plan_of(project, "crd/table1", scale="smoke")
 
     assert judge_claims(plan.graph, Records(plan.paths)) == []
     assert "papers' claims" not in make_report(plan.graph, plan.paths).read_text(encoding="utf-8")
 
 
-def test_an_unknown_row_is_a_mistake_of_the_declaration(project):
-    """It is not taken for a run that is missing."""
+def test_a_check_of_an_unknown_row_raises(project):
+    """The unknown label is an error, not a run that is missing."""
     plan = plan_of(project, "distpro/table1")
     claim = Claim(
         id="x/y",

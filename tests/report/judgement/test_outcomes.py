@@ -17,15 +17,15 @@ HOLDS, FAILS, UNTESTED = ClaimState
 
 
 def test_the_difference_of_means_has_welchs_interval():
-    """Worked by hand: variances 1/3 and 4/3, 2.941 degrees of freedom, t = 3.219."""
+    """It is 3.219 times the root of 1/3 + 4/3, by hand, at 2.941 degrees of freedom."""
     gap, half = welch([1.0, 2.0, 3.0], [0.0, 2.0, 4.0])
 
     assert gap == 0.0
     assert half == pytest.approx(3.219 * (5 / 3) ** 0.5, abs=2e-3)
 
 
-def test_single_runs_have_no_interval_and_equal_runs_neither():
-    """Students that stay at chance are equal: they decide nothing."""
+def test_neither_single_nor_equal_runs_have_an_interval():
+    """A side with one value, or two sides that do not vary, have a difference without interval."""
     assert welch([2.0], [1.0, 1.5]) == (0.75, None)
     assert welch([2.0, 2.0], [1.0, 1.0]) == (1.0, None)
 
@@ -55,32 +55,32 @@ def test_one_failure_among_many_must_stand_out_among_so_many():
     ],
 )
 def test_a_comparison_is_clear_beyond_the_seeds_spread(first, second, higher, state):
-    """In the direction in which values are better."""
+    """A lead beyond its interval decides, in the direction in which values are better."""
     assert Comparison("a over b", first, second, higher).state() is state
 
 
-def test_what_is_unfair_decides_nothing():
-    """And its reason is told once."""
+def test_an_unfair_comparison_decides_nothing():
+    """The claim stays open, and the evidence names the shared reason once."""
     unfair = Comparison("a over b", [3.0, 3.1], [1.0, 1.1], unfair="no twin")
 
-    found = every_better([unfair, unfair])
+    judgement = every_better([unfair, unfair])
 
-    assert found.state is UNTESTED and found.evidence.count("no twin") == 1
+    assert judgement.state is UNTESTED and judgement.evidence.count("no twin") == 1
 
 
 def test_the_smallest_lead_is_the_evidence():
-    """With its interval, or the word that there is none."""
+    """The evidence names it with its spread, or says that it has none."""
     clear = Comparison("a over b", [3.0, 3.1], [1.0, 1.1])
     close = Comparison("a over c", [3.0], [2.5])
 
-    told = every_better([clear, close]).evidence
+    evidence = every_better([clear, close]).evidence
 
-    assert "smallest lead: a over c, +0.50 (no spread known)" in told
-    assert "1 of 2 comparisons are clearly so, 0 clearly not, 1 undecided" in told
+    assert "smallest lead: a over c, +0.50 (no spread known)" in evidence
+    assert "1 of 2 comparisons are clearly so, 0 clearly not, 1 undecided" in evidence
 
 
 def test_without_runs_there_is_no_outcome():
-    """Of none, and of missing ones."""
+    """No comparison, or one with a side missing, is no evidence."""
     missing = Comparison("a over b", [], [1.0])
 
     assert every_better([missing]) is every_near([missing], 0.5) is every_better([]) is NO_RUN
@@ -97,19 +97,19 @@ def test_without_runs_there_is_no_outcome():
     ],
 )
 def test_near_is_judged_by_the_whole_interval(second, state):
-    """Within ±1, on both sides; one run alone has no interval."""
-    found = every_near([Comparison("a over b", [1.0, 1.1], second)], 1.0)
+    """Inside ±1 it holds, outside on either side it fails; otherwise it is open."""
+    judgement = every_near([Comparison("a over b", [1.0, 1.1], second)], 1.0)
 
-    assert found.state is state
+    assert judgement.state is state
 
 
-def test_near_wants_all_comparisons():
-    """One missing leaves it open."""
+def test_near_needs_all_comparisons():
+    """One that is missing leaves the claim open."""
     near = Comparison("a over b", [1.0, 1.1], [1.0, 1.1])
 
-    found = every_near([near, Comparison("a over c", [], [])], 1.0)
+    judgement = every_near([near, Comparison("a over c", [], [])], 1.0)
 
-    assert found.state is UNTESTED and "1 of 2 differences" in found.evidence
+    assert judgement.state is UNTESTED and "1 of 2 differences" in judgement.evidence
 
 
 @pytest.mark.parametrize(
@@ -125,18 +125,18 @@ def test_near_wants_all_comparisons():
 )
 def test_thresholds_work_in_either_direction(value, thresholds, state):
     """A value at a threshold counts as beyond it; both thresholds are printed."""
-    found = beyond(value, thresholds, "it")
+    judgement = beyond(value, thresholds, "it")
 
-    assert found.state is state
+    assert judgement.state is state
     order = ("from", "up to") if thresholds.holds > thresholds.fails else ("up to", "from")
     assert (
         f"holds {order[0]} {thresholds.holds:g}, does not {order[1]} {thresholds.fails:g}"
-        in found.evidence
+        in judgement.evidence
     )
 
 
 @pytest.mark.parametrize(
-    ("found", "state"),
+    ("correlation", "state"),
     [
         (Correlation(0.9, 0.01, 5), HOLDS),
         (Correlation(-0.9, 0.01, 5), FAILS),
@@ -144,6 +144,6 @@ def test_thresholds_work_in_either_direction(value, thresholds, state):
         (None, UNTESTED),
     ],
 )
-def test_a_correlation_must_be_more_than_chance(found, state):
-    """At the probability that the claim sets."""
-    assert error_rises(found, 0.05).state is state
+def test_a_correlation_must_be_more_than_chance(correlation, state):
+    """Its sign decides where p is at most the claim's; otherwise nothing does."""
+    assert error_rises(correlation, 0.05).state is state

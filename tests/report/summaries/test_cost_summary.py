@@ -1,7 +1,7 @@
 """What every method costs beside what it gains."""
 
 import pytest
-from finished import evaluate, found_runs, lines_of, plan_of, rendered
+from finished import evaluate, finished_runs, lines_of, plan_of, rendered
 
 from kdbench.report.readings.cost import read_cost
 from kdbench.report.readings.records import Records
@@ -28,7 +28,7 @@ def finished(project, *, searches=True):
 
 
 def test_multiply_adds_and_memory_are_those_of_the_searches_too(project):
-    """Added up, and the largest; where one record lacks its count, there is no sum."""
+    """Multiply-adds are summed, memory is the largest; a record without a count empties the sum."""
     plan = finished(project)
     spec = plan.graph.drawn[FIGURE][TOGETHER]
     runs = [r for r in spec.with_upstream() if r.phase in ("student", "search")]
@@ -44,7 +44,7 @@ def test_multiply_adds_and_memory_are_those_of_the_searches_too(project):
 
 
 def test_wall_time_and_the_teachers_share_stand_beside_the_device_work(project):
-    """Wall time of training and all searches; a teacher that students and searches share once."""
+    """Wall hours are of training and all searches; a teacher that many runs share counts once."""
     plan = finished(project)
     runs = list(plan.graph.drawn[FIGURE][TOGETHER].with_upstream())
     for run in runs:
@@ -62,7 +62,7 @@ def test_wall_time_and_the_teachers_share_stand_beside_the_device_work(project):
 
 
 def test_what_an_imported_teacher_cost_is_not_known(project):
-    """Its record holds the seconds of its test, which are no training."""
+    """Both columns of the teacher's training are empty; the student's own costs are not."""
     digest = "a" * 64
     plan = plan_of(project, FIGURE, seeds=2, teachers={"cifar100/wrn-40-2": digest})
     spec = plan.graph.drawn[FIGURE]["KD"]
@@ -71,9 +71,9 @@ def test_what_an_imported_teacher_cost_is_not_known(project):
         if run.phase in ("teacher", "student"):
             plan.write(run, cost={"seconds": 10.0, "steps": 10, "macs": 10})
 
-    found = lines(plan)["KD"]
+    line = lines(plan)["KD"]
 
-    assert found["macs"] == "10.0" and found["teacher_hours"] == found["teacher_macs"] == ""
+    assert line["macs"] == "10.0" and line["teacher_hours"] == line["teacher_macs"] == ""
 
 
 def lines(plan):
@@ -87,7 +87,7 @@ def number(plan, method, key):
 
 
 def test_gains_are_over_the_baseline(project):
-    """Of mean accuracies; the baseline itself has none."""
+    """A gain is a difference of mean accuracies; the baseline itself has none."""
     plan = finished(project)
 
     assert number(plan, "KD", "gain") == pytest.approx(3.0)
@@ -97,7 +97,7 @@ def test_gains_are_over_the_baseline(project):
 
 
 def test_training_is_measured_in_the_students_records(project):
-    """Seconds an epoch are a mean over seeds, the time of a step is relative to the baseline."""
+    """Seconds per epoch are a mean over seeds; the time of a step is relative to the baseline's."""
     plan = finished(project)
 
     assert number(plan, "student", "seconds_per_epoch") == pytest.approx(4800 / 240)
@@ -107,8 +107,8 @@ def test_training_is_measured_in_the_students_records(project):
     assert number(plan, "KD", "peak_memory_bytes") == 2**31
 
 
-def test_the_searches_count(project):
-    """Both of two methods together, once though two seeds read them."""
+def test_every_search_behind_a_method_counts_once(project):
+    """Two methods together have the time of two searches, though two seeds read each."""
     plan = finished(project)
 
     assert number(plan, TOGETHER, "search_seconds") == 3600.0
@@ -118,17 +118,17 @@ def test_the_searches_count(project):
 
 
 def test_without_a_searchs_record_there_is_no_total(project):
-    """Half of the work would pass for the whole."""
-    found = lines(finished(project, searches=False))[TOGETHER]
+    """Search time, total and points per hour are empty while a search has no record."""
+    line = lines(finished(project, searches=False))[TOGETHER]
 
-    assert (found["search_seconds"], found["total_hours"], found["points_per_hour"]) == ("", "", "")
+    assert (line["search_seconds"], line["total_hours"], line["points_per_hour"]) == ("", "", "")
 
 
 def test_an_evaluation_alone_gives_its_accuracy(project):
-    """What stands behind it may be on another machine."""
+    """Where the records behind it are absent, it has no times and no gain."""
     plan = plan_of(project, FIGURE, seeds=2)
     evaluate(plan, plan.graph.drawn[FIGURE]["KD"], [73.0, 74.0])
-    spec, record = found_runs(plan, FIGURE)["KD"]
+    spec, record = finished_runs(plan, FIGURE)["KD"]
 
     cost = read_cost("KD", spec, record, Records(plan.paths))
 
@@ -137,7 +137,7 @@ def test_an_evaluation_alone_gives_its_accuracy(project):
 
 
 def test_there_is_no_image_and_the_note_warns(project):
-    """A table under the heading, and a CSV."""
+    """The only file is the CSV; the section names the baseline and warns of shared machines."""
     part = rendered(finished(project), FIGURE)
 
     assert list(part.files) == ["tables/ours-cost.csv"]

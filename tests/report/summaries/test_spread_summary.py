@@ -23,7 +23,7 @@ def finished(project, ends):
 
 
 def test_the_seeds_are_runs_of_their_own(project):
-    """Three a search, and the first one is the run that other exhibits use."""
+    """Each search has three seeds, of which other exhibits share the first alone."""
     specs = plan_of(project, SPREAD, "ours/searches").graph.drawn[SPREAD]
 
     assert len({spec.digest for spec in specs.values()}) == len(specs) == 9
@@ -34,7 +34,7 @@ def test_the_seeds_are_runs_of_their_own(project):
 
 
 def test_equal_seeds_agree_and_are_not_apart(project):
-    """Moved by 0.4 of 1 in sum; agreement 1."""
+    """They moved by 40 % of the start's sum, end 0 % apart and agree to 1."""
     (line,) = lines_of(finished(project, [HIGH, HIGH, HIGH]), SPREAD)
 
     assert (line["search"], line["seeds"]) == ("DFA", "3")
@@ -44,7 +44,7 @@ def test_equal_seeds_agree_and_are_not_apart(project):
 
 
 def test_opposite_seeds_do_not_agree(project):
-    """Two at one end, one at the other: 80 % apart in two of three twos."""
+    """With two seeds at one end and one at the other, two of three pairs are 80 % apart."""
     (line,) = lines_of(finished(project, [HIGH, HIGH, LOW]), SPREAD)
 
     assert float(line["apart"]) == pytest.approx(2 / 3 * 80)
@@ -52,7 +52,7 @@ def test_opposite_seeds_do_not_agree(project):
 
 
 def test_one_seed_has_no_spread(project):
-    """And a search that stayed where it was has moved by 0."""
+    """The columns between seeds are empty; a search that stayed where it was has moved by 0."""
     plan = finished(project, [START])
 
     assert "| 0.0 " in body_of(plan, SPREAD)
@@ -61,7 +61,7 @@ def test_one_seed_has_no_spread(project):
 
 
 def test_a_structure_counts_by_the_channels_that_its_connections_keep(project):
-    """From all open to what the record says; two equal ones agree."""
+    """It starts with all channels open and ends at its record's shares; equal ends agree to 1."""
     plan = plan_of(project, SPREAD)
     connections = {"a": {"b": [8, 4]}, "c": {"b": [8, 8], "d": [4, 0]}}
     for seed in (0, 1):
