@@ -214,14 +214,14 @@ def test_all_runs_are_done_in_one_process_one_after_the_other(project):
 def test_all_runs_go_on_but_for_those_that_need_one_that_failed(project):
     """Each failure is one line, and the call ends with an exit code."""
     override = json.dumps({"methods": {"halves": {"weight": 1e38}}})
-    found = kdbench(project, "run", "--all", "--override", override)
+    result = kdbench(project, "run", "--all", "--override", override)
 
-    assert found.returncode == 2
-    assert found.stderr.strip() == "kdbench: 2 of 5 runs failed; see the lines above"
-    failed = [line for line in found.stdout.splitlines() if ": failed: " in line]
+    assert result.returncode == 2
+    assert result.stderr.strip() == "kdbench: 2 of 5 runs failed; see the lines above"
+    failed = [line for line in result.stdout.splitlines() if ": failed: " in line]
     assert len(failed) == 2 and "expected a finite number" in failed[0]
     assert "it needs student cifar100 resnet56_resnet20_halves" in failed[1]
-    assert "evaluation cifar100 resnet56: done" in found.stdout
+    assert "evaluation cifar100 resnet56: done" in result.stdout
 
 
 def test_several_runs_may_be_named_and_one_that_fails_costs_the_others_nothing(project):
@@ -229,32 +229,32 @@ def test_several_runs_may_be_named_and_one_that_fails_costs_the_others_nothing(p
     names = ["evaluation/resnet56_resnet20_halves", "evaluation/resnet56"]
     wrong = kdbench(project, "run", *names, "resnet57")
     override = json.dumps({"methods": {"halves": {"weight": 1e38}}})
-    found = kdbench(project, "run", *names, "--override", override)
+    result = kdbench(project, "run", *names, "--override", override)
 
     assert wrong.returncode == 2 and "resnet57" in wrong.stderr and not wrong.stdout
-    assert found.returncode == 2
-    assert found.stderr.strip() == "kdbench: 1 of 2 runs failed; see the lines above"
-    assert "evaluation cifar100 resnet56: done" in found.stdout
+    assert result.returncode == 2
+    assert result.stderr.strip() == "kdbench: 1 of 2 runs failed; see the lines above"
+    assert "evaluation cifar100 resnet56: done" in result.stdout
 
 
 def test_a_programming_error_in_one_method_does_not_stop_the_others(project):
     """Its traceback is shown, and the call fails."""
     (project / "own/halves.py").write_text(CODE.replace("teacher.logits)", "teacher.nothing)"))
-    found = kdbench(project, "run", "evaluation/resnet56_resnet20_halves", "evaluation/resnet56")
+    result = kdbench(project, "run", "evaluation/resnet56_resnet20_halves", "evaluation/resnet56")
 
-    assert found.returncode == 2
-    assert "Traceback" in found.stderr and "AttributeError" in found.stderr
-    assert "evaluation cifar100 resnet56_resnet20_halves: failed: AttributeError" in found.stdout
-    assert "evaluation cifar100 resnet56: done" in found.stdout
+    assert result.returncode == 2
+    assert "Traceback" in result.stderr and "AttributeError" in result.stderr
+    assert "evaluation cifar100 resnet56_resnet20_halves: failed: AttributeError" in result.stdout
+    assert "evaluation cifar100 resnet56: done" in result.stdout
 
 
 @pytest.mark.parametrize("words", [[], ["resnet56", "--all"]])
 def test_run_needs_either_names_or_all(project, words):
     """Neither and both are refused."""
-    found = kdbench(project, "run", *words)
+    result = kdbench(project, "run", *words)
 
-    assert found.returncode == 2 and len(found.stderr.strip().splitlines()) == 1
-    assert "expected the name of a run, or --all" in found.stderr
+    assert result.returncode == 2 and len(result.stderr.strip().splitlines()) == 1
+    assert "expected the name of a run, or --all" in result.stderr
 
 
 def test_progress_is_plain_lines_without_a_terminal(capsys, monkeypatch):

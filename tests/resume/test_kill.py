@@ -57,16 +57,16 @@ def signalled(project, name, saves, number=signal.SIGKILL):
         except FileNotFoundError:
             time.sleep(0.001)
     process.send_signal(number)
-    said, errors = process.communicate(timeout=200)
-    return process.returncode, said + errors
+    output, errors = process.communicate(timeout=200)
+    return process.returncode, output + errors
 
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
     """A project whose runs were never interrupted."""
     project = TinyProject(tmp_path_factory.mktemp("whole"))
-    code, said = project.command(STUDENT, seconds="1000")
-    assert code == 0, said
+    code, output = project.command(STUDENT, seconds="1000")
+    assert code == 0, output
     return project
 
 
@@ -75,50 +75,50 @@ def survivor(tmp_path_factory):
     """A project whose every run was interrupted, in every way; each process really ended so."""
     project = TinyProject(tmp_path_factory.mktemp("survivor"))
 
-    code, said = project.command(STUDENT, "--max-minutes", "0")
-    assert code == STOPPED, said
-    assert "stopped (time limit of 0 minutes) at epoch 0, step 1; the same command" in said
+    code, output = project.command(STUDENT, "--max-minutes", "0")
+    assert code == STOPPED, output
+    assert "stopped (time limit of 0 minutes) at epoch 0, step 1; the same command" in output
 
-    code, said = project.command(STUDENT, code=DRIVER.format(patch=IN_THE_THIRD_SAVE))
-    assert code == KILLED, said
-    assert "teacher cifar100 resnet56: continues at step 1 of 24" in said
+    code, output = project.command(STUDENT, code=DRIVER.format(patch=IN_THE_THIRD_SAVE))
+    assert code == KILLED, output
+    assert "teacher cifar100 resnet56: continues at step 1 of 24" in output
     names = sorted(path.name for path in project.folder(TEACHER).iterdir())
     assert [name.rpartition(".")[0] for name in names] == [".checkpoint.pt", "", "checkpoint"]
 
-    code, said = signalled(project, SEARCH, saves=2)
-    assert code == KILLED, said
-    assert "teacher cifar100 resnet56: continues at step 3 of 24" in said
+    code, output = signalled(project, SEARCH, saves=2)
+    assert code == KILLED, output
+    assert "teacher cifar100 resnet56: continues at step 3 of 24" in output
 
-    code, said = signalled(project, STUDENT, saves=3, number=signal.SIGTERM)
-    assert code == STOPPED, said
+    code, output = signalled(project, STUDENT, saves=3, number=signal.SIGTERM)
+    assert code == STOPPED, output
     # After the second of six saves, or at most two later: something is left to do.
-    assert re.search("search cifar100 .*: continues at step [234] of 6", said), said
-    assert "stopped (SIGTERM) at epoch" in said
+    assert re.search("search cifar100 .*: continues at step [234] of 6", output), output
+    assert "stopped (SIGTERM) at epoch" in output
 
     patch = BETWEEN_SEAL_AND_RECORD
-    code, said = project.command(STUDENT, code=DRIVER.format(patch=patch))
-    assert code == KILLED, said
-    assert "student cifar100 resnet56_resnet20_distpro_s0: continues at step" in said
+    code, output = project.command(STUDENT, code=DRIVER.format(patch=patch))
+    assert code == KILLED, output
+    assert "student cifar100 resnet56_resnet20_distpro_s0: continues at step" in output
     assert (project.folder(STUDENT) / "artifacts.json").exists()
     assert not project.record_file(STUDENT).exists()
 
-    code, said = project.command(STUDENT, code=DRIVER.format(patch=AFTER_THE_RECORD))
-    assert code == KILLED, said
+    code, output = project.command(STUDENT, code=DRIVER.format(patch=AFTER_THE_RECORD))
+    assert code == KILLED, output
     assert (project.folder(STUDENT) / "checkpoint.pt").exists()
 
-    code, said = project.command(STUDENT)
-    assert code == 0, said
-    assert "already done" in said
+    code, output = project.command(STUDENT)
+    assert code == 0, output
+    assert "already done" in output
     return project
 
 
 def test_a_killed_chain_ends_with_the_same_artifacts(whole, survivor):
     """Data, weights and the searched process have the same bytes, and no file is left over."""
-    expected, found = whole.files(), survivor.files()
+    expected, resumed = whole.files(), survivor.files()
 
-    assert sorted(found) == sorted(expected)
-    assert [name for name in expected if found[name] != expected[name]] == []
-    kinds = {name.rpartition("/")[2] for name in found}
+    assert sorted(resumed) == sorted(expected)
+    assert [name for name in expected if resumed[name] != expected[name]] == []
+    kinds = {name.rpartition("/")[2] for name in resumed}
     assert {"last.safetensors", "best.safetensors", "scheme.safetensors"} <= kinds
     assert not any("checkpoint" in kind or kind.startswith(".") for kind in kinds)
 
@@ -142,9 +142,9 @@ def test_a_chain_killed_at_random_moments_ends_the_same(whole, tmp_path, seed):
         time.sleep(rng.uniform(0.5, 8.0))
         process.kill()
         process.communicate()
-    code, said = project.command(STUDENT)
+    code, output = project.command(STUDENT)
 
-    assert code == 0, said
+    assert code == 0, output
     assert project.files() == whole.files()
     for name in (TEACHER, SEARCH, STUDENT):
         records = [json.loads(p.record_file(name).read_text()) for p in (whole, project)]

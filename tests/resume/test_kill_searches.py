@@ -53,9 +53,9 @@ def killed_after(project, name, saves):
         except FileNotFoundError:
             time.sleep(0.001)
     process.kill()
-    said, errors = process.communicate(timeout=200)
-    assert process.returncode == -signal.SIGKILL, said + errors
-    return said + errors
+    output, errors = process.communicate(timeout=200)
+    assert process.returncode == -signal.SIGKILL, output + errors
+    return output + errors
 
 
 @pytest.mark.parametrize(
@@ -67,19 +67,19 @@ def test_a_run_killed_twice_ends_in_the_same_bits(taught, tmp_path, case):
     name, searches = CASES[case]
     whole = continued(taught, tmp_path / "whole", searches)
     survivor = continued(taught, tmp_path / "survivor", searches)
-    code, said = whole.command(name, seconds="1000")
-    assert code == 0, said
+    code, output = whole.command(name, seconds="1000")
+    assert code == 0, output
 
     killed_after(survivor, name, saves=2)
-    said = killed_after(survivor, name, saves=2)
-    assert re.search(r"search cifar100 .*: continues at step [1-5] of 6", said), said
-    code, said = survivor.command(name)
+    output = killed_after(survivor, name, saves=2)
+    assert re.search(r"search cifar100 .*: continues at step [1-5] of 6", output), output
+    code, output = survivor.command(name)
 
-    assert code == 0, said
-    assert re.search(r"search cifar100 .*: continues at step [1-5] of 6", said), said
-    expected, found = whole.files(), survivor.files()
-    assert sorted(found) == sorted(expected)
-    assert [path for path in expected if found[path] != expected[path]] == []
+    assert code == 0, output
+    assert re.search(r"search cifar100 .*: continues at step [1-5] of 6", output), output
+    expected, resumed = whole.files(), survivor.files()
+    assert sorted(resumed) == sorted(expected)
+    assert [path for path in expected if resumed[path] != expected[path]] == []
     records = [json.loads(p.record_file(name).read_text()) for p in (whole, survivor)]
     assert without_times(records[0]) == without_times(records[1])
     assert records[0]["cost"]["steps"] == 6

@@ -13,7 +13,7 @@ CLASSES, PER_CLASS = 7, 20
 def project(root, share):
     """A project whose CIFAR-100 is 7 classes of 20 small images, at a share of them."""
     rng = np.random.RandomState(3)
-    made = TinyProject(root, scale="lite", scales={"lite": {"train_share": share}})
+    tiny = TinyProject(root, scale="lite", scales={"lite": {"train_share": share}})
     splits = {
         split: (
             rng.randint(0, 256, (CLASSES * count, 8, 8, 3)).astype(np.uint8),
@@ -23,13 +23,13 @@ def project(root, share):
     }
     names = [f"class {i}" for i in range(CLASSES)]
     dataset.write(root / "data" / "cifar100", "cifar100", splits, names)
-    made.run("data/cifar100")
-    return made
+    tiny.run("data/cifar100")
+    return tiny
 
 
-def prepared(made):
+def prepared(tiny):
     """What the data phase made."""
-    return Prepared.open(made.folder("data/cifar100") / "prepared")
+    return Prepared.open(tiny.folder("data/cifar100") / "prepared")
 
 
 @pytest.mark.parametrize("share", [0.1, 0.25])
@@ -59,9 +59,9 @@ def test_a_larger_share_contains_a_smaller_one(tmp_path):
 
 def test_the_whole_data_set_is_linked_not_copied(tmp_path):
     """One set of bytes lies on the disk under two names."""
-    made = project(tmp_path, 1.0)
+    tiny = project(tmp_path, 1.0)
     files = sorted((tmp_path / "data" / "cifar100").iterdir())
 
     assert "train_images.npy" in [file.name for file in files]
-    assert all((made.folder("data/cifar100") / "prepared" / f.name).samefile(f) for f in files)
-    assert prepared(made).fingerprint == Prepared.open(tmp_path / "data" / "cifar100").fingerprint
+    assert all((tiny.folder("data/cifar100") / "prepared" / f.name).samefile(f) for f in files)
+    assert prepared(tiny).fingerprint == Prepared.open(tmp_path / "data" / "cifar100").fingerprint

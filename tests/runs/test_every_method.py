@@ -76,12 +76,12 @@ def test_a_stopped_training_of_any_method_ends_in_the_same_bits(finished, method
 @pytest.mark.parametrize("method", METHODS)
 def test_the_student_s_norms_count_each_batch_once(finished, method, monkeypatch):
     """The student sees each batch once, and the teacher's weights and statistics never move."""
-    counts, kept = {}, training._finish
+    counts, finish = {}, training._finish
 
     def spy(job, progress, network, *rest):
         norms = [m for m in network.modules() if isinstance(m, torch.nn.BatchNorm2d)]
         counts.update(batches={int(n.num_batches_tracked) for n in norms}, steps=progress.epoch * 3)
-        return kept(job, progress, network, *rest)
+        return finish(job, progress, network, *rest)
 
     teachers = []
     monkeypatch.setattr(training, "_finish", spy)

@@ -105,10 +105,10 @@ def test_a_pruned_student_is_loaded_from_its_structure(tmp_path, name):
     network, about = found(name)
     trained(network)
     export_network(network, about, tmp_path)
-    again, said = load(tmp_path)
+    again, about_loaded = load(tmp_path)
     images = torch.randn(2, *IMAGE)
     assert torch.equal(network(images), again(images))
-    assert said.structure["metadata"] == {"share": 0.3}
+    assert about_loaded.structure["metadata"] == {"share": 0.3}
 
 
 def test_export_names_the_files_it_wrote(project, tmp_path, monkeypatch):
@@ -159,8 +159,8 @@ def test_a_damaged_export_is_said_in_one_line(tmp_path, file, text, match):
         (tmp_path / file).write_text(text)
     with pytest.raises(DamagedData, match=match) as caught:
         load(tmp_path)
-    said = str(caught.value)
-    assert "\n" not in said and file in said and "export the run again" in said
+    message = str(caught.value)
+    assert "\n" not in message and file in message and "export the run again" in message
 
 
 def test_an_export_of_an_unknown_network_is_refused(tmp_path):

@@ -39,8 +39,8 @@ def test_a_divergence_is_reported_until_the_run_succeeds(finished):
         finished.run(STUDENT)
 
     assert state(spec, finished.paths) == "diverged"
-    (said,) = Records(finished.paths).diverged([spec])
-    assert said.startswith(f"{spec.title}: epoch 0: the loss term 'task' is nan")
+    (reason,) = Records(finished.paths).diverged([spec])
+    assert reason.startswith(f"{spec.title}: epoch 0: the loss term 'task' is nan")
     finished.run(STUDENT)
     assert state(spec, finished.paths) == "done"
     assert not finished.paths.diverged(spec).exists()
@@ -122,9 +122,9 @@ def test_a_damaged_upstream_artifact_is_one_line(finished, capsys, damage):
         finished.run(STUDENT)
 
     assert fail(caught.value) == 3
-    said = capsys.readouterr().err
-    assert said.startswith(f"kdbench: {file}: found ")
-    assert said.count("\n") == 1
+    output = capsys.readouterr().err
+    assert output.startswith(f"kdbench: {file}: found ")
+    assert output.count("\n") == 1
     assert not finished.record_file(STUDENT).exists()
     assert list(finished.folder(STUDENT).iterdir()) == []
 
@@ -152,9 +152,9 @@ def test_two_processes_that_start_a_run_at_once_do_it_once(finished, finished_on
     ends = [process.communicate(timeout=200) for process in both]
 
     assert [process.returncode for process in both] == [0, 0], ends
-    said = "".join(out for out, _ in ends)
-    assert said.count("running") == 1
-    assert said.count(": done") == 1
+    output = "".join(out for out, _ in ends)
+    assert output.count("running") == 1
+    assert output.count(": done") == 1
     assert finished.record_file(STUDENT).stat().st_mtime_ns > began
     assert finished.files() == finished_once.files()
 

@@ -90,21 +90,25 @@ def command(project, *words):
 def test_an_imported_teacher_takes_the_place_of_training(project, checkpoint):
     """Its record has the file's hash and its accuracy; a student is taught by its weights."""
     file, top1 = checkpoint
-    found = take(project, file, top1)
-    project.edit(teachers={KEY: found.sha256})
+    imported_teacher = take(project, file, top1)
+    project.edit(teachers={KEY: imported_teacher.sha256})
     project.run("evaluation/resnet56")
     project.run("student/resnet56_resnet20_kd_s0")
 
-    assert found.sha256 == sha256(file.read_bytes()).hexdigest()
+    assert imported_teacher.sha256 == sha256(file.read_bytes()).hexdigest()
     record = json.loads(project.record_file(f"teacher/{NETWORK}").read_text())
-    assert record["imported"]["sha256"] == found.sha256 == record["spec"]["params"]["checkpoint"]
+    assert (
+        record["imported"]["sha256"]
+        == imported_teacher.sha256
+        == record["spec"]["params"]["checkpoint"]
+    )
     assert record["metrics"]["last"]["top1"] == top1
     assert record["provenance"]["seed"] is None
     measured = json.loads(project.record_file("evaluation/resnet56").read_text())
     assert measured["metrics"]["runs"][0]["best"]["top1"] == top1
     weights = torch.load(file, weights_only=True)["model"]
-    kept = load_file(project.folder(f"teacher/{NETWORK}") / "best.safetensors")
-    assert all(torch.equal(kept[key], value) for key, value in weights.items())
+    stored = load_file(project.folder(f"teacher/{NETWORK}") / "best.safetensors")
+    assert all(torch.equal(stored[key], value) for key, value in weights.items())
 
 
 def test_each_check_normalises_as_it_says(project, checkpoint, monkeypatch):
@@ -114,8 +118,8 @@ def test_each_check_normalises_as_it_says(project, checkpoint, monkeypatch):
     monkeypatch.setattr(
         imported, "measure", lambda *given: seen.append(given[2].mean) or plain(*given)
     )
-    found = take(project, checkpoint[0], 50.0, constants="data", tolerance=100)
-    project.edit(teachers={KEY: found.sha256})
+    imported_teacher = take(project, checkpoint[0], 50.0, constants="data", tolerance=100)
+    project.edit(teachers={KEY: imported_teacher.sha256})
     project.run(f"teacher/{NETWORK}")
 
     assert seen == [(), REVIEW.mean]
@@ -129,12 +133,12 @@ def test_the_file_is_the_teacher_s_identity(project):
         project.edit(teachers=teachers, scale="lite")
         digests.append([project.spec(name).digest for name in names])
     project.edit(scale="smoke")
-    there = project.spec(names[0]).digest
+    stand_in = project.spec(names[0]).digest
     project.edit(teachers={})
 
     teacher, taught, untaught = (set(each) for each in zip(*digests, strict=True))
     assert (len(teacher), len(taught), len(untaught)) == (3, 3, 1)
-    assert project.spec(names[0]).digest == there
+    assert project.spec(names[0]).digest == stand_in
 
 
 def test_a_checkpoint_below_its_claimed_accuracy_is_not_imported(project, checkpoint):
@@ -167,8 +171,8 @@ def test_an_absent_checkpoint_is_one_line(project):
 @pytest.mark.parametrize("harm", ["weights", "description", "another network"])
 def test_what_was_imported_is_checked_before_use(project, checkpoint, harm):
     """Changed weights, a broken description and another network's checkpoint are refused."""
-    found = take(project, *checkpoint)
-    file = project.paths.checkpoint(found.sha256)
+    imported_teacher = take(project, *checkpoint)
+    file = project.paths.checkpoint(imported_teacher.sha256)
     if harm == "weights":
         file.write_bytes(file.read_bytes()[:-1] + b"x")
     elif harm == "description":
@@ -176,7 +180,7 @@ def test_what_was_imported_is_checked_before_use(project, checkpoint, harm):
     key = "cifar100/resnet110" if harm == "another network" else KEY
     if harm == "another network":
         project.edit(pairs=["resnet110:resnet32"])
-    project.edit(teachers={key: found.sha256})
+    project.edit(teachers={key: imported_teacher.sha256})
     with pytest.raises(DamagedData, match="kdbench teacher import"):
         project.run("teacher/" + key.partition("/")[2])
 

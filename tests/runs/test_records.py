@@ -135,10 +135,10 @@ def test_absent_artifacts_are_rebuilt_to_the_bit(finished, finished_once):
     finished.folder(TEACHER).rename(finished.root / "lost")
     finished.undo(STUDENT)
 
-    said = finished.run(STUDENT)
+    output = finished.run(STUDENT)
 
-    assert "rebuilding absent artifacts" in said
-    assert "rebuilt, the same bytes as recorded" in said
+    assert "rebuilding absent artifacts" in output
+    assert "rebuilt, the same bytes as recorded" in output
     assert finished.record_file(TEACHER).read_bytes() == before
     lost = {str(p.relative_to(finished.root)) for p in (finished.root / "lost").iterdir()}
     assert len(lost) == 3

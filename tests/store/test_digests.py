@@ -39,7 +39,7 @@ def test_digests_are_the_same_in_another_process():
         "from kdbench.plan.graph import make_graph; from kdbench.plan.params import Params;"
         "print(*make_graph(Params(scale='paper')).runs)"
     )
-    said = [
+    printed = [
         subprocess.run(
             [sys.executable, "-c", program],
             env={"PYTHONHASHSEED": seed},
@@ -50,8 +50,8 @@ def test_digests_are_the_same_in_another_process():
         for seed in ("1", "2")
     ]
 
-    assert said[0] == said[1]
-    assert len(said[0].split()) > 200
+    assert printed[0] == printed[1]
+    assert len(printed[0].split()) > 200
 
 
 @pytest.mark.parametrize(

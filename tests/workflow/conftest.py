@@ -125,8 +125,8 @@ def built_once(tmp_path_factory):
     project = new_project(tmp_path_factory.mktemp("built") / "project")
     project.snakemake()
     before = project.records()
-    said = project("dvc", "repro")
-    assert project.records() == before, said
+    output = project("dvc", "repro")
+    assert project.records() == before, output
     project.commit("First results")
     return project
 

@@ -45,8 +45,8 @@ def jobs(plan):
 
 def evaluation(plan):
     """The evaluation of DistPro on the first pair."""
-    found = [s for s in plan.graph.runs.values() if s.cell == "wrn-40-2_wrn-16-2_distpro"]
-    return next(spec for spec in found if spec.phase == "evaluation")
+    cells = [s for s in plan.graph.runs.values() if s.cell == "wrn-40-2_wrn-16-2_distpro"]
+    return next(spec for spec in cells if spec.phase == "evaluation")
 
 
 def phases(plan, spec):
@@ -85,12 +85,12 @@ def test_a_finished_student_is_an_input_again(workflow):
 def test_every_cell_belongs_to_one_job(workflow):
     """A job makes at most four cells of one teacher, the one it is asked for last."""
     plan = workflow("smoke")
-    made = jobs(plan)
+    planned = jobs(plan)
 
-    assert sorted(d for job in made for d in job) == sorted(s.digest for s in evaluations(plan))
-    assert 1 < max(map(len, made)) <= 4
-    assert len(made) < len(evaluations(plan)) / 2
-    for job in made:
+    assert sorted(d for job in planned for d in job) == sorted(s.digest for s in evaluations(plan))
+    assert 1 < max(map(len, planned)) <= 4
+    assert len(planned) < len(evaluations(plan)) / 2
+    for job in planned:
         runs = [plan.graph.runs[digest] for digest in job]
         inputs = [{u.digest for u in run.with_upstream() if u.phase == "teacher"} for run in runs]
         assert all(teachers == inputs[0] for teachers in inputs)

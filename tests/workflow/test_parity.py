@@ -59,10 +59,10 @@ class Pipeline:
 
     def after(self, names):
         """The stages and all that is downstream of them."""
-        found = set(names)
-        while more := {s for s, needed in self.needs.items() if needed & found} - found:
-            found |= more
-        return found
+        reached = set(names)
+        while more := {s for s, needed in self.needs.items() if needed & reached} - reached:
+            reached |= more
+        return reached
 
     def watching(self, key):
         """The stages that run when a (dotted) key of params.yaml changes."""
@@ -251,10 +251,10 @@ def setting_of(scale, setting):
 @pytest.mark.parametrize("scale", SCALES)
 def test_dvc_stages_are_those_of_the_plan(pipeline, scale):
     """There is one DVC stage per phase and data set, with its outputs where the plan puts them."""
-    found, wanted = pipeline(scale), contracted(planned(scale))
+    declared, expected = pipeline(scale), contracted(planned(scale))
 
-    assert found.stages.keys() == wanted.keys()
-    for (phase, dataset), stage in found.stages.items():
+    assert declared.stages.keys() == expected.keys()
+    for (phase, dataset), stage in declared.stages.items():
         if phase == REPORT:
             assert stage["outs"] == [str(Paths().report(scale))]
             continue
@@ -265,7 +265,7 @@ def test_dvc_stages_are_those_of_the_plan(pipeline, scale):
 @pytest.mark.parametrize("scale", SCALES)
 def test_dvc_dependencies_are_those_of_the_plan(pipeline, scale):
     """What a run reads comes from a DVC stage upstream of its own, never from one downstream."""
-    found, graph = pipeline(scale), planned(scale)
+    declared, graph = pipeline(scale), planned(scale)
     relations = {
         ((upstream.phase, upstream.dataset), (spec.phase, spec.dataset))
         for spec in graph.runs.values()
@@ -275,8 +275,8 @@ def test_dvc_dependencies_are_those_of_the_plan(pipeline, scale):
 
     assert len(relations) > 8
     for upstream, stage in relations:
-        assert upstream in found.needs[stage], f"{stage} does not depend on {upstream}"
-        assert upstream not in found.after([stage]), f"{upstream} also depends on {stage}"
+        assert upstream in declared.needs[stage], f"{stage} does not depend on {upstream}"
+        assert upstream not in declared.after([stage]), f"{upstream} also depends on {stage}"
 
 
 @pytest.mark.parametrize("scale", SCALES)
@@ -287,13 +287,13 @@ def test_every_dvc_stage_watches_the_parameters_of_its_runs(pipeline, scale, tmp
     it asks for are all there and no folder that it depends on moves, but the report is another.
     """
     plugin, data = own(tmp_path, "method", "own"), own(tmp_path, "dataset", "own_data")
-    found, before = pipeline(scale), contracted(planned(scale))
+    declared, before = pipeline(scale), contracted(planned(scale))
     seen = set()
     for key, changes, must in perturbations(scale, plugin, data):
         moves = moved(before, contracted(planned(scale, **changes)))
-        blind = found.blind(moves, found.watching(key))
+        blind = declared.blind(moves, declared.watching(key))
         assert not blind, f"{changes}: {sorted(blind)} change, but do not watch {key!r}"
-        watching = REPORT_STAGE not in moves or REPORT_STAGE in found.watching(key)
+        watching = REPORT_STAGE not in moves or REPORT_STAGE in declared.watching(key)
         assert watching, f"{changes}: another report, but its stage does not watch {key!r}"
         assert must is None or must in moves, f"{changes}: expected {must} among {sorted(moves)}"
         seen.add(key.partition(".")[0])
@@ -313,14 +313,14 @@ def with_revision(graph, kind, name):
 @pytest.mark.parametrize("scale", ["smoke", "paper"])
 def test_dvc_notices_a_raised_revision(pipeline, scale):
     """The DVC stages with new runs depend on the folder of the declaration that was changed."""
-    found, graph = pipeline(scale), planned(scale)
+    declared, graph = pipeline(scale), planned(scale)
     before, moves = contracted(graph), {}
     for kind, declared in graph.components.declarations.items():
         for name, (path, _) in declared.items():
             after = contracted(with_revision(graph, kind, name))
             moves[kind, name] = moved(before, after)
-            roused = found.reading(path.relative_to(REPOSITORY))
-            blind = found.blind(moves[kind, name], roused)
+            roused = declared.reading(path.relative_to(REPOSITORY))
+            blind = declared.blind(moves[kind, name], roused)
             assert not blind, f"{sorted(blind)} change with {path.name}, but do not depend on it"
 
     def of(phases, *datasets):

@@ -12,8 +12,8 @@ import yaml
 def nothing_runs(project):
     """Whether both tools, asked for everything, leave every record as it is."""
     before = project.records()
-    said = project.snakemake() + project("dvc", "repro", "--allow-missing")
-    assert project.records() == before, said
+    output = project.snakemake() + project("dvc", "repro", "--allow-missing")
+    assert project.records() == before, output
     return True
 
 
@@ -217,10 +217,10 @@ def test_a_run_that_diverges_costs_the_others_nothing(built):
     scales["lite"]["student_epochs"] = 3
     built.edit(methods={"kd": {"weight": 1e9, "task_weight": 1e9}}, scales=scales)
 
-    said = built("snakemake", "--cores", "2", "reproduce_all", check=False)
+    output = built("snakemake", "--cores", "2", "reproduce_all", check=False)
 
-    assert "Exiting because a job execution failed" in said
-    assert "The report of the finished runs: reports/lite/README.md" in said
+    assert "Exiting because a job execution failed" in output
+    assert "The report of the finished runs: reports/lite/README.md" in output
     page = (built.root / "reports/lite/README.md").read_text()
     assert "Diverged: student cifar100 resnet56_resnet20_kd_s0: epoch " in page
     assert page.count("| diverged") == 1
@@ -239,10 +239,10 @@ def test_one_job_makes_several_cells_and_a_failure_costs_the_others_nothing(buil
         return {path.name.partition(".")[0] for path in files}
 
     for jobs in (2, None):  # the student's, and those of the teacher; then what is left
-        said = built("snakemake", "--cores", "2", "reproduce_all", check=False)
+        output = built("snakemake", "--cores", "2", "reproduce_all", check=False)
 
-        assert "Exiting because a job execution failed" in said
-        assert jobs is None or said.count("localrule evaluation:") == jobs
+        assert "Exiting because a job execution failed" in output
+        assert jobs is None or output.count("localrule evaluation:") == jobs
         pair = "resnet56_resnet20_"
         assert finished() == {"resnet56", "resnet20_none", f"{pair}reviewkd", f"{pair}equal"}
         page = (built.root / "reports/smoke/README.md").read_text()
@@ -256,8 +256,8 @@ def test_a_wrong_parameter_is_one_line_and_nothing_runs(built):
     built.edit(methods={"kd": {"temprature": 8.0}})
 
     for words in (["snakemake", "-n", "reproduce_all"], ["dvc", "repro"]):
-        said = built(*words, check=False)
-        assert "no parameter is called 'temprature'; did you mean 'temperature'?" in said
+        output = built(*words, check=False)
+        assert "no parameter is called 'temprature'; did you mean 'temperature'?" in output
     assert built.records() == before
 
 

@@ -152,12 +152,12 @@ def test_tune_ranks_the_rows(done, monkeypatch):
 
     assert result.exit_code == 0
     assert head.startswith("resnet56:resnet20, accuracy on held-out training images")
-    found = [float(line.split()[0]) for line in (first, second)]
-    assert found == [round(v, 2) for v in sorted(accuracy.values(), reverse=True)]
+    printed = [float(line.split()[0]) for line in (first, second)]
+    assert printed == [round(v, 2) for v in sorted(accuracy.values(), reverse=True)]
     weight = 0.5 if accuracy[CELLS[0]] > accuracy[CELLS[1]] else 0.9
-    said = json.loads(best.removeprefix("  best: "))
+    override = json.loads(best.removeprefix("  best: "))
     ties = accuracy[CELLS[0]] == accuracy[CELLS[1]]
-    assert ties or said == {"methods": {"kd": {"weight": weight, "temperature": 2.0}}}
+    assert ties or override == {"methods": {"kd": {"weight": weight, "temperature": 2.0}}}
 
 
 def test_a_combination_without_a_record_comes_last(done):
@@ -180,10 +180,10 @@ def test_a_combination_that_diverged_says_so(done):
     file = done.paths.diverged(cell.evaluation.runs[0])
     write_json(file, {"schema": 1, "title": "one", "said": "epoch 0"})
 
-    told = lines(ranked(graph, done.paths, tuning_table(graph, "own/mine")))
+    ranking = lines(ranked(graph, done.paths, tuning_table(graph, "own/mine")))
 
     file.unlink()
-    assert told[-2].endswith("weight = 0.1, temperature = 2.0  (diverged)")
+    assert ranking[-2].endswith("weight = 0.1, temperature = 2.0  (diverged)")
 
 
 def test_tune_asks_for_each_job_once(tmp_path, monkeypatch):

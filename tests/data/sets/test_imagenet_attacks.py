@@ -42,15 +42,15 @@ def outer_with(*extra, without=None):
 
 def cut_inner():
     """The training archive, whole, with a class's tar that is not."""
-    (name, raw), *rest = tiny.class_tars(DATA)
-    return tiny.tar([(name, raw[:3000]), *rest])
+    (name, raw), *others = tiny.class_tars(DATA)
+    return tiny.tar([(name, raw[:3000]), *others])
 
 
 def garbled_inner():
     """The training archive, whole, with a class's tar that has nonsense in a header's place."""
-    (name, raw), *rest = tiny.class_tars(DATA)
+    (name, raw), *others = tiny.class_tars(DATA)
     second = 512 + -(-len(next(r for w, _, r in DATA["train"] if w + ".tar" == name)) // 512) * 512
-    return tiny.tar([(name, raw[:second] + b"\xff" * 512 + raw[second + 512 :]), *rest])
+    return tiny.tar([(name, raw[:second] + b"\xff" * 512 + raw[second + 512 :]), *others])
 
 
 def emptied():
@@ -60,8 +60,8 @@ def emptied():
 
 def renamed():
     """The validation archive with another name in the place of one."""
-    (_, _, raw), *rest = DATA["test"]
-    return tiny.tar([("ILSVRC2012_val_00000002.JPEG", raw), *((n, r) for _, n, r in rest)])
+    (_, _, raw), *others = DATA["test"]
+    return tiny.tar([("ILSVRC2012_val_00000002.JPEG", raw), *((n, r) for _, n, r in others)])
 
 
 WHOLE = tiny.tar([(name, raw) for _, name, raw in DATA["test"]])
