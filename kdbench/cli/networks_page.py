@@ -13,6 +13,8 @@ from kdbench.evaluate import cost
 from kdbench.plan.components import Component, find_components
 from kdbench.plan.declarations import NetworkDeclaration
 from kdbench.runs.assemble import find_class
+from kdbench.store.atomic import write_text
+from kdbench.store.disk import plain_errors
 
 FILE = Path("docs/zoo.md")
 SMALL = (3, 32, 32)
@@ -119,9 +121,14 @@ def package_networks() -> list[Component[NetworkDeclaration]]:
 
 
 def write_zoo() -> Path:
-    """Write the page into docs/ of the current folder; returns its path."""
-    FILE.parent.mkdir(exist_ok=True)
-    FILE.write_text(compose(package_networks()), encoding="utf-8")
+    """Write the page into docs/ of the current folder; returns its path.
+
+    Raises:
+        UserError: the disk is full, or the file cannot be written.
+    """
+    page = compose(package_networks())
+    with plain_errors(FILE):
+        write_text(FILE, page)
     return FILE
 
 

@@ -166,8 +166,8 @@ def choose(params: Params, exhibits: list[Exhibit]) -> list[Exhibit]:
     for name in params.exhibits:
         if name not in ids | papers | {"all"}:
             raise UnknownName("exhibit", name, ids | papers | {"all"}, where=f"{FILE}, exhibits")
-    asks = [request for exhibit in exhibits for request in requests_of(exhibit)]
-    pairs = {request.pair.key for request in asks if not isinstance(request, TeacherRequest)}
+    requests = [request for exhibit in exhibits for request in requests_of(exhibit)]
+    pairs = {request.pair.key for request in requests if not isinstance(request, TeacherRequest)}
     for key in params.pairs:
         if key not in pairs:
             raise UnknownName("pair", key, pairs, where=f"{FILE}, pairs")

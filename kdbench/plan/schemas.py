@@ -17,6 +17,7 @@ from kdbench.plan.params import OWN, RENAMED, Params
 from kdbench.plan.scales import SCALES, Scale
 from kdbench.plan.validation import TABLE_ID, descriptions, summary
 from kdbench.store.atomic import write_text
+from kdbench.store.disk import plain_errors
 
 FOLDER = Path("schemas")
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -35,11 +36,15 @@ def compose() -> dict[Path, str]:
 
 
 def write_schemas() -> list[Path]:
-    """Write the schemas below the current folder; returns their paths."""
+    """Write the schemas below the current folder; returns their paths.
+
+    Raises:
+        UserError: the disk is full, or a file cannot be written.
+    """
     written = compose()
-    FOLDER.mkdir(exist_ok=True)
-    for path, text in written.items():
-        write_text(path, text)
+    with plain_errors(FOLDER):
+        for path, text in written.items():
+            write_text(path, text)
     return list(written)
 
 

@@ -111,8 +111,8 @@ class SearchMethod(Code):
 
     @property
     def validation_share(self) -> float:
-        """Share of the training images that the search holds out for its own outer loss."""
-        return float(self.parameters["held_out"])
+        """Share of the training images that the search holds out; 0 where it declares none."""
+        return float(self.parameters.get("held_out", 0.0))
 
     def identity(self) -> dict[str, Any]:
         """Name, parameters, the teacher's mode, and where the student starts."""

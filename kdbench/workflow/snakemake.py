@@ -31,7 +31,7 @@ class Workflow:
 
     def __init__(self, config: Mapping[str, Any], root: Path = Path()) -> None:
         self.paths = Paths(root)
-        written = load_params(root / FILE).model_dump()
+        written = load_params(root / FILE).model_dump(by_alias=True)
         given = {key: typed(value) for key, value in config.items()}
         self.overrides = {k: v for k, v in given.items() if k not in written or v != written[k]}
         self.graph: Graph = load_graph(root, self.overrides)

@@ -148,6 +148,16 @@ def test_a_page_without_its_last_line_is_noticed(project, today):
             zoo.check_zoo()
 
 
+def test_a_file_in_the_place_of_docs_is_said_in_one_line(tmp_path, monkeypatch, today):
+    """It stays as it is."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(zoo, "compose", lambda networks: today)
+    (tmp_path / "docs").write_text("mine")
+    with pytest.raises(UserError, match=r"^docs/zoo\.md: cannot be read or written: .+$"):
+        zoo.write_zoo()
+    assert (tmp_path / "docs").read_text() == "mine"
+
+
 def test_a_missing_page_is_noticed(project):
     """And the command makes it, with its folder."""
     (project / zoo.FILE).unlink()

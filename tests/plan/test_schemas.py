@@ -47,6 +47,15 @@ def test_an_absent_or_changed_schema_is_refused(tmp_path, monkeypatch):
         schemas.check_schemas()
 
 
+def test_a_file_in_the_place_of_the_folder_is_said_in_one_line(tmp_path, monkeypatch):
+    """It stays as it is."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "schemas").write_text("mine")
+    with pytest.raises(UserError, match=r"^schemas: cannot be read or written: .+$"):
+        schemas.write_schemas()
+    assert (tmp_path / "schemas").read_text() == "mine"
+
+
 @pytest.mark.parametrize(("kind", "path"), FILES, ids=[f"{k}-{p.stem}" for k, p in FILES])
 def test_every_declaration_fits_its_schema_and_names_it(kind, path):
     """The first line of the file is a directive whose path leads to the schema."""

@@ -1,5 +1,7 @@
 """What every search is, and how a class that is none is refused."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from build_search import SGD, build
@@ -53,6 +55,14 @@ def search_part_of(module, class_name):
         parameters={"held_out": 0.5},
         teacher_mode="eval",
     )
+
+
+def test_a_search_without_a_declared_share_holds_nothing_out():
+    """It trains on all images, and its steps get no validation batch."""
+    search = search_part_of(__name__, "Shortest")
+
+    assert search.validation_share == 0.5
+    assert replace(search, parameters={}).validation_share == 0.0
 
 
 @pytest.fixture
