@@ -313,14 +313,14 @@ def with_revision(graph, kind, name):
 @pytest.mark.parametrize("scale", ["smoke", "paper"])
 def test_dvc_notices_a_raised_revision(pipeline, scale):
     """The DVC stages with new runs depend on the folder of the declaration that was changed."""
-    declared, graph = pipeline(scale), planned(scale)
+    dvc, graph = pipeline(scale), planned(scale)
     before, moves = contracted(graph), {}
     for kind, declared in graph.components.declarations.items():
         for name, (path, _) in declared.items():
             after = contracted(with_revision(graph, kind, name))
             moves[kind, name] = moved(before, after)
-            roused = declared.reading(path.relative_to(REPOSITORY))
-            blind = declared.blind(moves[kind, name], roused)
+            roused = dvc.reading(path.relative_to(REPOSITORY))
+            blind = dvc.blind(moves[kind, name], roused)
             assert not blind, f"{sorted(blind)} change with {path.name}, but do not depend on it"
 
     def of(phases, *datasets):
