@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
+from kdbench.errors import BadValue
 from kdbench.models.stages import StagedNetwork
 
 Mask = NDArray[np.bool_]
@@ -149,16 +150,27 @@ class Layout(ABC):
     def projection_of(self, block: nn.Module) -> nn.Module:
         """What is left of a block whose branch is gone and whose shortcut projects.
 
-        Only families whose plans have such a `Bypass` say so.
+        Only families whose plans have such a `Bypass` write it.
+
+        Raises:
+            BadValue: the family's plan has one and its layout lacks this method.
         """
-        raise NotImplementedError(f"{type(self).__name__} plans no block without its branch")
+        raise self._lacks("projection_of", "a block without its branch")
 
     def narrowed(self, block: nn.Module, skip: nn.Module) -> nn.Module:
         """A block whose identity passes on what `skip` takes of the channels that arrive.
 
-        Only families whose plans have such a `Bypass` say so.
+        Only families whose plans have such a `Bypass` write it.
+
+        Raises:
+            BadValue: the family's plan has one and its layout lacks this method.
         """
-        raise NotImplementedError(f"{type(self).__name__} plans no block with a narrower identity")
+        raise self._lacks("narrowed", "a block with a narrower identity")
+
+    def _lacks(self, method: str, result: str) -> BadValue:
+        layout = type(self)
+        expected = f"a method `{method}`: its plan leaves {result}"
+        return BadValue(layout.__module__, f"class {layout.__name__} without {method}", expected)
 
     @property
     def widths(self) -> dict[str, int]:

@@ -21,6 +21,7 @@ from kdbench.models.pruning.build import (
 from kdbench.models.pruning.slimming import Pick, Slice, picking
 from kdbench.models.pruning.structure import Structure
 from kdbench.models.pruning.vgg import VGGLayout
+from kdbench.models.pruning.wide_resnet import WideResNetLayout
 
 IMAGE = (3, 16, 16)
 
@@ -189,6 +190,19 @@ def test_a_layout_joins_by_naming_its_family(monkeypatch):
         family = OtherVGG
 
     assert {"OtherVGG": OtherLayout} == channel_layout.LAYOUTS
+
+
+@pytest.mark.parametrize(
+    ("method", "gates"), [("projection_of", "second layers closed"), ("narrowed", "half")]
+)
+def test_a_layout_without_what_its_plan_needs_is_refused_in_one_line(monkeypatch, method, gates):
+    """The line names the module, the class and the method that it lacks."""
+    monkeypatch.delattr(WideResNetLayout, method)
+    network, _ = with_gates("wrn-2", EXTREMES[gates])
+    line = rf"^{WideResNetLayout.__module__}: found 'class WideResNetLayout without {method}', .+$"
+
+    with pytest.raises(BadValue, match=line):
+        pruned_from(network)
 
 
 def test_a_reader_that_must_not_vanish_keeps_its_widest_gate():
