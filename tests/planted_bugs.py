@@ -10,6 +10,8 @@ ODD_PAIRS = "test_contract_pairs.py"
 EVERY_METHOD = "test_every_method.py"
 COMPARISONS = "test_comparisons.py"
 OUTCOMES = "test_outcomes.py"
+MEANS = "test_means.py"
+SHARED = "test_shared_evidence.py"
 COST_SUMMARY = "test_cost_summary.py"
 CELL_JOBS = "test_cell_jobs.py"
 HYPERGRADIENT = "test_hypergradient.py"
@@ -150,8 +152,25 @@ BUGS = [
         quick=True),
     Bug("claims: nearness too", "outcomes:every_near",
         "one.lead(tries=len($all))", "one.lead()", OUTCOMES),
-    Bug("runs that do not vary decide", "readings.statistics:welch",
-        "if not variance: return gap, None", "if not variance: return gap, 0.0", OUTCOMES),
+    Bug("claims: one lucky lead of many is several", "outcomes:some_better",
+        "one.state(tries=len($all))", "one.state()", OUTCOMES),
+    Bug("claims: a shared student counts twice", "judgement.means",
+        "factors.get(cell, 0.0) + factor", "factor", MEANS),
+    Bug("claims: a mean without its missing columns", "means:means_decide",
+        "one.whole and one.half is not None", "one.half is not None", MEANS),
+    Bug("claims: other exhibits' evidence is left out", "judge:_evidence",
+        "return own + others", "return own", SHARED),
+    Bug("claims: a comparison of two exhibits counts twice", "judge:_each_once",
+        "number if one.cells == unplanned else one.cells", "number", SHARED),
+    Bug("verdicts: a printed spread is passed over", "verdict:compare",
+        "printed.spread is not None and printed.runs > 1", "False", "test_verdict.py", quick=True),
+    Bug("verdicts: a gap counts from the tolerance on", "verdict:Gap.differs_from",
+        "self.tolerance + self.half", "self.tolerance", "test_verdict.py"),
+    Bug("a wide column has as many degrees of freedom as others", "readings.statistics:contrast",
+        "variance**2 / sum(part**2 / (cell.n - 1) for part, cell in spreads)",
+        "sum(cell.n - 1 for _, cell in spreads)", "test_statistics.py"),
+    Bug("runs that do not vary decide", "readings.statistics:contrast",
+        "not variance or $single", "$single", OUTCOMES),
     Bug("Bonferroni one-sided", "readings.statistics:student_t95",
         "1 - 0.025 / tries", "1 - 0.05 / tries", OUTCOMES),
     Bug("cost: an imported teacher costs nothing", "readings.cost:read_cost",

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from kdbench.exhibits.keys import RunKey
+from kdbench.exhibits.requests import Pair
 
 
 @dataclass(frozen=True)
@@ -22,9 +23,23 @@ class Thresholds:
 
 @dataclass(frozen=True)
 class RowsAbove:
-    """In every column of a table the first row of each pair is better than the second."""
+    """In every column of a table the first row of each pair is better than the second.
+
+    Attributes:
+        columns: of these teachers and students; by default all.
+    """
 
     pairs: tuple[tuple[str, str], ...]
+    columns: tuple[Pair, ...] = ()
+
+
+@dataclass(frozen=True)
+class SomeRowsAbove:
+    """In at least `least` columns of a table one row is better than another."""
+
+    row: str
+    other: str
+    least: int
 
 
 @dataclass(frozen=True)
@@ -56,6 +71,33 @@ class RunsAbove:
     """Of each pair of a figure's runs the first has the smaller test error."""
 
     pairs: tuple[tuple[RunKey, RunKey], ...]
+
+
+@dataclass(frozen=True)
+class SomeRunsAbove:
+    """Of at least `least` pairs of a figure's runs the first has the smaller test error."""
+
+    pairs: tuple[tuple[RunKey, RunKey], ...]
+    least: int
+
+
+@dataclass(frozen=True)
+class FewerParameters:
+    """Of each pair of a figure's runs the first has the fewer parameters."""
+
+    pairs: tuple[tuple[RunKey, RunKey], ...]
+
+
+@dataclass(frozen=True)
+class ErrorsApart:
+    """How far the best and the worst of a figure's runs are apart in test error, in points.
+
+    Attributes:
+        groups: the runs of each; the claim is about every group.
+    """
+
+    groups: tuple[tuple[RunKey, ...], ...]
+    thresholds: Thresholds
 
 
 @dataclass(frozen=True)
@@ -97,6 +139,14 @@ class StepsCost:
 
     row: str
     other: str
+    thresholds: Thresholds
+
+
+@dataclass(frozen=True)
+class SearchCosts:
+    """Time of the searches that a row of a cost table needs over that of one training."""
+
+    row: str
     thresholds: Thresholds
 
 
@@ -147,20 +197,41 @@ class ErrorRises:
 
 Check = (
     RowsAbove
+    | SomeRowsAbove
     | RowBest
     | RowsNear
     | ColumnsAbove
     | RunsAbove
+    | SomeRunsAbove
+    | FewerParameters
+    | ErrorsApart
     | ProcessesAlike
     | WeightsVanish
     | WeightsRise
     | ShallowTakesAll
     | StepsCost
+    | SearchCosts
     | LossesSaved
     | BlockDropped
     | SmallestBest
     | ErrorRises
 )
+
+
+@dataclass(frozen=True)
+class Elsewhere:
+    """An exhibit that was made for another question and holds evidence of a claim too.
+
+    It counts where params.yaml asks for it; without it the claim is judged all the same.
+
+    Attributes:
+        exhibit: its id.
+        names: what the check calls a row, column or run, and what it is called there; the check
+            is made of those alone that have a name there.
+    """
+
+    exhibit: str
+    names: tuple[tuple[RunKey, RunKey], ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -173,6 +244,7 @@ class Claim:
         where: the paper's table, figure or section.
         exhibits: ids of ours that test it; none where nothing does yet.
         check: what is read from them; None where there are none.
+        elsewhere: other exhibits that hold evidence of it.
     """
 
     id: str
@@ -180,3 +252,4 @@ class Claim:
     where: str
     exhibits: tuple[str, ...] = ()
     check: Check | None = None
+    elsewhere: tuple[Elsewhere, ...] = ()

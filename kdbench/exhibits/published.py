@@ -8,12 +8,20 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Published:
-    """One printed number, its spread, how we know it, and whether it may be compared with ours."""
+    """One printed number.
+
+    Attributes:
+        spread: as printed; None where none is.
+        source: how we know it.
+        comparable: whether it may be compared with ours.
+        runs: of how many it is the mean; 0 where that is not known.
+    """
 
     value: float
     spread: float | None
     source: str
     comparable: bool = True
+    runs: int = 0
 
 
 @cache
@@ -26,6 +34,7 @@ def read_published(file: Path) -> dict[tuple[str, str, str, str], Published]:
                 float(row["spread"]) if row["spread"] else None,
                 row["source"],
                 row.get("comparable") != "no",
+                int(row.get("runs") or 0),
             )
             for row in csv.DictReader(opened)
         }

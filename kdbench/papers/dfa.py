@@ -7,7 +7,15 @@ is marked so.
 
 from dataclasses import replace
 
-from kdbench.exhibits.claims import Claim, RowBest, RowsAbove, RowsNear, ShallowTakesAll, Thresholds
+from kdbench.exhibits.claims import (
+    Claim,
+    Elsewhere,
+    RowBest,
+    RowsAbove,
+    RowsNear,
+    ShallowTakesAll,
+    Thresholds,
+)
 from kdbench.exhibits.protocols import (
     DFA_CIFAR,
     DFA_CINIC,
@@ -59,7 +67,7 @@ TABLE1 = Table(
     rows=ROWS,
     recipe=DFA_CIFAR,
     search_recipe=DFA_SEARCH,
-    seeds=3,
+    seeds=5,
     leads=True,
     tolerance=0.5,
     published="dfa.csv",
@@ -195,6 +203,9 @@ CLAIMS = (
         where="the tables of CIFAR-100 and CINIC-10",
         exhibits=("dfa/table1", "dfa/table2"),
         check=RowBest("DFA", apart=("DFA-T",)),
+        elsewhere=(
+            Elsewhere("ours/searches", (("DFA", "DFA"), ("student", "student"), ("KD", "KD"))),
+        ),
     ),
     Claim(
         id="dfa/aggregation",
@@ -202,6 +213,17 @@ CLAIMS = (
         where="ablation",
         exhibits=("dfa/ablation",),
         check=RowsAbove((("DFA", "Random"), ("DFA", "Average"), ("DFA", "Last"))),
+        elsewhere=(
+            Elsewhere(
+                "ours/controls",
+                (
+                    ("DFA", "DFA"),
+                    ("Random", "DFA's loss, random weights"),
+                    ("Average", "DFA's loss, equal weights"),
+                    ("Last", "DFA's loss, last map of each stage"),
+                ),
+            ),
+        ),
     ),
     Claim(
         id="dfa/collapse",

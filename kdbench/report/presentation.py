@@ -53,22 +53,26 @@ def number(estimate: Estimate | None, state: CellState) -> str:
 
 
 def printed(result: Result) -> str:
-    """The published number, `76.36 ± 0.07`, marked where the paper itself is not its source."""
+    """The published number, `76.36 ± 0.07 (5)`, marked where the paper is not its source."""
     if result.published is None:
         return "not known"
-    value, spread = result.published.value, result.published.spread
+    value, spread, runs = result.published.value, result.published.spread, result.published.runs
     text = f"{value:.2f}" if spread is None else f"{value:.2f} {PLUS_MINUS} {spread:.2f}"
+    text += f" ({runs})" if runs else ""
     return text if result.published.source == PAPER else f"{text} {MARK}"
 
 
 def verdict(result: Result) -> str:
-    """The verdict with the gap, `reproduced (−0.05)`; "" without one."""
+    """`undecided (−0.74 ± 1.43; from 1.93)`: the gap, and the smallest that would count; or ""."""
     if result.verdict is None:
         return ""
-    if result.gap is None:
+    gap = result.against
+    if gap is None:
         return result.verdict.value
-    sign = MINUS if result.gap < 0 else "+"
-    return f"{result.verdict.value} ({sign}{abs(result.gap):.2f})"
+    shown = f"{MINUS if gap.value < 0 else '+'}{abs(gap.value):.2f}"
+    if gap.half is not None and gap.differs_from is not None:
+        shown += f" {PLUS_MINUS} {gap.half:.2f}; from {gap.differs_from:.2f}"
+    return f"{result.verdict.value} ({shown})"
 
 
 def optional(value: float | None, form: str, unit: float = 1.0) -> str:

@@ -28,6 +28,7 @@ COMPARED = (
     "and, where there is one, their search in common, and all rows the training images: nothing "
     "here says what others would give."
 )
+TOO_WIDE = "their runs decide no gap as small as the tolerance, not even 0"
 LARGER = f"{MISSED} Larger than it should be: the search ended before its budget was met."
 
 
@@ -77,7 +78,9 @@ def _verdicts(graph: Graph, cells: Sequence[Result]) -> str:
     if not counts or not comparable(graph):
         return ""
     listed = ", ".join(f"{counts[v]} {v.value}" for v in Verdict if counts[v])
-    return f"**Verdicts of {counts.total()} compared cells: {listed}.**"
+    wide = sum(r.against is not None and r.against.too_wide for r in cells)
+    could_not = f" {wide} could not have been reproduced: {TOO_WIDE}." if wide else ""
+    return f"**Verdicts of {counts.total()} compared cells: {listed}.**{could_not}"
 
 
 def _last_table(graph: Graph, table: Table, cells: Sequence[Result]) -> str:
@@ -126,7 +129,10 @@ def _legend(graph: Graph, table: Table) -> str:
         f"{text} Verdict: {Verdict.REPRODUCED.value} where the 95 % Student-t interval of the gap "
         f"(ours minus published, in brackets) lies within {PLUS_MINUS}{table.tolerance:g}, "
         f"{Verdict.HIGHER.value} or {Verdict.LOWER.value} where it lies wholly outside, "
-        f"otherwise {Verdict.UNDECIDED.value}; one run alone decides nothing.{deviation}"
+        f"otherwise {Verdict.UNDECIDED.value}; one run alone decides nothing. The interval is "
+        f"Welch's where a spread is published with its number of runs; otherwise the published "
+        f"number is taken as exact. After the gap stands from where on these runs would call one "
+        f"a difference.{deviation}"
     )
 
 

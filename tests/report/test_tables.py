@@ -92,7 +92,7 @@ def test_a_printed_variance_becomes_a_standard_deviation(project):
     results, cells = table_of(plan)
 
     assert isclose(cells["DistPro", 0].published.spread, sqrt(0.005))
-    assert line_of(markdown_of(plan), "DistPro", "published")[0] == "76.36 ± 0.07"
+    assert line_of(markdown_of(plan), "DistPro", "published")[0] == "76.36 ± 0.07 (5)"
     assert tables.frame(plan.graph, plan.table, results)["published_spread"].min() > 0.06
 
 
@@ -155,7 +155,7 @@ def test_the_verdict_stands_in_the_table_with_its_gap(project):
     plan.evaluate("DistPro", RUNS)
     text = markdown_of(plan)
 
-    assert line_of(text, "DistPro", "verdict")[0] == "reproduced (−0.01)"
+    assert line_of(text, "DistPro", "verdict")[0] == "reproduced (−0.01 ± 0.09; from 0.59)"
     assert "Verdicts of 1 compared cells: 1 reproduced." in text
 
 

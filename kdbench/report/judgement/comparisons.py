@@ -39,6 +39,9 @@ class Comparison:
         second: values of b, likewise.
         higher: whether higher values are better.
         unfair: why the two may not be compared; "" where they may.
+        group: what it has in common with those that it is averaged with, for readers.
+        cells: digests of the two cells, so that one that is in several comparisons is known.
+        printed: by how much a is better in the paper's numbers; None where it has none.
     """
 
     name: str
@@ -46,6 +49,9 @@ class Comparison:
     second: Sequence[float]
     higher: bool = True
     unfair: str = ""
+    group: str = ""
+    cells: tuple[str, str] = ("", "")
+    printed: float | None = None
 
     @property
     def complete(self) -> bool:

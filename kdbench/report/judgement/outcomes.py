@@ -1,20 +1,37 @@
 """Whether numbers bear a claim out. Pure functions; each can answer "not testable yet"."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import comb
+from statistics import fmean
 
 from kdbench.exhibits.claims import Thresholds
+from kdbench.exhibits.keys import RunKey
 from kdbench.report.judgement.comparisons import ClaimState, Comparison
-from kdbench.report.readings.statistics import Correlation
+from kdbench.report.judgement.means import MeanLead, means_decide, means_near
+from kdbench.report.judgement.wording import (
+    decided,
+    means_in_words,
+    room,
+    spelt_out,
+    with_spread,
+)
+from kdbench.report.readings.statistics import Correlation, least_correlation, welch
 from kdbench.report.readings.sweep import Try
 
 
 @dataclass(frozen=True)
 class Judgement:
-    """State of a claim, and why, in a sentence without its full stop."""
+    """State of a claim, and why, in a sentence without its full stop.
+
+    Attributes:
+        mean: the same of the mean over columns, where there is one: a weaker claim, which the same
+            seeds decide sooner.
+    """
 
     state: ClaimState
     evidence: str
+    mean: "Judgement | None" = None
 
 
 NO_RUN = Judgement(ClaimState.UNTESTED, "no run of it is finished")
@@ -31,18 +48,29 @@ def every_better(comparisons: Sequence[Comparison]) -> Judgement:
         return NO_RUN
     clear = sum(one.state() is ClaimState.HOLDS for one in complete)
     against = sum(one.state(tries=len(complete)) is ClaimState.FAILS for one in complete)
-    undecided, missing = len(complete) - clear - against, len(comparisons) - len(complete)
-    worst = min(complete, key=lambda one: one.lead()[0])
-    reasons = dict.fromkeys(one.unfair for one in complete if one.unfair)
     evidence = f"{clear} of {len(comparisons)} comparisons are clearly so, {against} clearly not"
-    evidence += f", {undecided} undecided by these seeds" if undecided else ""
-    evidence += f", {missing} without runs" if missing else ""
-    evidence += f"; smallest lead: {worst.name}, {_with_spread(*worst.lead())}"
-    evidence += "".join(f"; {reason}" for reason in reasons)
-    if against:
-        return Judgement(ClaimState.FAILS, evidence)
-    all_clear = clear == len(comparisons)
-    return Judgement(ClaimState.HOLDS if all_clear else ClaimState.UNTESTED, evidence)
+    evidence += spelt_out(comparisons, clear + against)
+    state = ClaimState.HOLDS if clear == len(comparisons) else ClaimState.UNTESTED
+    state = ClaimState.FAILS if against else state
+    return Judgement(state, evidence, _mean(*means_decide(comparisons)))
+
+
+def some_better(comparisons: Sequence[Comparison], least: int) -> Judgement:
+    """Whether at least so many comparisons hold; no, once so many can hold no more.
+
+    Here a success, too, may come by chance: it counts where it stands out among that many tries.
+    """
+    complete = [one for one in comparisons if one.complete]
+    if not complete:
+        return NO_RUN
+    states = [one.state(tries=len(comparisons)) for one in complete]
+    clear, against = states.count(ClaimState.HOLDS), states.count(ClaimState.FAILS)
+    evidence = f"{clear} of {len(comparisons)} comparisons are clearly so, {against} clearly not"
+    evidence += f"; {least} are claimed" + spelt_out(comparisons, clear + against, len(comparisons))
+    if clear >= least:
+        return Judgement(ClaimState.HOLDS, evidence)
+    open_ones = len(comparisons) - against
+    return Judgement(ClaimState.FAILS if open_ones < least else ClaimState.UNTESTED, evidence)
 
 
 def every_near(comparisons: Sequence[Comparison], within: float) -> Judgement:
@@ -59,11 +87,57 @@ def every_near(comparisons: Sequence[Comparison], within: float) -> Judgement:
     near = [half is not None and abs(gap) + half <= within for gap, half in leads]
     worst = max(complete, key=lambda one: abs(one.lead()[0]))
     evidence = f"{sum(near)} of {len(comparisons)} differences lie within ±{within:g}"
-    evidence += f", {sum(far)} outside; largest: {worst.name}, {_with_spread(*worst.lead())}"
+    evidence += f", {sum(far)} outside; largest: {worst.name}, {with_spread(*worst.lead())}"
+    evidence += room([half for _, half in leads], within)
+    mean = _mean(*means_near(comparisons, within))
     if any(far):
-        return Judgement(ClaimState.FAILS, evidence)
+        return Judgement(ClaimState.FAILS, evidence, mean)
     done = all(near) and len(complete) == len(comparisons)
-    return Judgement(ClaimState.HOLDS if done else ClaimState.UNTESTED, evidence)
+    return Judgement(ClaimState.HOLDS if done else ClaimState.UNTESTED, evidence, mean)
+
+
+def errors_apart(
+    groups: Sequence[Mapping[RunKey, Sequence[float]]], limits: Thresholds
+) -> Judgement:
+    """How far the best and the worst of a group are apart, in the group where that is least.
+
+    The two are chosen by looking: their interval is that of one among all pairs of the group.
+
+    Args:
+        groups: test errors by run's key, one per seed; none where a run is not finished.
+        limits: thresholds of the difference, in points.
+    """
+    if not any(values for group in groups for values in group.values()):
+        return NO_RUN
+    if not all(values for group in groups for values in group.values()):
+        return Judgement(ClaimState.UNTESTED, "runs of it are missing")
+    apart = [_widest(group) for group in groups]
+    gap, half, names = min(apart, key=lambda one: one[0])
+    evidence = f"test errors are {with_spread(gap, half)} apart where that is least: {names} "
+    evidence += f"(our thresholds: it holds from {limits.holds:g}, does not up to {limits.fails:g})"
+    if all(half is not None and gap - half >= limits.holds for gap, half, _ in apart):
+        return Judgement(ClaimState.HOLDS, evidence)
+    if any(half is not None and gap + half <= limits.fails for gap, half, _ in apart):
+        return Judgement(ClaimState.FAILS, evidence)
+    return Judgement(ClaimState.UNTESTED, evidence)
+
+
+def fewer(counts: Sequence[tuple[RunKey, float, RunKey, float]], planned: int) -> Judgement:
+    """Whether the first of every pair is the smaller number; these have no spread.
+
+    Args:
+        counts: key and number of either, of pairs that have both.
+        planned: how many pairs the claim is about.
+    """
+    if not counts:
+        return NO_RUN
+    so = sum(one < other for _, one, _, other in counts)
+    first, least, second, next_ = max(counts, key=lambda one: one[1] / one[3])
+    evidence = f"{so} of {planned} comparisons are so, {len(counts) - so} not; closest: "
+    evidence += f"{first} {least / 1e6:.3f} M, {second} {next_ / 1e6:.3f} M"
+    if so < len(counts):
+        return Judgement(ClaimState.FAILS, evidence)
+    return Judgement(ClaimState.HOLDS if so == planned else ClaimState.UNTESTED, evidence)
 
 
 def beyond(value: float, thresholds: Thresholds, what: str) -> Judgement:
@@ -94,7 +168,8 @@ def smallest_best(tries: Sequence[Try]) -> Judgement:
     better = Comparison("error of the smallest", tries[0].errors, tries[-1].errors, higher=False)
     if not better.complete:
         return Judgement(ClaimState.UNTESTED, f"{times}; a student is missing")
-    evidence = f"{times}; its student is better by {_with_spread(*better.lead())}"
+    evidence = f"{times}; its student is better by {with_spread(*better.lead())}"
+    evidence += decided([better.lead()[1]])
     if small.epochs <= large.epochs:
         return Judgement(ClaimState.FAILS, evidence)
     return Judgement(better.state(), evidence)
@@ -105,16 +180,24 @@ def error_rises(correlation: Correlation | None, p: float) -> Judgement:
     if correlation is None:
         return Judgement(ClaimState.UNTESTED, "the correlation is not defined yet")
     r, n = correlation.r, correlation.n
-    evidence = f"correlation {r:.3f} of {n} points (p = {correlation.p:.2g})"
+    evidence = f"correlation {r:.3f} of {n} points (p = {correlation.p:.2g}); "
+    evidence += f"smallest that so many points decide: {least_correlation(n, p):.3f}"
     if correlation.p > p:
         return Judgement(ClaimState.UNTESTED, evidence)
     return Judgement(ClaimState.HOLDS if r > 0 else ClaimState.FAILS, evidence)
 
 
+def _mean(state: ClaimState, means: Sequence[MeanLead]) -> Judgement | None:
+    return Judgement(state, means_in_words(means)) if means else None
+
+
+def _widest(errors: Mapping[RunKey, Sequence[float]]) -> tuple[float, float | None, str]:
+    """The largest difference of a group, half its interval, and between which two."""
+    order = sorted(errors, key=lambda run: fmean(errors[run]))
+    best, worst = order[0], order[-1]
+    gap, half = welch(errors[worst], errors[best], tries=comb(len(order), 2))
+    return gap, half, f"{best} to {worst}"
+
+
 def _side(up: bool) -> str:
     return "from" if up else "up to"
-
-
-def _with_spread(lead: float, half: float | None) -> str:
-    spread = "no spread known" if half is None else f"±{half:.2f}"
-    return f"{lead:+.2f} ({spread})"

@@ -1,7 +1,7 @@
 """A table's cells, measured and published side by side, and their CSV."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import sqrt
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,7 @@ from kdbench.plan.graph import Cell, Graph
 from kdbench.report.readings.banner import comparable
 from kdbench.report.readings.records import CellState, Record, Records
 from kdbench.report.readings.statistics import Estimate, estimate
-from kdbench.report.readings.verdict import Verdict, judge
+from kdbench.report.readings.verdict import Gap, Verdict, compare
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,6 +28,7 @@ class Result:
         last: the same runs at their last epoch.
         published: the printed number, its spread a standard deviation; None where not known.
         verdict: None unless there are both numbers.
+        against: ours minus published, with its interval, where the two may be compared.
         record: path of the evaluation's record; empty where none is planned.
         missed: the student is larger than it should be: its search ended over its budget.
     """
@@ -40,13 +41,12 @@ class Result:
     verdict: Verdict | None
     record: str
     missed: bool = False
+    against: Gap | None = None
 
     @property
     def gap(self) -> float | None:
         """Ours minus published, where the two may be compared."""
-        if self.ours is None or self.published is None or self.verdict is Verdict.NOT_COMPARABLE:
-            return None
-        return self.ours.mean - self.published.value
+        return self.against.value if self.against else None
 
 
 def results(graph: Graph, table: Table, records: Records) -> list[Result]:
@@ -69,7 +69,7 @@ def published(graph: Graph, table: Table, row: Row, column: Column) -> Published
     number = published_numbers(table.published).get(key)
     if number is None or number.spread is None or not table.spread_is_variance:
         return number
-    return Published(number.value, sqrt(number.spread), number.source)
+    return replace(number, spread=sqrt(number.spread))
 
 
 def labels(graph: Graph, pair: Pair) -> tuple[str, str]:
@@ -91,7 +91,7 @@ def frame(graph: Graph, table: Table, cells: Sequence[Result]) -> "pd.DataFrame"
     import pandas as pd
 
     lines = [_line(graph, table, result) for result in cells]
-    return pd.DataFrame(lines).astype({"n": "Int64"})
+    return pd.DataFrame(lines).astype({"n": "Int64", "published_n": "Int64"})
 
 
 def _result(graph: Graph, table: Table, cell: Cell, records: Records) -> Result:
@@ -106,11 +106,12 @@ def _result(graph: Graph, table: Table, cell: Cell, records: Records) -> Result:
     ours = values(record, epoch_of(table), table.metric)
     last = estimate(values(record, "last", table.metric))
     missed = records.missed_budget(cell.evaluation)
-    verdict = None
-    if printed is not None:
-        fair = printed.comparable and comparable(graph, cell.evaluation) and not missed
-        verdict = judge(printed.value, ours, table.tolerance) if fair else Verdict.NOT_COMPARABLE
-    return Result(cell, state, estimate(ours), last, printed, verdict, path, missed)
+    if printed is None:
+        return Result(cell, state, estimate(ours), last, None, None, path, missed)
+    fair = printed.comparable and comparable(graph, cell.evaluation) and not missed
+    against = compare(printed, ours, table.tolerance) if fair else None
+    verdict = against.verdict if against else Verdict.NOT_COMPARABLE
+    return Result(cell, state, estimate(ours), last, printed, verdict, path, missed, against)
 
 
 def epoch_of(table: Table) -> str:
@@ -164,8 +165,11 @@ def _line(graph: Graph, table: Table, result: Result) -> dict[str, Any]:
         "ours_last_mean": result.last.mean if result.last else None,
         "published": printed.value if printed else None,
         "published_spread": printed.spread if printed else None,
+        "published_n": printed.runs or None if printed else None,
         "source": printed.source if printed else None,
         "gap": result.gap,
+        "gap_half": result.against.half if result.against else None,
+        "differs_from": result.against.differs_from if result.against else None,
         "verdict": result.verdict.value if result.verdict else None,
         "record": result.record,
     }

@@ -1,5 +1,6 @@
 """Mean, spread and 95 % interval of a handful of runs; how two handfuls go together."""
 
+import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import sqrt
@@ -42,11 +43,13 @@ def estimate(values: Sequence[float]) -> Estimate:
     >>> estimate([70.0])
     Estimate(n=1, mean=70.0, std=None, half=None)
     """
-    n = len(values)
-    if n == 1:
-        return Estimate(1, fmean(values), None, None)
-    spread = stdev(values)
-    return Estimate(n, fmean(values), spread, student_t95(n - 1) * spread / sqrt(n))
+    return summarised(len(values), fmean(values), stdev(values) if len(values) > 1 else None)
+
+
+def summarised(n: int, mean: float, std: float | None) -> Estimate:
+    """The estimate of n runs that are known by their mean and standard deviation alone."""
+    half = None if std is None or n < 2 else student_t95(n - 1) * std / sqrt(n)
+    return Estimate(n, mean, None if half is None else std, half)
 
 
 def student_t95(degrees: float, tries: int = 1) -> float:
@@ -67,17 +70,32 @@ def student_t95(degrees: float, tries: int = 1) -> float:
 def correlation(xs: Sequence[float], ys: Sequence[float]) -> Correlation | None:
     """Pearson's; None for fewer than three points, and where either does not vary.
 
-    >>> round(correlation([0.0, 1.0, 2.0], [5.0, 5.5, 6.0]).r, 12)
-    1.0
+    >>> four = correlation([0.0, 1.0, 2.0, 3.0], [5.0, 5.5, 6.5, 6.0])
+    >>> round(four.r, 9), round(four.p, 9), four.n
+    (0.8, 0.2, 4)
     >>> correlation([0.0, 1.0, 2.0], [5.0, 5.0, 5.0]) is None
     True
     """
-    if len(xs) < FEWEST or min(xs) == max(xs) or min(ys) == max(ys):
+    n = len(xs)
+    if n < FEWEST or min(xs) == max(xs) or min(ys) == max(ys):
         return None
-    from scipy.stats import pearsonr
+    from scipy.special import stdtr
 
-    found = pearsonr(xs, ys)
-    return Correlation(float(found.statistic), float(found.pvalue), len(xs))
+    r = max(-1.0, min(1.0, statistics.correlation(xs, ys)))
+    t = abs(r) * sqrt((n - 2) / (1 - r * r)) if abs(r) < 1 else float("inf")
+    return Correlation(r, float(2 * stdtr(n - 2, -t)), n)
+
+
+def least_correlation(n: int, p: float) -> float:
+    """The smallest correlation of n points that is as large by chance with probability p at most.
+
+    >>> round(least_correlation(5, p=0.05), 3)
+    0.878
+    """
+    from scipy.special import stdtrit
+
+    t = float(stdtrit(n - 2, 1 - p / 2))
+    return t / sqrt(n - 2 + t * t)
 
 
 def welch(
@@ -85,19 +103,34 @@ def welch(
 ) -> tuple[float, float | None]:
     """The difference of two means, first minus second, and half its 95 % interval (Welch's).
 
-    The half is None where either has a single value, or neither varies: such a pair decides
-    nothing. For `tries` see `student_t95`.
+    See `contrast`.
 
     >>> gap, half = welch([71.0, 72.0, 73.0], [70.0, 71.0, 72.0])
     >>> gap, round(half, 3)
     (1.0, 2.267)
     """
-    gap = fmean(first) - fmean(second)
-    if len(first) < 2 or len(second) < 2:
-        return gap, None
-    parts = [(stdev(values) ** 2 / len(values), len(values) - 1) for values in (first, second)]
-    variance = sum(part for part, _ in parts)
-    if not variance:
-        return gap, None
-    degrees = variance**2 / sum(part**2 / n for part, n in parts)
-    return gap, student_t95(degrees, tries) * sqrt(variance)
+    return contrast([(1.0, estimate(first)), (-1.0, estimate(second))], tries)
+
+
+def contrast(parts: Sequence[tuple[float, Estimate]], tries: int = 1) -> tuple[float, float | None]:
+    """A sum of means, each times its factor, and half the sum's 95 % interval.
+
+    Every cell has a spread of its own, so that the interval is Welch's for two of them. Of cells
+    of one size and one factor the standard error is that of the pooled deviation; the degrees of
+    freedom are fewer than the pooled ones where the spreads differ, which docs/statistics.md shows
+    to be needed. The half is None where a cell has a single run, or none varies: such cells decide
+    nothing.
+
+    Args:
+        parts: factor and estimate of each cell; no run may be in two cells.
+        tries: as of `student_t95`.
+
+    Source: Welch, Biometrika 34 (1947); Satterthwaite, Biometrics Bulletin 2 (1946).
+    """
+    total = sum(factor * cell.mean for factor, cell in parts)
+    spreads = [(factor**2 * cell.std**2 / cell.n, cell) for factor, cell in parts if cell.std]
+    variance = sum(part for part, _ in spreads)
+    if not variance or any(cell.std is None for _, cell in parts):
+        return total, None
+    degrees = variance**2 / sum(part**2 / (cell.n - 1) for part, cell in spreads)
+    return total, student_t95(degrees, tries) * sqrt(variance)

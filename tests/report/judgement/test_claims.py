@@ -5,7 +5,13 @@ import re
 import pytest
 from finished import TRANSFORMS, carve, dense, evaluate, plan_of, search
 
-from kdbench.exhibits.claims import Claim, RowsAbove, RunsAbove
+from kdbench.exhibits.claims import (
+    Claim,
+    FewerParameters,
+    RowsAbove,
+    RunsAbove,
+    SomeRunsAbove,
+)
 from kdbench.exhibits.keys import NetworkRole, SizeKey, SweepKey
 from kdbench.papers import all_claims, catalogue
 from kdbench.report.judgement.comparisons import ClaimState
@@ -42,7 +48,7 @@ def test_claims_are_of_exhibits_that_exist():
     assert len(CLAIMS) == len(all_claims()) > 20
     for claim in CLAIMS.values():
         assert (claim.check is None) == (not claim.exhibits)
-        assert set(claim.exhibits) <= EXHIBITS.keys()
+        assert {*claim.exhibits, *(one.exhibit for one in claim.elsewhere)} <= EXHIBITS.keys()
         assert claim.text.endswith(".") and claim.where
 
 
@@ -63,8 +69,9 @@ def test_every_check_runs_without_any_record(project, scale):
 def runs_named_by(check):
     """Keys of a figure's or summary's runs that a check names."""
     singles = {getattr(check, part, None) for part in ("run", "row", "other", "whole", "base")}
-    pairs = check.pairs if isinstance(check, RunsAbove) else ()
-    return {key for pair in pairs for key in pair} | singles - {None}
+    of_runs = isinstance(check, RunsAbove | SomeRunsAbove | FewerParameters)
+    groups = (*(check.pairs if of_runs else ()), *getattr(check, "groups", ()))
+    return {key for group in groups for key in group} | singles - {None}
 
 
 def test_a_check_s_runs_are_all_looked_up():

@@ -8,8 +8,11 @@ from kdbench.report.judgement.outcomes import (
     NO_RUN,
     beyond,
     error_rises,
+    errors_apart,
     every_better,
     every_near,
+    fewer,
+    some_better,
 )
 from kdbench.report.readings.statistics import Correlation, welch
 
@@ -77,6 +80,100 @@ def test_the_smallest_lead_is_the_evidence():
 
     assert "smallest lead: a over c, +0.50 (no spread known)" in evidence
     assert "1 of 2 comparisons are clearly so, 0 clearly not, 1 undecided" in evidence
+
+
+def test_the_smallest_lead_that_the_seeds_decide_is_told():
+    """Half of an interval: 2.27 of three seeds of deviation 1, half of it of deviation 0.5."""
+    wide = Comparison("a over b", [7.0, 8.0, 9.0], [7.0, 8.0, 9.0])
+    narrow = Comparison("a over c", [7.5, 8.0, 8.5], [7.5, 8.0, 8.5])
+    single = Comparison("a over d", [7.0], [8.0])
+
+    assert "smallest lead that these seeds decide: 2.27" in every_better([wide]).evidence
+    both = every_better([wide, narrow, single]).evidence
+    assert "seeds decide: 1.13 to 2.27, by comparison (1 without a spread)" in both
+    assert "these runs decide no lead, however large" in every_better([single]).evidence
+    assert "could show up to 0.73 as near, and from 5.27 on" in every_near([wide], 3.0).evidence
+    assert "could show no difference as near, not even 0" in every_near([wide], 0.5).evidence
+    assert "so many points decide: 0.878" in error_rises(Correlation(0.9, 0.01, 5), 0.05).evidence
+
+
+def test_the_printed_leads_stand_beside_what_can_be_decided():
+    """Of those comparisons that have them."""
+    values = [7.0, 8.0, 9.0]
+    leads = [Comparison("a over b", values, values, printed=lead) for lead in (0.03, -0.1, None)]
+
+    assert "; printed: -0.10 to +0.03 (2)" in every_better(leads).evidence
+    assert "printed" not in every_better(leads[2:]).evidence
+
+
+WIN = Comparison("a over b", [3.0, 3.1, 3.2], [1.0, 1.1, 1.2])
+LOSS = Comparison("a over c", [1.0, 1.1, 1.2], [3.0, 3.1, 3.2])
+DRAW = Comparison("a over d", [1.0, 1.1, 1.2], [1.0, 1.1, 1.2])
+ABSENT = Comparison("a over e", [], [1.0, 1.1, 1.2])
+
+
+@pytest.mark.parametrize(
+    ("comparisons", "state"),
+    [
+        ([WIN, WIN, LOSS], HOLDS),
+        ([WIN, LOSS, LOSS], FAILS),
+        ([WIN, DRAW, LOSS], UNTESTED),
+        ([WIN, ABSENT, LOSS], UNTESTED),
+        ([WIN, WIN, ABSENT], HOLDS),
+    ],
+)
+def test_several_are_enough_where_several_are_claimed(comparisons, state):
+    """Two of three here; what is open may still come out either way."""
+    found = some_better(comparisons, 2)
+
+    assert found.state is state and "; 2 are claimed" in found.evidence
+
+
+def test_a_success_among_many_must_stand_out_where_several_are_claimed():
+    """A lead that counts alone may be the luckiest of twenty: 4 is beyond 2.27, not beyond 5.52."""
+    better = Comparison("a over b", [11.0, 12.0, 13.0], [7.0, 8.0, 9.0])
+    equal = Comparison("a over c", [7.0, 8.0, 9.0], [7.0, 8.0, 9.0])
+
+    assert some_better([better], 1).state is HOLDS
+    assert some_better([better, *[equal] * 19], 1).state is UNTESTED
+    assert some_better([], 1) is some_better([ABSENT], 1) is NO_RUN
+
+
+@pytest.mark.parametrize(
+    ("second", "state"), [(2.0, HOLDS), (0.5, FAILS), (1.0, FAILS), (None, UNTESTED)]
+)
+def test_numbers_without_a_spread_are_just_smaller_or_not(second, state):
+    """Parameters in every pair; equal is not fewer, and a missing network leaves it open."""
+    known = [("a", 1e6, "b", 3e6), *([("a", 1e6, "c", second * 1e6)] if second else [])]
+
+    assert fewer(known, planned=2).state is state
+    assert fewer([], planned=2) is NO_RUN
+
+
+@pytest.mark.parametrize(
+    ("worst", "state"), [(8.0, HOLDS), (5.1, FAILS), (6.0, UNTESTED), (None, UNTESTED)]
+)
+def test_errors_are_apart_by_the_best_and_the_worst_of_every_group(worst, state):
+    """By more than their interval, in points: from 1 on here, and up to 0.5 not."""
+    near = {"a": [5.0, 5.05, 5.1], "b": [5.1, 5.15, 5.2]}
+    last = {} if worst is None else [worst, worst + 0.05, worst + 0.1]
+    wide = {"d": [1.0, 1.05, 1.1], "e": [5.0, 5.05, 5.1]}
+
+    found = errors_apart([near | {"c": last}, wide], Thresholds(holds=1.0, fails=0.5))
+
+    assert found.state is state
+    if worst == 8.0:
+        assert "+3.00" in found.evidence and "a to c" in found.evidence
+
+
+def test_the_two_extremes_are_chosen_among_many_and_so_wider():
+    """Of three runs there are three pairs: Bonferroni's interval of three tries."""
+    values = {"a": [5.0, 5.5, 6.0], "b": [5.2, 5.7, 6.2], "c": [7.0, 7.5, 8.0]}
+    _, half = welch(values["c"], values["a"], tries=3)
+
+    found = errors_apart([values], Thresholds(holds=1.0, fails=0.5))
+
+    assert f"+2.00 (±{half:.2f})" in found.evidence
 
 
 def test_without_runs_there_is_no_outcome():

@@ -1,0 +1,157 @@
+"""Claims about one value that an exhibit's records give, against the thresholds of the claim."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from kdbench.exhibits import claims
+from kdbench.report.judgement.comparisons import ClaimState
+from kdbench.report.judgement.evidence import UNMET, Evidence
+from kdbench.report.judgement.outcomes import (
+    NO_RUN,
+    Judgement,
+    beyond,
+    error_rises,
+    errors_apart,
+    fewer,
+    smallest_best,
+)
+from kdbench.report.judgement.processes import alike, rise, vanish
+from kdbench.report.readings.aggregation import read_aggregation
+from kdbench.report.readings.cost import Cost, read_cost
+from kdbench.report.readings.dropped import read_blocks
+from kdbench.report.readings.statistics import correlation
+from kdbench.report.readings.sweep import read_budget, read_sweep
+
+
+def _shallow(check: claims.ShallowTakesAll, evidence: Evidence) -> Judgement:
+    if check.run not in evidence.runs:
+        return NO_RUN
+    groups = read_aggregation(check.run, *evidence.runs[check.run]).groups
+    shares = [(w[0] - 1 / len(w)) / (1 - 1 / len(w)) for w in groups.values() if len(w) > 1]
+    if not shares:
+        return Judgement(ClaimState.UNTESTED, "no group has two blocks")
+    what = "excess of the shallowest block's weight over 1/n, as a share of the most possible"
+    return beyond(min(shares), check.thresholds, f"{what}, smallest of {len(shares)} groups")
+
+
+def _costs(evidence: Evidence, *names: str) -> list[Cost]:
+    """Of those named rows of a cost table that have finished."""
+    labels = [label for name in names if (label := evidence.called(name))]
+    return [
+        read_cost(label, *evidence.runs[label], evidence.records)
+        for label in labels
+        if label in evidence.runs
+    ]
+
+
+def _steps(evidence: Evidence, *names: str) -> list[float]:
+    """Seconds per training step, of those named rows that have finished."""
+    return [cost.step for cost in _costs(evidence, *names) if cost.step]
+
+
+def _search_costs(check: claims.SearchCosts, evidence: Evidence) -> Judgement:
+    costs = _costs(evidence, check.row)
+    shares = [cost.search / cost.training for cost in costs if cost.search and cost.training]
+    if not shares:
+        return NO_RUN
+    return beyond(shares[0], check.thresholds, f"time of {check.row}'s search / of its training")
+
+
+def _saved(check: claims.LossesSaved, evidence: Evidence) -> Judgement:
+    steps = _steps(evidence, check.row, check.whole, check.base)
+    if len(steps) < 3:
+        return NO_RUN
+    part, whole = (step - steps[2] for step in steps[:2])
+    if whole <= 0:
+        why = f"a step of {check.whole} takes no longer than one of {check.base}"
+        return Judgement(ClaimState.UNTESTED, why)
+    return beyond(1 - part / whole, check.thresholds, "share of the losses' time that is saved")
+
+
+def _steps_cost(check: claims.StepsCost, evidence: Evidence) -> Judgement:
+    steps = _steps(evidence, check.row, check.other)
+    if len(steps) < 2:
+        return NO_RUN
+    return beyond(
+        steps[0] / steps[1], check.thresholds, f"time of a step, {check.row} / {check.other}"
+    )
+
+
+def _block(check: claims.BlockDropped, evidence: Evidence) -> Judgement:
+    records = [record for _, record in evidence.runs.values()]
+    if not records:
+        return NO_RUN
+    dropped = [read_blocks(record)[check.block].dropped() for record in records]
+    what = f"removed of what the layers of block {check.block} read, larger of the data sets"
+    judgement = beyond(max(dropped), check.thresholds, what)
+    if not all(read_budget(record).met for record in records):
+        return Judgement(ClaimState.UNTESTED, f"{judgement.evidence}; {UNMET}")
+    missing = len(records) < len(evidence.planned)
+    return replace(judgement, state=ClaimState.UNTESTED) if missing else judgement
+
+
+def _fewer(check: claims.FewerParameters, evidence: Evidence) -> Judgement:
+    pairs = [
+        (here, there)
+        for a, b in check.pairs
+        if (here := evidence.called(a)) and (there := evidence.called(b))
+    ]
+    sizes = {
+        key: record.number("metrics", "parameters") for key, (_, record) in evidence.runs.items()
+    }
+    known = [(a, sizes[a], b, sizes[b]) for a, b in pairs if a in sizes and b in sizes]
+    judgement = fewer(known, len(pairs))
+    unmet = any(evidence.unfair(evidence.planned[a], evidence.planned[b]) for a, _, b, _ in known)
+    if unmet:
+        return Judgement(ClaimState.UNTESTED, f"{judgement.evidence}; {UNMET}")
+    return judgement
+
+
+def _apart(check: claims.ErrorsApart, evidence: Evidence) -> Judgement:
+    groups = [
+        {key: evidence.error(key) for one in group if (key := evidence.called(one))}
+        for group in check.groups
+    ]
+    return errors_apart([group for group in groups if group], check.thresholds)
+
+
+def _smallest(check: claims.SmallestBest, evidence: Evidence) -> Judgement:
+    return _whole(evidence, smallest_best(read_sweep(evidence.runs, check.x)))
+
+
+def _rises(check: claims.ErrorRises, evidence: Evidence) -> Judgement:
+    tries = read_sweep(evidence.runs, check.x)
+    points = [(t.x, t.error.mean) for t in tries if t.error]
+    if not points:
+        return NO_RUN
+    judgement = error_rises(correlation([x for x, _ in points], [y for _, y in points]), check.p)
+    if any(t.search and not t.search.met for t in tries):
+        return Judgement(ClaimState.UNTESTED, f"{judgement.evidence}; {UNMET}")
+    return _whole(evidence, judgement)
+
+
+def _whole(evidence: Evidence, judgement: Judgement) -> Judgement:
+    """The judgement, undecided while a run of the figure is missing."""
+    missing = len(evidence.planned) - len(evidence.runs)
+    if not missing or judgement == NO_RUN:
+        return judgement
+    return Judgement(
+        ClaimState.UNTESTED, f"{judgement.evidence}; {missing} runs of the figure are missing"
+    )
+
+
+MEASURED: Mapping[type, Callable[[Any, Evidence], Judgement]] = {
+    claims.ProcessesAlike: alike,
+    claims.WeightsVanish: vanish,
+    claims.WeightsRise: rise,
+    claims.ShallowTakesAll: _shallow,
+    claims.StepsCost: _steps_cost,
+    claims.SearchCosts: _search_costs,
+    claims.FewerParameters: _fewer,
+    claims.ErrorsApart: _apart,
+    claims.LossesSaved: _saved,
+    claims.BlockDropped: _block,
+    claims.SmallestBest: _smallest,
+    claims.ErrorRises: _rises,
+}

@@ -1,0 +1,82 @@
+"""Parts of the sentences that say why a claim stands where it stands."""
+
+from collections.abc import Sequence
+
+from kdbench.report.judgement.comparisons import Comparison
+from kdbench.report.judgement.means import MeanLead
+
+SHOWN = 3  # mean leads that are all listed; of more the smallest
+
+
+def with_spread(lead: float, half: float | None) -> str:
+    """A lead and half its interval."""
+    spread = "no spread known" if half is None else f"±{half:.2f}"
+    return f"{lead:+.2f} ({spread})"
+
+
+def decided(halves: Sequence[float | None]) -> str:
+    """The smallest lead that the seeds at hand decide: half of its interval, by comparison."""
+    known = sorted(half for half in halves if half is not None)
+    if not known:
+        return "; these runs decide no lead, however large, for want of a spread"
+    low, high = f"{known[0]:.2f}", f"{known[-1]:.2f}"
+    values = low if low == high else f"{low} to {high}, by comparison"
+    without = len(halves) - len(known)
+    return f"; smallest lead that these seeds decide: {values}" + (
+        f" ({without} without a spread)" if without else ""
+    )
+
+
+def room(halves: Sequence[float | None], within: float) -> str:
+    """Which differences could be shown to lie within a margin, and which outside of it."""
+    known = [half for half in halves if half is not None]
+    if not known:
+        return decided(halves)
+    widest = max(known)
+    near = (
+        f"could show up to {within - widest:.2f} as near"
+        if widest <= within
+        else "could show no difference as near, not even 0"
+    )
+    return f"; these seeds {near}, and from {within + widest:.2f} on as apart"
+
+
+def spelt_out(comparisons: Sequence[Comparison], settled: int, tries: int = 1) -> str:
+    """What is left undecided, the smallest lead, what could be decided, what the paper prints.
+
+    Args:
+        comparisons: all of a claim, at least one of them complete.
+        settled: how many are decided.
+        tries: as in `welch`, of the interval that a success needs.
+    """
+    complete = [one for one in comparisons if one.complete]
+    undecided, missing = len(complete) - settled, len(comparisons) - len(complete)
+    leads = {one.name: one.lead(tries) for one in complete}
+    worst = min(leads, key=lambda name: leads[name][0])
+    text = f", {undecided} undecided by these seeds" if undecided else ""
+    text += f", {missing} without runs" if missing else ""
+    text += f"; smallest lead: {worst}, {with_spread(*leads[worst])}"
+    text += decided([half for _, half in leads.values()]) + _printed(comparisons)
+    reasons = dict.fromkeys(one.unfair for one in complete if one.unfair)
+    return text + "".join(f"; {reason}" for reason in reasons)
+
+
+def means_in_words(means: Sequence[MeanLead]) -> str:
+    """The mean leads, or the smallest of many, and what could be decided."""
+    smallest = min(means, key=lambda one: one.lead)
+    shown = means if len(means) <= SHOWN else [smallest]
+    text = "; ".join(
+        f"{mean.group + ': ' if mean.group else ''}{with_spread(mean.lead, mean.half)} "
+        f"over {mean.count}"
+        for mean in shown
+    )
+    text = text if len(means) <= SHOWN else f"smallest of {len(means)}: {text}"
+    return text + decided([mean.half for mean in means])
+
+
+def _printed(comparisons: Sequence[Comparison]) -> str:
+    known = sorted(one.printed for one in comparisons if one.printed is not None)
+    if not known:
+        return ""
+    leads = f"{known[0]:+.2f}" if len(known) == 1 else f"{known[0]:+.2f} to {known[-1]:+.2f}"
+    return f"; printed: {leads} ({len(known)})"
