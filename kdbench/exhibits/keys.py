@@ -72,4 +72,20 @@ class SeedKey:
         return f"{self.search}, seed {self.seed}"
 
 
-RunKey = str | Pair | SizeKey | SweepKey | SeedKey
+@dataclass(frozen=True)
+class SearchKey:
+    """One of several searches in the same network.
+
+    Attributes:
+        group: what they have in common, as the summary prints it: a data set or a network.
+        search: as the summary prints it.
+    """
+
+    group: str
+    search: str
+
+    def __str__(self) -> str:
+        return f"{self.group}, {self.search}"
+
+
+RunKey = str | Pair | SizeKey | SweepKey | SeedKey | SearchKey

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from kdbench.exhibits.keys import SeedKey
+from kdbench.exhibits.keys import SearchKey, SeedKey
 from kdbench.exhibits.protocols import DISTPRO_SEARCH, REVIEW
 from kdbench.exhibits.requests import Pair, Parameters, SearchRequest
 from kdbench.exhibits.tables import TEACHER, TOP1, Column, Figure, Row, Summary, Table
@@ -213,4 +213,22 @@ LOSSES = replace(
     ),
 )
 
-EXHIBITS = (SEARCHES, STUDENTS, _costs(), _spread(), METAGRADIENT, CONTROLS, LOSSES)
+GATES = Summary(
+    id="ours/gates",
+    title="SBS's four searches in WRN-40-2 on CIFAR-100: when they were over, how alike (ours)",
+    dataset="cifar100",
+    renderer="gates_summary",
+    requests=tuple(
+        (SearchKey(GRAPH, label), _search(search, Pair(GRAPH, GRAPH)))
+        for label, search in (
+            ("KL, weighted", "sbs_kl"),
+            ("KL", "sbs_kl_unweighted"),
+            ("NP, weighted", "sbs_np"),
+            ("NP", "sbs_np_unweighted"),
+        )
+    ),
+    on_request=True,
+    caption="The searches behind ours/losses.",
+)
+
+EXHIBITS = (SEARCHES, STUDENTS, _costs(), _spread(), METAGRADIENT, CONTROLS, LOSSES, GATES)

@@ -116,6 +116,7 @@ class Builder:
             seed=request.seed,
             tuning_holdout=request.tuning_holdout,
         )
+        base = replace(request, search=component.base, parameters=()) if component.base else None
         epochs, revisions = (
             self.resolve.scale.search_epochs,
             _revisions(component, teacher, student),
@@ -126,6 +127,7 @@ class Builder:
             teachers=self._teachers(request),
             student=self.resolve.network(student),
             search=search,
+            base=self.search(base) if base else None,
             recipe=self.resolve.recipe(request.search_recipe, request.dataset, student, epochs),
             seed=request.seed,
             runtime=self.resolve.runtime(),

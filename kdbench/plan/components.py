@@ -111,6 +111,11 @@ class Component(Generic[D_co]):
         """Where a search's student begins: "teacher", or None for weights of its own."""
         return self.declaration.start if isinstance(self.declaration, SearchDeclaration) else None
 
+    @property
+    def base(self) -> str | None:
+        """The search whose finding a search starts from, if any."""
+        return self.declaration.base if isinstance(self.declaration, SearchDeclaration) else None
+
     def parameters(
         self, *, scale: str, pair: str | None, overrides: Mapping[str, Any], where: str
     ) -> dict[str, Any]:

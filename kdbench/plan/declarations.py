@@ -119,9 +119,11 @@ class SearchDeclaration(Distiller):
 
     Attributes:
         start: "teacher" where the student begins as a copy of the teacher, to be pruned.
+        base: another search, as declared, whose finding on the same pair this one starts from.
     """
 
     start: Literal["teacher"] | None = None
+    base: Text | None = None
 
 
 class NetworkDeclaration(Declaration):

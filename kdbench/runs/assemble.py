@@ -25,7 +25,7 @@ from kdbench.models.pruning.structure import Structure
 from kdbench.models.stages import Features, StagedNetwork
 from kdbench.plan.plugins import load_class
 from kdbench.runs.job import Inputs
-from kdbench.search.searcher import Searcher, searcher_class
+from kdbench.search.searcher import Finding, Searcher, searcher_class
 from kdbench.store.parts import Method, Network, SearchMethod
 from kdbench.store.student_runs import MeasuredRun, SearchRun, StudentRun
 
@@ -206,8 +206,11 @@ def make_searcher(
     recipe: Recipe,
     seed: int,
     precision: Precision,
+    base: Finding | None = None,
 ) -> Searcher:
     """A search on a student in train mode, with what it trains beside it on the device.
+
+    `base` is what the base search found, for searches that have one.
 
     Raises:
         BadValue: a plug-in's class is not a `Searcher`.
@@ -215,6 +218,8 @@ def make_searcher(
     cls = searcher_class(find_class(search), search.module)
     # `held_out` is the validation share, which the phase splits off.
     settings = {key: v for key, v in search.parameters.items() if key != "held_out"}
+    if base is not None:
+        settings["base"] = base
     with seeded(seed, "search", search.name):
         searcher: Searcher = cls(
             student,

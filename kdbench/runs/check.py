@@ -118,7 +118,9 @@ class _Trials:
         student = deepcopy(self._network(run.dataset, run.student))  # a search may put gates in
         (teacher,) = run.teachers
         network = self._network(run.dataset, teacher.network)
-        return assemble.make_searcher(run.search, student, network, run.recipe, 0, CPU).blank()
+        base = self._finding(run.base) if run.base else None
+        searcher = assemble.make_searcher(run.search, student, network, run.recipe, 0, CPU, base)
+        return searcher.blank()
 
     def _student(self, run: StudentRun) -> None:
         batch = self._batch(run.dataset)

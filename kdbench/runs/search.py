@@ -88,9 +88,18 @@ def _make(job: Job[SearchRun], data: Stored) -> tuple[Searcher, Teacher]:
     if run.search.start == "teacher":
         assemble.load_weights(student, weights)
     searcher = assemble.make_searcher(
-        run.search, student, network, run.recipe, run.seed, job.precision
+        run.search, student, network, run.recipe, run.seed, job.precision, _base(job)
     )
     return searcher, Teacher(network, run.search.teacher_mode)
+
+
+def _base(job: Job[SearchRun]) -> Finding | None:
+    """What the base search found, if the run has one."""
+    base = job.spec.base
+    if base is None:
+        return None
+    finding: Finding = assemble.find_class(base.search).load_finding(job.inputs.folder(base))
+    return finding
 
 
 def _loaders(job: Job[SearchRun], data: Stored) -> tuple[Loader, Loader | None]:

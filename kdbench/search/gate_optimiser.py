@@ -1,5 +1,7 @@
 """The optimiser of a search's gates: what each is charged, how they move, what they leave."""
 
+from typing import Any
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -7,6 +9,7 @@ from torch import Tensor
 from kdbench.models.pruning.build import gated, layout_of
 from kdbench.models.pruning.channel_layout import Plan
 from kdbench.models.stages import StagedNetwork
+from kdbench.search.gate_price import Pace, charges, pace, penalty_alone
 from kdbench.search.proximal import accelerated_step, momenta
 
 
@@ -15,14 +18,12 @@ class GateOptimiser:
 
     Args:
         network: gets the gates, in place.
-        weighted: whether α_j = F_j / max F, the share of operations that closing a gate saves
-            (`Layout.savings`: one multiply-add, or one element of a norm or ReLU, counts 1); else
-            α_j = 1.
-        lambda_2: price of the gates in a search of `of_steps` steps. A shorter search takes it
-            times `of_steps` / its own steps, because a gate moves at most about η λ₂ / (1 - μ) per
-            step, and it must get from 1 to 0.
+        weighted: see `charges`; `saving` too.
+        budget: share of the operations at which the search is over.
+        lambda_2: λ₂ of a search of `of_steps` steps; see `pace` for shorter ones.
         of_steps: length of the published search.
-        gate_lr: η, constant.
+        resistance: see `pace`.
+        gate_lr: η of that, constant.
         gate_momentum, mu: see `momenta`.
         nonnegative: see `accelerated_step`.
 
@@ -38,8 +39,11 @@ class GateOptimiser:
         network: StagedNetwork,
         *,
         weighted: bool,
+        saving: str,
+        budget: float,
         lambda_2: float,
         of_steps: int,
+        resistance: float,
         gate_lr: float,
         gate_momentum: str,
         mu: float,
@@ -48,17 +52,26 @@ class GateOptimiser:
         momenta(gate_momentum, 1, mu)  # refuse an unknown one before anything is built
         self.layout = layout_of(network)
         self._whole = sum(self.layout.operations(self.layout.plan(self.layout.open())))
-        savings = self.layout.savings() if weighted else self.layout.open()
+        alphas = charges(self.layout, weighted=weighted, saving=saving)
+        self.alone = penalty_alone(self.layout, alphas, budget)
         self._gates = gated(network)
         self.values = self._gates.values
         self.leaves = list(self._gates.leaves.values())
-        flat = torch.cat([torch.from_numpy(savings[name]) for name in self._gates.leaves])
-        self.alphas = (flat / flat.max()).to(self.values)
+        self.alphas = torch.from_numpy(alphas).to(self.values)
         self.velocity = torch.zeros_like(self.values)
         self._before = self._ahead = self.values
-        self._lambda_2, self._of_steps = lambda_2, of_steps
-        self._lr, self._momentum, self._mu = gate_lr, gate_momentum, mu
+        self._momentum, self._mu = gate_momentum, mu
+        self._published: dict[str, Any] = {
+            "of_steps": of_steps,
+            "lr": gate_lr,
+            "price": lambda_2,
+            "scheme": gate_momentum,
+            "mu": mu,
+            "last": self.alone.last,
+            "resistance": resistance,
+        }
         self._nonnegative = nonnegative
+        self._paces: dict[int, Pace] = {}
 
     def move(self, gradients: Tensor, number: int, steps: int) -> None:
         """One step of all gates.
@@ -68,13 +81,14 @@ class GateOptimiser:
             number: of this step, 1 at the first.
             steps: of the whole search.
         """
+        lr, price = self.pace(steps)
         self._before = self.values.clone()
         accelerated_step(
             self.values,
             gradients,
             self.velocity,
-            lr=self._lr,
-            strengths=self._price(steps) * self.alphas,
+            lr=lr,
+            strengths=price * self.alphas,
             factors=momenta(self._momentum, number, self._mu),
             nonnegative=False,
         )
@@ -118,9 +132,28 @@ class GateOptimiser:
         point[later] = torch.where(point[later] == 0, self._before[later], point[later])
         self.values.copy_(point)
 
+    def pace(self, steps: int) -> Pace:
+        """η and λ₂ of a search of so many steps."""
+        if steps not in self._paces:
+            self._paces[steps] = pace(steps, **self._published)
+        return self._paces[steps]
+
     def cost(self, steps: int) -> Tensor:
         """λ₂ Σ_j α_j |g_j|, scalar, with λ₂ as a search of so many steps takes it."""
-        return self._price(steps) * (self.alphas * self.values.abs()).sum()
+        return self.pace(steps).price * (self.alphas * self.values.abs()).sum()
+
+    def pull(self, gradients: Tensor, steps: int) -> Tensor:
+        """Median of |∂loss/∂g| / (λ₂ α) over the open gates that pay, scalar.
+
+        Above 1 the loss decides about most gates, far below it the penalty does.
+
+        Args:
+            gradients: (n,) of the loss at the gates.
+            steps: of the whole search.
+        """
+        paying = (self.values != 0) & (self.alphas > 0)
+        ratios = gradients.abs() / (self.pace(steps).price * self.alphas)
+        return ratios[paying].median()
 
     def open_share(self) -> Tensor:
         """Share of the gates that are not 0, scalar."""
@@ -138,7 +171,3 @@ class GateOptimiser:
     def share(self, plan: Plan) -> float:
         """Operations of a plan, elements of norms and ReLUs among them, of the whole network's."""
         return sum(self.layout.operations(plan)) / self._whole
-
-    def _price(self, steps: int) -> float:
-        """λ₂ as a search of so many steps takes it."""
-        return self._lambda_2 * self._of_steps / steps

@@ -47,6 +47,29 @@ def momenta(scheme: str, step: int, mu: float) -> Momenta:
     return Momenta((step - 2) / (step + 1), (step - 1) / (step + 2))
 
 
+def travel(scheme: str, mu: float, steps: int) -> list[float]:
+    """How far below its start a gate is after 1, 2, ... steps of which each charges it 1.
+
+    The charge is η times the penalty's slope; nothing else pulls, and 0 is far away. With fixed
+    momenta a step adds 1 / (1 - μ) in the end; with growing ones it adds more and more.
+
+    Args:
+        scheme: see `momenta`.
+        mu: as above.
+        steps: how many, at least 0.
+
+    Returns:
+        One distance per step, each above the one before it.
+    """
+    distances, gate, velocity = [], 0.0, 0.0
+    for step in range(1, steps + 1):
+        factors = momenta(scheme, step, mu)
+        velocity = -1.0 + factors.velocity * velocity
+        gate += -1.0 + factors.gates * velocity
+        distances.append(-gate)
+    return distances
+
+
 def soft_threshold(values: Tensor, width: Tensor | float) -> Tensor:
     """Values moved towards 0 by `width`, at most to 0."""
     return values.sign() * (values.abs() - width).clamp_min(0)

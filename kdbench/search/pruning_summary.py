@@ -21,18 +21,25 @@ def pruning_summary(layout: Layout, plan: Plan) -> dict[str, Any]:
         reads, [before, after].
     """
     readers: dict[str, dict[str, float]] = {}
-    connections: dict[str, dict[str, list[int]]] = {}
-    for reader, sources in layout.sources.items():
-        mask, start = plan.kept[reader], 0
+    for reader in layout.sources:
+        mask = plan.kept[reader]
         before, after = len(mask), int(mask.sum())
         readers[reader] = {"before": before, "after": after, "dropped": 1 - after / before}
-        connections[reader] = {}
-        for maker, count in sources:
-            connections[reader][maker] = [count, int(mask[start : start + count].sum())]
-            start += count
     whole = layout.plan(layout.open())
     sizes = {"before": _sizes(layout, whole), "after": _sizes(layout, plan)}
-    return {**sizes, "readers": readers, "connections": connections}
+    return {**sizes, "readers": readers, "connections": connections(layout, plan)}
+
+
+def connections(layout: Layout, plan: Plan) -> dict[str, dict[str, list[int]]]:
+    """By reader, by maker of what it reads: channels before, and those that a plan leaves."""
+    counts: dict[str, dict[str, list[int]]] = {}
+    for reader, sources in layout.sources.items():
+        mask, start = plan.kept[reader], 0
+        counts[reader] = {}
+        for maker, count in sources:
+            counts[reader][maker] = [count, int(mask[start : start + count].sum())]
+            start += count
+    return counts
 
 
 def _sizes(layout: Layout, plan: Plan) -> dict[str, int]:

@@ -2,6 +2,7 @@
 
 from contextlib import nullcontext
 from copy import deepcopy
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -16,7 +17,7 @@ from kdbench.models.stages import StagedNetwork
 from kdbench.search.bilevel import move
 from kdbench.search.divergence import plain_cross_entropy, softened_kl
 from kdbench.search.gate_optimiser import GateOptimiser
-from kdbench.search.pruning_summary import pruning_summary
+from kdbench.search.pruning_summary import connections, pruning_summary
 from kdbench.search.searcher import Autocast, SearchBatch, Searcher
 
 LOSSES = ("kl", "np", "kl0")
@@ -45,7 +46,9 @@ class SBSSearch(Searcher):
         weight_decay: of that SGD.
         loss: L. "kl" is `softened_kl`; "np" is `plain_cross_entropy`; "kl0" is |KL - kl0| image by
             image.
-        kl0: the divergence to keep from the teacher, in the units of `softened_kl`.
+        kl0_share: of "kl0" alone: the divergence to keep from the teacher, as a share of the
+            largest that the base search met on an image.
+        base: what the base search found; without one, before any has run, kl0 is 0.
         temperature: see `softened_kl`; order and times_square too.
         order: as above.
         times_square: as above.
@@ -53,9 +56,11 @@ class SBSSearch(Searcher):
             gates open at which the search is over: 90 of DenseNet-BC(100, 12)'s 296.5 million in
             the paper. A share, so that it holds for any size of image.
         autocast: makes the context of the forward pass.
-        weighted: see `kdbench.search.gate_optimiser.GateOptimiser`, as for the next six.
+        weighted: see `kdbench.search.gate_optimiser.GateOptimiser`, as for the next eight.
+        saving: as above.
         lambda_2: as above.
         of_steps: as above.
+        resistance: as above.
         gate_lr: as above.
         gate_momentum: as above.
         mu: as above.
@@ -78,26 +83,31 @@ class SBSSearch(Searcher):
         nesterov: bool,
         weight_decay: float,
         loss: str,
-        kl0: float,
+        kl0_share: float,
         temperature: float,
         order: str,
         times_square: bool,
         weighted: bool,
+        saving: str,
         lambda_2: float,
         of_steps: int,
+        resistance: float,
         gate_lr: float,
         gate_momentum: str,
         mu: float,
         nonnegative: bool,
         budget: float,
+        base: Structure | None = None,
         autocast: Autocast = nullcontext,
     ) -> None:
         if loss not in LOSSES:
             raise UnknownName("loss", loss, LOSSES, where="search, loss")
         gates: dict[str, Any] = {
             "weighted": weighted,
+            "saving": saving,
             "lambda_2": lambda_2,
             "of_steps": of_steps,
+            "resistance": resistance,
             "gate_lr": gate_lr,
             "gate_momentum": gate_momentum,
             "mu": mu,
@@ -110,22 +120,29 @@ class SBSSearch(Searcher):
         }
         self.student = deepcopy(student).train()
         self.weights = list(self.student.parameters())
-        self.gates = GateOptimiser(self.student, **gates)
+        self.gates = GateOptimiser(self.student, budget=budget, **gates)
         self.optimiser = torch.optim.SGD(
             self.weights, lr=lr, momentum=momentum, nesterov=nesterov, weight_decay=weight_decay
         )
-        self._softened, self._loss, self._kl0 = softened, loss, kl0
+        largest = float(base.metadata.get("largest_kl", 0.0)) if base else 0.0
+        self._softened, self._loss, self._kl0 = softened, loss, kl0_share * largest
         self._budget, self._autocast = budget, autocast
-        self._progress = {"steps": 0, "epoch": 0, "met_at": -1}
+        self._progress = {"steps": 0, "epoch": 0, "met_at": -1, "planned": 0}
+        self._pulls: list[Tensor] = []
         self._share = 1.0
         self._largest = torch.zeros(2, dtype=self.gates.values.dtype).to(self.gates.values.device)
-        chosen = {"loss": loss, "kl0": kl0, "budget": budget}
+        chosen = {"loss": loss, "kl0": self._kl0, "budget": budget}
         self._about = {"search": "sbs", **chosen, **softened, **gates}
 
     @property
     def finished(self) -> bool:
         """Whether the open gates leave a student within the budget."""
         return self._progress["met_at"] >= 0
+
+    @classmethod
+    def load_finding(cls, folder: Path) -> Structure:
+        """Read a student that a search found."""
+        return Structure.load(folder)
 
     def step(
         self, train: SearchBatch, validation: SearchBatch | None, position: TrainingPosition
@@ -151,9 +168,11 @@ class SBSSearch(Searcher):
         move(self.optimiser, self.weights, gradients[: len(self.weights)])
         number = position.step + 1
         if not self.finished:
-            self.gates.move(torch.cat(gradients[len(self.weights) :]), number, position.steps)
+            slopes = torch.cat(gradients[len(self.weights) :])
+            self._pulls.append(self.gates.pull(slopes, position.steps))
+            self.gates.move(slopes, number, position.steps)
             self._measure_share(number)
-        self._progress |= {"steps": number, "epoch": position.epoch + 1}
+        self._progress |= {"steps": number, "epoch": position.epoch + 1, "planned": position.steps}
         return {
             "loss": loss.detach(),
             "kl": kl,
@@ -169,6 +188,7 @@ class SBSSearch(Searcher):
             "optimiser": self.optimiser.state_dict(),
             "velocity": self.gates.velocity,
             "largest": self._largest,
+            "pulls": torch.stack(self._pulls) if self._pulls else torch.zeros(0),
             "place": dict(self._progress),
             "share": self._share,
         }
@@ -179,16 +199,27 @@ class SBSSearch(Searcher):
         self.optimiser.load_state_dict(state["optimiser"])
         self.gates.velocity.copy_(state["velocity"])
         self._largest.copy_(state["largest"])
+        self._pulls = list(state["pulls"])
         self._progress, self._share = dict(state["place"]), state["share"]
 
     def finding(self) -> Structure:
-        """The student that the open gates leave."""
+        """The student that the open gates leave.
+
+        Its metadata say how it was searched: whether and at which of the planned steps the budget
+        was met, the pace of the gates, the median over steps of `GateOptimiser.pull`, the largest
+        divergences met, and what the penalty alone would have left.
+        """
         one, mean = self._largest.tolist()
+        planned = self._progress["planned"]
         reached = {
             "met": self.finished,
             "met_at": self._progress["met_at"] if self.finished else None,
             "steps": self._progress["steps"],
             "epoch": self._progress["epoch"],
+            "planned_steps": planned,
+            "pace": self.gates.pace(planned)._asdict() if planned else None,
+            "loss_to_penalty": self._median_pull(),
+            "penalty_alone": self._penalty_alone(),
             "largest_kl": one,
             "largest_mean_kl": mean,
         }
@@ -198,6 +229,19 @@ class SBSSearch(Searcher):
         """The whole network: all gates open."""
         layout = self.gates.layout
         return self._structure(layout.plan(layout.open()), {"met": False, "steps": 0})
+
+    def _median_pull(self) -> float | None:
+        """Median over the steps in which gates moved; None where they pay nothing."""
+        finite = [pull for pull in self._pulls if bool(torch.isfinite(pull))]
+        return torch.stack(finite).median().item() if finite else None
+
+    def _penalty_alone(self) -> dict[str, Any] | None:
+        """What the penalty alone would leave; None where it makes no difference between gates."""
+        plan = self.gates.alone.plan
+        if plan is None or bool((self.gates.alphas == self.gates.alphas[0]).all()):
+            return None
+        share = {"share": self.gates.share(plan)}
+        return {**share, "connections": connections(self.gates.layout, plan)}
 
     def _losses(self, logits: Tensor, teacher: Tensor) -> tuple[Tensor, Tensor]:
         """Mean divergence without a graph, and the loss to descend with one."""

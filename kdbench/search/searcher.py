@@ -58,7 +58,8 @@ class Searcher(ABC):
     Constructed as `cls(student, teacher, *, lr, momentum, nesterov, weight_decay, autocast,
     **parameters)`: both networks, the constants of the protocol's SGD, the context for passes in
     the run's precision, and the declaration's parameters. A declaration with `start = "teacher"`
-    gets a student of the teacher's family with the teacher's weights.
+    gets a student of the teacher's family with the teacher's weights; one with `base` gets
+    `base=...`, what the base search found, read by that search's `load_finding`.
 
     One parameter never arrives: `held_out` is the validation share, the part of the training
     images that is kept from training and on which the search measures what it tunes. The phase
@@ -102,6 +103,11 @@ class Searcher(ABC):
         By default it runs to its end.
         """
         return False
+
+    @classmethod
+    def load_finding(cls, folder: Path) -> Finding:
+        """Read what `finding().save(folder)` wrote; needed where other searches name it as base."""
+        raise NotImplementedError(f"{cls.__name__} is no base of other searches")
 
     @abstractmethod
     def step(

@@ -86,17 +86,20 @@ class SearchRun(TaughtRun):
 
     Attributes:
         search: what searches.
+        base: the search whose finding this one starts from, if any.
         naming: the parts of the run's name.
     """
 
     phase: ClassVar[str] = "search"
     search: SearchMethod
     naming: SearchName
+    base: "SearchRun | None" = None
 
     @property
     def upstream(self) -> dict[str, RunSpec]:
-        """The data set and the teachers."""
-        return {"data": self.data, **self._upstream_teachers()}
+        """The data set, the teachers and the base."""
+        base = {"base": self.base} if self.base else {}
+        return {"data": self.data, **self._upstream_teachers(), **base}
 
     @property
     def modules(self) -> list[str]:

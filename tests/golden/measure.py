@@ -177,7 +177,8 @@ def search(cls, parameters, component, steps=3):
     student = ResNet(8, classes=CLASSES, image=(3, 8, 8))
     if component.start == "teacher":
         student = teacher
-    searcher = cls(student, teacher, **sgd(component), **parameters)
+    base = {"base": Structure("", {}, {}, {"largest_kl": 0.5})} if component.base else {}
+    searcher = cls(student, teacher, **sgd(component), **parameters, **base)
     measured = {}
     for step in range(steps):
         with torch.no_grad():
@@ -205,7 +206,9 @@ def sgd(component):
 def structure(pruned):
     """How many channels every reader keeps, and what those cost."""
     channels = {f"kept of {name}": len(ids) for name, ids in pruned.kept.items()}
-    return {**channels, **{f"{key} left": value for key, value in pruned.metadata["after"].items()}}
+    left = {f"{key} left": value for key, value in pruned.metadata["after"].items()}
+    pull = {"loss over penalty": pruned.metadata["loss_to_penalty"]}
+    return {**channels, **left, **pull, **pruned.metadata["pace"]}
 
 
 class Net(nn.Module):

@@ -22,15 +22,16 @@ from kdbench.models.pruning.build import build_pruned
 from kdbench.models.pruning.structure import Structure
 from kdbench.search.divergence import plain_cross_entropy, softened_kl
 from kdbench.search.proximal import momenta
+from kdbench.search.pruning_summary import connections
 from kdbench.search.searcher import SearchBatch
 
 IMAGE = (3, 8, 8)
 FAMILIES = {"densenet": partial(DenseNet, 10, 4), "resnet": partial(ResNet, 8, (4, 4, 6, 8))}
 DECLARATIONS = sorted(path.stem for path in FOLDER.glob("sbs_*.toml"))
-# Gates close within some ten steps.
-FAST = {"of_steps": 1000, "lambda_2": 0.1, "lr": 0.01, "weight_decay": 1e-4}
-KL = {"temperature": 4.0, "order": "teacher-first", "times_square": True}
 STEPS = 20
+# Gates close within some ten steps; no search is shorter than the published one.
+FAST = {"of_steps": STEPS, "lambda_2": 5.0, "lr": 0.01, "weight_decay": 1e-4}
+KL = {"temperature": 4.0, "order": "teacher-first", "times_square": True}
 
 
 def batches(teacher, steps, first=0):
@@ -92,7 +93,9 @@ def test_the_plain_cross_entropy_is_the_formula(float64):
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_step_is_sgd_of_the_weights_and_a_proximal_step_of_the_gates(float64, family, loss):
     """A second step agrees with loss.backward(), PyTorch's SGD with weight decay, the formulas."""
-    options = {"loss": loss, "kl0": {"densenet": 0.009, "resnet": 0.18}[family]}
+    kl0 = {"densenet": 0.009, "resnet": 0.18}[family]
+    base = Structure("", {}, {}, {"largest_kl": 4 * kl0})
+    options = {"loss": loss, "kl0_share": 0.25, "base": base}
     teacher, search = start(family, momentum=0.8, weight_decay=0.1, **options)
     run(search, teacher, 1)
     *_, (data, _, position) = batches(teacher, 2)
@@ -108,10 +111,10 @@ def test_a_step_is_sgd_of_the_weights_and_a_proximal_step_of_the_gates(float64, 
     loss = {
         "kl": lambda: each.mean(),
         "np": lambda: plain_cross_entropy(logits, theirs.logits).mean(),
-        "kl0": lambda: sum((e - options["kl0"]).abs() for e in each) / len(each),
+        "kl0": lambda: sum((e - kl0).abs() for e in each) / len(each),
     }[options["loss"]]()
     if options["loss"] == "kl0":  # images lie on both sides of it
-        assert each.min() < options["kl0"] < each.max()
+        assert each.min() < kl0 < each.max()
     loss.backward()
     gates, velocity = search.gates.values.clone(), search.gates.velocity.clone()
     gradients = torch.cat(
@@ -125,7 +128,7 @@ def test_a_step_is_sgd_of_the_weights_and_a_proximal_step_of_the_gates(float64, 
         if not key.endswith("gate"):
             ours = search.student.get_parameter(key)
             torch.testing.assert_close(ours, parameter, rtol=1e-10, atol=1e-12, msg=key)
-    paid = 0.01 * (FAST["lambda_2"] * FAST["of_steps"] / STEPS) * search.gates.alphas
+    paid = 0.01 * FAST["lambda_2"] * search.gates.alphas
     z = gates - 0.01 * gradients
     reached = torch.where(z.abs() > paid, z - paid * z.sign(), torch.zeros(()))
     velocity = reached - gates + 0.9 * velocity
@@ -137,14 +140,15 @@ def test_a_step_is_sgd_of_the_weights_and_a_proximal_step_of_the_gates(float64, 
     assert terms["open_share"].item() == pytest.approx((expected != 0).double().mean().item())
 
 
-def test_gates_are_charged_their_savings_or_all_alike():
+@pytest.mark.parametrize("saving", ["with-maker", "reader"])
+def test_gates_are_charged_their_savings_or_all_alike(saving):
     """The gate that saves most is charged 1; unweighted ones all are."""
-    _, search = start()
-    savings = search.gates.layout.savings()
+    _, search = start(saving=saving)
+    savings = search.gates.layout.savings(with_maker=saving == "with-maker")
     flat = [float(v) for name in search.gates.layout.widths for v in savings[name]]
     expected = torch.tensor([value / max(flat) for value in flat])
     torch.testing.assert_close(search.gates.alphas, expected)
-    _, search = start(weighted=False)
+    _, search = start(weighted=False, saving=saving)
     assert bool((search.gates.alphas == 1).all())
 
 
@@ -211,6 +215,7 @@ def test_a_tiny_densenet_on_digits_loses_channels_until_the_budget_is_met(tmp_pa
     about = structure.summary()["structure"]
     pruned = build_pruned(structure, 10, IMAGE)
     assert about["met"] and about["met_at"] < about["steps"] == 60 and about["epoch"] == 10
+    assert about["planned_steps"] == 60 and about["loss_to_penalty"] > 0
     assert about["after"]["flops_with_elements"] == sum(operations(pruned, IMAGE))
     assert about["after"]["multiply_adds"] == operations(pruned, IMAGE).multiply_adds
     assert about["after"]["parameters"] == parameters(pruned)
@@ -243,8 +248,8 @@ def test_a_budget_out_of_reach_is_recorded():
 @pytest.mark.parametrize("budget", [0.3, 0.7])
 def test_a_step_past_the_budget_is_taken_in_part(family, options, budget):
     """It ends at the first point of a straight line that fits: every point is tried, one by one."""
-    teacher, search = start(family, budget=budget, lambda_2=1.0, **options)
-    twin = start(family, budget=0.0, lambda_2=1.0, **options)[1]
+    teacher, search = start(family, budget=budget, lambda_2=50.0, **options)
+    twin = start(family, budget=0.0, lambda_2=50.0, **options)[1]
     for data in batches(teacher, STEPS):
         before = twin.gates.values.clone()
         terms = search.step(*data)
@@ -284,12 +289,62 @@ def test_the_logged_share_is_that_of_the_gates_after_every_step():
     assert share < 0.5
 
 
-def test_a_shorter_search_pays_more_for_its_gates():
-    """The price is that of the published length times the ratio of the steps."""
-    teacher, search = start(lambda_2=1e-3, of_steps=117300)
-    first = run(search, teacher, 1)[0]["price"]
-    alphas, gates = search.gates.alphas, search.gates.values
-    torch.testing.assert_close(first, 1e-3 * 117300 / STEPS * (alphas * gates).sum())
+@pytest.mark.parametrize("loss", ["kl", "np"])
+def test_the_finding_has_the_median_of_loss_over_penalty(float64, loss):
+    """It is the median over steps of the median over open gates of |dl/dg| / (λ α), by hand."""
+    teacher, search = start(loss=loss, lambda_2=0.5, budget=0.0)
+    medians = []
+    for data in batches(teacher, 5):
+        twin, (seen, _, _) = copy.deepcopy(search.student), data
+        logits, theirs = twin(seen.batch.images), seen.features().logits
+        each = softened_kl(logits, theirs, **KL)
+        (each if loss == "kl" else plain_cross_entropy(logits, theirs)).mean().backward()
+        ratios, places = [], iter(search.gates.alphas.tolist())
+        for name in search.gates.layout.widths:
+            gate = twin.get_parameter(f"{name}.gate")
+            for value, slope in zip(gate.tolist(), gate.grad.tolist(), strict=True):
+                alpha = next(places)
+                ratios += [abs(slope) / (0.5 * alpha)] if value and alpha else []
+        medians.append(sorted(ratios)[(len(ratios) - 1) // 2])
+        search.step(*data)
+    assert search.finding().metadata["loss_to_penalty"] == pytest.approx(sorted(medians)[2])
+
+
+def test_kl0_is_a_share_of_the_largest_divergence_that_the_base_met():
+    """Without a base, as before any search has run, it is 0."""
+    base = Structure("", {}, {}, {"largest_kl": 3.0})
+    _, search = start(loss="kl0", kl0_share=0.25, base=base)
+    assert search.blank().metadata["kl0"] == 0.75
+    _, search = start(loss="kl0", kl0_share=0.25)
+    assert search.blank().metadata["kl0"] == 0.0
+
+
+def test_the_finding_says_what_the_penalty_alone_would_leave():
+    """The dearest gates are closed until the budget is met; unweighted ones are all alike."""
+    teacher, search = start(budget=0.6)
+    run(search, teacher, 1)
+    alone, layout = search.finding().metadata["penalty_alone"], search.gates.layout
+    flat = search.gates.alphas.tolist()
+    order = sorted(range(len(flat)), key=lambda j: -flat[j])
+    values, closed = torch.ones(len(flat)), 0
+    while search.gates.share(search.gates._plan(values)) > 0.6:
+        values[order[closed]] = 0
+        closed += 1
+    plan = search.gates._plan(values)
+    assert alone["share"] == search.gates.share(plan) <= 0.6
+    assert alone["connections"] == connections(layout, plan)
+    assert search.gates.alone.last == flat[order[closed - 1]]
+    teacher, search = start(budget=0.6, weighted=False)
+    run(search, teacher, 1)
+    assert search.finding().metadata["penalty_alone"] is None
+
+
+def test_the_summary_has_every_gate_that_is_open():
+    """As one hexadecimal number per reader, bit by bit."""
+    kept = {"a": [0, 3, 9], "b": []}
+    summary = Structure("", {}, kept, {}).summary()["structure"]
+    bits = {name: int(number, 16) for name, number in summary["kept"].items()}
+    assert {n: [c for c in range(10) if bits[n] >> c & 1] for n in kept} == kept
 
 
 def test_the_finding_has_the_largest_divergences_of_all_steps():
@@ -327,7 +382,8 @@ def test_only_the_forward_pass_runs_in_low_precision():
 
 def test_errors_are_one_line():
     """Those of unknown options name the nearest that exists, that of a family its class."""
-    for options in ({"loss": "kll"}, {"order": "teacher-frst"}, {"gate_momentum": "fixd"}):
+    wrong = {"loss": "kll", "order": "teacher-frst", "gate_momentum": "fixd", "saving": "readr"}
+    for options in ({key: value} for key, value in wrong.items()):
         with pytest.raises(UnknownName, match="did you mean"):
             teacher, search = start(**options)
             run(search, teacher, 1)

@@ -149,7 +149,7 @@ def another(value):
 
 
 # Parameters that every row and figure sets for itself.
-EXHIBITS_OWN = {("sbs_kl0", "kl0")}
+EXHIBITS_OWN = {("sbs_kl0", "kl0_share")}
 
 
 def allowed(value, key, declaration):

@@ -194,28 +194,48 @@ class Layout(ABC):
                 elements += int(reads.sum()) * area
         return products, elements
 
-    def savings(self) -> dict[str, NDArray[Any]]:
+    def savings(self, *, with_maker: bool) -> dict[str, NDArray[Any]]:
         """F: operations saved by closing one gate while all others are open, by reader.
 
-        Counted with one for every element of norms and ReLUs. What only this reader reads is saved
-        too: its maker need not make it. Channels of one reader and one maker save the same, so one
-        of each is tried. 0 where a reader of one channel must keep it.
+        Counted with one for every element of norms and ReLUs. Channels of one reader and one maker
+        save the same, so one of each is tried. 0 where a reader of one channel must keep it.
+
+        Args:
+            with_maker: whether what only this reader reads is saved too, because its maker need
+                not make it. Else only what the reader's own layers save by reading less.
 
         Source: Gu & Tresp, ECAI 2020, which prints F without saying what else may go.
         """
         full = self.open()
-        whole = sum(self.operations(self.plan(full)))
+        whole = self.plan(full)
         savings = {}
         for name, makers in self.sources.items():
             parts, start = [], 0
             for _, count in makers:
                 gates = full[name].copy()
                 gates[start] = 0
-                left = sum(self.operations(self.plan({**full, name: gates})))
-                parts.append(np.full(count, whole - left))
+                left = self.plan({**full, name: gates})
+                saved = self._saved if with_maker else self._saved_by_reader
+                parts.append(np.full(count, saved(whole, left, name)))
                 start += count
             savings[name] = np.concatenate(parts)
         return savings
+
+    def _saved(self, whole: Plan, left: Plan, reader: str) -> int:
+        """All operations that are not left."""
+        return sum(self.operations(whole)) - sum(self.operations(left))
+
+    def _saved_by_reader(self, whole: Plan, left: Plan, reader: str) -> int:
+        """Operations saved by layers that read less; the reader's norm is followed by a ReLU."""
+        reads_left = {cut.path: int(cut.reads.sum()) for cut in left.cuts}
+        saved = 0
+        for path, reads, writes, _, area in whole.cuts:
+            fewer = int(reads.sum()) - reads_left.get(path, 0)
+            if path in self._kernels:
+                saved += fewer * int(writes.sum()) * self._kernels[path] * area
+            elif path == reader:
+                saved += 2 * fewer * area
+        return saved
 
 
 def reachable(strengths: NDArray[Any], arriving: Mask, *, must_read: bool = False) -> Mask:

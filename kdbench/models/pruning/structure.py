@@ -30,8 +30,12 @@ class Structure:
     metadata: dict[str, Any] = field(default_factory=dict)
 
     def summary(self) -> dict[str, Any]:
-        """What the search's record says of it: everything but the indices."""
-        about = {"family": self.family, "arguments": self.arguments}
+        """What the search's record says of it; channels kept as one hexadecimal number per reader.
+
+        Channel c counts 2 to the power of c, so that two searches can be compared gate by gate.
+        """
+        kept = {name: f"{sum(1 << c for c in channels):x}" for name, channels in self.kept.items()}
+        about = {"family": self.family, "arguments": self.arguments, "kept": kept}
         return {"structure": {**about, **self.metadata}}
 
     def as_dict(self) -> dict[str, Any]:

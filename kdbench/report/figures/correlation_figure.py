@@ -62,6 +62,7 @@ def table(tries: Sequence[Try], x: str) -> TextTable:
     lines = [
         [
             f"{one.x:g}",
+            "" if one.search is None else f"{one.search.kl0:.3f}",
             number(one.error, CellState.NOT_RUN),
             "" if one.search is None else f"{one.search.largest_kl:.3f}",
             "" if one.search is None else f"{one.search.flops:.1f}",
@@ -69,7 +70,7 @@ def table(tries: Sequence[Try], x: str) -> TextTable:
         ]
         for one in tries
     ]
-    heads = [x, "test error (%)", "largest KL met", "FLOPs left (M)", "budget met"]
+    heads = [x, "kl0", "test error (%)", "largest KL met", "FLOPs left (M)", "budget met"]
     return TextTable(heads, lines)
 
 
@@ -81,6 +82,7 @@ def frame(tries: Sequence[Try], x: str) -> "pd.DataFrame":
         [
             {
                 x: one.x,
+                "kl0": one.search.kl0 if one.search else None,
                 "test_error": one.error.mean if one.error else None,
                 "std": one.error.std if one.error else None,
                 "n": one.error.n if one.error else None,

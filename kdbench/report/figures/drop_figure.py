@@ -8,7 +8,15 @@ from kdbench.plan.graph import Graph
 from kdbench.report.figures.drawing import STYLE, images, matrix, sheet
 from kdbench.report.presentation import Presentation, TextTable
 from kdbench.report.readings.banner import banner as notice_of
-from kdbench.report.readings.dropped import INPUT, Block, Counts, rates, read_blocks, share
+from kdbench.report.readings.dropped import (
+    INPUT,
+    Block,
+    Counts,
+    rates,
+    read_alone,
+    read_blocks,
+    share,
+)
 from kdbench.report.readings.records import FinishedRuns
 from kdbench.report.readings.sweep import Budget, read_budget
 
@@ -17,7 +25,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-Blocks = Mapping[str, Mapping[int, Block]]  # by data set
+Blocks = Mapping[str, Mapping[int, Block]]  # by search
+Alone = Mapping[str, Mapping[int, Block] | None]  # by search, as the penalty alone leaves them
 SHADES = "Greys"  # removed is black; the only scale whose order nobody can mistake
 PANEL, MARGIN = 2.9, 1.2  # inches
 MOST_WRITTEN = 6  # layers of a block into whose cells the rates are still written
@@ -26,10 +35,11 @@ MOST_WRITTEN = 6  # layers of a block into whose cells the rates are still writt
 def render(figure: exhibits.Figure, graph: Graph, runs: FinishedRuns) -> Presentation:
     """Drop rates, and every block's totals."""
     blocks = {str(key): read_blocks(record) for key, (_, record) in runs.items()}
+    alone = {str(key): read_alone(record) for key, (_, record) in runs.items()}
     budgets = {str(key): read_budget(record) for key, (_, record) in runs.items()}
     return Presentation(
         numbers=frame(blocks),
-        table=table(blocks),
+        table=table(blocks, alone),
         images=images(draw(blocks, figure.title, notice_of(graph))),
         notes=(remaining(budgets),),
     )
@@ -40,16 +50,19 @@ def end_name(blocks: Mapping[int, Block], block: int) -> str:
     return "classifier" if block == max(blocks) else f"transition {block}"
 
 
-def table(by_dataset: Blocks) -> TextTable:
-    """Drop rates of every block's layers and end."""
+def table(by_dataset: Blocks, alone: Alone) -> TextTable:
+    """Drop rates of every block's layers and end, and of its layers by the penalty alone."""
     lines = []
     for name, blocks in by_dataset.items():
         for number, block in blocks.items():
             end = f"{end_name(blocks, number)}: {share(block.end.values()):.3f}"
             gone = sum(share(counts.values()) == 1 for counts in block.layers.values())
             layers = f"{gone} of {len(block.layers)}"
-            lines.append([name, str(number), f"{block.dropped():.3f}", layers, end])
-    heads = ["data set", "dense block", "removed of what layers read", "layers gone", "end"]
+            by_penalty = alone[name]
+            forced = "" if by_penalty is None else f"{by_penalty[number].dropped():.3f}"
+            lines.append([name, str(number), f"{block.dropped():.3f}", forced, layers, end])
+    heads = ["search", "dense block", "removed of what layers read", "by the penalty alone"]
+    heads += ["layers gone", "end"]
     return TextTable(heads, lines)
 
 

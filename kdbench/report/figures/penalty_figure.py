@@ -40,18 +40,26 @@ def needed(budget: Budget | None) -> str:
     return f"{budget.epochs:.2f}"
 
 
+def part(budget: Budget | None) -> str:
+    """Share of the planned steps after which the budget was met, in percent."""
+    return "" if budget is None or budget.part is None else f"{100 * budget.part:.0f}"
+
+
 def table(tries: Sequence[Try]) -> TextTable:
     """One line per penalty."""
     lines = [
         [
             f"{one.x:g}",
             needed(one.search),
+            part(one.search),
             f"{one.search.flops:.1f}" if one.search else "",
             number(one.error, CellState.NOT_RUN),
         ]
         for one in tries
     ]
-    return TextTable(["λ₂", "epochs needed", "FLOPs left (M)", "test error (%)"], lines)
+    return TextTable(
+        ["λ₂", "epochs needed", "of all (%)", "FLOPs left (M)", "test error (%)"], lines
+    )
 
 
 def frame(tries: Sequence[Try]) -> "pd.DataFrame":
@@ -64,6 +72,7 @@ def frame(tries: Sequence[Try]) -> "pd.DataFrame":
                 X: one.x,
                 "budget_met": one.search.met if one.search else None,
                 "epochs": one.search.epochs if one.search else None,
+                "share_of_steps": one.search.part if one.search else None,
                 "flops_left_millions": one.search.flops if one.search else None,
                 "test_error": one.error.mean if one.error else None,
                 "std": one.error.std if one.error else None,

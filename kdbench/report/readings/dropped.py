@@ -53,27 +53,43 @@ def rates(counts: Counts) -> list[float]:
     return [share([counts[source]]) for source in sorted(counts)]
 
 
-def read_blocks(record: Record) -> dict[int, Block]:
+def read_alone(record: Record) -> dict[int, Block] | None:
+    """The dense blocks as the penalty alone would leave them; None where all gates pay the same.
+
+    Raises:
+        DamagedData: see `read_blocks`.
+    """
+    if record.at("structure", "penalty_alone") is None:
+        return None
+    return read_blocks(record, ("structure", "penalty_alone", "connections"))
+
+
+def read_blocks(
+    record: Record, place: tuple[str, ...] = ("structure", "connections")
+) -> dict[int, Block]:
     """The dense blocks in the record of a search in a DenseNet, by their number.
+
+    Args:
+        record: of the search.
+        place: of the connections in it.
 
     Raises:
         DamagedData: the record has no connections, or not those of dense blocks.
     """
     layers: dict[int, dict[int, Counts]] = {}
     ends: dict[int, Counts] = {}
-    for reader in record.at("structure", "connections"):
+    for reader in record.at(*place):
         if match := LAYER.fullmatch(reader):
-            layers.setdefault(int(match[1]), {})[int(match[2])] = _counts(record, reader)
+            layers.setdefault(int(match[1]), {})[int(match[2])] = _counts(record, (*place, reader))
         elif match := END.fullmatch(reader):
-            ends[int(match[1])] = _counts(record, reader)
+            ends[int(match[1])] = _counts(record, (*place, reader))
     if not layers or layers.keys() != ends.keys():
         blocks = f"dense blocks {sorted(layers)} with ends {sorted(ends)}"
-        raise record.damaged(("structure", "connections"), blocks, "blocks that each have an end")
+        raise record.damaged(place, blocks, "blocks that each have an end")
     return {block: Block(layers[block], ends[block]) for block in sorted(layers)}
 
 
-def _counts(record: Record, reader: str) -> Counts:
-    place = ("structure", "connections", reader)
+def _counts(record: Record, place: tuple[str, ...]) -> Counts:
     counts: Counts = {}
     for maker in record.at(*place):
         before, after = (int(record.number(*place, maker, i)) for i in (0, 1))

@@ -17,14 +17,18 @@ class Budget:
     Attributes:
         met: whether its budget was met.
         epochs: what it needed for that, or all that it had.
+        part: share of the planned steps after which it was met; None where it was not.
         flops: millions of operations left, elements of norms and ReLUs among them.
         largest_kl: largest divergence from the teacher met on an image.
+        kl0: divergence that was aimed at, in the same unit; 0 for other losses.
     """
 
     met: bool
     epochs: float
+    part: float | None
     flops: float
     largest_kl: float
+    kl0: float
 
 
 @dataclass(frozen=True)
@@ -85,7 +89,9 @@ def read_budget(record: Record) -> Budget:
         raise record.damaged(("structure", "steps"), repr(steps), "a number above 0")
     at = record.number("structure", "met_at") if met else steps
     flops = record.number("structure", "after", "flops_with_elements") / 1e6
-    return Budget(met, at * epoch / steps, flops, record.number("structure", "largest_kl"))
+    part = at / record.number("structure", "planned_steps") if met else None
+    largest, kl0 = (record.number("structure", key) for key in ("largest_kl", "kl0"))
+    return Budget(met, at * epoch / steps, part, flops, largest, kl0)
 
 
 def _read_try(value: float, search: Record | None, student: Record | None) -> Try:

@@ -168,13 +168,37 @@ def test_savings_are_what_closing_one_gate_saves(name):
     network = experienced(name, image=(3, 8, 8))
     layout, full = layout_of(network), layout_of(network).open()
     whole = sum(operations(network, (3, 8, 8)))
-    savings = layout.savings()
+    savings = layout.savings(with_maker=True)
     for name, gates in full.items():
         for j in {0, len(gates) // 2, len(gates) - 1}:
             less = {**full, name: np.where(np.arange(len(gates)) == j, 0, gates)}
             structure = structure_of(network, layout.plan(less), {})
             left = sum(operations(build_pruned(structure, 5, (3, 8, 8)), (3, 8, 8)))
             assert savings[name][j] == whole - left > 0
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_what_a_reader_saves_is_what_its_own_layers_save(name):
+    """Rows of the weights that meet the channel, times pixels; of a norm's, its norm and ReLU."""
+    network = experienced(name, image=(3, 8, 8))
+    layout = layout_of(network)
+    whole, savings = layout.plan(layout.open()), layout.savings(with_maker=False)
+    most = layout.savings(with_maker=True)
+    for reader in layout.widths:
+        gates = layout.open()
+        gates[reader][0] = 0
+        left = layout.plan(gates)
+        fewer = {c.path: len(c.reads) - int(c.reads.sum()) for c in left.cuts}
+        expected = 0
+        for cut in whole.cuts:
+            layer = network.get_submodule(cut.path)
+            closed = fewer.get(cut.path, len(cut.reads))
+            if cut.path == reader and isinstance(layer, nn.BatchNorm2d):
+                expected += 2 * cut.area
+            elif closed and not isinstance(layer, nn.BatchNorm2d):
+                expected += closed * layer.weight[:, 0].numel() * cut.area
+        assert savings[reader][0] == expected
+        assert 0 < savings[reader][0] <= most[reader][0]
 
 
 def test_a_layout_joins_by_naming_its_family(monkeypatch):

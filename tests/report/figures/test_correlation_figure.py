@@ -26,16 +26,17 @@ def finished(project, errors, met=True):
 
 def test_points_are_the_searchs_parameter_and_the_mean_error(project):
     """Tries have the searches' values in order; those without a finished student are not drawn."""
-    plan = finished(project, {0.25: [5.0, 6.0], 2.0: [8.0]})
+    plan = finished(project, {0.25: [5.0, 6.0], 1.0: [8.0]})
 
-    tries = read_sweep(finished_runs(plan, FIGURE), "kl0")
+    tries = read_sweep(finished_runs(plan, FIGURE), "kl0_share")
 
-    assert [t.x for t in tries] == [0.0, 0.25, 0.5, 1.0, 2.0]
+    assert [t.x for t in tries] == [0.0, 0.25, 0.5, 0.75, 1.0]
     assert [t.error.mean if t.error else None for t in tries] == [None, 5.5, None, None, 8.0]
     places = [
-        c.lines[0].get_xydata().tolist() for c in draw(tries, "kl0", "t", "").axes[0].containers
+        c.lines[0].get_xydata().tolist()
+        for c in draw(tries, "kl0_share", "t", "").axes[0].containers
     ]
-    assert places == [[[0.25, 5.5]], [[2.0, 8.0]]]
+    assert places == [[[0.25, 5.5]], [[1.0, 8.0]]]
 
 
 def test_the_correlation_is_pearsons_beside_the_published_one():
@@ -65,7 +66,7 @@ def test_the_body_lists_every_value(project):
     met = body_of(finished(project, {0.25: [5.0]}), FIGURE)
     unmet = body_of(finished(project, {}, met=False), FIGURE)
 
-    assert "| 0.25  | 5.00 (1)" in met and "not run yet" in met and "2.500" in met
+    assert "0.000 | 5.00 (1)" in met and "not run yet" in met and "2.500" in met
     assert "no fair point" in unmet and "no fair point" not in met
 
 
@@ -73,7 +74,7 @@ def test_the_csv_has_one_line_per_value(project):
     """A value without a finished student has an empty error."""
     lines = lines_of(finished(project, {0.25: [5.0, 6.0]}), FIGURE)
 
-    assert [x["kl0"] for x in lines] == ["0.0", "0.25", "0.5", "1.0", "2.0"]
+    assert [x["kl0_share"] for x in lines] == ["0.0", "0.25", "0.5", "0.75", "1.0"]
     assert (lines[1]["test_error"], lines[1]["n"], lines[0]["test_error"]) == ("5.5", "2", "")
 
 
@@ -92,13 +93,13 @@ def test_a_run_that_no_search_pruned_is_refused(project):
     (teacher, *_) = (run for run in plan.graph.runs.values() if run.phase == "teacher")
 
     with pytest.raises(BadValue, match="students that one pruned"):
-        read_sweep({"teacher 1": (teacher, record)}, "kl0")
+        read_sweep({"teacher 1": (teacher, record)}, "kl0_share")
 
 
 def test_tries_are_sorted_by_value(project):
     """Tries rise by value, whatever the order of the runs."""
     runs = finished_runs(finished(project, {}), FIGURE)
 
-    tries = read_sweep(dict(reversed(runs.items())), "kl0")
+    tries = read_sweep(dict(reversed(runs.items())), "kl0_share")
 
-    assert [t.x for t in tries] == [0.0, 0.25, 0.5, 1.0, 2.0]
+    assert [t.x for t in tries] == [0.0, 0.25, 0.5, 0.75, 1.0]

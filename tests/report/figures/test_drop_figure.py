@@ -15,7 +15,9 @@ def finished(project, **dense_options):
     """A plan with the search on CIFAR-10 finished."""
     plan = plan_of(project, FIGURE)
     connections = dense(gone=GONE, **dense_options)
-    carve(plan, plan.graph.drawn[FIGURE]["CIFAR-10"], connections=connections)
+    alone = {"share": 0.3, "connections": dense(gone=[(1, 1, "in"), (1, 0, 0), (1, 2, 0)])}
+    spec = plan.graph.drawn[FIGURE]["CIFAR-10"]
+    carve(plan, spec, connections=connections, penalty_alone=alone)
     return plan
 
 
@@ -76,9 +78,9 @@ def test_the_body_counts_layers_that_are_gone(project):
 
     lines = [line.split("|")[2:-1] for line in body.splitlines() if line.startswith("| CIFAR-10")]
     assert [[part.strip() for part in line] for line in lines] == [
-        ["1", "0.111", "0 of 3", "transition 1: 0.000"],
-        ["2", "0.333", "1 of 3", "transition 2: 0.200"],
-        ["3", "0.000", "0 of 3", "classifier: 0.400"],
+        ["1", "0.111", "0.333", "0 of 3", "transition 1: 0.000"],
+        ["2", "0.333", "0.000", "1 of 3", "transition 2: 0.200"],
+        ["3", "0.000", "0.000", "0 of 3", "classifier: 0.400"],
     ]
     assert "89.5 M FLOPs are left; the budget was met." in body
 
@@ -91,6 +93,15 @@ def test_the_csv_has_one_line_per_connection(project):
     (one,) = (x for x in lines if (x["block"], x["reader"], x["source"]) == ("1", "3", "1"))
     assert (one["before"], one["after"], float(one["drop_rate"])) == ("2", "0", 1.0)
     assert {x["reader"] for x in lines if x["block"] == "3"} == {"1", "2", "3", "classifier"}
+
+
+def test_where_all_gates_pay_alike_the_penalty_alone_says_nothing(project):
+    """Its column is empty."""
+    plan = plan_of(project, FIGURE)
+    carve(plan, plan.graph.drawn[FIGURE]["CIFAR-10"], penalty_alone=None)
+
+    lines = [x.split("|") for x in body_of(plan, FIGURE).splitlines() if x.startswith("| CIFAR")]
+    assert [line[4].strip() for line in lines] == ["", "", ""]
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,7 @@ def size_figure(plan, runs, *heading):
 
 def correlation_figure(plan, runs, *heading):
     """Draws a parameter against error."""
-    return draw_correlation(read_sweep(runs, "kl0"), "kl0", *heading)
+    return draw_correlation(read_sweep(runs, "kl0_share"), "kl0_share", *heading)
 
 
 def penalty_figure(plan, runs, *heading):

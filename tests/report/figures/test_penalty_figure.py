@@ -15,10 +15,10 @@ def finished(project):
     """Of four searches three are finished, the first without meeting its budget."""
     plan = plan_of(project, FIGURE)
     specs = plan.graph.drawn[FIGURE]
-    carve(plan, specs[SweepKey(0.0005)], met=False)
-    carve(plan, specs[SweepKey(0.001)], epochs=62.5)
+    carve(plan, specs[SweepKey(0.001)], met=False)
+    carve(plan, specs[SweepKey(0.002)], epochs=62.5)
     carve(plan, specs[SweepKey(0.004)], epochs=20)
-    evaluate(plan, specs[SweepKey(0.001, students=True)], [94.0, 95.0])
+    evaluate(plan, specs[SweepKey(0.002, students=True)], [94.0, 95.0])
     return plan
 
 
@@ -32,8 +32,8 @@ def test_epochs_are_counted_to_the_step_that_met_the_budget(project):
     swept = tries(finished(project))
 
     assert [(t.x, t.search.met, t.search.epochs) for t in swept] == [
-        (0.0005, False, 100.0),
-        (0.001, True, 62.5),
+        (0.001, False, 100.0),
+        (0.002, True, 62.5),
         (0.004, True, 20.0),
     ]
 
@@ -43,13 +43,13 @@ def test_a_search_that_misses_its_budget_is_marked(project):
     left, right = draw(tries(finished(project)), "title", "").axes
 
     assert [x.get_xydata().tolist() for x in left.lines] == [
-        [[0.0005, 100.0]],
-        [[0.001, 62.5]],
+        [[0.001, 100.0]],
+        [[0.002, 62.5]],
         [[0.004, 20.0]],
     ]
     assert [x.get_markerfacecolor() == "none" for x in left.lines] == [True, False, False]
     assert [t.get_text() for t in left.texts] == ["not met within 100"]
-    assert right.containers[0].lines[0].get_xydata().tolist() == [[0.001, 5.5]]
+    assert right.containers[0].lines[0].get_xydata().tolist() == [[0.002, 5.5]]
     assert left.get_xscale() == right.get_xscale() == "log"
 
 
@@ -59,7 +59,7 @@ def test_body_and_csv_say_the_same(project):
     body, lines = body_of(plan, FIGURE), lines_of(plan, FIGURE)
 
     assert "not met within 100" in body and "62.50" in body and "5.50 ± 0.71 (2)" in body
-    assert [x["lambda_2"] for x in lines] == ["0.0005", "0.001", "0.004"]
+    assert [x["lambda_2"] for x in lines] == ["0.001", "0.002", "0.004"]
     assert [x["budget_met"] for x in lines] == ["False", "True", "True"]
     assert [x["epochs"] for x in lines] == ["100.0", "62.5", "20.0"]
 
@@ -78,7 +78,7 @@ def test_a_student_without_its_search_is_kept(project):
 def test_a_search_of_0_steps_is_refused(project):
     """The error names the key of the record."""
     plan = plan_of(project, FIGURE)
-    carve(plan, plan.graph.drawn[FIGURE][SweepKey(0.001)], steps=0)
+    carve(plan, plan.graph.drawn[FIGURE][SweepKey(0.002)], steps=0)
 
     with pytest.raises(DamagedData, match=r"structure\.steps"):
         tries(plan)
