@@ -14,16 +14,18 @@ def cc(student: Tensor, teacher: Tensor) -> Tensor:
     """Inner products of the absolute errors of neighbouring images of a batch.
 
     Args:
-        student: (B, D) embedded vectors, B at least 2.
+        student: (B, D) embedded vectors.
         teacher: (B, D), with a graph of its embedding.
 
     Returns:
-        Scalar, averaged over the B - 1 pairs of neighbours; at least 0.
+        Scalar, averaged over the B - 1 pairs of neighbours; at least 0, and 0 for B = 1.
 
     Source: Peng et al., ICCV 2019, in the form that RepDistiller was given by its authors; it
     differs from the paper's eq. 6 (a difference of correlation matrices).
     """
     gaps = (student - teacher).abs()
+    if len(gaps) == 1:
+        return 0 * gaps.sum()
     return (gaps[:-1] * gaps[1:]).sum(1).mean()
 
 

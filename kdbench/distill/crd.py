@@ -84,7 +84,8 @@ class Memory(nn.Module):
         The rows are replaced, not written to: the backward pass still needs the old ones.
         """
         moved = self.momentum * self.rows[index] + (1 - self.momentum) * own
-        self.rows = self.rows.index_copy(0, index, moved / moved.norm(dim=1, keepdim=True))
+        unit = moved / moved.norm(dim=1, keepdim=True).clamp(min=EPS)  # opposite halves cancel
+        self.rows = self.rows.index_copy(0, index, unit)
 
 
 class CRD(DistillationLoss):

@@ -1,6 +1,8 @@
 """DistPro's pathways: every chosen pair of stages, seen through every candidate transform."""
 
+import re
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +21,7 @@ WEIGHTS = ("equal", "last", "process")
 FACTORS = ("none", "release")
 
 Pathway = tuple[int, int, str]  # teacher stage, student stage, transform
+PAIR = re.compile(r"t(\d+)-s(\d+)")  # of maps, as a user writes it
 
 
 def chosen(
@@ -26,6 +29,7 @@ def chosen(
     teacher: int,
     *,
     connections: str,
+    maps: Sequence[str],
     stem: bool,
     transforms: Sequence[str],
 ) -> list[Pathway]:
@@ -36,6 +40,8 @@ def chosen(
         teacher: number of the teacher's stages, the stem included.
         connections: "all", or "downward" for student stages at or below the teacher's, which is
             ReviewKD's direction and the release's rule.
+        maps: pairs of a teacher's and a student's stage, such as "t3-s1", in place of what
+            `connections` and `stem` say; none to follow these.
         stem: whether stage 0 takes part; it does in the release and does not in the paper.
         transforms: names of the blocks, see `kdbench.distill.transforms`.
 
@@ -45,20 +51,39 @@ def chosen(
 
     Raises:
         UnknownName: an option has no such value.
-        BadValue: there is no transform, or one is named twice.
+        BadValue: there is no transform, or one is named twice; a pair of maps is named twice, or
+            the networks have no such stage.
+
+    Source: Deng et al., DistPro, ECCV 2022, section 4.1; section 4.4 has pathways from the
+    teacher's last map to the student's first three, here `maps` of t3-s1, t3-s2 and t3-s3.
     """
     if connections not in CONNECTIONS:
         raise UnknownName("choice", connections, CONNECTIONS, where="pathways, connections")
     if not transforms or len(set(transforms)) < len(transforms):
         raise BadValue("pathways, transforms", list(transforms), "at least one, none twice")
     first = 0 if stem else 1
-    return [
-        (theirs, ours, kind)
+    by_rule = [
+        (theirs, ours)
         for theirs in range(first, teacher)
         for ours in range(first, student)
-        for kind in transforms
         if connections == "all" or ours >= theirs
     ]
+    pairs = _named(maps, student, teacher) or by_rule
+    return [(theirs, ours, kind) for theirs, ours in pairs for kind in transforms]
+
+
+def _named(maps: Sequence[str], student: int, teacher: int) -> list[tuple[int, int]]:
+    """Pairs of stages as their names say, in order; the numbers of stages bound them."""
+    pairs = []
+    for name in maps:
+        match = PAIR.fullmatch(name)
+        if match is None or not (int(match[1]) < teacher and int(match[2]) < student):
+            expected = f"a pair from t0-s0 to t{teacher - 1}-s{student - 1}"
+            raise BadValue("pathways, maps", name, expected)
+        pairs.append((int(match[1]), int(match[2])))
+    if len(set(pairs)) < len(pairs):
+        raise BadValue("pathways, maps", list(maps), "no pair twice")
+    return sorted(pairs)
 
 
 def spell(pathway: Pathway) -> str:
@@ -84,6 +109,7 @@ class Pathways(DistillationLoss):
             every step; "process" is the scheme stretched over the training, its first row at the
             first step and its last row at the last, linear in between.
         connections: see `chosen`.
+        maps: see `chosen`.
         stem: see `chosen`.
         transforms: see `chosen`.
         factor: "none" takes the weights as they are, as the paper says; "release" multiplies them
@@ -110,6 +136,7 @@ class Pathways(DistillationLoss):
         scheme: Scheme | None = None,
         weights: str,
         connections: str,
+        maps: Sequence[str],
         stem: bool,
         transforms: Sequence[str],
         factor: str,
@@ -122,9 +149,8 @@ class Pathways(DistillationLoss):
             if value not in known:
                 raise UnknownName("choice", value, known, where=f"pathways, {key}")
         ours, theirs = student.stages, teacher.stages
-        self.pathways = chosen(
-            len(ours), len(theirs), connections=connections, stem=stem, transforms=transforms
-        )
+        space: dict[str, Any] = {"connections": connections, "maps": maps, "stem": stem}
+        self.pathways = chosen(len(ours), len(theirs), **space, transforms=transforms)
         self.names = tuple(spell(pathway) for pathway in self.pathways)
         self.transforms = nn.ModuleList(
             transform(k, ours[j], theirs[i]) for i, j, k in self.pathways

@@ -30,12 +30,13 @@ def rkd_distance(student: Tensor, teacher: Tensor) -> Tensor:
 
 
 def distances(vectors: Tensor) -> Tensor:
-    """(B, D) -> (B, B): Euclidean distances over the mean of those that are not 0."""
+    """(B, D) -> (B, B): Euclidean distances over the mean of those that are not 0; 0 for B = 1."""
     squares = vectors.square().sum(1)
     gaps = squares[:, None] + squares[None, :] - 2 * vectors @ vectors.T
     others = ~torch.eye(len(vectors), dtype=torch.bool, device=vectors.device)
     lengths = gaps.clamp(min=SMALLEST).sqrt() * others
-    return lengths / (lengths.sum() / (lengths > 0).sum())
+    mean = lengths.sum() / (lengths > 0).sum().clamp(min=1)
+    return lengths / torch.where(mean > 0, mean, 1.0)  # 0 only where there is no pair
 
 
 @full_precision

@@ -80,7 +80,7 @@ class Scheme:
         differ = [name for name in self.names if name not in names][:1]
         own = f"{len(self.names)} pathways" + (f", among them {differ[0]}" if differ else "")
         expected = f"the {len(names)} pathways {names[0]} to {names[-1]}"
-        advice = "give search and method the same connections, transforms and stem"
+        advice = "give search and method the same connections, maps, transforms and stem"
         raise BadValue("scheme, names", own, expected, advice)
 
     def summary(self) -> dict[str, Any]:

@@ -52,7 +52,9 @@ class Prediction(nn.Module):
             nn.ReLU(),
             nn.Conv2d(outputs, outputs, 1, bias=False),
         )
-        self.scale = nn.Parameter(torch.full((outputs,), log(expm1(variance - EPS))))
+        spread = variance - EPS
+        # Softplus the other way round: log(exp(x) - 1), in a form that a large x does not overflow.
+        self.scale = nn.Parameter(torch.full((outputs,), spread + log(-expm1(-spread))))
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
         """`vid` of two (B, C, H, W) maps, the larger averaged to the size of the smaller."""

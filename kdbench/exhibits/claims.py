@@ -102,8 +102,17 @@ class ErrorsApart:
 
 @dataclass(frozen=True)
 class ProcessesAlike:
-    """The smallest correlation of two processes of a figure."""
+    """How alike the processes of several pairs are, as a share of how alike one pair's seeds are.
 
+    Both are the smallest correlation of two of a figure's processes. Where the seeds of one pair
+    are no more alike than `fails`, the processes of several pairs cannot be held to more.
+
+    Attributes:
+        seeds: the figure's runs that differ in nothing but the seed; of these the first alone is
+            held against other pairs.
+    """
+
+    seeds: tuple[RunKey, ...]
     thresholds: Thresholds
 
 
@@ -116,8 +125,14 @@ class WeightsVanish:
 
 @dataclass(frozen=True)
 class WeightsRise:
-    """How far the weights' centre among the teacher maps moves, in maps, to the higher ones."""
+    """The weights' centre among the teacher maps is low early and then moves to higher maps.
 
+    Attributes:
+        early: of the centre over the first quarter of the process, less that of equal weights.
+        thresholds: of how far it moves from the beginning to the end, in maps.
+    """
+
+    early: Thresholds
     thresholds: Thresholds
 
 

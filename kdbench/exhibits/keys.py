@@ -88,4 +88,20 @@ class SearchKey:
         return f"{self.group}, {self.search}"
 
 
-RunKey = str | Pair | SizeKey | SweepKey | SeedKey | SearchKey
+@dataclass(frozen=True)
+class BudgetKey:
+    """Students of one method, trained for a share of the protocol's epochs.
+
+    Attributes:
+        method: as the figure prints it.
+        epochs: as published; a short scale takes the same share of its own.
+    """
+
+    method: str
+    epochs: int
+
+    def __str__(self) -> str:
+        return f"{self.method}, {self.epochs} epochs"
+
+
+RunKey = str | Pair | SizeKey | SweepKey | SeedKey | SearchKey | BudgetKey

@@ -45,6 +45,7 @@ class SearchRequest:
         seed: 0, but where an exhibit shows how far apart the seeds of a search end.
         tuning_holdout: share of the training images that it must not see, because its students
             are measured on them; see `StudentRequest`.
+        teacher_last: take the teacher at its last epoch, whatever its protocol reports.
     """
 
     dataset: str
@@ -55,6 +56,7 @@ class SearchRequest:
     parameters: Parameters = ()
     seed: int = 0
     tuning_holdout: float = 0.0
+    teacher_last: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +77,8 @@ class StudentRequest:
         origin: where the scheme is searched, if not on this pair and data set.
         tuning_holdout: share of the training images that is not trained on and is measured in
             place of the test images; 0 for none.
+        teacher_last: see `SearchRequest`; its searches take the teacher so too.
+        budget: share of the student protocol's epochs that it is trained for.
     """
 
     dataset: str
@@ -90,6 +94,8 @@ class StudentRequest:
     pruned_by: SearchRequest | None = None
     origin: SearchRequest | None = None
     tuning_holdout: float = 0.0
+    teacher_last: bool = False
+    budget: float = 1.0
 
 
 Request = TeacherRequest | SearchRequest | StudentRequest

@@ -77,6 +77,7 @@ class Row:
         pruned_by: the search whose pruned network is the student, in place of the pair's.
         pruned_from: the network that it prunes, or "teacher"; by default the pair's student.
         origin: where the scheme is searched.
+        teacher_last: see `StudentRequest`.
     """
 
     label: str
@@ -88,6 +89,7 @@ class Row:
     pruned_by: str = ""
     pruned_from: str = ""
     origin: Origin | None = None
+    teacher_last: bool = False
 
     @property
     def methods(self) -> list[str]:
@@ -200,6 +202,7 @@ class Table(Exhibit):
             pruned_by=self._pruning(row, dataset, pair),
             origin=self._origin(row, dataset, pair),
             tuning_holdout=self.tuning_holdout,
+            teacher_last=row.teacher_last,
         )
 
     def _pruning(self, row: Row, dataset: str, pair: Pair) -> SearchRequest | None:

@@ -115,6 +115,7 @@ class Builder:
             parameters=parameters,
             seed=request.seed,
             tuning_holdout=request.tuning_holdout,
+            teacher_last=self._named_last(request),
         )
         base = replace(request, search=component.base, parameters=()) if component.base else None
         epochs, revisions = (
@@ -132,6 +133,7 @@ class Builder:
             seed=request.seed,
             runtime=self.resolve.runtime(),
             tuning_holdout=request.tuning_holdout,
+            teacher_last=self._teacher_last(request),
             naming=naming,
         )
         return self._once(run)
@@ -146,6 +148,7 @@ class Builder:
             student = self.resolve.get("network", structure.student.name)
         method, parameters = self._method(request, parts)
         schemes = [self._scheme(request, part) if part.search else None for part in parts]
+        recipe, epochs = self._budget(request, student)
         name = CellName(
             teacher=request.pair.teacher if taught else "",
             student=structure.naming.pruned_student if structure else student.name,
@@ -153,19 +156,22 @@ class Builder:
             parameters=parameters,
             tuning_holdout=request.tuning_holdout,
             schemes=tuple(details for _, details in filter(None, schemes)),
+            teacher_last=taught and self._named_last(request),
+            epochs=epochs,
         )
         revisions = _revisions(*parts, *([teacher] if taught else []), student)
         if structure:
             revisions["carving"] = PRUNING_REVISION
-        dataset, epochs = request.dataset, self.resolve.scale.student_epochs
+        dataset = request.dataset
         settings: dict[str, Any] = {
             "data": self.data(dataset),
             "teachers": self._teachers(request) if taught else (),
             "student": self.resolve.network(student, structure.search.name if structure else ""),
             "method": method,
-            "recipe": self.resolve.recipe(request.recipe, dataset, student, epochs),
+            "recipe": recipe,
             "runtime": self.resolve.runtime(),
             "tuning_holdout": request.tuning_holdout,
+            "teacher_last": self._teacher_last(request),
             "structure": structure,
             "schemes": tuple(scheme and scheme[0] for scheme in schemes),
         }
@@ -175,11 +181,33 @@ class Builder:
             runs.append(self._once(StudentRun(**place, **settings, seed=seed)))
         return name, runs
 
+    def _budget(self, request: StudentRequest, student: Component) -> tuple[Recipe, int]:
+        """The students' protocol, and its epochs where they are a share of the whole; else 0."""
+        epochs = self.resolve.scale.student_epochs
+        whole = self.resolve.recipe(request.recipe, request.dataset, student, epochs)
+        share = whole.shortened(max(1, round(request.budget * whole.epochs)))
+        return share, 0 if share.epochs == whole.epochs else share.epochs
+
+    def _teacher_last(self, request: SearchRequest | StudentRequest) -> bool:
+        """Whether the exhibit or the scale takes the teacher at its last epoch."""
+        return request.teacher_last or self.resolve.scale.teacher_epoch == "last"
+
+    def _named_last(self, request: SearchRequest | StudentRequest) -> bool:
+        """Whether names tell: where the exhibit alone does, and the protocol's epoch is another."""
+        best = request.recipe.reported == "best" and not request.tuning_holdout
+        scale = self.resolve.scale.teacher_epoch
+        return best and request.teacher_last and scale != "last"
+
     def _structure(self, request: StudentRequest) -> SearchRun | None:
         """The search that prunes the students, if one does."""
         if request.pruned_by is None:
             return None
-        return self.search(replace(request.pruned_by, tuning_holdout=request.tuning_holdout))
+        pruning = replace(
+            request.pruned_by,
+            tuning_holdout=request.tuning_holdout,
+            teacher_last=request.teacher_last,
+        )
+        return self.search(pruning)
 
     def _teachers(self, request: SearchRequest | StudentRequest) -> tuple[AnyTeacher, ...]:
         return (self.teacher(request.dataset, request.pair.teacher, request.recipe),)
@@ -220,12 +248,18 @@ class Builder:
             search_recipe=request.search_recipe,
             parameters=request.search_parameters,
             tuning_holdout=request.tuning_holdout,
+            teacher_last=request.teacher_last,
         )
         if request.origin is None:
             run = self.search(here)
             return run, run.naming.details
         share = request.tuning_holdout if request.origin.dataset == request.dataset else 0.0
-        origin = replace(request.origin, search=here.search, tuning_holdout=share)
+        origin = replace(
+            request.origin,
+            search=here.search,
+            tuning_holdout=share,
+            teacher_last=request.teacher_last,
+        )
         place = "" if origin.dataset == request.dataset else f"-{origin.dataset}"
         if origin.pair != request.pair:
             place += f"-{origin.pair.teacher}-{origin.pair.student}"

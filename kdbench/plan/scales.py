@@ -26,6 +26,9 @@ class Scale:
         seeds: student runs of a cell.
         lead_seeds: student runs of a cell in the first column of tables that request them.
         evaluate_every: epochs between two evaluations on the test set.
+        teacher_epoch: at which epoch searches and students take their teacher: "reported" is the
+            protocol's own, for most the best on the test set, so that test labels choose it;
+            "last" looks at no test image.
         precision: "float32" or "bf16" (autocast; a declared deviation at the paper scale).
         channels_last: memory format of images and networks.
         threads: CPU threads of a job. Bits depend on it, so it belongs to a run's identity.
@@ -46,6 +49,7 @@ class Scale:
     seeds: Count | None = None
     lead_seeds: Count | None = None
     evaluate_every: Count = 1
+    teacher_epoch: Literal["reported", "last"] = "reported"
     precision: Literal["float32", "bf16"] = "float32"
     channels_last: Switch = False
     threads: Count = 1

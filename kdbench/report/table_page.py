@@ -19,8 +19,10 @@ from kdbench.store.student_runs import StudentRun, TaughtRun
 READING = "‡"
 MISSED = "\N{PILCROW SIGN}"
 AT_BEST = (
-    "Teachers are used at the epoch that was best on the test set, as the field's code does; "
-    "the searches themselves see training images only."
+    "Teachers are taken at the epoch that was best on the test set, as the field's code does: test "
+    "labels choose it, and other test labels would change searches and students by way of it. "
+    "Beside that no search has a test image or label within reach. `teacher_epoch: last` among a "
+    "scale's settings in params.yaml takes the last epoch."
 )
 COMPARED = (
     "In brackets half of the interval of the difference over the students' seeds (Welch's t; "

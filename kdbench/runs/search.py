@@ -1,4 +1,4 @@
-"""The search phase: a searcher driven along its recipe, on training images only."""
+"""The search phase: a searcher driven along its recipe, with the test split out of its reach."""
 
 from dataclasses import dataclass
 
@@ -84,7 +84,9 @@ def _make(job: Job[SearchRun], data: Stored) -> tuple[Searcher, Teacher]:
     weights = job.inputs.folder(upstream) / teacher_weights(run)
     network = assemble.make_network(upstream.network, data, run.seed, job.precision)
     assemble.load_weights(network, weights)
-    student = assemble.make_network(run.student, data, run.seed, job.precision).train()
+    # Were it the seed alone, the first of the students would begin where the search did.
+    own = derive(run.seed, "search")
+    student = assemble.make_network(run.student, data, own, job.precision).train()
     if run.search.start == "teacher":
         assemble.load_weights(student, weights)
     searcher = assemble.make_searcher(

@@ -59,6 +59,8 @@ def second_order(
     train: Data,
     validation: Data,
     jvp: JVP,
+    *,
+    scale_free: bool = False,
 ) -> tuple[Tensor, Tensor]:
     """Gradient in the alphas of the validation loss after the virtual step.
 
@@ -71,6 +73,9 @@ def second_order(
         train: data of the virtual step.
         validation: data of the validation loss.
         jvp: `exact_jvp`, or `central_difference` at some scale.
+        scale_free: divide the gradient by how far a step moves a weight, `Rates.step_scale`. Its
+            direction stays, but its size no longer falls with the learning rate, which an Adam
+            with a long memory takes for a sign to stop.
 
     Returns:
         The gradient (n,) and the validation loss, without graphs.
@@ -85,7 +90,8 @@ def second_order(
     loss = problem.outer([*moved, *hidden], validation)
     along = torch.autograd.grad(loss, moved, allow_unused=True)
     derivatives = problem.directional_derivatives(terms, along, train, jvp)
-    gradient = through_mix(loss_weights, problem.alphas, -rates.step_scale * derivatives)
+    scale = 1.0 if scale_free else rates.step_scale
+    gradient = through_mix(loss_weights, problem.alphas, -scale * derivatives)
     return gradient, loss.detach()
 
 
@@ -122,6 +128,8 @@ def alternate(
     train: Data,
     validation: Data,
     jvp: JVP | None,
+    *,
+    scale_free: bool = False,
 ) -> StepResult:
     """One step of the search: the alphas first, then the weights with the new alphas.
 
@@ -132,13 +140,16 @@ def alternate(
         train: data of the training loss.
         validation: data of the validation loss, which training never sees.
         jvp: see `second_order`; None for `first_order`.
+        scale_free: see `second_order`; `first_order` has no such scale.
     """
     terms = problem.terms(train)
     loss = None
     if jvp is None:
         gradient = first_order(problem, terms.losses)
     else:
-        gradient, loss = second_order(problem, terms, optimiser, train, validation, jvp)
+        gradient, loss = second_order(
+            problem, terms, optimiser, train, validation, jvp, scale_free=scale_free
+        )
     move(outer_optimiser, [problem.alphas], [gradient])
     loss_weights = problem.mix(problem.alphas).detach()
     move(optimiser, problem.weights, terms.gradients(loss_weights))

@@ -38,8 +38,10 @@ class DistProSearch(Searcher):
         gradient: "finite-difference" is the paper's central difference; "exact" is what it
             approximates; "first-order" is `kdbench.search.bilevel.first_order`.
         fd_scale: see `kdbench.search.hypergradient.central_difference`.
+        scale_free: see `kdbench.search.bilevel.second_order`.
         normalise: see `kdbench.search.normalise`.
         connections: see `kdbench.distill.pathways.chosen`.
+        maps: see `kdbench.distill.pathways.chosen`.
         stem: see `kdbench.distill.pathways.chosen`.
         transforms: see `kdbench.distill.pathways.chosen`.
         autocast: see `PathwayWeights`.
@@ -63,16 +65,19 @@ class DistProSearch(Searcher):
         alpha_lr: float,
         gradient: str,
         fd_scale: float,
+        scale_free: bool,
         normalise: str,
         connections: str,
+        maps: Sequence[str],
         stem: bool,
         transforms: Sequence[str],
         autocast: Autocast = nullcontext,
     ) -> None:
-        self._jvp = jvp_of(gradient, fd_scale)
+        self._jvp, self._scale_free = jvp_of(gradient, fd_scale), scale_free
         self.student = student
         space: dict[str, Any] = {
             "connections": connections,
+            "maps": list(maps),
             "stem": stem,
             "transforms": list(transforms),
         }
@@ -93,7 +98,12 @@ class DistProSearch(Searcher):
             [self.searched.alphas], lr=alpha_lr, betas=(0.5, 0.999)
         )
         self._process = ProcessLog(len(self.pathways.names))
-        options = {"gradient": gradient, "normalise": normalise, "alpha_lr": alpha_lr}
+        options: dict[str, Any] = {
+            "gradient": gradient,
+            "normalise": normalise,
+            "alpha_lr": alpha_lr,
+        }
+        options["scale_free"] = scale_free
         self._about = {"search": "distpro", "fd_scale": fd_scale, **options, **space}
 
     @property
@@ -134,6 +144,7 @@ class DistProSearch(Searcher):
             train,
             required(validation),
             self._jvp,
+            scale_free=self._scale_free,
         )
         self._process.push(result.loss_weights, result.alphas)
         losses = {"task": result.task, "pathways": result.loss_weights @ result.losses}

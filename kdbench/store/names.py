@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+TEACHER_LAST = "-teacher-last"
+
 
 def _holdout(share: float) -> str:
     return f"-held-out-{share:g}" if share else ""
@@ -16,6 +18,7 @@ class SearchName:
         parameters: what tells the search from the same one as declared, such as "-beta_lr-0.1".
         seed: printed where it is not 0.
         tuning_holdout: share of the training images held out for its students' measurement.
+        teacher_last: whether an exhibit takes the teacher at another epoch than its protocol's.
     """
 
     teacher: str
@@ -24,6 +27,7 @@ class SearchName:
     parameters: str = ""
     seed: int = 0
     tuning_holdout: float = 0.0
+    teacher_last: bool = False
 
     def __str__(self) -> str:
         holdout = _holdout(self.tuning_holdout)
@@ -32,7 +36,8 @@ class SearchName:
     @property
     def details(self) -> str:
         """What tells the search from the same one as declared, but for the tuning hold-out."""
-        return self.parameters + (f"-seed{self.seed}" if self.seed else "")
+        last = TEACHER_LAST if self.teacher_last else ""
+        return self.parameters + last + (f"-seed{self.seed}" if self.seed else "")
 
     @property
     def pruned_student(self) -> str:
@@ -52,6 +57,8 @@ class CellName:
         tuning_holdout: share of the training images that the students are measured on.
         schemes: what tells the searches behind the method from the declared ones, one entry per
             search; printed once where several say the same.
+        teacher_last: see `SearchName`.
+        epochs: length of the training where it is a share of the protocol's; 0 for the whole.
     """
 
     teacher: str
@@ -60,10 +67,14 @@ class CellName:
     parameters: str = ""
     tuning_holdout: float = 0.0
     schemes: tuple[str, ...] = ()
+    teacher_last: bool = False
+    epochs: int = 0
 
     def __str__(self) -> str:
         prefix = f"{self.teacher}_" if self.teacher else ""
         details = self.parameters + _holdout(self.tuning_holdout)
+        details += TEACHER_LAST if self.teacher_last else ""
+        details += f"-epochs-{self.epochs}" if self.epochs else ""
         for scheme in self.schemes:
             details += "" if scheme in details else scheme
         return f"{prefix}{self.student}_{self.method}{details}"

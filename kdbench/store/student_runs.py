@@ -27,6 +27,7 @@ class TaughtRun(ComputingRun):
         seed: the run's one seed.
         tuning_holdout: share of the training images that it must not see, because students are
             measured on them; 0 for none.
+        teacher_last: take the teacher at its last epoch, whatever its protocol reports.
     """
 
     student: Network
@@ -34,6 +35,7 @@ class TaughtRun(ComputingRun):
     recipe: Recipe
     seed: int
     tuning_holdout: float = 0.0
+    teacher_last: bool = False
 
     @property
     def teacher(self) -> AnyTeacher | None:
@@ -44,9 +46,19 @@ class TaughtRun(ComputingRun):
     def teacher_epoch(self) -> str:
         """At which epoch the teacher is taken: "best", on the test set, or "last"; "" for none.
 
-        That which the teacher's protocol reports. But a run that chooses parameters must not even
-        look at the test set by way of its teacher: it takes the last.
+        That which the teacher's protocol reports, unless `teacher_last`. But a run that chooses
+        parameters must not even look at the test set by way of its teacher: it takes the last.
         """
+        epoch = self._published_teacher_epoch
+        return "last" if epoch and self.teacher_last else epoch
+
+    @property
+    def teacher_switched(self) -> bool:
+        """Whether the teacher is not taken at the epoch that it would be without `teacher_last`."""
+        return self.teacher_epoch != self._published_teacher_epoch
+
+    @property
+    def _published_teacher_epoch(self) -> str:
         if self.teacher is None:
             return ""
         best = self.teacher.recipe.reported == "best" and not self.tuning_holdout
@@ -70,6 +82,7 @@ class TaughtRun(ComputingRun):
             for place, run in enumerate(self.teachers)
         }
         holdout = {"held_out": self.tuning_holdout} if self.tuning_holdout else {}
+        switched = {"teacher_epoch": self.teacher_epoch} if self.teacher_switched else {}
         return {
             **teachers,
             "student": entry(self.student, identity),
@@ -77,6 +90,7 @@ class TaughtRun(ComputingRun):
             "seed": self.seed,
             **self.runtime.as_dict(),
             **holdout,
+            **switched,
         }
 
 

@@ -39,7 +39,7 @@ def built(name, student, teacher):
             groups = groups_of(student, teacher, stem=parameters["stem"])
             names = [n for group in groups for n in group.names]
         else:
-            options = ("connections", "stem", "transforms")
+            options = ("connections", "maps", "stem", "transforms")
             names = [spell(p) for p in chosen(4, 4, **{k: parameters[k] for k in options})]
         parameters["scheme"] = Scheme(rand(3, len(names)), rand(3, len(names)) + 1, tuple(names))
     if cls.takes_labels():

@@ -19,7 +19,12 @@ from kdbench.models.families.wide_resnet import WideResNet
 
 SMALL = {"classes": 5, "image": (3, 8, 8)}
 HALFWAY = TrainingPosition(step=4, steps=9, epoch=1, epochs=3)
-SPACE = {"connections": "all", "stem": False, "transforms": ["2conv", "3conv", "complex"]}
+SPACE = {
+    "connections": "all",
+    "maps": [],
+    "stem": False,
+    "transforms": ["2conv", "3conv", "complex"],
+}
 DECLARATIONS = {"equal": "equal", "last": "alpha_t", "process": "distpro"}
 
 
@@ -48,8 +53,8 @@ def scheme_for(names, alphas, rows=5):
 def test_the_paper_has_27_pathways_and_the_release_10():
     """Three stages to three with three transforms; stem and stages downward with one transform."""
     paper = chosen(4, 4, **SPACE)
-    release = chosen(4, 4, connections="downward", stem=True, transforms=["complex"])
-    imagenet = chosen(6, 6, connections="downward", stem=False, transforms=["complex"])
+    release = chosen(4, 4, connections="downward", maps=[], stem=True, transforms=["complex"])
+    imagenet = chosen(6, 6, connections="downward", maps=[], stem=False, transforms=["complex"])
     assert (len(paper), len(release), len(imagenet)) == (27, 10, 15)
     assert paper[0] == (1, 1, "2conv") and paper[-1] == (3, 3, "complex")
     assert release[:2] == [(0, 0, "complex"), (0, 1, "complex")]
@@ -59,7 +64,40 @@ def test_the_paper_has_27_pathways_and_the_release_10():
 
 def test_five_stages_of_a_student_and_four_of_a_teacher_have_twenty_pathways():
     """With all connections and one transform."""
-    assert len(chosen(5, 6, connections="all", stem=False, transforms=["complex"])) == 20
+    assert len(chosen(5, 6, connections="all", maps=[], stem=False, transforms=["complex"])) == 20
+
+
+def test_the_teacher_s_last_map_to_the_first_three_can_be_written():
+    """Named pairs take the place of the rule, whatever their order; the paper's section 4.4."""
+    space = {**SPACE, "transforms": ["2conv", "complex"], "maps": ["t3-s2", "t3-s1", "t3-s3"]}
+    names = [spell(pathway) for pathway in chosen(4, 4, **space)]
+    assert names == [f"t3-s{ours}-{kind}" for ours in (1, 2, 3) for kind in ("2conv", "complex")]
+    stem = chosen(4, 4, **{**space, "maps": ["t3-s0"], "connections": "downward"})
+    assert [spell(pathway) for pathway in stem] == ["t3-s0-2conv", "t3-s0-complex"]
+
+
+def test_named_pairs_reach_the_loss(float64):
+    """A loss of three pairs compares them and no other map."""
+    teacher, student, ours, theirs = pair()
+    loss = build(student, teacher, maps=["t3-s1", "t3-s2", "t3-s3"], transforms=["2conv"])
+    assert loss.names == ("t3-s1-2conv", "t3-s2-2conv", "t3-s3-2conv")
+    expected = [hcl(t(ours.pre[k]), theirs.pre[3]) for k, t in enumerate(loss.transforms, 1)]
+    torch.testing.assert_close(loss.losses(ours, theirs), torch.stack(expected))
+
+
+@pytest.mark.parametrize(
+    ("maps", "message"),
+    [
+        (["t4-s1"], "maps: found 't4-s1', expected a pair from t0-s0 to t3-s3"),
+        (["t1-s4"], "maps: found 't1-s4', expected a pair from t0-s0 to t3-s3"),
+        (["3-1"], "maps: found '3-1', expected a pair"),
+        (["t3-s1", "t3-s1"], "maps: found .*, expected no pair twice"),
+    ],
+)
+def test_pairs_that_are_none_are_refused_in_one_line(maps, message):
+    """Stages beyond the networks', other spellings, repetitions."""
+    with pytest.raises(BadValue, match=message):
+        chosen(4, 4, **{**SPACE, "maps": maps})
 
 
 def test_every_loss_is_hcl_of_the_transformed_map(float64):

@@ -125,7 +125,8 @@ def test_the_paper_scale_searches_as_published(paper):
         assert search["normalise"] == "biased-softmax"
         assert search["gradient"] == "finite-difference"
         assert search["alpha_lr"] == 0.05
-        space = {key: search[key] for key in ("connections", "stem", "transforms")}
+        assert search["scale_free"] is False
+        space = {key: search[key] for key in ("connections", "maps", "stem", "transforms")}
         stages = 4  # of every network in the table, the stem included
         assert len(chosen(stages, stages, **space)) == 27
 

@@ -131,6 +131,20 @@ def test_the_gradient_is_that_of_the_unrolled_step(float64, jvp, nesterov):
     assert loss.item() > 0
 
 
+@EACH_JVP
+@pytest.mark.parametrize(("nesterov", "factor"), [(True, 1.9), (False, 1.0)])
+def test_a_scale_free_gradient_is_the_same_without_the_step_s_size(float64, jvp, nesterov, factor):
+    """It is the gradient over the learning rate, and over 1 + mu for Nesterov momentum."""
+    toy = Pulls(randn(3, 4), randn(4), biased_softmax)
+    inner, outer = optimisers(toy, lr=0.02, momentum=0.9, nesterov=nesterov)
+    for _ in range(3):
+        alternate(toy, inner, outer, None, None, jvp)
+    given = (toy, toy.terms(None), inner, None, None, jvp)
+    whole, free = (second_order(*given, scale_free=free)[0] for free in (False, True))
+    assert whole.abs().min() > 1e-6
+    torch.testing.assert_close(free, whole / (0.02 * factor))
+
+
 def test_one_step_goes_in_the_order_of_the_paper(float64):
     """The alphas move first, at the old weights; then the weights, with the new alphas."""
     toy = Pulls(randn(3, 4), randn(4), biased_softmax)

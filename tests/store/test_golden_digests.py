@@ -11,6 +11,9 @@ from pathlib import Path
 import pytest
 from golden.digests import FILE, planned_digests
 
+from kdbench.plan.components import find_components
+from kdbench.store.spec import ENGINE_REVISION, PRUNING_REVISION
+
 REPOSITORY = Path(__file__).parents[2]
 
 
@@ -25,12 +28,37 @@ def test_every_digest_of_the_full_plan_is_the_golden_one(scale):
         assert sorted(planned[place]) == sorted(digests.split()), place
 
 
-def test_every_committed_record_belongs_to_a_planned_run():
-    """The file name of each committed record ends in a digest of its scale's plan."""
-    records = sorted((REPOSITORY / "results").glob("*/records/*/*/*.json"))
-    golden = json.loads(FILE.read_text())
+KIND = {"data": "dataset", "teacher": "network", "search": "search", "student": "method"}
+OWN = {"engine": ENGINE_REVISION, "carving": PRUNING_REVISION}
 
-    assert len(records) > 80
-    for record in records:
-        scale, _, phase, dataset = record.relative_to(REPOSITORY / "results").parts[:4]
-        assert record.stem.rpartition(".")[2] in golden[scale][f"{phase}/{dataset}"].split(), record
+
+def outdated(spec):
+    """Whether a record's own revisions, or names of parameters, are not today's."""
+    components, kind = find_components(), KIND.get(spec["phase"])
+
+    def revision(name):
+        known = {kind: components.names(kind)} if kind else {}
+        asked = kind if name in known.get(kind, ()) else "network"
+        return OWN[name] if name in OWN else components.get(asked, name, where="test").revision
+
+    part = spec["params"].get(kind, {})
+    methods = part.get("parts", [part]) if kind in ("search", "method") and part else []
+    declared = (components.get(kind, m["name"], where="test").declaration for m in methods)
+    keys = [set(d.defaults) - set(m["parameters"]) for d, m in zip(declared, methods, strict=True)]
+    return any(keys) or any(revision(name) != own for name, own in spec["revisions"].items())
+
+
+def test_every_committed_record_belongs_to_a_planned_run():
+    """Its name ends in a digest of its scale's plan, unless it or what it read is outdated."""
+    files = sorted((REPOSITORY / "results").glob("*/records/*/*/*.json"))
+    golden = json.loads(FILE.read_text())
+    specs = {spec["digest"]: spec for spec in (json.loads(f.read_text())["spec"] for f in files)}
+
+    def superseded(spec):
+        others = (specs.get(digest) for digest in spec["upstream"].values())
+        return outdated(spec) or any(other and superseded(other) for other in others)
+
+    assert len(specs) > 80
+    for spec in specs.values():
+        planned = golden[spec["scale"]][f"{spec['phase']}/{spec['dataset']}"].split()
+        assert spec["digest"] in planned or superseded(spec), spec["cell"]

@@ -145,6 +145,8 @@ def another(value):
         return not value
     if isinstance(value, int | float):
         return value + 1 if isinstance(value, int) else value / 2 or 0.5
+    if value == []:
+        return ["other"]
     return [*value[1:], value[0]][:-1] or value if isinstance(value, list) else f"{value}x"
 
 
@@ -235,6 +237,7 @@ def setting_of(scale, setting):
         "seeds": "student",
         "lead_seeds": "student",
         "evaluate_every": "teacher",
+        "teacher_epoch": "search",
         "channels_last": "teacher",
         "threads": "teacher",
         "cells_per_job": None,
@@ -243,8 +246,9 @@ def setting_of(scale, setting):
     if setting in ("name", "notice"):
         return None, None
     value = getattr(SCALES[scale], setting)
-    if setting == "precision":
-        return ("bf16" if value == "float32" else "float32"), moves[setting]
+    others = {"precision": {"float32": "bf16", "bf16": "float32"}, "teacher_epoch": {value: "last"}}
+    if setting in others:
+        return others[setting][value], moves[setting]
     return (9 if value is None else another(value)), moves[setting]
 
 

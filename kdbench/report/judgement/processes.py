@@ -1,33 +1,40 @@
 """Whether searched processes bear out what DistPro's paper says of them."""
 
+from collections.abc import Sequence
+from itertools import combinations
+
 from kdbench.exhibits import claims
 from kdbench.report.judgement.comparisons import ClaimState
 from kdbench.report.judgement.evidence import Evidence
 from kdbench.report.judgement.outcomes import NO_RUN, Judgement, beyond
-from kdbench.report.readings.course import likeness, read_course
+from kdbench.report.readings.course import Course, likeness, read_course
 from kdbench.report.readings.process import PathwayProcess, read_process
 
 TENTH = 10  # beginning and end of a process: a tenth of its listed steps
+QUARTER = 4  # its early part
 
 
 def alike(check: claims.ProcessesAlike, evidence: Evidence) -> Judgement:
-    """The least alike of a figure's processes."""
-    courses = [read_course(name, record) for name, (_, record) in evidence.runs.items()]
-    pairs = [(a, b) for i, a in enumerate(courses) for b in courses[i + 1 :]]
-    numbers = [v for a, b in pairs if isinstance(v := likeness(a, b), float)]
-    if not numbers:
+    """The least alike of several pairs, held against the least alike seeds of one pair."""
+    courses = {name: read_course(name, record) for name, (_, record) in evidence.runs.items()}
+    again = check.seeds[1:]
+    pairs = _correlations([course for name, course in courses.items() if name not in again])
+    if not pairs:
         return NO_RUN
-    judgement = beyond(
-        min(numbers), check.thresholds, f"smallest correlation of {len(numbers)} pairs"
-    )
-    planned = len(evidence.planned)
-    if judgement.state is ClaimState.HOLDS and len(numbers) < planned * (planned - 1) // 2:
+    across = f"smallest correlation of {len(pairs)} pairs: {min(pairs):.3g}"
+    seeds = _correlations([courses[name] for name in check.seeds if name in courses])
+    if not seeds:
+        return Judgement(ClaimState.UNTESTED, f"{across}; no second seed to hold it against")
+    within = min(seeds)
+    if within <= check.thresholds.fails:
+        why = f"two seeds of one pair correlate by {within:.3g} alone"
+        return Judgement(ClaimState.UNTESTED, f"{across}; {why}")
+    what = f"{across}; as a share of that of one pair's seeds, {within:.3g}"
+    judgement = beyond(min(pairs) / within, check.thresholds, what)
+    planned = len(evidence.planned) - len(again)
+    if judgement.state is ClaimState.HOLDS and len(pairs) < planned * (planned - 1) // 2:
         return Judgement(ClaimState.UNTESTED, f"{judgement.evidence}; not of all pairs yet")
     return judgement
-
-
-def _process(evidence: Evidence) -> PathwayProcess | None:
-    return next((read_process(spec, record) for spec, record in evidence.runs.values()), None)
 
 
 def vanish(check: claims.WeightsVanish, evidence: Evidence) -> Judgement:
@@ -43,13 +50,20 @@ def vanish(check: claims.WeightsVanish, evidence: Evidence) -> Judgement:
 
 
 def rise(check: claims.WeightsRise, evidence: Evidence) -> Judgement:
-    """How far the weights' centre moves from the beginning to the end."""
+    """The centre is below that of equal weights early, and above where it began at the end."""
     process = _process(evidence)
     if process is None:
         return NO_RUN
-    length = max(1, len(process.steps) // TENTH)
-    begin, end = (centre(process, part) for part in (slice(length), slice(-length, None)))
-    return beyond(end - begin, check.thresholds, "rise of the weights' centre, in teacher maps")
+    steps = len(process.steps)
+    tenth, quarter = max(1, steps // TENTH), max(1, steps // QUARTER)
+    begin, end = (centre(process, part) for part in (slice(tenth), slice(-tenth, None)))
+    low = centre(process, slice(quarter)) - equal_centre(process)
+    early = beyond(low, check.early, "the weights' centre early, less that of equal weights")
+    late = beyond(end - begin, check.thresholds, "its rise from beginning to end, in teacher maps")
+    states = {early.state, late.state}
+    decisive = ClaimState.FAILS if ClaimState.FAILS in states else ClaimState.UNTESTED
+    state = states.pop() if len(states) == 1 else decisive
+    return Judgement(state, f"{early.evidence}; {late.evidence}")
 
 
 def centre(process: PathwayProcess, part: slice) -> float:
@@ -57,3 +71,18 @@ def centre(process: PathwayProcess, part: slice) -> float:
     sums = {number: sum(process.total(number)[part]) for number in process.maps()}
     whole = sum(sums.values())
     return sum(number * weight for number, weight in sums.items()) / whole if whole else 0.0
+
+
+def equal_centre(process: PathwayProcess) -> float:
+    """Mean number of the teacher map over all pathways."""
+    return sum(pathway.teacher for pathway in process.pathways) / len(process.pathways)
+
+
+def _correlations(courses: Sequence[Course]) -> list[float]:
+    """Of every two of them, where it is defined."""
+    values = (likeness(one, other) for one, other in combinations(courses, 2))
+    return [value for value in values if isinstance(value, float)]
+
+
+def _process(evidence: Evidence) -> PathwayProcess | None:
+    return next((read_process(spec, record) for spec, record in evidence.runs.values()), None)

@@ -219,31 +219,48 @@ def test_runs_of_a_figure_are_compared_by_error(project, light, state):
 NAMES = [f"t{t}-s{s}-{k}" for t in (1, 2, 3) for s in (1, 2, 3) for k in TRANSFORMS]
 
 
-def process(low, high):
-    """Ten rows in which the weights of map 1 go to `low` and those of map 3 to `high`."""
-    steps = [i / 9 for i in range(10)]
-    pull = [(0.1 + (low - 0.1) * x, 0.1 + (high - 0.1) * x) for x in steps]
-    return [[a] * 9 + [0.1] * 9 + [b] * 9 for a, b in pull]
+def process(*ends):
+    """Rows in which the weights of maps 1 and 3 go from 0.1 to each of the ends, ten steps each."""
+    rows, begin = [], (0.1, 0.1)
+    for end in ends:
+        for step in range(1, 11):
+            low, high = (a + (b - a) * step / 10 for a, b in zip(begin, end, strict=True))
+            rows.append([low] * 9 + [0.1] * 9 + [high] * 9)
+        begin = end
+    return rows
+
+
+EARLY, LATE = (0.2, 0.05), (0.05, 0.2)
 
 
 @pytest.mark.parametrize(
-    ("low", "high", "state"), [(0.05, 0.2, HOLDS), (0.2, 0.05, FAILS), (0.1, 0.11, UNTESTED)]
+    ("ends", "state"),
+    [
+        ((EARLY, LATE, LATE), HOLDS),
+        ((LATE, LATE, LATE), FAILS),  # rises, but low maps never dominate
+        ((EARLY, EARLY, (0.2, 0.04)), FAILS),  # low maps dominate to the end
+        (((0.11, 0.1), LATE, LATE), UNTESTED),  # they hardly dominate
+        ((EARLY, (0.14, 0.1), (0.13, 0.1)), UNTESTED),  # it hardly rises
+    ],
 )
-def test_weight_rises_where_its_centre_does(project, low, high, state):
-    """Weight that moves to high teacher maps shows the claim, to low ones the contrary."""
+def test_weight_rises_where_low_maps_dominate_first(project, ends, state):
+    """The centre is below that of equal weights early, and higher at the end than it began."""
     plan = plan_of(project, "distpro/figure6")
-    search(plan, plan.graph.drawn["distpro/figure6"]["search"], NAMES, process(low, high))
+    search(plan, plan.graph.drawn["distpro/figure6"]["search"], NAMES, process(*ends))
 
     assert outcome(plan, "distpro/rise").state is state
 
 
-def test_the_centre_is_that_of_both_ends(project):
-    """Over a tenth of the listed steps each it moves from 2 to (0.1 + 0.2 + 0.6) / 0.4 maps."""
+def test_the_centre_is_that_of_an_early_quarter_and_of_both_ends(project):
+    """A tenth of the listed steps at both ends; equal weights have theirs at map 2."""
     plan = plan_of(project, "distpro/figure6")
     spec = plan.graph.drawn["distpro/figure6"]["search"]
-    search(plan, spec, NAMES, process(0.1, 0.2))
+    rows = [[0.3] * 9 + [0.1] * 9 + [0.1] * 9] * 5 + [[0.1] * 9 + [0.1] * 9 + [0.2] * 9] * 15
+    search(plan, spec, NAMES, rows)
 
-    assert "maps: 0.25 (our thresholds" in outcome(plan, "distpro/rise").evidence
+    evidence = outcome(plan, "distpro/rise").evidence
+    assert "less that of equal weights: -0.4 (our thresholds" in evidence
+    assert "in teacher maps: 0.65 (our thresholds" in evidence  # from 1.6 to 0.9 / 0.4
 
 
 @pytest.mark.parametrize(("end", "state"), [(0.005, HOLDS), (0.11, FAILS), (0.05, UNTESTED)])
@@ -257,23 +274,38 @@ def test_weights_vanish_where_the_largest_does(project, end, state):
     assert outcome(plan, "distpro/first-order").state is state
 
 
+RISING = (0.1, 0.2, 0.3)
+TILTED = (0.15, 0.1, 0.3)  # correlates with RISING by about 0.7
+
+
 @pytest.mark.parametrize(
-    ("last", "state"),
-    [((0.1, 0.2, 0.3), HOLDS), ((0.3, 0.2, 0.1), FAILS), ((0.15, 0.1, 0.3), UNTESTED)],
+    ("last", "seed", "state"),
+    [
+        (RISING, RISING, HOLDS),
+        ((0.3, 0.2, 0.1), RISING, FAILS),
+        (TILTED, RISING, UNTESTED),
+        (TILTED, TILTED, HOLDS),  # no less alike than two seeds of one pair
+        (RISING, (0.3, 0.2, 0.1), UNTESTED),  # two seeds of one pair are not alike
+    ],
 )
-def test_the_least_alike_pair_decides_whether_processes_are_alike(project, last, state):
-    """One of six searches decides; with five, likeness is not shown yet."""
+def test_processes_are_alike_where_they_are_as_alike_as_seeds(project, last, seed, state):
+    """One of six searches decides; with five, or without another seed, likeness is not shown."""
     plan = plan_of(project, "distpro/similarity")
     names, flat = ["t1-s1-a", "t2-s1-a", "t3-s1-a"], [0.2, 0.2, 0.2]
-    *others, one = plan.graph.drawn["distpro/similarity"].values()
+    *others, one = (run for run in plan.graph.drawn["distpro/similarity"].values() if not run.seed)
     for spec in others:
-        search(plan, spec, names, [flat, [0.1, 0.2, 0.3]])
+        search(plan, spec, names, [flat, [*RISING]])
+    alone = outcome(plan, "distpro/alike")
+    for spec in plan.graph.drawn["distpro/similarity"].values():
+        if spec.seed:
+            search(plan, spec, names, [flat, [*seed]])
     five = outcome(plan, "distpro/alike")
-    search(plan, one, names, [flat, list(last)])
+    search(plan, one, names, [flat, [*last]])
 
     judgement = outcome(plan, "distpro/alike")
 
-    assert five.state is UNTESTED and five.evidence.endswith("not of all pairs yet")
+    assert alone.state is UNTESTED and alone.evidence.endswith("no second seed to hold it against")
+    assert five.state is UNTESTED
     assert judgement.state is state and "15 pairs" in judgement.evidence
 
 
