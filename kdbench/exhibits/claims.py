@@ -187,6 +187,40 @@ class BlockDropped:
 
 
 @dataclass(frozen=True)
+class LastLayerRead:
+    """Connections into the last layer of one dense block that vanished, the most of a figure.
+
+    Attributes:
+        block: its number.
+        thresholds: in connections.
+    """
+
+    block: int
+    thresholds: Thresholds
+
+
+@dataclass(frozen=True)
+class DearestRemoved:
+    """Correlation of what a search removes per connection and what its penalty alone would.
+
+    The penalty alone removes what costs most. The smallest correlation of a figure counts.
+    """
+
+    thresholds: Thresholds
+
+
+@dataclass(frozen=True)
+class NoneBestEverywhere:
+    """No student of a figure has the smallest test error in every group.
+
+    Attributes:
+        groups: by student, its run in each of the groups, in one order.
+    """
+
+    groups: tuple[tuple[RunKey, ...], ...]
+
+
+@dataclass(frozen=True)
 class SmallestBest:
     """The smallest value of a sweep takes longer and finds a better student than the largest.
 
@@ -228,6 +262,9 @@ Check = (
     | SearchCosts
     | LossesSaved
     | BlockDropped
+    | LastLayerRead
+    | DearestRemoved
+    | NoneBestEverywhere
     | SmallestBest
     | ErrorRises
 )

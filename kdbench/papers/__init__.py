@@ -1,4 +1,4 @@
-"""The papers' exhibits and claims, as declarations: a module per paper, found by its place."""
+"""The papers' exhibits and claims, as declarations: modules found by their place."""
 
 import importlib
 import pkgutil
@@ -11,8 +11,8 @@ from kdbench.exhibits.tables import Exhibit
 
 
 def catalogue() -> list[Exhibit]:
-    """Every exhibit of every paper: the EXHIBITS of each module of this package."""
-    return [exhibit for module in _modules() for exhibit in module.EXHIBITS]
+    """Every exhibit of every paper: the EXHIBITS of each module of this package that has some."""
+    return [exhibit for module in _modules() for exhibit in getattr(module, "EXHIBITS", ())]
 
 
 def all_claims() -> list[Claim]:

@@ -1,7 +1,6 @@
 """Claims about one value that an exhibit's records give, against the thresholds of the claim."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import Any
 
 from kdbench.exhibits import claims
@@ -17,11 +16,16 @@ from kdbench.report.judgement.outcomes import (
     smallest_best,
 )
 from kdbench.report.judgement.processes import alike, rise, vanish
+from kdbench.report.judgement.pruned import (
+    block_dropped,
+    dearest_removed,
+    last_layer_read,
+    none_best_everywhere,
+)
 from kdbench.report.readings.aggregation import read_aggregation
 from kdbench.report.readings.cost import Cost, read_cost
-from kdbench.report.readings.dropped import read_blocks
 from kdbench.report.readings.statistics import correlation
-from kdbench.report.readings.sweep import read_budget, read_sweep
+from kdbench.report.readings.sweep import read_sweep
 
 
 def _shallow(check: claims.ShallowTakesAll, evidence: Evidence) -> Judgement:
@@ -76,19 +80,6 @@ def _steps_cost(check: claims.StepsCost, evidence: Evidence) -> Judgement:
     return beyond(
         steps[0] / steps[1], check.thresholds, f"time of a step, {check.row} / {check.other}"
     )
-
-
-def _block(check: claims.BlockDropped, evidence: Evidence) -> Judgement:
-    records = [record for _, record in evidence.runs.values()]
-    if not records:
-        return NO_RUN
-    dropped = [read_blocks(record)[check.block].dropped() for record in records]
-    what = f"removed of what the layers of block {check.block} read, larger of the data sets"
-    judgement = beyond(max(dropped), check.thresholds, what)
-    if not all(read_budget(record).met for record in records):
-        return Judgement(ClaimState.UNTESTED, f"{judgement.evidence}; {UNMET}")
-    missing = len(records) < len(evidence.planned)
-    return replace(judgement, state=ClaimState.UNTESTED) if missing else judgement
 
 
 def _fewer(check: claims.FewerParameters, evidence: Evidence) -> Judgement:
@@ -151,7 +142,10 @@ MEASURED: Mapping[type, Callable[[Any, Evidence], Judgement]] = {
     claims.FewerParameters: _fewer,
     claims.ErrorsApart: _apart,
     claims.LossesSaved: _saved,
-    claims.BlockDropped: _block,
+    claims.BlockDropped: block_dropped,
+    claims.LastLayerRead: last_layer_read,
+    claims.DearestRemoved: dearest_removed,
+    claims.NoneBestEverywhere: none_best_everywhere,
     claims.SmallestBest: _smallest,
     claims.ErrorRises: _rises,
 }
