@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from kdbench.exhibits.keys import SearchKey
 from kdbench.exhibits.protocols import DISTPRO_SEARCH, REVIEW
 from kdbench.exhibits.requests import Pair, SearchRequest, StudentRequest
 from kdbench.exhibits.tables import Origin, Row
@@ -209,3 +210,17 @@ def test_a_run_s_name_does_not_depend_on_the_other_exhibits(planned):
     for exhibit in every.exhibits:
         alone = planned(scale="paper", exhibits=[exhibit.id], datasets=ALL)
         assert all(names[digest] == name_of(spec) for digest, spec in alone.runs.items())
+
+
+def test_a_search_with_a_base_runs_after_that_search_as_declared():
+    """The base is the run that other exhibits request, whatever the search's own parameters."""
+    builder = Builder(Params(scale="paper", datasets=ALL), find_components())
+    shares = {
+        key.value: builder.build(run) for key, run in sbs.FIGURE4.requests if not key.students
+    }
+    by_kl = builder.build(dict(sbs.SEARCHES.requests)[SearchKey("CIFAR-10", "KL, weighted")])
+
+    assert {run.upstream["base"].digest for run in shares.values()} == {by_kl.digest}
+    assert "base" not in by_kl.upstream
+    assert [run.search.parameters["kl0_share"] for run in shares.values()] == [*shares]
+    assert len({run.digest for run in shares.values()}) == len(shares) == 5

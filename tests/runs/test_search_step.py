@@ -9,7 +9,8 @@ from kdbench.data.loaders.batch import Batch
 from kdbench.engine.position import TrainingPosition
 from kdbench.engine.precision import Precision
 from kdbench.exhibits.protocols import CRD
-from kdbench.runs.search import SearchStep
+from kdbench.models.pruning.structure import Structure
+from kdbench.runs.search import SearchStep, _base
 
 CPU = Precision("float32", False, torch.device("cpu"))
 
@@ -70,3 +71,17 @@ def test_the_learning_rate_follows_the_schedule():
 
     assert first == CRD.lr
     assert searcher.lr < first
+
+
+def test_a_search_gets_what_its_base_found(tmp_path):
+    """It is read from the artifacts of the base's run, by the base's class; others get nothing."""
+    found = Structure("DenseNet", {}, {"norm": [0, 2]}, {"largest_kl": 2.5})
+    found.save(tmp_path)
+    base = SimpleNamespace(
+        search=SimpleNamespace(module="kdbench.search.sbs", class_name="SBSSearch")
+    )
+    folders = SimpleNamespace(folder=lambda run: tmp_path if run is base else None)
+    job = SimpleNamespace(spec=SimpleNamespace(base=base), inputs=folders)
+
+    assert _base(job) == found
+    assert _base(SimpleNamespace(spec=SimpleNamespace(base=None), inputs=folders)) is None

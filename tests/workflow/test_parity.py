@@ -268,7 +268,7 @@ def test_dvc_stages_are_those_of_the_plan(pipeline, scale):
 
 @pytest.mark.parametrize("scale", SCALES)
 def test_dvc_dependencies_are_those_of_the_plan(pipeline, scale):
-    """What a run reads comes from a DVC stage upstream of its own, never from one downstream."""
+    """What a run reads comes from its own DVC stage or one upstream, never from one downstream."""
     declared, graph = pipeline(scale), planned(scale)
     relations = {
         ((upstream.phase, upstream.dataset), (spec.phase, spec.dataset))
@@ -279,6 +279,8 @@ def test_dvc_dependencies_are_those_of_the_plan(pipeline, scale):
 
     assert len(relations) > 8
     for upstream, stage in relations:
+        if upstream == stage:  # a search that starts from another of the same data set
+            continue
         assert upstream in declared.needs[stage], f"{stage} does not depend on {upstream}"
         assert upstream not in declared.after([stage]), f"{upstream} also depends on {stage}"
 
