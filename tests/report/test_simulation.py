@@ -1,4 +1,4 @@
-"""The simulation follows the report's rules, and docs/statistics.md says what it finds."""
+"""The simulation follows the report's rules, and docs/statistics.md says what it gives."""
 
 import numpy as np
 import pytest
@@ -29,7 +29,7 @@ POINTS = 3.0  # four times what a share of so many draws may err by, in percent
 
 
 @pytest.fixture(scope="module")
-def found():
+def simulated():
     """The tables, simulated once."""
     return tables(Draws())
 
@@ -74,9 +74,9 @@ def test_simulated_claims_are_the_report_s(lead):
         assert (judged.mean.state is ClaimState.FAILS) == (mean < -half)[draw]
 
 
-def test_the_intervals_hold_the_truth(found):
+def test_the_intervals_hold_the_truth(simulated):
     """In 93 % or more of the draws, whatever the spreads, and seldom in more than 97.5 %."""
-    _, *lines = found["Coverage of the 95 % intervals, %"]
+    _, *lines = simulated["Coverage of the 95 % intervals, %"]
 
     reported = [float(line[2]) for line in lines]
     pooled = [float(line[3]) for line in lines]
@@ -85,9 +85,9 @@ def test_the_intervals_hold_the_truth(found):
     assert min(pooled) < 91.5  # why the degrees of freedom are not pooled
 
 
-def test_an_error_is_rarer_than_one_in_twenty(found):
+def test_an_error_is_rarer_than_one_in_twenty(simulated):
     """A right paper is not called another; one that is off by the tolerance is seldom called so."""
-    _, *lines = found["Verdicts, %"]
+    _, *lines = simulated["Verdicts, %"]
     rates = np.array([[float(x) for x in line[2:]] for line in lines])
     exact, with_spread = rates[:, 1], rates[:, 3]
     at_border, beyond = rates[:, 6:8], rates[:, 8]
@@ -96,9 +96,9 @@ def test_an_error_is_rarer_than_one_in_twenty(found):
     assert at_border.max() <= 2.5 + 1
 
 
-def test_a_claim_without_any_lead_seldom_holds(found):
+def test_a_claim_without_any_lead_seldom_holds(simulated):
     """Strictly hardly ever, in the mean in 2.5 %; and it fails as seldom."""
-    _, *lines = found["Claims, %"]
+    _, *lines = simulated["Claims, %"]
     nothing = [[float(x) for x in line[4:8]] for line in lines if line[0].startswith("no lead")]
     real = [[float(x) for x in line[4:8]] for line in lines if not line[0].startswith("no lead")]
 
@@ -106,10 +106,10 @@ def test_a_claim_without_any_lead_seldom_holds(found):
     assert max(rate for line in real for rate in (line[1], line[3])) <= 2.5
 
 
-def test_the_document_has_these_tables(found):
+def test_the_document_has_these_tables(simulated):
     """Word by word, and every number within the simulation's own error."""
     _, written, after = parts_of_document()
-    expected = markdown(found)
+    expected = markdown(simulated)
 
     assert after.strip() == "" or END not in after
     for ours, theirs in zip(expected.splitlines(), written.splitlines(), strict=True):

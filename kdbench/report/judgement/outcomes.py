@@ -49,7 +49,7 @@ def every_better(comparisons: Sequence[Comparison]) -> Judgement:
     clear = sum(one.state() is ClaimState.HOLDS for one in complete)
     against = sum(one.state(tries=len(complete)) is ClaimState.FAILS for one in complete)
     evidence = f"{clear} of {len(comparisons)} comparisons are clearly so, {against} clearly not"
-    evidence += spelt_out(comparisons, clear + against)
+    evidence += spelt_out(comparisons, clear + against, against=len(complete))
     state = ClaimState.HOLDS if clear == len(comparisons) else ClaimState.UNTESTED
     state = ClaimState.FAILS if against else state
     return Judgement(state, evidence, _mean(*means_decide(comparisons)))
@@ -66,7 +66,8 @@ def some_better(comparisons: Sequence[Comparison], least: int) -> Judgement:
     states = [one.state(tries=len(comparisons)) for one in complete]
     clear, against = states.count(ClaimState.HOLDS), states.count(ClaimState.FAILS)
     evidence = f"{clear} of {len(comparisons)} comparisons are clearly so, {against} clearly not"
-    evidence += f"; {least} are claimed" + spelt_out(comparisons, clear + against, len(comparisons))
+    tries = len(comparisons)
+    evidence += f"; {least} are claimed" + spelt_out(comparisons, clear + against, tries, tries)
     if clear >= least:
         return Judgement(ClaimState.HOLDS, evidence)
     open_ones = len(comparisons) - against

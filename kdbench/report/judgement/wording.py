@@ -41,22 +41,26 @@ def room(halves: Sequence[float | None], within: float) -> str:
     return f"; these seeds {near}, and from {within + widest:.2f} on as apart"
 
 
-def spelt_out(comparisons: Sequence[Comparison], settled: int, tries: int = 1) -> str:
+def spelt_out(
+    comparisons: Sequence[Comparison], settled: int, tries: int = 1, against: int = 1
+) -> str:
     """What is left undecided, the smallest lead, what could be decided, what the paper prints.
 
     Args:
         comparisons: all of a claim, at least one of them complete.
         settled: how many are decided.
-        tries: as in `welch`, of the interval that a success needs.
+        tries: as in `welch`, of the interval by which a lead counts.
+        against: the same for a lead below 0.
     """
     complete = [one for one in comparisons if one.complete]
     undecided, missing = len(complete) - settled, len(comparisons) - len(complete)
-    leads = {one.name: one.lead(tries) for one in complete}
-    worst = min(leads, key=lambda name: leads[name][0])
+    halves = [one.lead(tries)[1] for one in complete]
+    worst = min(complete, key=lambda one: one.lead()[0])
+    shown = worst.lead(against) if worst.lead()[0] < 0 else worst.lead(tries)
     text = f", {undecided} undecided by these seeds" if undecided else ""
     text += f", {missing} without runs" if missing else ""
-    text += f"; smallest lead: {worst}, {with_spread(*leads[worst])}"
-    text += decided([half for _, half in leads.values()]) + _printed(comparisons)
+    text += f"; smallest lead: {worst.name}, {with_spread(*shown)}"
+    text += decided(halves) + _printed(comparisons)
     reasons = dict.fromkeys(one.unfair for one in complete if one.unfair)
     return text + "".join(f"; {reason}" for reason in reasons)
 

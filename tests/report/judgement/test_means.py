@@ -87,9 +87,9 @@ def test_what_is_missing_or_unfair_leaves_a_claim_open_in_the_mean():
     """The mean is of the others; it can still fail."""
     missing = Comparison("a over b, x", [], [1.0], group="a over b")
     unfair = column(9.0, number=7, unfair="no twin")
-    for rest in ([missing], [unfair]):
-        good = [*(column(0.8, number=i) for i in range(6)), *rest]
-        bad = [*(column(-0.8, number=i) for i in range(6)), *rest]
+    for other in (missing, unfair):
+        good = [*(column(0.8, number=i) for i in range(6)), other]
+        bad = [*(column(-0.8, number=i) for i in range(6)), other]
 
         assert means_decide(good)[0] is UNTESTED and mean_leads(good)[0].count == 6
         assert isclose(mean_leads(good)[0].lead, 0.8)

@@ -97,6 +97,17 @@ def test_the_smallest_lead_that_the_seeds_decide_is_told():
     assert "so many points decide: 0.878" in error_rises(Correlation(0.9, 0.01, 5), 0.05).evidence
 
 
+def test_a_lead_against_a_claim_stands_with_the_interval_that_it_must_exceed():
+    """Of two tries t is 3.495 in place of 2.776, and the interval 2.85 in place of 2.27 wide."""
+    worse = Comparison("a over b", [7.0, 8.0, 9.0], [9.5, 10.5, 11.5])
+    better = Comparison("a over c", [9.5, 10.5, 11.5], [7.0, 8.0, 9.0])
+
+    judgement = every_better([worse, better])
+
+    assert judgement.state is UNTESTED and "a over b, -2.50 (±2.85)" in judgement.evidence
+    assert "seeds decide: 2.27" in judgement.evidence
+
+
 def test_the_printed_leads_stand_beside_what_can_be_decided():
     """Of those comparisons that have them."""
     values = [7.0, 8.0, 9.0]
@@ -124,9 +135,9 @@ ABSENT = Comparison("a over e", [], [1.0, 1.1, 1.2])
 )
 def test_several_are_enough_where_several_are_claimed(comparisons, state):
     """Two of three here; what is open may still come out either way."""
-    found = some_better(comparisons, 2)
+    judgement = some_better(comparisons, 2)
 
-    assert found.state is state and "; 2 are claimed" in found.evidence
+    assert judgement.state is state and "; 2 are claimed" in judgement.evidence
 
 
 def test_a_success_among_many_must_stand_out_where_several_are_claimed():
@@ -159,11 +170,11 @@ def test_errors_are_apart_by_the_best_and_the_worst_of_every_group(worst, state)
     last = {} if worst is None else [worst, worst + 0.05, worst + 0.1]
     wide = {"d": [1.0, 1.05, 1.1], "e": [5.0, 5.05, 5.1]}
 
-    found = errors_apart([near | {"c": last}, wide], Thresholds(holds=1.0, fails=0.5))
+    judgement = errors_apart([near | {"c": last}, wide], Thresholds(holds=1.0, fails=0.5))
 
-    assert found.state is state
+    assert judgement.state is state
     if worst == 8.0:
-        assert "+3.00" in found.evidence and "a to c" in found.evidence
+        assert "+3.00" in judgement.evidence and "a to c" in judgement.evidence
 
 
 def test_the_two_extremes_are_chosen_among_many_and_so_wider():
@@ -171,9 +182,9 @@ def test_the_two_extremes_are_chosen_among_many_and_so_wider():
     values = {"a": [5.0, 5.5, 6.0], "b": [5.2, 5.7, 6.2], "c": [7.0, 7.5, 8.0]}
     _, half = welch(values["c"], values["a"], tries=3)
 
-    found = errors_apart([values], Thresholds(holds=1.0, fails=0.5))
+    judgement = errors_apart([values], Thresholds(holds=1.0, fails=0.5))
 
-    assert f"+2.00 (±{half:.2f})" in found.evidence
+    assert f"+2.00 (±{half:.2f})" in judgement.evidence
 
 
 def test_without_runs_there_is_no_outcome():

