@@ -5,6 +5,7 @@ from kdbench.exhibits.claims import (
     Claim,
     ColumnsAbove,
     DearestRemoved,
+    Elsewhere,
     ErrorRises,
     ErrorsApart,
     FewerParameters,
@@ -33,6 +34,27 @@ _HEAVY = tuple(
     if name != "CIFAR-100" or network not in LIGHT
 )
 
+# The same four losses in a network that is no DenseNet.
+_IN_A_WRN = Elsewhere(
+    "ours/losses",
+    tuple(
+        (row, row)
+        for row in (
+            "found by NP",
+            "found by NP, weighted",
+            "found by KL",
+            "found by KL, weighted",
+        )
+    ),
+)
+_TRAININGS_OF_IT = Elsewhere(
+    "ours/losses",
+    (
+        ("CIFAR-100, student distilled", "found in WRN-40-2,<br>distilled"),
+        ("CIFAR-100, student scratch", "found in WRN-40-2,<br>from scratch"),
+    ),
+)
+
 CLAIMS = (
     Claim(
         id="sbs/distilled",
@@ -58,6 +80,7 @@ CLAIMS = (
                 for name in DATASETS.values()
             )
         ),
+        elsewhere=(_TRAININGS_OF_IT,),
     ),
     Claim(
         id="sbs/weighted",
@@ -67,6 +90,7 @@ CLAIMS = (
         check=RowsAbove(
             (("found by NP, weighted", "found by NP"), ("found by KL, weighted", "found by KL"))
         ),
+        elsewhere=(_IN_A_WRN,),
     ),
     Claim(
         id="sbs/kl",
@@ -74,6 +98,7 @@ CLAIMS = (
         where="Table 1",
         exhibits=("sbs/table1",),
         check=RowsAbove((("found by KL, weighted", "found by NP, weighted"),)),
+        elsewhere=(_IN_A_WRN,),
     ),
     Claim(
         id="sbs/found-from-scratch",
