@@ -1,6 +1,8 @@
 """Several methods at once: the sum of their losses."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import NamedTuple, Self
 
 from torch import Tensor, nn
 
@@ -11,39 +13,83 @@ from kdbench.errors import UserError
 from kdbench.models.stages import Features
 
 
+@dataclass
+class FeaturesByMode(Features):
+    """A teacher's features of one batch in several modes of its batch norms; itself the first's.
+
+    Attributes:
+        by_mode: the features in each mode, "eval" or "batch".
+    """
+
+    by_mode: Mapping[str, Features]
+
+    @classmethod
+    def of(cls, by_mode: Mapping[str, Features]) -> Self:
+        """Features in at least one mode."""
+        first = next(iter(by_mode.values()))
+        own = {field.name: getattr(first, field.name) for field in fields(Features)}
+        return cls(**own, by_mode=by_mode)
+
+
+class Part(NamedTuple):
+    """One of the losses that are added.
+
+    Attributes:
+        name: its method's.
+        loss: the loss with its connectors.
+        teacher_mode: how the teacher whose features it gets normalises, "eval" or "batch".
+    """
+
+    name: str
+    loss: DistillationLoss
+    teacher_mode: str
+
+
 class JoinedLosses(DistillationLoss):
     """The terms of several losses, each as it weighs them; a term's name begins with its method's.
 
+    The order in which the parts are given changes nothing: they are added in order of their names.
+
     Args:
-        parts: the losses, by their methods' names.
+        parts: the losses.
 
     Raises:
-        UserError: a loss that needs the training step for itself.
+        UserError: a loss that needs the training step for itself, or a method twice.
     """
 
-    def __init__(self, parts: Sequence[tuple[str, DistillationLoss]]) -> None:
+    def __init__(self, parts: Sequence[Part]) -> None:
         super().__init__()
-        for name, loss in parts:
-            reason = _needs_step_alone(loss)
+        self._parts = sorted(parts, key=lambda part: part.name)
+        names = [part.name for part in self._parts]
+        for part in self._parts:
+            reason = _needs_step_alone(part.loss)
             if reason is not None:
-                names = "+".join(name for name, _ in parts)
-                raise UserError(f"method {names}: {name} {reason}; train it alone")
-        self.parts = nn.ModuleDict({f"{i}_{name}": loss for i, (name, loss) in enumerate(parts)})
-        self._named = list(parts)
+                raise UserError(f"method {'+'.join(names)}: {part.name} {reason}; train it alone")
+        if len(set(names)) < len(names):
+            raise UserError(f"method {'+'.join(names)}: found a method twice, expected each once")
+        self.parts = nn.ModuleDict(
+            {f"{i}_{part.name}": part.loss for i, part in enumerate(self._parts)}
+        )
 
     def forward(
         self, student: Features, teacher: Features, batch: Batch, position: TrainingPosition
     ) -> dict[str, Tensor]:
-        """All terms of all parts."""
+        """All terms of all parts; of `FeaturesByMode`, each part gets the teacher in its mode."""
         terms: dict[str, Tensor] = {}
-        for name, loss in self._named:
-            for term, scalar in loss(student, teacher, batch, position).items():
-                terms[f"{name}.{term}"] = scalar
+        for part in self._parts:
+            seen = _in_mode(teacher, part.teacher_mode)
+            for term, scalar in part.loss(student, seen, batch, position).items():
+                terms[f"{part.name}.{term}"] = scalar
         return terms
 
     def trained_with_student(self) -> nn.Module:
         """What each part has trained."""
-        return nn.ModuleList(loss.trained_with_student() for _, loss in self._named)
+        return nn.ModuleList(part.loss.trained_with_student() for part in self._parts)
+
+
+def _in_mode(teacher: Features, mode: str) -> Features:
+    """The features in a mode, where there are several."""
+    return teacher.by_mode[mode] if isinstance(teacher, FeaturesByMode) else teacher
 
 
 def _needs_step_alone(loss: DistillationLoss) -> str | None:

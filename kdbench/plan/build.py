@@ -12,7 +12,7 @@ from kdbench.plan.components import Component, Components
 from kdbench.plan.params import Params
 from kdbench.plan.resolve import Resolver, plugin_module, smoke_section
 from kdbench.store.names import CellName, SearchName
-from kdbench.store.parts import Method, StandIn
+from kdbench.store.parts import EACH, Method, StandIn
 from kdbench.store.spec import ENGINE_REVISION, PRUNING_REVISION, RunSpec
 from kdbench.store.student_runs import EvaluationRun, MeasuredRun, SearchRun, StudentRun
 from kdbench.store.teacher_runs import AnyTeacher, DataRun, ImportedTeacher, TeacherRun
@@ -140,6 +140,8 @@ class Builder:
 
     def _students(self, request: StudentRequest) -> tuple[CellName, list[StudentRun]]:
         """The student runs of a cell, which differ in nothing but the seed."""
+        # Sums have one order, so that a+b and b+a are one run.
+        request = replace(request, method=JOIN.join(sorted(request.method.split(JOIN))))
         parts = [self.resolve.get("method", name) for name in request.method.split(JOIN)]
         teacher, student = self._networks(request)
         taught = any(part.needs_teacher for part in parts)
@@ -219,18 +221,21 @@ class Builder:
     def _method(self, request: StudentRequest, parts: list[Component]) -> tuple[Method, str]:
         """One method, or several whose losses are added, and how the cell's name spells it.
 
-        The first one says how the teacher normalises and what the cross-entropy weighs.
+        Each part sees the teacher in its own mode. Of their weights of the cross-entropy the
+        largest counts: what weighs it less makes room for a term of its own, beside which the
+        others still need the whole task.
         """
         pair = request.pair.key
         if len(parts) == 1:
             return self.resolve.method(parts[0], pair, request.parameters)
         methods, spelled = zip(*(self.resolve.method(p, pair, ()) for p in parts), strict=True)
+        modes = {method.teacher_mode for method in methods}
         joined = Method(
             name=request.method,
             module="kdbench.distill.joined",
             class_name="JoinedLosses",
-            parameters={},
-            teacher_mode=methods[0].teacher_mode,  # one teacher, read once
+            parameters={"task_weight": max(m.parameters.get("task_weight", 1.0) for m in methods)},
+            teacher_mode=modes.pop() if len(modes) == 1 else EACH,
             parts=methods,
         )
         return joined, "".join(spelled)

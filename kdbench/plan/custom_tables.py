@@ -118,8 +118,16 @@ def _head(pair: Pair, custom: CustomTable, components: Components) -> str:
 
 
 def _parts(name: str, components: Components, where: str) -> list[Component]:
-    """The methods whose losses a row adds."""
-    return [components.get("method", part, where=where) for part in name.split(JOIN)]
+    """The methods whose losses a row adds.
+
+    Raises:
+        UnknownName: no such method.
+        BadValue: one of them twice.
+    """
+    names = name.split(JOIN)
+    if len(set(names)) < len(names):
+        raise BadValue(f"{where}, methods", name, "each method once")
+    return [components.get("method", part, where=where) for part in names]
 
 
 def _check_grid(name: str, parts: list[Component], custom: CustomTable, where: str) -> None:

@@ -14,7 +14,7 @@ from kdbench.data.loaders.in_memory import InMemoryLoader
 from kdbench.data.loaders.streaming import StreamingLoader
 from kdbench.data.stored.open import Stored
 from kdbench.data.stored.shards import Sharded
-from kdbench.distill.joined import JoinedLosses
+from kdbench.distill.joined import FeaturesByMode, JoinedLosses, Part
 from kdbench.distill.loss import DistillationLoss, check_hooks, loss_class
 from kdbench.engine.precision import Precision
 from kdbench.engine.seeds import derive, seeded
@@ -54,6 +54,17 @@ class Located(Protocol):
     @property
     def class_name(self) -> str:
         """The class in it."""
+
+
+def drawn_by(code: Located) -> tuple[str, str]:
+    """What a loss or a search draws its parameters by, beside the run's seed: module and class.
+
+    Not its name, so that methods of the same arithmetic have the same bits; nor the folder of its
+    module, which differs between machines.
+    """
+    plugin = code.module.endswith(".py")
+    module = Path(code.module).stem if plugin else code.module.rpartition(".")[2]
+    return module, code.class_name
 
 
 def find_class(component: Located) -> type[Any]:
@@ -121,26 +132,45 @@ def load_weights(network: nn.Module, file: Path) -> None:
 
 
 class Teacher:
-    """A trained network that only looks: no graph, no change, once a batch.
+    """A trained network that only looks: no graph, no change, once a batch and mode.
 
     Args:
         network: the trained network.
         mode: "eval" for running statistics, "batch" for each batch's own.
+        others: further modes, of losses that are joined with one of the first.
     """
 
-    def __init__(self, network: StagedNetwork, mode: str) -> None:
-        if mode not in ("eval", "batch"):
-            raise BadValue("teacher_bn", mode, "'eval' or 'batch'")
+    def __init__(self, network: StagedNetwork, mode: str, *others: str) -> None:
+        self.modes = tuple(dict.fromkeys((mode, *others)))
+        for one in self.modes:
+            if one not in ("eval", "batch"):
+                raise BadValue("teacher_bn", one, "'eval' or 'batch'")
         self.network = network.requires_grad_(False).eval()  # no dropout in either mode
-        for module in self.network.modules():
-            if isinstance(module, nn.modules.batchnorm._BatchNorm) and mode == "batch":
-                module.train()
-                module.track_running_stats = False  # its own statistics stay as trained
+        norms = nn.modules.batchnorm._BatchNorm
+        self._norms = [module for module in network.modules() if isinstance(module, norms)]
+        if "batch" in self.modes:
+            for norm in self._norms:
+                norm.track_running_stats = False  # its own statistics stay as trained
+        self._normalise(mode)
 
     def read(self, images: Tensor, *, graph: bool = False) -> Features:
-        """Features of a batch; with `graph`, differentiable in the images (never in a weight)."""
+        """Features of a batch; with `graph`, differentiable in the images (never in a weight).
+
+        Of several modes, the first one's, with the others' as `FeaturesByMode`: a pass each.
+        """
         with torch.set_grad_enabled(graph):
-            return self.network.read(images)
+            if len(self.modes) == 1:
+                return self.network.read(images)
+            by_mode = {}
+            for mode in self.modes:
+                self._normalise(mode)
+                by_mode[mode] = self.network.read(images)
+            return FeaturesByMode.of(by_mode)
+
+    def _normalise(self, mode: str) -> None:
+        """Have the norms take each batch's statistics, or the running ones."""
+        for norm in self._norms:
+            norm.train(mode == "batch")
 
 
 def make_loss(
@@ -158,7 +188,7 @@ def make_loss(
     """
     parameters = dict(method.parameters)
     task_weight = float(parameters.pop("task_weight", 1.0))
-    with seeded(seed, "loss", method.name):
+    with seeded(seed, "loss", *drawn_by(method)):
         cls: Any = find_loss(method)
         loss: DistillationLoss = cls(student, teacher, **parameters, **extra)
     check_hooks(loss, method.module)
@@ -195,8 +225,11 @@ def make_student_loss(
         losses.append(make_loss(method, student, teacher, seed, precision, **extra))
     if len(losses) == 1:
         return losses[0]
-    named = [(method.name, loss) for method, (loss, _) in zip(methods, losses, strict=True)]
-    return JoinedLosses(named), losses[0][1]
+    parts = [
+        Part(method.name, loss, method.teacher_mode)
+        for method, (loss, _) in zip(methods, losses, strict=True)
+    ]
+    return JoinedLosses(parts), float(run.method.parameters["task_weight"])
 
 
 def make_searcher(
@@ -220,7 +253,7 @@ def make_searcher(
     settings = {key: v for key, v in search.parameters.items() if key != "held_out"}
     if base is not None:
         settings["base"] = base
-    with seeded(seed, "search", search.name):
+    with seeded(seed, "search", *drawn_by(search)):
         searcher: Searcher = cls(
             student,
             teacher,

@@ -122,7 +122,7 @@ def _distillation(
     if run.teacher:
         network = assemble.make_network(run.teacher.network, data, run.seed, job.precision)
         assemble.load_weights(network, job.inputs.folder(run.teacher) / teacher_weights(run))
-        teacher = Teacher(network, run.method.teacher_mode)
+        teacher = Teacher(network, *(method.teacher_mode for method in run.method.losses))
 
     loss, task_weight = assemble.make_student_loss(
         run,

@@ -8,6 +8,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+EACH = "each"  # teacher mode of a sum whose parts have different ones
+
 
 @dataclass(frozen=True, kw_only=True)
 class Code:
@@ -67,7 +69,7 @@ class Method(Code):
 
     Attributes:
         teacher_mode: the teacher's batch norm, "eval" for running statistics or "batch" for each
-            batch's own.
+            batch's own; `EACH` for a sum of parts that differ in it.
         parts: the methods whose losses are added; empty for a method that stands alone.
     """
 

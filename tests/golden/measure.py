@@ -21,6 +21,7 @@ from kdbench.distill.loss import DistillationLoss
 from kdbench.distill.scheme import Scheme
 from kdbench.engine.position import TrainingPosition
 from kdbench.engine.precision import Precision
+from kdbench.engine.seeds import derive
 from kdbench.evaluate.classification import classify
 from kdbench.exhibits.protocols import REVIEW
 from kdbench.models.families.densenet import DenseNet
@@ -30,7 +31,7 @@ from kdbench.models.pruning.build import build_pruned, layout_of, structure_of
 from kdbench.models.pruning.structure import Structure
 from kdbench.models.stages import Features
 from kdbench.plan.components import PACKAGES, find_components
-from kdbench.runs.assemble import find_class, make_loader, make_sgd
+from kdbench.runs.assemble import drawn_by, find_class, make_loader, make_sgd
 from kdbench.runs.steps import TrainStep
 from kdbench.search.searcher import SearchBatch
 from kdbench.store.spec import ENGINE_REVISION, PRUNING_REVISION
@@ -115,14 +116,14 @@ def method(cls, parameters, component):
     extra = {"scheme": scheme(component, parameters)} if component.search else {}
     if cls.takes_labels():
         extra["labels"] = torch.arange(4 * IMAGES) % CLASSES
-    loss = cls(student, teacher, **parameters, **extra)
+    loss, seed = drawn("loss", component, lambda: cls(student, teacher, **parameters, **extra))
     batch = images(16)
     ours, theirs = features(student, graph=True), features(teacher)
     if loss.images_need_grad:
         batch = batch._replace(images=batch.images.requires_grad_())
         for seen in (ours, theirs):
             seen.logits = (batch.images.flatten(1) @ randn(3 * 16 * 16, CLASSES) / 16).tanh()
-    measured = {"connectors": size(loss.parameters())}
+    measured = {"connectors": size(loss.parameters()), **seed}
     for epoch in (0, 7, 19):
         position = TrainingPosition(10 * epoch + 3, 200, epoch, 20)
         terms = {**loss(ours, theirs, batch, position)}
@@ -136,6 +137,18 @@ def method(cls, parameters, component):
             )
             measured[f"gradient in epoch {epoch}"] = size(s for s in slopes if s is not None)
     return measured
+
+
+def drawn(purpose, component, build):
+    """What a function builds and, if it draws numbers, a number that says by which seed runs do.
+
+    That seed is of the class's module and name: where either changes, a revision is due.
+    """
+    before = torch.get_rng_state()
+    built = build()
+    if torch.equal(before, torch.get_rng_state()):
+        return built, {}
+    return built, {"its seed in a run": derive(0, purpose, *drawn_by(component)) % 10**6}
 
 
 def network(cls, parameters, component):
@@ -178,8 +191,9 @@ def search(cls, parameters, component, steps=3):
     if component.start == "teacher":
         student = teacher
     base = {"base": Structure("", {}, {}, {"largest_kl": 0.5})} if component.base else {}
-    searcher = cls(student, teacher, **sgd(component), **parameters, **base)
-    measured = {}
+    searcher, measured = drawn(
+        "search", component, lambda: cls(student, teacher, **sgd(component), **parameters, **base)
+    )
     for step in range(steps):
         with torch.no_grad():
             train, validation = (

@@ -141,6 +141,35 @@ def test_joined_methods_have_all_parts_and_the_searches_these_need():
     assert replace(student, method=method).digest == student.digest
 
 
+def joined(method):
+    """The one student of a sum of losses on the leading pair."""
+    ask = StudentRequest(
+        dataset="cifar100",
+        pair=LEAD,
+        method=method,
+        recipe=REVIEW,
+        seeds=1,
+        search_recipe=DISTPRO_SEARCH,
+    )
+    (student,) = students(Builder(Params(scale="paper"), find_components()).build(ask))
+    return student
+
+
+@pytest.mark.parametrize(
+    ("method", "other", "mode", "weight"),
+    [("kd+ofd", "ofd+kd", "each", 1.0), ("kd+dfa", "dfa+kd", "eval", 1.0)],
+)
+def test_the_order_of_joined_methods_changes_no_run(method, other, mode, weight):
+    """Each part keeps its teacher mode; the largest weight of the cross-entropy counts."""
+    one, same = joined(method), joined(other)
+
+    assert (one.digest, one.cell) == (same.digest, same.cell)
+    assert one.method.teacher_mode == mode
+    alone = {part.name: part.teacher_mode for part in one.method.parts}
+    assert alone == {part: joined(part).method.teacher_mode for part in method.split("+")}
+    assert one.method.parameters == {"task_weight": weight}
+
+
 def test_a_search_can_be_requested_without_a_student():
     """Its name holds the parameter that the request sets."""
     request = SearchRequest(
