@@ -31,12 +31,15 @@ def data_prepare(
     Example: kdbench data prepare cifar100 --source ~/Downloads/cifar-100-python.tar.gz
     """
     from kdbench.data.ingest.prepare import provide
+    from kdbench.data.stored.twins import in_words, known_twins
     from kdbench.store.paths import Paths
 
     declared = _components().get("dataset", name, where="data").described
     data = provide(Paths().data, declared, source, progress=download_lines(name))
     counts = ", ".join(f"{len(data.labels(split))} {split}" for split in data.splits)
     say(f"{name}: {counts} images, {len(data.classes)} classes, fingerprint {data.fingerprint}")
+    images = {split: len(data.labels(split)) for split in data.splits}
+    say(f"{name}: {in_words(known_twins(data), images)}")
 
 
 @app.command("verify")

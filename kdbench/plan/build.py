@@ -13,7 +13,7 @@ from kdbench.plan.params import Params
 from kdbench.plan.resolve import Resolver, plugin_module, smoke_section
 from kdbench.store.names import CellName, SearchName
 from kdbench.store.parts import EACH, Method, StandIn
-from kdbench.store.spec import ENGINE_REVISION, PRUNING_REVISION, RunSpec
+from kdbench.store.spec import ENGINE_REVISION, PRUNING_REVISION, SPLIT_REVISION, RunSpec
 from kdbench.store.student_runs import EvaluationRun, MeasuredRun, SearchRun, StudentRun
 from kdbench.store.teacher_runs import AnyTeacher, DataRun, ImportedTeacher, TeacherRun
 
@@ -122,6 +122,8 @@ class Builder:
             self.resolve.scale.search_epochs,
             _revisions(component, teacher, student),
         )
+        if search.validation_share or request.tuning_holdout:
+            revisions["split"] = SPLIT_REVISION
         run = SearchRun(
             **self._place(request.dataset, str(naming), revisions),
             data=self.data(request.dataset),
@@ -164,6 +166,8 @@ class Builder:
         revisions = _revisions(*parts, *([teacher] if taught else []), student)
         if structure:
             revisions["carving"] = PRUNING_REVISION
+        if request.tuning_holdout:
+            revisions["split"] = SPLIT_REVISION
         dataset = request.dataset
         settings: dict[str, Any] = {
             "data": self.data(dataset),

@@ -12,6 +12,7 @@ from kdbench.data.loaders import splits
 from kdbench.data.stored import arrays, shards
 from kdbench.data.stored.open import Stored, open_data
 from kdbench.data.stored.shards import Sharded
+from kdbench.data.stored.twins import TRAIN, in_words, known_twins
 from kdbench.plan.components import find_components
 from kdbench.runs.job import PREPARED, Job, PhaseResult
 from kdbench.store.teacher_runs import DataRun
@@ -30,7 +31,11 @@ def run_data(job: Job[DataRun]) -> PhaseResult:
         else:
             _link(job.paths.data / run.dataset, target)
     data = open_data(target)
-    return PhaseResult(metrics=_describe(data, source), data_fingerprint=data.fingerprint)
+    metrics = _describe(data, source)
+    notes = []
+    if source and any(count for split, count in metrics["twins"].items() if split != TRAIN):
+        notes.append(in_words(metrics["twins"], metrics["images"]))
+    return PhaseResult(metrics=metrics, notes=notes, data_fingerprint=data.fingerprint)
 
 
 def _declared(run: DataRun, name: str) -> dict[str, Any]:
@@ -64,6 +69,7 @@ def _link(source: Path, target: Path) -> None:
 def _describe(data: Stored, source: Stored | None) -> dict[str, Any]:
     return {
         "images": {split: len(data.labels(split)) for split in data.splits},
+        "twins": known_twins(data),
         "classes": len(data.classes),
         "image": list(data.image),
         "mean": list(data.mean),

@@ -2,6 +2,7 @@
 
 from kdbench.data.loaders import splits
 from kdbench.data.stored.open import Stored
+from kdbench.data.stored.twins import groups
 from kdbench.engine.precision import Precision
 from kdbench.engine.seeds import derive
 from kdbench.runs import assemble
@@ -54,6 +55,6 @@ def teacher_weights(run: TaughtRun) -> str:
 
 
 def places(share: float, data: Stored) -> tuple[splits.Index, splits.Index]:
-    """Positions of the training images to fit and of those to measure on, disjoint."""
+    """Positions of the training images to fit and of those to measure on; no image is in both."""
     seed = derive(SEED, "choosing") % 2**32
-    return splits.held_out(len(data.labels("train")), share, seed)
+    return splits.held_out(groups(data.digests("train")), share, seed)

@@ -20,6 +20,10 @@ ENGINE_REVISION = 1
 # in their digests. 2: the memory format is kept, which rounds otherwise.
 PRUNING_REVISION = 2
 
+# The same for how training images are held out; runs that hold some out alone have it in their
+# digests. 2: images of equal pixels are on one side.
+SPLIT_REVISION = 2
+
 
 @dataclass(frozen=True, kw_only=True)
 class RunSpec(ABC):

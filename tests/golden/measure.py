@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import nn, rand, randn
 
 from kdbench.data.loaders.batch import Batch
+from kdbench.data.loaders.splits import held_out
 from kdbench.distill.loss import DistillationLoss
 from kdbench.distill.scheme import Scheme
 from kdbench.engine.position import TrainingPosition
@@ -34,7 +35,7 @@ from kdbench.plan.components import PACKAGES, find_components
 from kdbench.runs.assemble import drawn_by, find_class, make_loader, make_sgd
 from kdbench.runs.steps import TrainStep
 from kdbench.search.searcher import SearchBatch
-from kdbench.store.spec import ENGINE_REVISION, PRUNING_REVISION
+from kdbench.store.spec import ENGINE_REVISION, PRUNING_REVISION, SPLIT_REVISION
 
 FILE = Path(__file__).parent / "revisions.json"
 CLASSES, IMAGES = 5, 6
@@ -49,7 +50,7 @@ def stored():
 
 def components():
     """Every method, network family and search by `kind/name`, the engine, and pruned students."""
-    revisions = {"engine": ENGINE_REVISION, "carving": PRUNING_REVISION}
+    revisions = {"engine": ENGINE_REVISION, "carving": PRUNING_REVISION, "split": SPLIT_REVISION}
     entries = {
         key: SimpleNamespace(
             kind=key,
@@ -89,7 +90,7 @@ def numbers(entry, parameters):
     with float64(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         if not hasattr(entry, "component"):
-            measured = {"engine": engine, "carving": carving}[entry.kind]()
+            measured = {"engine": engine, "carving": carving, "split": split}[entry.kind]()
         else:
             component = entry.component
             cls = find_class(component)
@@ -164,6 +165,14 @@ def carving():
     structure = structure_of(whole, layout.plan(open_gates), {})
     built = build_pruned(structure, CLASSES, (3, 16, 16))
     return seen(built.to(memory_format=torch.channels_last))
+
+
+def split():
+    """Which of some images, a few of them equal, are held out."""
+    groups = np.arange(40)
+    groups[[3, 17, 31]] = groups[5]
+    _, held = held_out(groups, 0.3, seed=0)
+    return {f"held out {place}": position for place, position in enumerate(held)}
 
 
 def seen(built):

@@ -8,10 +8,11 @@ from kdbench.exhibits.keys import SearchKey
 from kdbench.exhibits.protocols import DISTPRO_SEARCH, REVIEW
 from kdbench.exhibits.requests import Pair, SearchRequest, StudentRequest
 from kdbench.exhibits.tables import Origin, Row
-from kdbench.papers import distpro, sbs
+from kdbench.papers import catalogue, distpro, sbs
 from kdbench.plan.build import Builder
 from kdbench.plan.components import find_components
 from kdbench.plan.params import Params
+from kdbench.store.spec import SPLIT_REVISION
 
 ALL = ["cifar10", "cifar100", "cinic10"]
 LEAD = Pair("wrn-40-2", "wrn-16-2")
@@ -139,6 +140,19 @@ def test_joined_methods_have_all_parts_and_the_searches_these_need():
     parts = tuple(replace(part, module="elsewhere") for part in student.method.parts)
     method = replace(student.method, parts=parts)
     assert replace(student, method=method).digest == student.digest
+
+
+def test_runs_that_hold_images_out_alone_have_the_revision_of_the_split():
+    """So that another way of splitting leaves teachers and untuned students as they are."""
+    table = next(e for e in catalogue() if e.id == "dfa/tuning")
+    builder = Builder(Params(scale="paper"), find_components())
+    tuned = builder.build(table.request(table.rows[0], table.all_columns[0])).runs[0]
+    untuned = joined("dfa+kd")
+
+    assert tuned.revisions["split"] == untuned.schemes[0].revisions["split"] == SPLIT_REVISION
+    assert tuned.schemes[0].revisions["split"] == SPLIT_REVISION
+    for run in (untuned, *tuned.teachers, tuned.data):
+        assert "split" not in run.revisions
 
 
 def joined(method):

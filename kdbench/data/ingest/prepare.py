@@ -7,6 +7,7 @@ from typing import Any
 
 from kdbench.data.ingest.download import Progress, fetch
 from kdbench.data.stored.open import Stored, open_data
+from kdbench.data.stored.twins import note_twins
 from kdbench.errors import BadValue
 from kdbench.plan.plugins import load_function
 
@@ -50,6 +51,8 @@ def prepare(
 ) -> str:
     """Prepare a data set from a source, or from its official archive after a download.
 
+    Its twins are counted then, see `kdbench.data.stored.twins`.
+
     Args:
         declared: its declaration with `name` and `module`: a dotted name, or the path of a
             plug-in's .py file. The module has `prepare(source, out, declared) -> fingerprint`.
@@ -68,6 +71,7 @@ def prepare(
     if source is None:
         source = _download(declared, cache or default_cache(), progress)
     fingerprint: str = prepare_set(source, out, declared)
+    note_twins(out)
     return fingerprint
 
 

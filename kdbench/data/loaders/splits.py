@@ -8,12 +8,16 @@ from kdbench.errors import BadValue
 Index = NDArray[np.int64]
 
 
-def held_out(n: int, share: float, seed: int) -> tuple[Index, Index]:
-    """Split the positions 0..n-1 at random into those to fit and those a search may look at.
+def held_out(groups: Index, share: float, seed: int) -> tuple[Index, Index]:
+    """Split positions at random into those to fit and those a search may look at.
+
+    Images of one group, which have equal pixels, are on one side. They are drawn one after the
+    other; a group comes where its first image is drawn, and is passed over where it would be too
+    many. So without twins this is a plain random choice.
 
     Args:
-        n: number of training images.
-        share: of them to hold out, between 0 and 1.
+        groups: (n,) number of each training image's group, see `kdbench.data.stored.twins`.
+        share: of the images to hold out, between 0 and 1.
         seed: of numpy's legacy generator, whose stream is promised never to change.
 
     Returns:
@@ -22,11 +26,29 @@ def held_out(n: int, share: float, seed: int) -> tuple[Index, Index]:
     Raises:
         BadValue: a share that leaves one of them empty.
     """
+    n = len(groups)
     count = round(n * share)
-    if not 0 < count < n:
+    order = np.random.RandomState(seed).permutation(n)
+    chosen = np.isin(groups, _first_groups(groups[order], count))
+    if not 0 < chosen.sum() < n:
         raise BadValue("held-out share", share, f"one that splits {n} images in two")
-    order = np.random.RandomState(seed).permutation(n).astype(np.int64)
-    return np.sort(order[count:]), np.sort(order[:count])
+    return np.flatnonzero(~chosen), np.flatnonzero(chosen)
+
+
+def _first_groups(drawn: Index, count: int) -> Index:
+    """The groups of at most `count` images in all, in the order in which they are drawn first."""
+    names, first, sizes = np.unique(drawn, return_index=True, return_counts=True)
+    order = np.argsort(first)
+    if sizes.max() == 1:
+        return names[order[:count]]
+    taken, left = [], count
+    for place in order:
+        if sizes[place] <= left:
+            taken.append(place)
+            left -= sizes[place]
+        if not left:
+            break
+    return names[taken]
 
 
 def take_share(labels: Index, share: float) -> Index:

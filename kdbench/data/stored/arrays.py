@@ -10,10 +10,12 @@ import numpy as np
 from kdbench.data.stored.base import StoredData
 from kdbench.data.stored.files import check_place, map_array, save_array, write_meta
 from kdbench.data.stored.fingerprint import (
+    Digests,
     Images,
     Labels,
     Split,
     channel_statistics,
+    digests_of,
     fingerprint,
     order,
 )
@@ -37,6 +39,10 @@ class Prepared(StoredData[Split]):
     def labels(self, split: str) -> Labels:
         """(N,) int64 of one split, memory-mapped and read-only."""
         return self._part(split)[1]
+
+    def digests(self, split: str) -> Digests:
+        """Of the pixels, see `StoredData.digests`; computed."""
+        return digests_of(self.images(split))
 
     @classmethod
     def _open_split(cls, folder: Path, split: str, count: int, meta: Mapping[str, Any]) -> Split:

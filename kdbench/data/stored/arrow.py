@@ -12,7 +12,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from kdbench.data.stored.files import AGAIN
-from kdbench.data.stored.fingerprint import Labels
+from kdbench.data.stored.fingerprint import Digests, Labels
 from kdbench.errors import DamagedData
 from kdbench.store.disk import checksum_of
 
@@ -66,6 +66,12 @@ class Encoded(Sequence[bytes]):
     def digest(self, position: int) -> bytes:
         """The SHA-256 that was written beside an image; not computed from it."""
         return self._value("sha256", position)
+
+    def digests(self) -> Digests:
+        """The same of all images, (N, 32); one shard's are read at a time."""
+        parts = [read_shard(self._folder, shard)["sha256"] for shard in self._shards]
+        joined = b"".join(value for part in parts for value in part.to_pylist())
+        return np.frombuffer(joined, np.uint8).reshape(-1, 32)
 
     def where(self, position: int) -> str:
         """The shard of an image and its place there, for errors."""

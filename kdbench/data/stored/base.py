@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
 from kdbench.data.stored.files import AGAIN, META, read_meta
+from kdbench.data.stored.fingerprint import Digests
 from kdbench.errors import BadValue, DamagedData, UnknownName
 
 PartT = TypeVar("PartT")  # what a form of prepared data holds of one split
@@ -87,6 +88,10 @@ class StoredData(ABC, Generic[PartT]):
         Raises:
             DamagedData: a file is absent, or not as the description says.
         """
+
+    @abstractmethod
+    def digests(self, split: str) -> Digests:
+        """(N, 32) uint8 of one split: a SHA-256 for each image, equal where images are equal."""
 
     @property
     def splits(self) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from kdbench.data.stored.fingerprint import Index, blocks
 from kdbench.errors import BadValue, DamagedData, UserError
+from kdbench.store.atomic import write_text
 from kdbench.store.disk import plain_errors
 
 META = "meta.json"
@@ -40,7 +41,7 @@ def read_meta(folder: Path) -> dict[str, Any]:
 
 def write_meta(folder: Path, meta: Mapping[str, Any]) -> None:
     """Write the description of a prepared data set; the order of its keys is kept."""
-    (folder / META).write_text(json.dumps(meta, indent=1) + "\n", encoding="utf-8")
+    write_text(folder / META, json.dumps(meta, indent=1) + "\n")
 
 
 def check_place(folder: Path) -> None:

@@ -12,9 +12,16 @@ from numpy.typing import NDArray
 Images: TypeAlias = NDArray[np.uint8]  # (N, H, W, C)
 Labels: TypeAlias = NDArray[np.int64]  # (N,)
 Index: TypeAlias = NDArray[np.int64]  # positions
+Digests: TypeAlias = NDArray[np.uint8]  # (N, 32), a SHA-256 for each image
 Split: TypeAlias = tuple[Images, Labels]
 
 BLOCK = 1024  # images that are gathered, hashed or counted at a time
+
+
+def digests_of(images: Images) -> Digests:
+    """SHA-256 of each image's pixels; a part of the images is in memory at a time."""
+    parts = (sha256(image.data).digest() for part in blocks(images) for image in part)
+    return np.frombuffer(b"".join(parts), np.uint8).reshape(-1, 32)
 
 
 def order(images: Images, labels: Labels) -> Index:

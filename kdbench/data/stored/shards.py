@@ -27,13 +27,14 @@ from kdbench.data.stored.files import (
     save_array,
     write_meta,
 )
-from kdbench.data.stored.fingerprint import Labels
+from kdbench.data.stored.fingerprint import Digests, Labels
 from kdbench.data.stored.validation import check_result
 from kdbench.errors import DamagedData
 from kdbench.store.atomic import whole_folder
 from kdbench.store.disk import checksum_of
 
-COMPUTED = {"format", "fingerprint", "counts", "shards", "classes"}  # keys that `write` sets
+# Keys of `meta.json` that `write` sets, or that are counted afterwards.
+COMPUTED = {"format", "fingerprint", "counts", "shards", "classes", "twins"}
 EncodedSplit: TypeAlias = tuple[Encoded, Labels]
 
 
@@ -53,6 +54,10 @@ class Sharded(StoredData[EncodedSplit]):
     def labels(self, split: str) -> Labels:
         """(N,) int64 of one split, memory-mapped and read-only."""
         return self._part(split)[1]
+
+    def digests(self, split: str) -> Digests:
+        """Of the encoded files, see `StoredData.digests`; as they stand beside the images."""
+        return self.encoded(split).digests()
 
     @classmethod
     def _open_split(
