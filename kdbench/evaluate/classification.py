@@ -7,13 +7,15 @@ bins of the confidence are open at the other end, and importing it takes 6 secon
 from collections.abc import Iterable
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from kdbench.data.loaders.batch import Batch
 from kdbench.engine.precision import Precision
+from kdbench.errors import Diverged
 from kdbench.models.stages import StagedNetwork
 
 BINS = 15
+FINITE_LOSSES = "though the losses of the training may be; lower the learning rate"
 
 
 def accuracy(logits: Tensor, labels: Tensor, k: int = 1) -> float:
@@ -47,11 +49,31 @@ def calibration_error(logits: Tensor, labels: Tensor, bins: int = BINS) -> float
     return 100 * float(gaps.abs().sum() / len(labels))
 
 
+def require_finite(network: nn.Module) -> None:
+    """Refuse a network with a weight or a running statistic that is not finite.
+
+    In train mode a norm does not read its running statistics, so the losses may be finite; in
+    evaluation mode an infinite variance makes every image the same.
+
+    Raises:
+        Diverged: it names the first.
+    """
+    for name, value in network.state_dict().items():
+        if value.is_floating_point() and not value.isfinite().all():
+            raise Diverged(f"{name} holds numbers that are not finite, {FINITE_LOSSES}")
+
+
 @torch.inference_mode()
 def predict(
     network: StagedNetwork, batches: Iterable[Batch], precision: Precision
 ) -> tuple[Tensor, Tensor]:
-    """Logits (N, classes) in float32 and labels (N,) of all batches; the mode is as before."""
+    """Logits (N, classes) in float32 and labels (N,) of all batches; the mode is as before.
+
+    Raises:
+        Diverged: a logit is not finite, or see `require_finite`. The order of such logits would
+            pass for an accuracy near chance.
+    """
+    require_finite(network)
     training = network.training
     network.eval()
     logits, labels = [], []
@@ -60,14 +82,43 @@ def predict(
             logits.append(network(batch.images).float())
         labels.append(batch.labels)
     network.train(training)
-    return torch.cat(logits), torch.cat(labels)
+    whole = torch.cat(logits)
+    bad = int((~whole.isfinite().all(1)).sum())
+    if bad:
+        raise Diverged(
+            f"in evaluation mode the logits of {bad} of {len(whole)} images are not finite, "
+            f"{FINITE_LOSSES}"
+        )
+    return whole, torch.cat(labels)
+
+
+def accuracy_by_class(logits: Tensor, labels: Tensor) -> list[float | None]:
+    """Top-1 accuracy in percent of the images of each class; None for a class without images.
+
+    Args:
+        logits: (N, classes).
+        labels: (N,) integers.
+    """
+    classes = logits.shape[1]
+    hits = labels[logits.topk(1).indices[:, 0] == labels].bincount(minlength=classes)
+    images = labels.bincount(minlength=classes)
+    counts = zip(hits.tolist(), images.tolist(), strict=True)
+    return [100 * hit / count if count else None for hit, count in counts]
 
 
 def classify(
     network: StagedNetwork, batches: Iterable[Batch], precision: Precision
 ) -> dict[str, float]:
-    """Top-1 and top-5 accuracy and calibration error, all in percent."""
-    logits, labels = predict(network, batches, precision)
+    """Top-1 and top-5 accuracy and calibration error, all in percent.
+
+    Raises:
+        Diverged: see `predict`.
+    """
+    return scores(*predict(network, batches, precision))
+
+
+def scores(logits: Tensor, labels: Tensor) -> dict[str, float]:
+    """The numbers of `classify`, from logits (N, classes) and labels (N,)."""
     return {
         "top1": accuracy(logits, labels),
         "top5": accuracy(logits, labels, 5),

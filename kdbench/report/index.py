@@ -9,12 +9,13 @@ from kdbench.plan.graph import Graph
 from kdbench.plan.params import FILE, changed_keys
 from kdbench.report.judgement.judge import judge_claims
 from kdbench.report.judgement.outcomes import Judgement
-from kdbench.report.markdown import pipe, quoted
+from kdbench.report.markdown import bullets, pipe, quoted
 from kdbench.report.presentation import TextTable
 from kdbench.report.readings.banner import banner, comparable
 from kdbench.report.readings.provenance import hours
 from kdbench.report.readings.records import Records
 from kdbench.report.render import Rendered
+from kdbench.store.record import Seal
 from kdbench.store.spec import PHASES
 
 HOW_TO_READ = """\
@@ -22,7 +23,8 @@ HOW_TO_READ = """\
 never measured here. † marks a published number that we do not have from the paper itself.
 - ‡ marks a method whose source is not public or leaves much open: a note says how we read it.
 - **not run yet**: the plan has the run, its record is not there. **not built yet**: kdbench has \
-no such method. **diverged**: a loss was not finite, a note says when. **left out**: params.yaml \
+no such method. **diverged**: a loss or an evaluation was not finite, a note says when. **record \
+altered**: its record does not match its seal, a note names it. **left out**: params.yaml \
 does not ask for it. **not known**: no published number was available to us.
 - A number in brackets after a mean is the number of runs; a single run has no spread.
 - Every number comes from a record, a small JSON file; the CSV beside a table names it.
@@ -59,6 +61,7 @@ def index(graph: Graph, records: Records, rendered: Sequence[tuple[Exhibit, Rend
             *_claims(graph, records),
             f"## How to read this\n\n{HOW_TO_READ}",
             f"## Runs\n\n{_counts(graph, records)}\n",
+            *_seals(graph, records),
             f"## What is missing\n\n{_missing(graph, records)}",
         ]
     )
@@ -109,8 +112,19 @@ def _counts(graph: Graph, records: Records) -> str:
     return pipe(table, aligned=("left", "right", "right", "right"))
 
 
+def _seals(graph: Graph, records: Records) -> list[str]:
+    """Records that were changed after their runs, and how many have no seal that would show it."""
+    runs = list(graph.runs.values())
+    lines = [f"Not used: {line}." for line in records.altered(runs)]
+    unsealed = sum(records.seal(run) is Seal.ABSENT for run in runs)
+    if unsealed:
+        made = "record is" if unsealed == 1 else "records are"
+        lines.append(f"{unsealed} {made} {Seal.ABSENT.value}.")
+    return [f"{bullets(lines)}\n"] if lines else []
+
+
 def _missing(graph: Graph, records: Records) -> str:
-    missing = sum(records.get(spec) is None for spec in graph.runs.values())
+    missing = sum(records.seal(spec) is None for spec in graph.runs.values())
     pending = dict.fromkeys(
         f"{row.label} ({table.title})"
         for table in graph.tables()

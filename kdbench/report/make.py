@@ -14,17 +14,22 @@ from kdbench.store.paths import Paths
 INDEX = "README.md"
 
 
-def make_report(graph: Graph, paths: Paths) -> Path:
+def make_report(graph: Graph, paths: Paths, records: Records | None = None) -> Path:
     """Write every exhibit of a graph and the index, and return the index's path.
 
     Nothing is written before every record has been read, so a damaged record leaves the old
     report as it was. Files of exhibits that are not asked for any more, or whose records are
     gone, are removed; files that no exhibit has ever written stay.
 
+    Args:
+        graph: the plan.
+        paths: of the project.
+        records: of the project, where the caller looks at them as well.
+
     Raises:
         DamagedData: a record is not what it should be.
     """
-    records = Records(paths)
+    records = records or Records(paths)
     rendered = [(exhibit, render(exhibit, graph, records)) for exhibit in graph.exhibits]
     page = index(graph, records, rendered)
     folder = paths.report(graph.scale.name)

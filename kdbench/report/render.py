@@ -56,16 +56,19 @@ def render_named_runs(exhibit: NamedRuns, graph: Graph, records: Records) -> Ren
     runs = records.finished(planned)
     if not planned:
         return Rendered({}, LEFT_OUT)
+    altered = records.altered(list(planned.values()))
+    notes = [f"Not used: {line}." for line in altered]
     if not runs:
-        return Rendered({}, f"*{CellState.NOT_RUN.value}*\n")
+        return Rendered({}, f"{' '.join([f'*{CellState.NOT_RUN.value}*', *notes])}\n")
     presentation = present(exhibit, graph, runs, records)
     files = {**presentation.images, "csv": csv_bytes(presentation.numbers)}
     folder, kind = (TABLES, "summary") if isinstance(exhibit, Summary) else (FIGURES, "figure")
     places = {suffix: f"{folder}/{exhibit.slug}.{suffix}" for suffix in files}
     behind = records.behind([spec for spec, _ in runs.values()])
-    absent = len(planned) - len(runs)
-    unfinished = f"{absent} of {len(planned)} runs are not run yet." if absent else ""
-    body = section(exhibit, presentation, places, unfinished, made_with(behind, kind))
+    absent = len(planned) - len(runs) - len(altered)
+    if absent:
+        notes.insert(0, f"{absent} of {len(planned)} runs are not run yet.")
+    body = section(exhibit, presentation, places, " ".join(notes), made_with(behind, kind))
     return Rendered({places[suffix]: content for suffix, content in files.items()}, body)
 
 

@@ -14,6 +14,7 @@ from kdbench.report.readings.cells import Result, epoch_of, head
 from kdbench.report.readings.provenance import made_with, remarks
 from kdbench.report.readings.records import CellState, Records
 from kdbench.report.readings.verdict import Verdict
+from kdbench.store.spec import RunSpec
 from kdbench.store.student_runs import StudentRun, TaughtRun
 
 READING = "‡"
@@ -46,6 +47,7 @@ def table_markdown(graph: Graph, table: Table, cells: Sequence[Result], records:
         *_notes(graph, requested),
         *_left_out(graph, cells),
         *(f"Diverged: {run}." for run in records.diverged(planned)),
+        *(f"Not used: {record}." for record in records.altered(_behind(planned))),
         *remarks(runs),
     ]
     parts = [
@@ -58,6 +60,11 @@ def table_markdown(graph: Graph, table: Table, cells: Sequence[Result], records:
         f"*{made_with(runs, 'table')}*",
     ]
     return paragraphs(parts) + "\n"
+
+
+def _behind(targets: Sequence[RunSpec]) -> list[RunSpec]:
+    """The targets and all that they depend on, each once."""
+    return list({s.digest: s for target in targets for s in target.with_upstream()}.values())
 
 
 def _main_table(graph: Graph, cells: Sequence[Result]) -> str:

@@ -4,13 +4,14 @@ from pathlib import Path
 from typing import Any
 
 from kdbench.data.stored.open import Stored
+from kdbench.errors import Diverged
 from kdbench.evaluate import cost
-from kdbench.evaluate.classification import classify
+from kdbench.evaluate.classification import accuracy_by_class, predict, scores
 from kdbench.evaluate.latency import latency
 from kdbench.runs import assemble
 from kdbench.runs.held_out import measured_loader, remark
 from kdbench.runs.job import BEST, LAST, Job, PhaseResult
-from kdbench.store.record import read_record
+from kdbench.store.record import read_intact
 from kdbench.store.student_runs import EvaluationRun, MeasuredRun, StudentRun
 from kdbench.store.teacher_runs import TeacherRun
 
@@ -19,7 +20,12 @@ SMOKE_LATENCY_SECONDS = 0.2
 
 
 def run_evaluation(job: Job[EvaluationRun]) -> PhaseResult:
-    """Measure the last and the best weights of every run of the cell on the test set."""
+    """Measure the last and the best weights of every run of the cell on the test set.
+
+    Raises:
+        Diverged: a network is not finite in evaluation mode.
+        DamagedData: the record of a measured run was changed after the run.
+    """
     data = job.inputs.data(job.spec.data)
     rows = [_row(job, data, run) for run in job.spec.runs]
     network = assemble.trained_network(job.spec.first, data, 0, job.inputs, job.precision)
@@ -28,6 +34,7 @@ def run_evaluation(job: Job[EvaluationRun]) -> PhaseResult:
     metrics = {
         "reported": job.spec.first.recipe.reported,
         "runs": rows,
+        "classes": list(data.classes),
         "parameters": cost.parameters(network),
         "macs": operations.multiply_adds,
         "flops_with_elements": sum(operations),
@@ -38,7 +45,7 @@ def run_evaluation(job: Job[EvaluationRun]) -> PhaseResult:
 
 def _row(job: Job[EvaluationRun], data: Stored, run: MeasuredRun) -> dict[str, Any]:
     folder = job.inputs.folder(run)
-    trained = read_record(job.paths.record(run))["metrics"]
+    trained = read_intact(job.paths.record(run))["metrics"]
     last, best_epoch = _measure(job, data, run, folder / LAST), trained["best"]["epoch"]
     same = best_epoch == trained["last"]["epoch"]
     best = last if same else _measure(job, data, run, folder / BEST)
@@ -54,8 +61,12 @@ def _row(job: Job[EvaluationRun], data: Stored, run: MeasuredRun) -> dict[str, A
 
 def _measure(
     job: Job[EvaluationRun], data: Stored, run: MeasuredRun, weights: Path
-) -> dict[str, float]:
+) -> dict[str, Any]:
     network = assemble.trained_network(run, data, 0, job.inputs, job.precision)
     assemble.load_weights(network, weights)
     loader = measured_loader(run, data, job.precision)
-    return classify(network, loader.in_order(500), job.precision)
+    try:
+        logits, labels = predict(network, loader.in_order(500), job.precision)
+    except Diverged as error:
+        raise Diverged(f"{run.title}, {weights.stem}: {error}") from None
+    return {**scores(logits, labels), "by_class": accuracy_by_class(logits, labels)}

@@ -22,11 +22,10 @@ from kdbench.runs.search import run_search
 from kdbench.runs.training import run_training
 from kdbench.store import disk
 from kdbench.store.artifacts import LOCK, locked, seal, sweep
-from kdbench.store.atomic import write_json
 from kdbench.store.dvc import restore_artifacts
 from kdbench.store.fingerprint import run_fingerprint
 from kdbench.store.paths import CHECKPOINT, Paths
-from kdbench.store.record import SCHEMA, read_record
+from kdbench.store.record import read_record, write_record
 from kdbench.store.spec import RunSpec
 from kdbench.store.student_runs import EvaluationRun, SearchRun, SeededRun, StudentRun
 from kdbench.store.teacher_runs import ComputingRun, DataRun, ImportedTeacher, TeacherRun
@@ -187,7 +186,7 @@ def execute(spec: RunSpec, paths: Paths, options: Options, stopper: Stopper) -> 
         else:
             provenance = _provenance(job, result)
             result.cost["peak_memory_bytes"] = peak_memory(device)
-            write_json(record, _record(spec, result, provenance, manifest))
+            write_record(record, _record(spec, result, provenance, manifest))
             paths.diverged(spec).unlink(missing_ok=True)
         (folder / CHECKPOINT).unlink(missing_ok=True)
     options.say(f"{spec.title}: done")
@@ -197,7 +196,6 @@ def _record(
     spec: RunSpec, result: PhaseResult, provenance: dict[str, Any], manifest: dict[str, Any]
 ) -> dict[str, Any]:
     return {
-        "schema": SCHEMA,
         "spec": spec.as_dict(),
         "metrics": result.metrics,
         "curves": result.curves,
@@ -213,9 +211,9 @@ def _phase(job: Job[RunSpec]) -> PhaseResult:
     try:
         return PHASES[type(job.spec)](job)
     except Diverged as error:
-        content = {"schema": SCHEMA, "title": job.spec.title, "said": str(error)}
+        content: dict[str, Any] = {"title": job.spec.title, "said": str(error)}
         content |= {"digest": job.spec.digest, "provenance": job.origin}
-        write_json(job.paths.diverged(job.spec), content)  # an outcome too: reports say it
+        write_record(job.paths.diverged(job.spec), content)  # an outcome too: reports say it
         raise Diverged(f"{job.spec.title}: {error}") from error
 
 

@@ -13,7 +13,8 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from kdbench.engine.precision import Precision
-from kdbench.errors import BadValue, DamagedData, UserError
+from kdbench.errors import BadValue, DamagedData, Diverged, UserError
+from kdbench.evaluate.classification import require_finite
 from kdbench.models.pruning.build import build_pruned
 from kdbench.models.pruning.structure import Structure
 from kdbench.models.stages import StagedNetwork
@@ -23,7 +24,7 @@ from kdbench.runs.job import BEST, LAST, Inputs
 from kdbench.runs.training import save_weights
 from kdbench.store.atomic import whole_file, write_json
 from kdbench.store.paths import Paths
-from kdbench.store.record import read_record
+from kdbench.store.record import read_intact
 from kdbench.store.spec import RunSpec
 from kdbench.store.student_runs import MeasuredRun
 
@@ -146,7 +147,8 @@ def export_run(
     Raises:
         BadValue: a run of another phase, or other weights than these two.
         UserError: the run is not done, or ONNX without the packages that it needs.
-        DamagedData: the run's artifacts are absent or damaged.
+        DamagedData: the run's artifacts are absent or damaged, or its record was changed.
+        Diverged: the network is not finite in evaluation mode.
     """
     if not isinstance(spec, MeasuredRun):
         raise BadValue("kdbench export", f"{spec.phase}/{spec.cell}", "a teacher or a student")
@@ -157,12 +159,27 @@ def export_run(
         check_onnx()
     if not paths.record(spec).is_file():
         raise UserError(f"{spec.title}: not done yet; kdbench run {spec.digest}")
-    inputs, record = Inputs(paths), read_record(paths.record(spec))
+    inputs, record = Inputs(paths), read_intact(paths.record(spec))
     file = inputs.folder(spec) / (BEST if chosen == "best" else LAST)
     network = assemble.trained_network(spec, inputs.data(spec.data), 0, inputs, CPU)
     assemble.load_weights(network, file)
+    _check_finite(network, file)
     about = _about(inputs, spec, record, chosen)
     return export_network(network, about, folder, onnx=onnx)
+
+
+def _check_finite(network: StagedNetwork, file: Path) -> None:
+    """Refuse a network that is not finite in eval mode, which runs of older versions may have left.
+
+    Raises:
+        Diverged: it is not.
+    """
+    require_finite(network)
+    grey = torch.zeros(1, *network.image)
+    with torch.inference_mode():
+        logits = network.eval()(grey)
+    if not logits.isfinite().all():
+        raise Diverged(f"{file}: found logits that are not finite, expected a network to export")
 
 
 def check_onnx() -> None:

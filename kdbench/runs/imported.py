@@ -14,7 +14,7 @@ from torch import Tensor
 from kdbench.data.stored.open import Stored
 from kdbench.engine import environment
 from kdbench.engine.precision import Precision
-from kdbench.errors import BadValue, DamagedData, UserError
+from kdbench.errors import BadValue, DamagedData, Diverged, UserError
 from kdbench.evaluate.classification import accuracy, predict
 from kdbench.exhibits.protocols import CONSTANTS, REVIEW
 from kdbench.exhibits.recipe import Recipe
@@ -125,7 +125,11 @@ def import_teacher(
     )
     network.load_state_dict(weights)
     say(f"{file}: the weights of {component.label}, named as by {used}; checking on the test set")
-    top1 = measure(network, data, _recipe(expected.constants), precision)
+    try:
+        top1 = measure(network, data, _recipe(expected.constants), precision)
+    except Diverged as error:
+        advice = "check the file and the network; nothing was kept"
+        raise DamagedData(file, str(error).partition(",")[0], "finite ones", advice) from None
     _check_claim(file, top1, claimed, expected)
     sha256 = checksum_of(file)
     target = paths.checkpoint(sha256)

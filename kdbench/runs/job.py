@@ -12,7 +12,7 @@ from kdbench.errors import DamagedData
 from kdbench.store.artifacts import checked
 from kdbench.store.canonical import digest_of
 from kdbench.store.paths import Paths
-from kdbench.store.record import read_record
+from kdbench.store.record import Seal, read_record, seal_of
 from kdbench.store.spec import RunSpec
 from kdbench.store.teacher_runs import DataRun
 
@@ -61,10 +61,15 @@ class Inputs:
             raise DamagedData(folder, "no artifacts", f"those of {run.title}", advice)
         manifest = checked(folder)
         self.digests[run.digest] = digest_of(manifest)
-        if manifest != read_record(self.paths.record(run))["artifacts"]:
-            note = f"the artifacts of {run.title} were made again and differ from its record's"
-            self.notes += [] if note in self.notes else [note]
+        record = read_record(self.paths.record(run))
+        if seal_of(record) is Seal.BROKEN:
+            self._note(f"the record of {run.title} {Seal.BROKEN.value}")
+        if manifest != record["artifacts"]:
+            self._note(f"the artifacts of {run.title} were made again and differ from its record's")
         return folder
+
+    def _note(self, sentence: str) -> None:
+        self.notes += [] if sentence in self.notes else [sentence]
 
     def data(self, run: DataRun) -> Stored:
         """The prepared data set of a run of the data phase."""

@@ -8,12 +8,14 @@ from torch import Tensor
 from kdbench.data.loaders import splits
 from kdbench.data.loaders.batch import Batch
 from kdbench.data.stored.open import Stored
+from kdbench.data.stored.twins import groups, without_twins
 from kdbench.engine.fit import fit
 from kdbench.engine.position import TrainingPosition
 from kdbench.engine.precision import Precision
 from kdbench.engine.schedules import rate_at
 from kdbench.engine.seeds import derive
 from kdbench.engine.train_state import TrainState
+from kdbench.errors import BadValue, Diverged
 from kdbench.exhibits.recipe import Recipe
 from kdbench.runs import assemble
 from kdbench.runs.assemble import Loader, Teacher
@@ -75,7 +77,7 @@ def run_search(job: Job[SearchRun]) -> PhaseResult:
         state.log({"epoch": float(state.epoch), **means})
         if searcher.finished:
             break
-    return _finish(job, state, searcher.finding(), loader, data)
+    return _finish(job, state, _finding(searcher), loader, data)
 
 
 def _make(job: Job[SearchRun], data: Stored) -> tuple[Searcher, Teacher]:
@@ -108,7 +110,8 @@ def _loaders(job: Job[SearchRun], data: Stored) -> tuple[Loader, Loader | None]:
     """Batches of the training share and of the images held out.
 
     A data set that has a split for choices gives that, and all its training images are trained on;
-    all but those that the run's students are measured on, if they are.
+    all but those that the run's students are measured on, if they are. No image held out has
+    equal pixels with one that is trained on.
     """
     run = job.spec
     settings = (run.recipe, run.seed, job.precision)
@@ -116,15 +119,30 @@ def _loaders(job: Job[SearchRun], data: Stored) -> tuple[Loader, Loader | None]:
     share, seen = run.search.validation_share, fitted(run, data)
     if not share:
         return assemble.make_loader(*arguments, index=seen), None
+    digests = data.digests("train") if seen is None else data.digests("train")[seen]
     if VALID in data.splits:
-        held = assemble.make_loader(data, VALID, *settings, purpose="held")
+        apart = without_twins(data.digests(VALID), digests)
+        index = apart if len(apart) < len(data.labels(VALID)) else None
+        held = assemble.make_loader(data, VALID, *settings, index=index, purpose="held")
         return assemble.make_loader(*arguments, index=seen), held
     seed = derive(run.seed, "held-out") % 2**32
     if seen is None:
         seen = np.arange(len(data.labels("train")))
-    fit_index, held_index = (seen[part] for part in splits.held_out(len(seen), share, seed))
+    fit_index, held_index = (seen[part] for part in splits.held_out(groups(digests), share, seed))
     loader = assemble.make_loader(*arguments, index=fit_index)
     return loader, assemble.make_loader(*arguments, index=held_index, purpose="held")
+
+
+def _finding(searcher: Searcher) -> Finding:
+    """What was found.
+
+    Raises:
+        Diverged: its numbers are not finite, though every mean loss was.
+    """
+    try:
+        return searcher.finding()
+    except BadValue as error:
+        raise Diverged(f"what was found is unusable: {error}") from None
 
 
 def _finish(

@@ -17,7 +17,7 @@ from kdbench.distill.scheme import Scheme
 from kdbench.engine.fit import fit
 from kdbench.engine.precision import Precision
 from kdbench.engine.train_state import TrainState
-from kdbench.errors import BadValue
+from kdbench.errors import BadValue, Diverged
 from kdbench.evaluate.classification import accuracy, predict
 from kdbench.exhibits.recipe import Recipe
 from kdbench.models.stages import StagedNetwork
@@ -55,15 +55,24 @@ class Evaluator:
             return
         values = {"epoch": float(epoch), **means}
         if epoch % self.recipe.evaluate_every == 0 or epoch == self.recipe.epochs:
-            batches = self.loader.in_order(500)
-            top1 = accuracy(*predict(self.network, batches, self.precision))
-            values["test_top1"] = top1
+            values["test_top1"] = top1 = self._look(epoch)
             if not state.best or top1 > state.best["top1"]:
                 weights = {k: v.detach().clone() for k, v in self.network.state_dict().items()}
                 state.best = {"top1": top1, "epoch": epoch, "weights": weights}
         else:
             values["test_top1"] = -1.0  # no look; None in the record
         state.log(values)
+
+    def _look(self, epoch: int) -> float:
+        """Top-1 accuracy in percent.
+
+        Raises:
+            Diverged: the network is not finite in evaluation mode.
+        """
+        try:
+            return accuracy(*predict(self.network, self.loader.in_order(500), self.precision))
+        except Diverged as error:
+            raise Diverged(f"epoch {epoch}: {error}") from None
 
 
 def run_training(job: Job[TeacherRun | StudentRun]) -> PhaseResult:

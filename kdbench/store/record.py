@@ -1,30 +1,86 @@
-"""Records: what a finished run says. Small JSON files, written once, whole, and last."""
+"""Records: what a finished run says. Small JSON files, written once, whole, sealed, and last.
+
+The seal is a hash of the content. It is no signature: it shows that a number was edited after the
+run, by accident or in a merge, not that somebody forged both.
+"""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from enum import Enum
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from kdbench.errors import DamagedData
+from kdbench.store.atomic import write_json
+from kdbench.store.canonical import canonical
 
-SCHEMA = 1
+SCHEMA = 2  # 2: records are sealed
+UNSEALED = 1  # schema of the records that were made before, which are read as they are
+SEAL = "seal"
 MOST_POINTS = 200
+MEND = "bring the file back from git, or delete it to run again"
+
+
+class Seal(Enum):
+    """Whether a record is what its run wrote; the values are how it is said."""
+
+    INTACT = "as its run wrote it"
+    ABSENT = "of an older schema, without a seal"
+    BROKEN = "does not match its seal: it was changed after the run"
+
+
+def write_record(path: Path, content: Mapping[str, Any]) -> None:
+    """Write a record whole, with today's schema and its seal.
+
+    Raises:
+        ValueError: a number is not finite.
+    """
+    plain = json.loads(json.dumps({**content, "schema": SCHEMA}, allow_nan=False))
+    write_json(path, {**plain, SEAL: _hash(plain)})
 
 
 def read_record(path: Path) -> dict[str, Any]:
-    """Read one record.
+    """Read one record, whatever its seal.
 
     Raises:
-        DamagedData: not JSON, or not a record of this schema.
+        DamagedData: not JSON, or not a record of a schema that is known.
     """
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         advice = "delete the file and run again"
         raise DamagedData(path, f"unreadable JSON ({error})", "a record", advice) from None
-    if not isinstance(record, dict) or record.get("schema") != SCHEMA:
+    if not isinstance(record, dict) or record.get("schema") not in (SCHEMA, UNSEALED):
         raise DamagedData(path, "another layout", f"a record of schema {SCHEMA}", "delete the file")
     return record
+
+
+def read_intact(path: Path) -> dict[str, Any]:
+    """Read one record that is what its run wrote, as far as it is sealed.
+
+    Raises:
+        DamagedData: see `read_record`; or it does not match its seal.
+    """
+    record = read_record(path)
+    if seal_of(record) is Seal.BROKEN:
+        raise DamagedData(path, "a record changed after its run", "one that matches its seal", MEND)
+    return record
+
+
+def seal_of(record: Mapping[str, Any]) -> Seal:
+    """Compare a record with its seal."""
+    plain = {key: value for key, value in record.items() if key != SEAL}
+    if record["schema"] == UNSEALED and SEAL not in record:
+        return Seal.ABSENT
+    try:
+        return Seal.INTACT if record.get(SEAL) == _hash(plain) else Seal.BROKEN
+    except ValueError:  # NaN, which Python reads and no run writes
+        return Seal.BROKEN
+
+
+def _hash(plain: Mapping[str, Any]) -> str:
+    return sha256(canonical(plain).encode()).hexdigest()
 
 
 def thinned(points: Sequence[Any], most: int = MOST_POINTS) -> list[Any]:

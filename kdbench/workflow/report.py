@@ -3,11 +3,10 @@
 from pathlib import Path
 
 from kdbench.plan.graph import Graph
-from kdbench.store.atomic import write_json
 from kdbench.store.canonical import digest_of
 from kdbench.store.fingerprint import code_fingerprint
 from kdbench.store.paths import Paths
-from kdbench.store.record import SCHEMA
+from kdbench.store.record import write_record
 
 REPORT = "report"
 README = "README.md"
@@ -34,14 +33,15 @@ def report_record(graph: Graph, paths: Paths) -> Path:
 
 
 def write_report(graph: Graph, paths: Paths) -> Path:
-    """Write the report from the records that exist; its own record only when none is missing."""
+    """Write the report from the records that exist; its own record only when it uses them all."""
     from kdbench.report.make import make_report
+    from kdbench.report.readings.records import Records
 
     record = report_record(graph, paths)
     for older in record.parent.glob("*.json") if record.parent.is_dir() else ():
         older.unlink()  # before the page changes: no record may speak of another page
-    readme = make_report(graph, paths)
-    if all(paths.record(run).is_file() for run in graph.runs.values()):
-        content = {"schema": SCHEMA, "phase": REPORT, "runs": sorted(graph.runs)}
-        write_json(record, content)
+    records = Records(paths)
+    readme = make_report(graph, paths, records)
+    if all(records.get(run) for run in graph.runs.values()):
+        write_record(record, {"phase": REPORT, "runs": sorted(graph.runs)})
     return readme

@@ -2,30 +2,41 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from typing import Any
 
 from kdbench.errors import DamagedData
 from kdbench.exhibits.tables import Exhibit
 from kdbench.plan.graph import Graph, ordered
 from kdbench.store.fingerprint import is_todays_code
 from kdbench.store.paths import CHECKPOINT, Paths
-from kdbench.store.record import read_record
+from kdbench.store.record import MEND, Seal, read_record, seal_of
 from kdbench.store.spec import PHASES, RunSpec
 from kdbench.store.teacher_runs import ImportedTeacher
 
 OLDER = "done, by older code"
+ALTERED = "done, altered since"
 
 
 def state(spec: RunSpec, paths: Paths) -> str:
-    """One of: done, done (by older code), diverged, begun, to do.
+    """One of: done, done (by older code, or altered since), diverged, begun, to do.
 
     Raises:
         DamagedData: the record is damaged, or another run's.
     """
     if paths.record(spec).is_file():
-        return "done" if is_todays_code(_made_by(spec, paths), spec) else OLDER
+        return _finished(spec, paths)[0]
     if paths.diverged(spec).is_file():
         return "diverged"
     return "begun" if (paths.artifacts(spec) / CHECKPOINT).is_file() else "to do"
+
+
+def _finished(spec: RunSpec, paths: Paths) -> tuple[str, Seal]:
+    """The state of a run that has a record, and that record's seal."""
+    record = _record_of(spec, paths)
+    seal = seal_of(record)
+    if seal is Seal.BROKEN:
+        return ALTERED, seal
+    return "done" if is_todays_code(record["provenance"]["code"], spec) else OLDER, seal
 
 
 def describe(graph: Graph, paths: Paths) -> Iterator[str]:
@@ -45,6 +56,7 @@ def describe(graph: Graph, paths: Paths) -> Iterator[str]:
             summary = ", ".join(f"{n} {name}" for name, n in sorted(states.items()))
             yield f"  {phase:20} {summary}"
         older += states[OLDER]
+    yield from _seals(graph, paths)
     yield from _unused_teachers(graph)
     if older:
         places = paths.folders(graph.params.scale, "<phase>", "<data set>")[0]
@@ -71,7 +83,22 @@ def _unused_teachers(graph: Graph) -> Iterator[str]:
             yield f"  teachers, {key}: not used at scale {graph.params.scale}: {why}"
 
 
-def _made_by(spec: RunSpec, paths: Paths) -> str:
+def _seals(graph: Graph, paths: Paths) -> Iterator[str]:
+    """One line for every record that was changed after its run, one for all without a seal."""
+    unsealed = 0
+    for spec in graph.runs.values():
+        if paths.record(spec).is_file():
+            seal = _finished(spec, paths)[1]
+            unsealed += seal is Seal.ABSENT
+            if seal is Seal.BROKEN:
+                yield f"  {paths.record(spec)} {seal.value}; {MEND}"
+    if unsealed:
+        records = "record is" if unsealed == 1 else "records are"
+        yield f"  {unsealed} {records} {Seal.ABSENT.value}: nothing shows changes after the run"
+
+
+def _record_of(spec: RunSpec, paths: Paths) -> dict[str, Any]:
+    """The record of a run, which says by which code it was made."""
     path = paths.record(spec)
     record = read_record(path)
     try:
@@ -82,7 +109,7 @@ def _made_by(spec: RunSpec, paths: Paths) -> str:
         owner = "no run's record" if digest is None else f"the record of run {digest}"
         advice = "delete the file and run again"
         raise DamagedData(path, owner, f"the record of run {spec.digest}", advice)
-    return code
+    return record
 
 
 def _runs_of(exhibit: Exhibit, graph: Graph) -> dict[str, RunSpec]:

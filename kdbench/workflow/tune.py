@@ -10,7 +10,7 @@ from kdbench.exhibits.tables import Row, Table
 from kdbench.plan.graph import Graph
 from kdbench.plan.job_groups import JobGroups
 from kdbench.store.paths import Paths
-from kdbench.store.record import read_record
+from kdbench.store.record import Seal, read_record, seal_of
 from kdbench.store.student_runs import EvaluationRun, StudentRun
 from kdbench.workflow.snakemake import make_missing
 
@@ -26,6 +26,7 @@ class Choice:
             empty where a run is missing or failed.
         parameters: what params.yaml would say of the row.
         diverged: whether a run of it did.
+        altered: whether its record was changed after the run.
     """
 
     label: str
@@ -33,6 +34,7 @@ class Choice:
     values: tuple[float, ...]
     parameters: dict[str, Any]
     diverged: bool = False
+    altered: bool = False
 
     @property
     def mean(self) -> float:
@@ -77,14 +79,17 @@ def ranked(graph: Graph, paths: Paths, table: Table) -> list[Choice]:
         if cell.evaluation is None:
             continue
         values: tuple[float, ...] = ()
+        altered = False
         if paths.record(cell.evaluation).is_file():
-            runs = read_record(paths.record(cell.evaluation))["metrics"]["runs"]
+            record = read_record(paths.record(cell.evaluation))
+            altered = seal_of(record) is Seal.BROKEN
+            runs = [] if altered else record["metrics"]["runs"]
             values = tuple(table.metric.shown(run["last"][table.metric.key]) for run in runs)
         missing = [r for r in cell.evaluation.with_upstream() if not paths.record(r).is_file()]
         diverged = any(paths.diverged(run).is_file() for run in missing)
         parameters = _parameters(cell.evaluation, cell.row)
-        choice = Choice(cell.row.label, cell.column.pair.key, values, parameters, diverged)
-        choices.append(choice)
+        label, column = cell.row.label, cell.column.pair.key
+        choices.append(Choice(label, column, values, parameters, diverged, altered))
     sign = -1 if table.metric.higher_is_better else 1
 
     def place(choice: Choice) -> tuple[str, bool, float]:
@@ -101,14 +106,20 @@ def lines(choices: Sequence[Choice]) -> list[str]:
         text.append(f"{column}, accuracy on held-out training images in %, last epoch:")
         for row in rows:
             if not row.values:
-                why = "diverged" if row.diverged else "not finished; its log says why"
-                text.append(f"     ?    {row.label}  ({why})")
+                text.append(f"     ?    {row.label}  ({_why(row)})")
                 continue
             each = ", ".join(f"{value:.2f}" for value in row.values)
             text.append(f"  {row.mean:6.2f}  {row.label}  ({each})")
         if rows[0].values:
             text.append(f"  best: {json.dumps(rows[0].parameters)}")
     return text
+
+
+def _why(choice: Choice) -> str:
+    """Why a choice has no value."""
+    if choice.altered:
+        return f"its record {Seal.BROKEN.value}"
+    return "diverged" if choice.diverged else "not finished; its log says why"
 
 
 def _parameters(evaluation: EvaluationRun, row: Row) -> dict[str, Any]:

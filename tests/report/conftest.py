@@ -7,8 +7,8 @@ from finished import TRANSFORMS
 
 from kdbench.plan.graph import make_graph
 from kdbench.plan.params import Params
-from kdbench.store.atomic import write_json
 from kdbench.store.paths import Paths
+from kdbench.store.record import write_record
 
 FIRST = {"exhibits": ["distpro/table1", "distpro/figure6"], "datasets": ["cifar100"]}
 
@@ -30,7 +30,6 @@ class Project:
     def write(self, spec, metrics=None, **more):
         """Write a finished run's record and return its path."""
         record = {
-            "schema": 1,
             "spec": spec.as_dict(),
             "metrics": metrics or {},
             "curves": {},
@@ -49,7 +48,7 @@ class Project:
             **more,
         }
         path = self.paths.record(spec)
-        write_json(path, record)
+        write_record(path, record)
         return path
 
     def evaluate(self, row, best, last=None, pair=0):

@@ -7,18 +7,81 @@ import pytest
 
 from kdbench.errors import DamagedData
 from kdbench.store.atomic import write_json
-from kdbench.store.record import read_record, thinned
+from kdbench.store.record import (
+    SCHEMA,
+    Seal,
+    read_intact,
+    read_record,
+    seal_of,
+    thinned,
+    write_record,
+)
+
+CONTENT = {"b": [1.5, None], "a": "é", "metrics": {"top1": 80.56, 7: (1, 2)}}
 
 
-def test_a_record_comes_back(tmp_path):
-    """What `write_json` wrote is read as it was."""
-    content = {"schema": 1, "b": [1.5, None], "a": "é"}
-    write_json(tmp_path / "one.json", content)
+@pytest.fixture(name="record")
+def sealed_record(tmp_path):
+    """A sealed record on the disk."""
+    write_record(tmp_path / "one.json", CONTENT)
+    return tmp_path / "one.json"
 
-    assert read_record(tmp_path / "one.json") == content
+
+def test_a_record_comes_back_and_is_intact(record):
+    """As JSON has it: numbers as keys are text, tuples are lists."""
+    content = read_intact(record)
+
+    assert content == {
+        "schema": SCHEMA,
+        "b": [1.5, None],
+        "a": "é",
+        "metrics": {"top1": 80.56, "7": [1, 2]},
+        "seal": content["seal"],
+    }
+    assert seal_of(content) is Seal.INTACT
 
 
-@pytest.mark.parametrize("content", ["{", "[1]", '{"schema": 2}', "{}", ""])
+def test_layout_does_not_break_a_seal(record):
+    """Another order of keys and other spaces, as after a merge or an editor."""
+    content = json.loads(record.read_text())
+    record.write_text(json.dumps(dict(reversed(content.items())), ensure_ascii=False))
+
+    assert seal_of(read_record(record)) is Seal.INTACT
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("80.56", "99.9"),
+        ("80.56", "80.56000000000001"),
+        ("80.56", "NaN"),
+        ("null", "0"),
+        ('"b"', '"c"'),
+        ('"schema": 2', '"schema": 1'),
+        ('"seal"', '"sealed"'),
+    ],
+)
+def test_an_edit_breaks_the_seal(record, old, new):
+    """Of a number, however small, of a key, of the schema, of the seal itself."""
+    text = record.read_text()
+    assert text.count(old) == 1
+    record.write_text(text.replace(old, new))
+
+    assert seal_of(read_record(record)) is Seal.BROKEN
+    with pytest.raises(DamagedData, match="matches its seal; bring the file back") as caught:
+        read_intact(record)
+    assert str(record) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_record_of_the_older_schema_is_read_and_has_no_seal(tmp_path):
+    """It is not called changed."""
+    write_json(tmp_path / "old.json", {"schema": 1, "metrics": {}})
+
+    assert seal_of(read_intact(tmp_path / "old.json")) is Seal.ABSENT
+
+
+@pytest.mark.parametrize("content", ["{", "[1]", '{"schema": 3}', "{}", ""])
 def test_what_is_no_record_is_refused_in_one_line(tmp_path, content):
     """Half a file, another layout, another schema."""
     file = tmp_path / "record.json"

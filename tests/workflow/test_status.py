@@ -11,6 +11,7 @@ from kdbench.store import fingerprint
 from kdbench.store.atomic import write_json
 from kdbench.store.fingerprint import run_fingerprint
 from kdbench.store.paths import Paths
+from kdbench.store.record import write_record
 from kdbench.workflow.status import describe, list_runs, state
 
 
@@ -28,8 +29,9 @@ def data_run(graph):
 def write(paths, spec, /, **changes):
     """A record as short as one can be."""
     provenance = {"code": run_fingerprint(spec)}
-    content = {"schema": 1, "spec": {"digest": spec.digest}, "provenance": provenance, **changes}
-    write_json(paths.record(spec), {k: v for k, v in content.items() if v is not None})
+    content = {"spec": {"digest": spec.digest}, "provenance": provenance, **changes}
+    content = {key: value for key, value in content.items() if value is not None}
+    (write_json if "schema" in content else write_record)(paths.record(spec), content)
 
 
 def test_status_says_that_a_figure_was_filtered_out(graph, tmp_path):
@@ -71,7 +73,7 @@ def test_status_says_how_to_repeat_older_records(graph, tmp_path):
 @pytest.mark.parametrize(
     "changes",
     [
-        {"schema": 2},
+        {"schema": 3},
         {"spec": None},
         {"spec": {"digest": "0123456789ab"}},
         {"spec": 3},
@@ -104,3 +106,22 @@ def test_a_record_made_by_code_of_the_same_numbers_counts_as_done(graph, tmp_pat
 
     assert states["moved"] == "done"
     assert states["other"] == states["unknown"] == "done, by older code"
+
+
+def test_a_record_that_was_changed_is_named_and_told_from_an_older_one(graph, tmp_path):
+    """The first does not count as done; of the second it is said that nothing shows changes."""
+    paths, spec = Paths(tmp_path), data_run(graph)
+    write(paths, spec, metrics={"top1": 80.56})
+    assert not any("seal" in line for line in describe(graph, paths))
+
+    file = paths.record(spec)
+    file.write_text(file.read_text().replace("80.56", "99.9"))
+    (line,) = (line.strip() for line in describe(graph, paths) if "seal" in line)
+    assert state(spec, paths) == "done, altered since"
+    assert line.startswith(f"{file} does not match its seal: it was changed after the run; bring")
+    assert any("1 done, altered since" in line for line in describe(graph, paths))
+
+    write(paths, spec, schema=1)
+    (line,) = (line.strip() for line in describe(graph, paths) if "seal" in line)
+    assert state(spec, paths) == "done"
+    assert line.startswith("1 record is of an older schema, without a seal")

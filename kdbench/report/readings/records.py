@@ -11,7 +11,7 @@ from kdbench.errors import BadValue, DamagedData
 from kdbench.exhibits.keys import RunKey
 from kdbench.plan.graph import Cell
 from kdbench.store.paths import Paths
-from kdbench.store.record import read_record
+from kdbench.store.record import MEND, Seal, read_record, seal_of
 from kdbench.store.spec import RunSpec
 from kdbench.store.student_runs import SearchRun, structure_of
 
@@ -26,6 +26,7 @@ class CellState(Enum):
     DIVERGED = "diverged"
     NOT_BUILT = "not built yet"
     LEFT_OUT = "left out"
+    ALTERED = "record altered"
 
 
 @dataclass(frozen=True)
@@ -87,9 +88,10 @@ class Records:
 
     paths: Paths
     _seen: dict[str, Record | None] = field(default_factory=dict)
+    _seals: dict[str, Seal] = field(default_factory=dict)
 
     def get(self, spec: RunSpec) -> Record | None:
-        """The record of a run; None where it has not finished.
+        """The record of a run; None where it has not finished, or was changed after the run.
 
         Raises:
             DamagedData: the file is not the record of this run.
@@ -123,6 +125,8 @@ class Records:
             return CellState.LEFT_OUT
         if self.get(cell.evaluation) is not None:
             return CellState.DONE
+        if self.altered([cell.evaluation]):
+            return CellState.ALTERED
         return CellState.DIVERGED if self.diverged([cell.evaluation]) else CellState.NOT_RUN
 
     def diverged(self, targets: Iterable[RunSpec]) -> list[str]:
@@ -136,6 +140,22 @@ class Records:
         records = [Record(path, read_record(path)) for path in files if path.is_file()]
         return [f"{record.at('title')}: {record.at('said')}" for record in records]
 
+    def altered(self, targets: Iterable[RunSpec]) -> list[str]:
+        """Which records were changed after their runs, among those of the targets, a line each.
+
+        Their numbers are nowhere used as measured.
+        """
+        return [
+            f"{self.relative(spec)} {Seal.BROKEN.value}; {MEND}"
+            for spec in targets
+            if self.seal(spec) is Seal.BROKEN
+        ]
+
+    def seal(self, spec: RunSpec) -> Seal | None:
+        """Whether a run's record is what the run wrote; None where there is none."""
+        self.get(spec)
+        return self._seals.get(spec.digest)
+
     def relative(self, spec: RunSpec) -> str:
         """Path of a run's record inside the project folder."""
         return self.paths.record(spec).relative_to(self.paths.root).as_posix()
@@ -148,7 +168,8 @@ class Records:
         digest = record.at("spec", "digest")
         if digest != spec.digest:
             raise record.damaged(("spec", "digest"), f"digest {digest}", spec.digest)
-        return record
+        self._seals[spec.digest] = seal_of(record.content)
+        return None if self._seals[spec.digest] is Seal.BROKEN else record
 
 
 def as_search(spec: RunSpec) -> SearchRun:
