@@ -10,8 +10,10 @@ from torch.func import functional_call
 
 from kdbench.distill.full_precision import full_precision
 from kdbench.distill.regressors import resizing
-from kdbench.errors import BadValue
+from kdbench.errors import BadValue, UnknownName
 from kdbench.models.stages import Features, Stage, StagedNetwork
+
+STRENGTHS = ("raw", "matched")
 
 
 @dataclass(frozen=True)
@@ -115,6 +117,33 @@ def aggregate(maps: Tensor, shares: Tensor) -> Tensor:
     """
     average: Tensor = torch.tensordot(shares.to(maps.dtype), maps, dims=1)
     return average
+
+
+@full_precision
+def matched(maps: Tensor) -> Tensor:
+    """Aggregated maps (B, C, H, W) divided by their root mean square over the whole batch.
+
+    A squared distance from maps grows with their strength, and a teacher's maps grow with depth: at
+    one weight of the loss, other shares make another loss. At equal strength only what the maps
+    show differs. Maps that are 0 stay so.
+    """
+    return maps / maps.square().mean().sqrt().clamp_min(torch.finfo(maps.dtype).tiny)
+
+
+def check_strength(strength: str) -> None:
+    """Refuse what is none of `STRENGTHS`.
+
+    Raises:
+        UnknownName: with the nearest that is.
+    """
+    if strength not in STRENGTHS:
+        raise UnknownName("choice", strength, STRENGTHS, where="dfa, strength")
+
+
+def target(maps: Tensor, shares: Tensor, strength: str) -> Tensor:
+    """What a group's maps (L, B, C, H, W) teach with given shares (L,): A, or `matched` A."""
+    average = aggregate(maps, shares)
+    return matched(average) if strength == "matched" else average
 
 
 def connectors(pairs: Sequence[tuple[Stage, Stage]]) -> nn.ModuleList:

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from kdbench.data.loaders.batch import Batch
-from kdbench.distill.aggregation import Group, aggregate, connectors, groups_of
+from kdbench.distill.aggregation import Group, check_strength, connectors, groups_of, target
 from kdbench.distill.full_precision import full_precision
 from kdbench.distill.loss import DistillationLoss
 from kdbench.distill.scheme import Scheme
@@ -50,6 +50,8 @@ class DFA(DistillationLoss):
         connected: "student": a 1×1 convolution brings S_i to the teacher's channels; "both": a
             second one, of the teacher's width, is trained on A_i.
         stem: whether the stems are a group too.
+        strength: "raw": A_i as the teacher's maps are; "matched": divided by its root mean square,
+            so that rows of other shares differ in the maps alone, not in the loss's strength.
 
     Raises:
         UnknownName: an option has no such value.
@@ -71,13 +73,15 @@ class DFA(DistillationLoss):
         gamma_fd: float,
         connected: str,
         stem: bool,
+        strength: str,
     ) -> None:
         super().__init__()
+        check_strength(strength)
         if connected not in CONNECTED:
             raise UnknownName("choice", connected, CONNECTED, where="dfa, connected")
         self.groups = groups_of(student, teacher, stem=stem)
         self.names = tuple(name for group in self.groups for name in group.names)
-        self.gamma_fd = gamma_fd
+        self.gamma_fd, self.strength = gamma_fd, strength
         self.ours = connectors([(group.student, group.teacher) for group in self.groups])
         both = self.groups if connected == "both" else ()
         self.theirs = connectors([(group.teacher, group.teacher) for group in both])
@@ -92,9 +96,12 @@ class DFA(DistillationLoss):
         self._places = [slice(*edge) for edge in pairwise(edges)]
 
     def aggregated(self, teacher: Features) -> list[Tensor]:
-        """A_i by group, (B, C, H, W) each, before any connector."""
+        """A_i by group, (B, C, H, W) each, of the chosen strength, before any connector."""
         places = zip(self.groups, self._places, strict=True)
-        return [aggregate(group.maps(teacher), self.shares[place]) for group, place in places]
+        return [
+            target(group.maps(teacher), self.shares[place], self.strength)
+            for group, place in places
+        ]
 
     def forward(
         self, student: Features, teacher: Features, batch: Batch, position: TrainingPosition
@@ -104,8 +111,8 @@ class DFA(DistillationLoss):
         if self.theirs:
             targets = [join(maps) for join, maps in zip(self.theirs, targets, strict=True)]
         distances = [
-            feature_distance(join(student.blocks[group.index][-1]), target)
-            for group, join, target in zip(self.groups, self.ours, targets, strict=True)
+            feature_distance(join(student.blocks[group.index][-1]), aggregated)
+            for group, join, aggregated in zip(self.groups, self.ours, targets, strict=True)
         ]
         return {"dfa": self.gamma_fd * torch.stack(distances).sum()}
 

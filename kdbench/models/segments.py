@@ -48,6 +48,13 @@ class Segment(nn.Module, ABC):
         """What stands between the stage's `pre` and its `post`."""
         return relu(pre)
 
+    def finish(self, raw: Tensor) -> Tensor:
+        """What the next stage computes with, given a map in the place of the last block's output.
+
+        All that stands between the two runs on it: here the ReLU, if there is one.
+        """
+        return self.activate(raw)
+
     def run_blocks(self, x: Tensor, keep: bool) -> tuple[Tensor, list[Tensor]]:
         """Output of the last block, and every block's if asked, with nothing between blocks."""
         blocks = []
@@ -105,6 +112,10 @@ class PreActivatedStage(Segment):
         pre = self.norm(x)
         post = self.activate(pre)
         return StageMaps(pre, post, x, blocks, post)
+
+    def finish(self, raw: Tensor) -> Tensor:
+        """The norm, then the ReLU: both belong to what follows the raw map."""
+        return self.activate(self.norm(raw))
 
     @property
     def last_norm(self) -> nn.BatchNorm2d:

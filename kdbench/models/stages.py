@@ -62,6 +62,7 @@ class StagedNetwork(nn.Module):
 
         functional_call(network, weights, (images,), {"read": True})     # Features
         functional_call(network, weights, (pre,), {"after": 2})          # as from_stage(2, pre)
+        functional_call(network, weights, (raw,), {"after": 2, "raw": True})
 
     Args:
         segments: the stages in order, stem first.
@@ -94,7 +95,7 @@ class StagedNetwork(nn.Module):
         self.image = tuple(image)
 
     def forward(
-        self, x: Tensor, *, read: bool = False, after: int | None = None
+        self, x: Tensor, *, read: bool = False, after: int | None = None, raw: bool = False
     ) -> Tensor | Features:
         """Run the network once, on images or from the middle.
 
@@ -102,6 +103,8 @@ class StagedNetwork(nn.Module):
             x: (B, C, H, W) images; with `after`, a map in the place of that stage's `pre`.
             read: give all features instead of the logits (B, classes) alone.
             after: stage whose last ReLU is the first thing to run.
+            raw: with `after`, x stands in the place of the last block's output instead; a norm
+                between the two runs on it (pre-activation networks).
 
         Raises:
             ValueError: both `read` and `after`; a part of the network has not all features.
@@ -112,7 +115,7 @@ class StagedNetwork(nn.Module):
         if after is not None:
             if read:
                 raise ValueError("only a whole pass can be read: give either read or after")
-            x = segments[after].activate(x)
+            x = segments[after].finish(x) if raw else segments[after].activate(x)
             segments = segments[after:][1:]
         maps: list[StageMaps] = []
         for segment in segments:
@@ -140,16 +143,22 @@ class StagedNetwork(nn.Module):
         features: Features = self(x, read=True)
         return features
 
-    def from_stage(self, i: int, x: Tensor) -> Tensor:
+    def from_stage(self, i: int, x: Tensor, *, raw: bool = False) -> Tensor:
         """Logits (B, classes) of the rest of the network, given a map for `pre[i]`.
 
         Starts with the ReLU that ends stage i; no norm in front of it runs again.
+
+        Args:
+            i: stage.
+            x: (B, C, H, W).
+            raw: x stands in the place of `blocks[i][-1]`, and the norm that follows a
+                pre-activation stage's raw sum runs on it.
 
         Raises:
             IndexError: there is no stage i.
             UserError: the network cannot go on from a map (transformers).
         """
-        logits: Tensor = self(x, after=i)
+        logits: Tensor = self(x, after=i, raw=raw)
         return logits
 
     def last_norm(self, i: int) -> nn.BatchNorm2d | None:

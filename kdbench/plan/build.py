@@ -118,12 +118,10 @@ class Builder:
             teacher_last=self._named_last(request),
         )
         base = replace(request, search=component.base, parameters=()) if component.base else None
-        epochs, revisions = (
-            self.resolve.scale.search_epochs,
-            _revisions(component, teacher, student),
-        )
+        revisions = _revisions(component, teacher, student)
         if search.validation_share or request.tuning_holdout:
             revisions["split"] = SPLIT_REVISION
+        protocol = (request.search_recipe, request.dataset, student)
         run = SearchRun(
             **self._place(request.dataset, str(naming), revisions),
             data=self.data(request.dataset),
@@ -131,7 +129,7 @@ class Builder:
             student=self.resolve.network(student),
             search=search,
             base=self.search(base) if base else None,
-            recipe=self.resolve.recipe(request.search_recipe, request.dataset, student, epochs),
+            recipe=self.resolve.search_recipe(component, *protocol),
             seed=request.seed,
             runtime=self.resolve.runtime(),
             tuning_holdout=request.tuning_holdout,

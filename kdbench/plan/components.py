@@ -116,6 +116,13 @@ class Component(Generic[D_co]):
         """The search whose finding a search starts from, if any."""
         return self.declaration.base if isinstance(self.declaration, SearchDeclaration) else None
 
+    @property
+    def constant_rate(self) -> bool:
+        """Whether a search's student learns at one rate, whatever the protocol's milestones."""
+        return (
+            isinstance(self.declaration, SearchDeclaration) and self.declaration.rate == "constant"
+        )
+
     def parameters(
         self, *, scale: str, pair: str | None, overrides: Mapping[str, Any], where: str
     ) -> dict[str, Any]:

@@ -120,10 +120,13 @@ class SearchDeclaration(Distiller):
     Attributes:
         start: "teacher" where the student begins as a copy of the teacher, to be pruned.
         base: another search, as declared, whose finding on the same pair this one starts from.
+        rate: "constant" where the student's learning rate never falls, whatever the protocol's
+            does: what is searched by turns must not depend on whose turn comes late.
     """
 
     start: Literal["teacher"] | None = None
     base: Text | None = None
+    rate: Literal["constant"] | None = None
 
 
 class NetworkDeclaration(Declaration):

@@ -115,6 +115,16 @@ class Resolver:
             evaluate_every=scale.evaluate_every,
         )
 
+    def search_recipe(
+        self, search: Component, recipe: Recipe, dataset: str, network: Component
+    ) -> Recipe:
+        """The protocol of a search at this scale; without milestones where it declares that."""
+        recipe = self.recipe(recipe, dataset, network, self.scale.search_epochs)
+        if search.constant_rate and recipe.milestones:
+            name = f"{recipe.name}, constant rate"
+            return replace(recipe, name=name, milestones=())
+        return recipe
+
     def runtime(self) -> Runtime:
         """What changes bits besides: number format, memory format, CPU threads."""
         scale = self.scale

@@ -7,12 +7,13 @@ with the alphas a:
 
 with f as in `kdbench.search.hypergradient`. The first order leaves the step out (ξ = 0). Unlike
 `bilevel`, nothing here asks the training loss to be linear in what the alphas are mixed into.
-No function changes a weight, a buffer or a `.grad`.
+The validation loss is given as named parts, whose sum it is, so that a search can say which of them
+moves its alphas. No function changes a weight, a buffer or a `.grad`.
 
 Source: Liu et al. (DARTS), ICLR 2019, section 2.3, equations 5 to 8.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple, TypeAlias
 
 import torch
@@ -22,16 +23,25 @@ from kdbench.search.hypergradient import Rates, central_difference, unrolled, vi
 from kdbench.search.problem import Directions, Tensors
 
 Loss: TypeAlias = Callable[[Tensors, Tensor], Tensor]  # of (weights, alphas), a scalar
+Parts: TypeAlias = Callable[[Tensors, Tensor], Mapping[str, Tensor]]  # scalars, by name
 
 
 class MetaGradient(NamedTuple):
-    """Gradient (n,) in the alphas, and the validation loss; both without graphs."""
+    """What a validation loss says of the alphas; nothing has a graph.
+
+    Attributes:
+        gradient: (n,) of the whole loss.
+        loss: the sum of the parts.
+        direct: (n,) by part, ∂_a of that part alone: what is left of its gradient where the weights
+            do not move with the alphas.
+    """
 
     gradient: Tensor
     loss: Tensor
+    direct: dict[str, Tensor]
 
 
-def first_order(outer: Loss, weights: Tensors, alphas: Tensor) -> MetaGradient:
+def first_order(outer: Parts, weights: Tensors, alphas: Tensor) -> MetaGradient:
     """Gradient in the alphas at the weights as they are.
 
     Args:
@@ -39,14 +49,14 @@ def first_order(outer: Loss, weights: Tensors, alphas: Tensor) -> MetaGradient:
         weights: of the training.
         alphas: (n,) leaf that requires a gradient.
     """
-    loss = outer([weight.detach() for weight in weights], alphas)
-    (gradient,) = torch.autograd.grad(loss, [alphas], materialize_grads=True)
-    return MetaGradient(gradient, loss.detach())
+    parts = outer([weight.detach() for weight in weights], alphas)
+    direct = _direct(parts, alphas)
+    return MetaGradient(total(direct), total(parts).detach(), direct)
 
 
 def differenced(
     inner: Loss,
-    outer: Loss,
+    outer: Parts,
     weights: Tensors,
     alphas: Tensor,
     buffers: Directions,
@@ -72,29 +82,51 @@ def differenced(
     with torch.no_grad():
         moved = virtual_step(weights, gradients, buffers, rates)
     moved = [weight.detach().requires_grad_() for weight in moved]
-    validation = outer(moved, alphas)
-    direct, *along = torch.autograd.grad(validation, [alphas, *moved], allow_unused=True)
+    parts = outer(moved, alphas)
+    direct, validation = _direct(parts, alphas), total(parts)
+    slopes = torch.autograd.grad(validation, moved, allow_unused=True)
     # A weight that the training loss does not read is not moved by the alphas.
-    along = [a if g is not None else None for a, g in zip(along, gradients, strict=True)]
+    along = [a if g is not None else None for a, g in zip(slopes, gradients, strict=True)]
 
     def in_alphas(values: Tensors) -> Tensor:
         with torch.enable_grad():
-            return first_order(inner, values, alphas).gradient
+            trained = inner([value.detach() for value in values], alphas)
+            (gradient,) = torch.autograd.grad(trained, [alphas], materialize_grads=True)
+            return gradient
 
     mixed = central_difference(in_alphas, weights, along, scale=scale)
-    direct = torch.zeros_like(alphas) if direct is None else direct
-    return MetaGradient(direct - rates.step_scale * mixed, validation.detach())
+    return MetaGradient(total(direct) - rates.step_scale * mixed, validation.detach(), direct)
 
 
 def exact(
-    inner: Loss, outer: Loss, weights: Tensors, alphas: Tensor, buffers: Directions, rates: Rates
+    inner: Loss, outer: Parts, weights: Tensors, alphas: Tensor, buffers: Directions, rates: Rates
 ) -> MetaGradient:
     """What `differenced` approximates, differentiated through the step; arguments as there."""
-    losses: list[Tensor] = []
+    seen: list[tuple[Tensor, dict[str, Tensor]]] = []
 
     def noted(moved: Tensors) -> Tensor:
-        losses.append(outer(moved, alphas))
-        return losses[0]
+        own = alphas.clone()  # behind it, what the moved weights owe to the alphas is not counted
+        parts = outer(moved, own)
+        validation = total(parts)
+        seen.append((validation.detach(), _direct(parts, own)))
+        return validation
 
     gradient = unrolled(inner, noted, weights, alphas, buffers, rates)
-    return MetaGradient(gradient, losses[0].detach())
+    return MetaGradient(gradient, *seen[0])
+
+
+def total(parts: Mapping[str, Tensor]) -> Tensor:
+    """Sum of all parts, in their order."""
+    return torch.stack(list(parts.values())).sum(0)
+
+
+def _direct(parts: Mapping[str, Tensor], alphas: Tensor) -> dict[str, Tensor]:
+    """Gradient (n,) of each part in the alphas; the parts' graphs stay for further passes."""
+    return {name: _slope(part, alphas) for name, part in parts.items()}
+
+
+def _slope(part: Tensor, alphas: Tensor) -> Tensor:
+    if not part.requires_grad:
+        return torch.zeros_like(alphas)
+    (slope,) = torch.autograd.grad(part, [alphas], retain_graph=True, materialize_grads=True)
+    return slope

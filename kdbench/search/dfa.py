@@ -1,6 +1,6 @@
 """DFA's search: how much each of a teacher's layers counts, group after group."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from functools import partial
 from typing import Any
@@ -11,26 +11,31 @@ from torch.func import functional_call
 
 from kdbench.distill.scheme import Scheme
 from kdbench.engine.position import TrainingPosition
+from kdbench.engine.seeds import seeded
 from kdbench.errors import BadValue, UnknownName
 from kdbench.models.stages import StagedNetwork
 from kdbench.search.bilevel import buffers_of, move, rates_of
-from kdbench.search.darts import Loss, MetaGradient, differenced, exact, first_order
+from kdbench.search.darts import Loss, MetaGradient, Parts, differenced, exact, first_order, total
+from kdbench.search.dfa_finding import DFAScheme, gradient_names, gradient_sizes
 from kdbench.search.dfa_losses import DFALosses
+from kdbench.search.dfa_turns import turn_at
 from kdbench.search.problem import Tensors
 from kdbench.search.process_log import ProcessLog
 from kdbench.search.searcher import Autocast, SearchBatch, Searcher, required
 
 ORDERS = ("first", "second")
 GRADIENTS = ("finite-difference", "exact")
+FITTED = ("all", "turn")
 
 
 class DFASearch(Searcher):
     """A student in training, and one β per group, which learns on validation images meanwhile.
 
     The groups have equal shares of the steps, shallow to deep. In the share of group i a step moves
-    β_i down the validation loss, then student and connectors down the training loss, both with the
-    losses of group i alone (`kdbench.search.dfa_losses`); the other β stay. A scheme's row is the
-    softmax of every group's β after the step.
+    β_i down the validation loss of that group (`kdbench.search.dfa_losses`), then student and
+    connectors down the training loss of all groups; the other β stay. So the connectors of a deep
+    group are trained when its turn comes, or it would be searched through random convolutions. A
+    scheme's row is the softmax of every group's β after the step.
 
     Args:
         student: network to train; moved and laid out as training wants it beforehand.
@@ -40,6 +45,10 @@ class DFASearch(Searcher):
         nesterov: of that SGD.
         weight_decay: of that SGD.
         losses: "bridge", "st", "ts" or "plain".
+        fitted: whose terms are in the training loss: "all" groups', or those of the group whose
+            "turn" it is alone.
+        head_start: part of a group's share, from 0 to below 1, in which the weights learn and β
+            rests.
         order: "first" takes β's gradient at the weights as they are, "second" after a virtual
             training step (DARTS).
         gradient: of the second order: DARTS's "finite-difference", or the "exact" one.
@@ -51,11 +60,16 @@ class DFASearch(Searcher):
         gamma_fd: factor of the plain loss.
         l2: λ of R(β) = |β_i|², added to the validation loss. In Adam it is what a
             `beta_weight_decay` of 2 λ is.
-        beta_lr: of β's Adam, as the next two; the declared defaults are those of DARTS.
-        adam_betas: its two decay rates.
+        beta_budget: rate of β's Adam times the steps that it takes in a group's share, which
+            bounds how far an entry of β can go at any length of search. DARTS's is 5.9: 50 epochs
+            of 391 steps at 3e-4.
+        adam_betas: two decay rates of that Adam; the declared ones and the next are DARTS's.
         beta_weight_decay: its weight decay.
         spread: standard deviation of the normal draw that β starts from.
         stem: whether the stems are a group too.
+        strength: of the aggregated maps, see `kdbench.distill.dfa`.
+        draw: number of the draw of connectors and first β: another one changes these alone, and
+            neither the student's weights nor the order of the images.
         autocast: makes the context for the real and the validation passes. The training loss of the
             second order stays in the weights' own precision: its gradients in β are subtracted
             from one another, or differentiated again.
@@ -81,6 +95,8 @@ class DFASearch(Searcher):
         nesterov: bool,
         weight_decay: float,
         losses: str,
+        fitted: str,
+        head_start: float,
         order: str,
         gradient: str,
         fd_scale: float,
@@ -89,36 +105,45 @@ class DFASearch(Searcher):
         gamma_ts: float,
         gamma_fd: float,
         l2: float,
-        beta_lr: float,
+        beta_budget: float,
         adam_betas: Sequence[float],
         beta_weight_decay: float,
         spread: float,
         stem: bool,
+        strength: str,
+        draw: int,
         autocast: Autocast = nullcontext,
     ) -> None:
         self._second_order = second_order_of(order, gradient, fd_scale)
         if len(adam_betas) != 2 or not all(0 <= beta < 1 for beta in adam_betas):
             raise BadValue("dfa, adam_betas", list(adam_betas), "two numbers from 0 to below 1")
+        if fitted not in FITTED:
+            raise UnknownName("choice", fitted, FITTED, where="dfa, fitted")
         gammas = {"ce": gamma_ce, "st": gamma_st, "ts": gamma_ts, "fd": gamma_fd}
         like = next(student.parameters())
         self.student, self.autocast, self.l2 = student, autocast, l2
-        self.losses = DFALosses(student, teacher, losses=losses, gammas=gammas, stem=stem).to(like)
-        self.betas = [
-            (spread * torch.randn(group.blocks)).to(like).requires_grad_()
-            for group in self.losses.groups
-        ]
+        self.fitted, self.head_start, self.beta_budget = fitted, head_start, beta_budget
+        with seeded(torch.initial_seed(), "draw", draw) if draw else nullcontext():
+            self.losses = DFALosses(
+                student, teacher, losses=losses, gammas=gammas, stem=stem, strength=strength
+            ).to(like)
+            self.betas = [
+                (spread * torch.randn(group.blocks)).to(like).requires_grad_()
+                for group in self.losses.groups
+            ]
         self._weights = dict(self.losses.named_parameters())
         self.optimiser = torch.optim.SGD(
             self.weights, lr=lr, momentum=momentum, nesterov=nesterov, weight_decay=weight_decay
         )
         first, second = adam_betas
         self.beta_optimiser = torch.optim.Adam(
-            self.betas, lr=beta_lr, betas=(first, second), weight_decay=beta_weight_decay
+            self.betas, betas=(first, second), weight_decay=beta_weight_decay
         )
         self.names = tuple(name for group in self.losses.groups for name in group.names)
-        self._process = ProcessLog(len(self.names))
-        about = {"losses": losses, "order": order, "gradient": gradient, "fd_scale": fd_scale}
-        self._about = {"search": "dfa", **about, "gammas": gammas, "l2": l2, "beta_lr": beta_lr}
+        self._process = ProcessLog(len(self.names), len(gradient_names(self.losses.terms)))
+        about = {"losses": losses, "fitted": fitted, "head_start": head_start, "order": order}
+        more = {"gradient": gradient, "fd_scale": fd_scale, "gammas": gammas, "l2": l2}
+        self._about = {"search": "dfa", **about, **more, "beta_budget": beta_budget}
 
     @property
     def connectors(self) -> nn.Module:
@@ -129,10 +154,6 @@ class DFASearch(Searcher):
     def weights(self) -> list[Tensor]:
         """The leaves that training fits: the student's and the connectors'."""
         return list(self._weights.values())
-
-    def group_at(self, position: TrainingPosition) -> int:
-        """Position of the group whose turn it is; groups that are out of steps get none."""
-        return position.step * len(self.betas) // position.steps
 
     def step(
         self, train: SearchBatch, validation: SearchBatch | None, position: TrainingPosition
@@ -146,48 +167,54 @@ class DFASearch(Searcher):
 
         Returns:
             Scalars without a graph, on the device: "task" (cross-entropy), "st", "ts" or "fd", all
-            weighted and of `train` with the new β, and "held_out" (the validation loss).
+            weighted and of `train` with the new β, those of a group of the group whose turn it is;
+            "others", the sum of those of the other groups that are fitted; and "held_out" (the
+            validation loss).
 
         Raises:
             BadValue: there are no validation images.
         """
         if not self.losses.training or not self.student.training:
             self.losses.train()
-        group = self.group_at(position)
-        beta = self.betas[group]
-        inner = partial(self.inner, train, group)
-        outer = partial(self.outer, required(validation), group)
-        gradient, validation_loss = self._meta_gradient(inner, outer, beta)
-        gradients = [gradient if k == group else None for k in range(len(self.betas))]
-        move(self.beta_optimiser, self.betas, gradients)
+        turn = turn_at(position, len(self.betas), self.head_start)
+        inner = partial(self.inner, train, turn.group)
+        outer = partial(self.outer, required(validation), turn.group)
+        if turn.moves:
+            validation_loss, sizes = self._move_beta(inner, outer, turn.group, turn.rounds)
+        else:
+            with torch.no_grad():
+                validation_loss = total(outer(self.weights, self.betas[turn.group]))
+            sizes = gradient_sizes(self.losses.terms, {}, like=self.betas[turn.group])
         with self.autocast():
-            terms = self.losses(train.batch, train.features(), group, beta.detach(), real=True)
-        total = torch.stack(list(terms.values())).sum()
-        move(
-            self.optimiser,
-            self.weights,
-            torch.autograd.grad(total, self.weights, allow_unused=True),
-        )
-        self._process.push(*self._row())
-        scalars = {name: term.detach() for name, term in terms.items()}
-        return {**scalars, "held_out": validation_loss}
+            betas = self._fitted_betas(turn.group, self.betas[turn.group].detach())
+            terms = self.losses(train.batch, train.features(), betas, real=True)
+        gradients = torch.autograd.grad(terms.total(), self.weights, allow_unused=True)
+        move(self.optimiser, self.weights, gradients)
+        self._process.push(*self._row(), sizes)
+        return {**terms.shown(turn.group), "held_out": validation_loss}
 
     def inner(self, data: SearchBatch, group: int, weights: Tensors, beta: Tensor) -> Tensor:
-        """Sum of all terms as a function of weights and β, without side effects."""
+        """Training loss as a function of weights and of one group's β, without side effects."""
         named = dict(zip(self._weights, weights, strict=True))
-        given = (data.batch, data.features(), group, beta)
-        terms = functional_call(self.losses, named, given)
-        return torch.stack(list(terms.values())).sum()
+        given = (data.batch, data.features(), self._fitted_betas(group, beta))
+        loss: Tensor = functional_call(self.losses, named, given).total()
+        return loss
 
-    def outer(self, data: SearchBatch, group: int, weights: Tensors, beta: Tensor) -> Tensor:
-        """The same of validation images, with λ R(β)."""
+    def outer(
+        self, data: SearchBatch, group: int, weights: Tensors, beta: Tensor
+    ) -> dict[str, Tensor]:
+        """Validation loss of one group in parts: "task", its terms, and "penalty", λ R(β)."""
+        named = dict(zip(self._weights, weights, strict=True))
         with self.autocast():
-            loss = self.inner(data, group, weights, beta)
-        return loss + self.l2 * beta.square().sum() if self.l2 else loss
+            terms = functional_call(
+                self.losses, named, (data.batch, data.features(), {group: beta})
+            )
+        penalty = {"penalty": self.l2 * beta.square().sum()} if self.l2 else {}
+        return {"task": terms.task, **terms.groups[group], **penalty}
 
     def state_dict(self) -> dict[str, Any]:
         """All that a bit-exact resume needs, as tensors and plain values."""
-        weights, alphas = self._process.read()
+        weights, alphas, gradients = self._process.read()
         return {
             "student": self.student.state_dict(),
             "connectors": self.connectors.state_dict(),
@@ -196,6 +223,7 @@ class DFASearch(Searcher):
             "beta_optimiser": self.beta_optimiser.state_dict(),
             "process_weights": weights,
             "process_alphas": alphas,
+            "process_gradients": gradients,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -205,12 +233,15 @@ class DFASearch(Searcher):
         with torch.no_grad():
             for beta, value in zip(self.betas, state["betas"], strict=True):
                 beta.copy_(value)
-        self._process.write(state["process_weights"], state["process_alphas"])
+        tables = ("process_weights", "process_alphas", "process_gradients")
+        self._process.write(*(state[key] for key in tables))
 
-    def finding(self) -> Scheme:
+    def finding(self) -> DFAScheme:
         """The process so far, one row per step; its last row is what students train with."""
-        weights, alphas = self._process.read()
-        return Scheme(weights, alphas, self.names, {**self._about, "steps": len(weights)})
+        weights, alphas, gradients = self._process.read()
+        about = {**self._about, "steps": len(weights)}
+        by_name = dict(zip(gradient_names(self.losses.terms), gradients.T, strict=True))
+        return DFAScheme(weights, alphas, self.names, about, by_name)
 
     def blank(self) -> Scheme:
         """Equal weights, one row."""
@@ -222,7 +253,23 @@ class DFASearch(Searcher):
         betas = [beta.detach() for beta in self.betas]
         return torch.cat([beta.softmax(0) for beta in betas]), torch.cat(betas)
 
-    def _meta_gradient(self, inner: Loss, outer: Loss, beta: Tensor) -> MetaGradient:
+    def _fitted_betas(self, group: int, beta: Tensor) -> Mapping[int, Tensor]:
+        """The β of all groups that are in the training loss; only the given one has a graph."""
+        if self.fitted == "turn":
+            return {group: beta}
+        return {**{k: other.detach() for k, other in enumerate(self.betas)}, group: beta}
+
+    def _move_beta(
+        self, inner: Loss, outer: Parts, group: int, rounds: int
+    ) -> tuple[Tensor, Tensor]:
+        """One step of a group's β; the validation loss, and what `gradient_sizes` makes of it."""
+        meta = self._meta_gradient(inner, outer, self.betas[group])
+        self.beta_optimiser.param_groups[0]["lr"] = self.beta_budget / rounds
+        gradients = [meta.gradient if k == group else None for k in range(len(self.betas))]
+        move(self.beta_optimiser, self.betas, gradients)
+        return meta.loss, gradient_sizes(self.losses.terms, meta.direct, like=meta.gradient)
+
+    def _meta_gradient(self, inner: Loss, outer: Parts, beta: Tensor) -> MetaGradient:
         """Gradient of β and the validation loss, in the order that was chosen."""
         weights = self.weights
         if self._second_order is None:

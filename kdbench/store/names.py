@@ -15,7 +15,7 @@ class SearchName:
 
     Attributes:
         teacher, student, search: names of the components.
-        parameters: what tells the search from the same one as declared, such as "-beta_lr-0.1".
+        parameters: what tells the search from the same one as declared, such as "-beta_budget-0.1".
         seed: printed where it is not 0.
         tuning_holdout: share of the training images held out for its students' measurement.
         teacher_last: whether an exhibit takes the teacher at another epoch than its protocol's.

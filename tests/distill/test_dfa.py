@@ -8,7 +8,7 @@ from build_loss import build_loss
 from torch import randn, tensor
 
 from kdbench.data.loaders.batch import Batch
-from kdbench.distill.aggregation import aggregate, block_shapes, groups_of
+from kdbench.distill.aggregation import aggregate, block_shapes, groups_of, matched
 from kdbench.distill.dfa import DFA
 from kdbench.distill.scheme import Scheme
 from kdbench.engine.position import TrainingPosition
@@ -85,6 +85,27 @@ def test_the_loss_is_its_slow_form_with_the_last_row_of_the_scheme(float64):
     assert terms.keys() == {"dfa"}
     assert terms["dfa"].item() == pytest.approx(3 * expected, rel=1e-6)
     assert all(conv.kernel_size == (1, 1) for conv in loss.ours)
+
+
+def test_matched_strength_divides_every_aggregated_map_by_its_root_mean_square(float64):
+    """Written out; how strong the teacher's maps are plays no part then, and raw it does."""
+    student, teacher, ours, theirs = pair()
+    stronger = pair()[3]
+    stronger.blocks = [[7 * m for m in stage] for stage in theirs.blocks]
+    losses = {}
+    for strength in ("raw", "matched"):
+        loss = build_loss(DFA, student, teacher, scheme=SCHEME, strength=strength)
+        losses[strength] = [loss(ours, seen, BATCH, START)["dfa"] for seen in (theirs, stronger)]
+    raw = build_loss(DFA, student, teacher, scheme=SCHEME).aggregated(theirs)
+    expected = [
+        maps / (sum(v**2 for v in maps.flatten().tolist()) / maps.numel()) ** 0.5 for maps in raw
+    ]
+
+    for maps, slow in zip(loss.aggregated(theirs), expected, strict=True):
+        torch.testing.assert_close(maps, slow)
+    torch.testing.assert_close(*losses["matched"])
+    assert losses["raw"][1] > 2 * losses["raw"][0]
+    assert torch.equal(matched(torch.zeros(2, 3, 1, 1)), torch.zeros(2, 3, 1, 1))
 
 
 @pytest.mark.parametrize(
@@ -290,3 +311,5 @@ def test_an_error_about_an_unknown_option_names_the_nearest():
         build_loss(DFA, student, teacher, weights="avrage")
     with pytest.raises(UnknownName, match="did you mean 'both'"):
         build_loss(DFA, student, teacher, weights="last", connected="boths")
+    with pytest.raises(UnknownName, match="did you mean 'matched'"):
+        build_loss(DFA, student, teacher, weights="last", strength="mached")

@@ -96,6 +96,17 @@ def test_the_rest_of_the_network_gives_the_same_logits(stem):
         assert not torch.equal(network.from_stage(i, pre.flip(0)), features.logits)
 
 
+@torch.no_grad()
+@going_on
+def test_the_rest_of_the_network_behind_a_raw_map_gives_the_same_logits(stem):
+    """Going on from the last block's output runs the norm that follows, where there is one."""
+    network, features = shown(stem)
+
+    for i, blocks in enumerate(features.blocks):
+        assert torch.equal(network.from_stage(i, blocks[-1], raw=True), features.logits)
+        assert not torch.equal(network.from_stage(i, blocks[-1].flip(0), raw=True), features.logits)
+
+
 @going_on
 def test_the_rest_of_the_network_has_the_same_gradient(stem):
     """The gradient of the logits in every pre-activation is that of the whole pass."""

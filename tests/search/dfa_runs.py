@@ -14,6 +14,7 @@ from kdbench.engine.position import TrainingPosition
 from kdbench.models.families.resnet import ResNet
 from kdbench.models.families.shufflenet_v2 import ShuffleNetV2
 from kdbench.models.families.wide_resnet import WideResNet
+from kdbench.models.segments import LinearStage
 from kdbench.search.searcher import SearchBatch
 
 PAIRS = {
@@ -28,9 +29,11 @@ PAIRS = {
         partial(ShuffleNetV2, channels=(4, 8, 16), units=(1, 1, 1)),
     ),
 }
-FAST = {"beta_lr": 0.05, "lr": 0.02, "spread": 0.5}
+RATE = 0.05  # of β's Adam in 6 steps, two of each group
+FAST = {"beta_budget": 2 * RATE, "lr": 0.02, "spread": 0.5}
 METHODS = [
     {"losses": "bridge"},
+    {"fitted": "turn"},
     {"losses": "st"},
     {"losses": "ts"},
     {"losses": "plain"},
@@ -79,17 +82,34 @@ def run(search, teacher, last, first=0, steps=6):
     return losses
 
 
-def written_out(search, data, group, beta):
-    """The terms of a group, on the student itself: reads it once, and moves its statistics.
+def fitted_betas(search, group, beta):
+    """What the training loss of a step sees of β: that of the turn, and the others as they are."""
+    others = enumerate(search.betas) if search.fitted == "all" else ()
+    return {**{k: other.detach() for k, other in others}, group: beta}
 
-    The later stages run on a map from outside afterwards, in a copy with norms of its own.
+
+def written_out(search, data, betas):
+    """The terms of some groups, on the student itself: reads it once, and moves its statistics.
+
+    What follows a group runs on a map from outside afterwards, in a copy with norms of its own.
+
+    Returns:
+        The cross-entropy, and the terms by name of each group.
     """
-    student, losses, (batch, theirs) = search.student, search.losses, data
-    at = losses.groups[group]
+    student, (batch, theirs) = search.student, data
     ours = student.read(batch.images)
+    groups = {k: paths_written_out(search, k, b, ours, theirs, batch) for k, b in betas.items()}
+    return F.cross_entropy(ours.logits, batch.labels), groups
+
+
+def paths_written_out(search, group, beta, ours, theirs, batch):
+    """The terms of one group."""
+    losses, terms = search.losses, {}
+    at = losses.groups[group]
     shares = beta.softmax(0)
     target = sum(s * m for s, m in zip(shares, theirs.blocks[at.index], strict=True))
-    terms = {"task": F.cross_entropy(ours.logits, batch.labels)}
+    if losses.strength == "matched":
+        target = target / target.square().mean().sqrt()
     if "to_teacher" in losses.connectors:
         maps = losses.connectors["to_teacher"][group](ours.blocks[at.index][-1])
         pairs = zip(maps.flatten(1), target.flatten(1), strict=True)
@@ -97,12 +117,31 @@ def written_out(search, data, group, beta):
         terms["st"] = torch.stack(gaps).mean()
         terms["fd"] = search.losses.gammas["fd"] * (maps - target).square().mean()
     if "to_student" in losses.connectors:
-        twin = copy.deepcopy(student)  # its norms may move: nobody reads them again
         maps = losses.connectors["to_student"][group](target)
-        own = dict(student.named_parameters())
-        logits = functional_call(twin, own, (maps,), {"after": at.index})
-        terms["ts"] = F.cross_entropy(logits, batch.labels)
-    return {name: terms[name] for name in ("task", *losses.terms)}
+        terms["ts"] = F.cross_entropy(the_rest(search.student, at.index, maps), batch.labels)
+    return {name: terms[name] for name in losses.terms}
+
+
+def the_rest(student, index, maps):
+    """Logits of what follows a stage, written out; no norm of the student itself moves."""
+    segments = copy.deepcopy(student).segments[index:]  # its norms may move: nobody reads them
+    own = dict(student.named_parameters())
+    names = [f"trunk.{name}" for name in student.trunk][index:]
+    norm = getattr(segments[0], "norm", None)
+    if norm is not None:
+        maps = functional_call(norm, below(own, f"{names[0]}.norm"), (maps,))
+    if not isinstance(segments[0], LinearStage):
+        maps = maps.relu()
+    for name, segment in zip(names[1:], segments[1:], strict=True):
+        maps = functional_call(segment, below(own, name), (maps,)).carried
+    classifier = student.classifier
+    neck = functional_call(copy.deepcopy(student.neck), below(own, "neck"), (maps,))
+    return F.linear(neck.mean((2, 3)), classifier.weight, classifier.bias)
+
+
+def below(tensors, prefix):
+    """Those of one module, by the names that they have in it."""
+    return {k.removeprefix(f"{prefix}."): t for k, t in tensors.items() if k.startswith(prefix)}
 
 
 def everything(search):

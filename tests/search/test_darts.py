@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import randn
 
-from kdbench.search.darts import differenced, exact, first_order
-from kdbench.search.hypergradient import Rates
+from kdbench.search.darts import differenced, exact, first_order, total
+from kdbench.search.hypergradient import Rates, virtual_step
 
 RATES = {
     "plain": Rates(lr=0.3),
@@ -33,8 +33,12 @@ class Toy:
         return pulled.square().sum() + alphas.sin().sum() * weights[0].sum()
 
     def outer(self, weights, alphas):
-        """Validation loss, which reads the alphas itself."""
-        return (weights[0] - self.goal).pow(4).sum() + (alphas.exp() @ self.mixing) @ weights[1]
+        """Validation loss, two parts of which read the alphas themselves."""
+        return {
+            "far": (weights[0] - self.goal).pow(4).sum(),
+            "mixed": (alphas.exp() @ self.mixing) @ weights[1],
+            "own": alphas.cos().sum(),
+        }
 
     def after_a_real_step(self, alphas, rates):
         """Validation loss with given alphas, after a step of PyTorch's SGD with them."""
@@ -46,7 +50,7 @@ class Toy:
                 real.state[weight]["momentum_buffer"] = buffer.clone()
         self.inner(weights, alphas).backward()
         real.step()
-        return self.outer(weights, alphas).item()
+        return total(self.outer(weights, alphas)).item()
 
     def used(self, rates):
         """Momentum buffers, none without momentum."""
@@ -64,7 +68,7 @@ def test_the_exact_gradient_is_the_numerical_one_through_a_real_optimiser_step(f
     """It goes through the step and directly, with weight decay and either momentum."""
     toy, rates = Toy(), RATES[name]
     parts = (toy.inner, toy.outer, toy.weights, toy.alphas, toy.used(rates), rates)
-    gradient, loss = exact(*parts)
+    gradient, loss, _ = exact(*parts)
     expected = numerical_gradient(
         lambda alphas: toy.after_a_real_step(alphas, rates), toy.alphas.detach()
     )
@@ -79,10 +83,10 @@ def test_the_finite_difference_is_the_exact_gradient_on_smooth_losses(float64, n
     """It is to the square of the step that DARTS takes, and closer with a smaller one."""
     toy, rates = Toy(), RATES[name]
     parts = (toy.inner, toy.outer, toy.weights, toy.alphas, toy.used(rates), rates)
-    expected, expected_loss = exact(*parts)
+    expected, expected_loss, _ = exact(*parts)
 
     for scale, tolerance in ((0.01, 1e-3), (1e-4, 1e-6)):
-        gradient, loss = differenced(*parts, scale=scale)
+        gradient, loss, _ = differenced(*parts, scale=scale)
         assert (gradient - expected).norm() < tolerance * expected.norm()
         torch.testing.assert_close(loss, expected_loss)
 
@@ -90,17 +94,40 @@ def test_the_finite_difference_is_the_exact_gradient_on_smooth_losses(float64, n
 def test_the_first_order_is_the_numerical_gradient_at_the_weights_as_they_are(float64):
     """It is the direct dependence alone, all that a step of length 0 leaves of the second order."""
     toy = Toy()
-    gradient, loss = first_order(toy.outer, toy.weights, toy.alphas)
+    gradient, loss, _ = first_order(toy.outer, toy.weights, toy.alphas)
     weights = [w.detach() for w in toy.weights]
     expected = numerical_gradient(
-        lambda alphas: toy.outer(weights, alphas).item(), toy.alphas.detach()
+        lambda alphas: total(toy.outer(weights, alphas)).item(), toy.alphas.detach()
     )
     still = (toy.inner, toy.outer, toy.weights, toy.alphas, [None] * 3, Rates(lr=0.0))
 
     torch.testing.assert_close(gradient, expected, rtol=1e-6, atol=1e-6)
     torch.testing.assert_close(gradient, exact(*still).gradient)
     torch.testing.assert_close(gradient, DIFFERENCED(*still).gradient)
-    assert loss.item() == pytest.approx(toy.outer(weights, toy.alphas).item())
+    assert loss.item() == pytest.approx(total(toy.outer(weights, toy.alphas)).item())
+
+
+@pytest.mark.parametrize("take", [exact, DIFFERENCED, None], ids=["exact", "differenced", "first"])
+def test_each_part_s_own_gradient_is_the_numerical_one_at_the_moved_weights(float64, take):
+    """It leaves out what the weights owe to the alphas; a part that reads no alphas has none."""
+    toy, rates = Toy(), RATES["momentum, decay"]
+    if take is None:
+        found, weights = first_order(toy.outer, toy.weights, toy.alphas), toy.weights
+    else:
+        found = take(toy.inner, toy.outer, toy.weights, toy.alphas, toy.buffers, rates)
+        slopes = torch.autograd.grad(
+            toy.inner(toy.weights, toy.alphas), toy.weights, allow_unused=True
+        )
+        weights = virtual_step(toy.weights, slopes, toy.buffers, rates)
+    weights = [weight.detach() for weight in weights]
+
+    assert found.direct.keys() == {"far", "mixed", "own"}
+    assert not found.direct["far"].any()
+    for name, slope in found.direct.items():
+        expected = numerical_gradient(
+            lambda alphas, name=name: toy.outer(weights, alphas)[name].item(), toy.alphas.detach()
+        )
+        torch.testing.assert_close(slope, expected, rtol=1e-6, atol=1e-6)
 
 
 @pytest.mark.parametrize("take", [exact, DIFFERENCED], ids=["exact", "differenced"])
@@ -109,12 +136,12 @@ def test_a_validation_loss_need_not_see_the_alphas(float64, take):
     toy, rates = Toy(), RATES["plain"]
 
     def outer(weights, alphas):
-        return (weights[0] - toy.goal).square().sum()
+        return {"far": (weights[0] - toy.goal).square().sum()}
 
     def after(alphas):
         weights = [w.detach().requires_grad_() for w in toy.weights]
         (pull,) = torch.autograd.grad(toy.inner(weights, alphas), weights[:1])
-        return outer([weights[0] - rates.lr * pull], alphas).item()
+        return outer([weights[0] - rates.lr * pull], alphas)["far"].item()
 
     gradient = take(toy.inner, outer, toy.weights, toy.alphas, [None] * 3, rates).gradient
     expected = numerical_gradient(after, toy.alphas.detach())

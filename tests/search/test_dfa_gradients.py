@@ -6,7 +6,18 @@ from functools import partial
 import pytest
 import torch
 from build_search import assert_same
-from dfa_runs import IDS, METHODS, data, everything, run, start, take, written_out
+from dfa_runs import (
+    IDS,
+    METHODS,
+    RATE,
+    data,
+    everything,
+    fitted_betas,
+    run,
+    start,
+    take,
+    written_out,
+)
 
 from kdbench.search.bilevel import buffers_of, rates_of
 from kdbench.search.darts import differenced, exact, first_order
@@ -35,12 +46,17 @@ def validation_loss(search, teacher, beta, *, after_a_step):
     train, validation = data(teacher, 7)
     if after_a_step:
         twin.optimiser.zero_grad()
-        terms = written_out(twin, train, GROUP, beta)
-        sum(terms.values()).backward()
+        written_sum(twin, train, fitted_betas(twin, GROUP, beta)).backward()
         twin.optimiser.step()
     with torch.no_grad():
-        terms = written_out(twin, validation, GROUP, beta)
-    return sum(terms.values()).item() + search.l2 * beta.square().sum().item()
+        loss = written_sum(twin, validation, {GROUP: beta})
+    return loss.item() + search.l2 * beta.square().sum().item()
+
+
+def written_sum(search, data, betas):
+    """All terms of some groups, and the cross-entropy."""
+    task, groups = written_out(search, data, betas)
+    return task + sum(sum(terms.values()) for terms in groups.values())
 
 
 def numerical_gradient(search, teacher, place, **options):
@@ -59,7 +75,7 @@ def test_the_first_order_is_the_numerical_gradient_of_the_validation_loss(float6
     teacher, search = start(pair, losses=losses, l2=0.01)
     run(search, teacher, 3)
     beta = search.betas[GROUP]
-    gradient, loss = first_order(losses_of(search, teacher)[1], search.weights, beta)
+    gradient, loss, _ = first_order(losses_of(search, teacher)[1], search.weights, beta)
     expected = [
         numerical_gradient(search, teacher, k, after_a_step=False) for k in range(len(beta))
     ]
@@ -79,7 +95,7 @@ def test_the_exact_second_order_is_the_numerical_gradient_through_a_real_step(
     """PyTorch's optimiser steps with other β, then the validation loss is taken."""
     teacher, search = start(pair, order="second", gradient="exact", nesterov=nesterov, l2=0.01)
     run(search, teacher, steps)
-    gradient, loss = second_order(exact, search, teacher)
+    gradient, loss, _ = second_order(exact, search, teacher)
     beta = search.betas[GROUP].detach()
     expected = [numerical_gradient(search, teacher, k, after_a_step=True) for k in range(len(beta))]
 
@@ -93,10 +109,10 @@ def test_the_finite_difference_approaches_the_exact_second_order(float64, losses
     """It does once the points are near enough for the ReLUs, also in what the first order lacks."""
     teacher, search = start(losses=losses, lr=0.2)
     run(search, teacher, 3)
-    expected, expected_loss = second_order(exact, search, teacher)
-    near, loss = second_order(differenced, search, teacher, scale=1e-6)
+    expected, expected_loss, _ = second_order(exact, search, teacher)
+    near, loss, _ = second_order(differenced, search, teacher, scale=1e-6)
     outer = losses_of(search, teacher)[1]
-    direct, _ = first_order(outer, search.weights, search.betas[GROUP])
+    direct = first_order(outer, search.weights, search.betas[GROUP]).gradient
 
     torch.testing.assert_close(loss, expected_loss)
     assert (near - expected).norm() < 1e-4 * expected.norm()
@@ -115,10 +131,10 @@ def test_beta_takes_a_step_of_adam_with_the_chosen_gradient(float64, options):
     if options:
         take_it = exact if "gradient" in options else DIFFERENCED
         parts = (twin.weights, beta, [None] * len(twin.weights), rates_of(twin.optimiser))
-        gradient, _ = take_it(inner, outer, *parts)
+        gradient = take_it(inner, outer, *parts).gradient
     else:
-        gradient, _ = first_order(outer, twin.weights, beta)
-    adam = torch.optim.Adam([beta], lr=0.05, betas=(0.5, 0.999), weight_decay=0.1)
+        gradient = first_order(outer, twin.weights, beta).gradient
+    adam = torch.optim.Adam([beta], lr=RATE, betas=(0.5, 0.999), weight_decay=0.1)
     beta.grad = gradient
     adam.step()
     take(search, teacher, 0)

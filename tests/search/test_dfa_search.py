@@ -14,6 +14,7 @@ from dfa_runs import (
     batches,
     data,
     everything,
+    fitted_betas,
     read,
     run,
     start,
@@ -31,7 +32,9 @@ from kdbench.models.families.densenet import DenseNet
 from kdbench.models.families.wide_resnet import WideResNet
 from kdbench.models.stages import StagedNetwork
 from kdbench.runs.assemble import make_loss
+from kdbench.search.darts import MetaGradient
 from kdbench.search.dfa_losses import unit_distance
+from kdbench.search.dfa_turns import turn_at
 
 FLOAT32 = Precision("float32", False, torch.device("cpu"))
 DECLARATIONS = sorted(path.stem for path in FOLDER.glob("dfa*.toml"))
@@ -63,10 +66,14 @@ def test_the_real_step_is_plain_training_with_the_new_beta(float64, pair, option
 
     train, _ = data(teacher, 2)
     twin.optimiser.zero_grad()
-    terms = written_out(twin, train, 1, search.betas[1].detach())
-    sum(terms.values()).backward()
+    task, groups = written_out(twin, train, fitted_betas(twin, 1, search.betas[1].detach()))
+    whole = task + sum(sum(terms.values()) for terms in groups.values())
+    whole.backward()
     twin.optimiser.step()
 
+    terms = {"task": task, **groups[1]}
+    if twin.fitted == "all":
+        terms["others"] = whole - sum(terms.values())
     assert losses.keys() == {*terms, "held_out"}
     for name, term in terms.items():
         assert losses[name].item() == pytest.approx(term.item(), rel=1e-10)
@@ -91,8 +98,11 @@ def test_every_batch_norm_counts_one_batch_per_step(options):
 
 
 @pytest.mark.parametrize("options", METHODS, ids=IDS)
-def test_each_beta_moves_in_its_own_share_of_the_steps(options):
-    """In two steps per group the other β and connectors keep their bits, weight decay or not."""
+def test_each_beta_moves_in_its_own_share_and_connectors_all_the_time(options):
+    """In two steps per group the other β keep their bits, weight decay or not.
+
+    Connectors learn in every step, or, where only the terms of the turn are fitted, in theirs.
+    """
     teacher, search = start(**options, beta_weight_decay=0.1)
     for step in range(6):
         before = [beta.detach().clone() for beta in search.betas]
@@ -108,7 +118,8 @@ def test_each_beta_moves_in_its_own_share_of_the_steps(options):
         for way, old in joins.items():
             weights = zip(old, search.connectors[way], strict=True)
             changed = [not torch.equal(a.weight, b.weight) for a, b in weights]
-            assert changed == [k == turn for k in range(3)], way
+            apart = search.fitted == "turn"
+            assert changed == [k == turn or not apart for k in range(3)], way
 
 
 @pytest.mark.parametrize(
@@ -116,15 +127,59 @@ def test_each_beta_moves_in_its_own_share_of_the_steps(options):
 )
 def test_groups_share_the_steps_equally(steps, turns):
     """They go shallow to deep, as equal as can be; nothing but the position decides."""
-    _, search = start()
-    assert [search.group_at(TrainingPosition(step, steps, 0, 1)) for step in range(steps)] == turns
+    positions = [TrainingPosition(step, steps, 0, 1) for step in range(steps)]
+    assert [turn_at(position, 3, 0.0).group for position in positions] == turns
+
+
+@pytest.mark.parametrize(("steps", "groups"), [(60, 3), (61, 3), (16, 3), (7, 4), (3, 3)])
+@pytest.mark.parametrize("head_start", [0.0, 0.1, 0.25, 0.9])
+def test_beta_rests_in_the_first_part_of_a_share_and_then_moves_as_often_as_announced(
+    steps, groups, head_start
+):
+    """The head start is the declared part of each share, rounded down, and never all of it."""
+    positions = [TrainingPosition(step, steps, 0, 1) for step in range(steps)]
+    turns = [turn_at(position, groups, head_start) for position in positions]
+    for group in range(groups):
+        share = [turn for turn in turns if turn.group == group]
+        moves = [turn.moves for turn in share]
+        resting = int(head_start * len(share))
+
+        assert moves == [False] * resting + [True] * (len(share) - resting)
+        assert {turn.rounds for turn in share} == {sum(moves)} and sum(moves) >= 1
+
+
+def test_beta_rests_in_its_head_start_while_all_weights_learn():
+    """With half of a share of four steps: two steps without β, two with."""
+    teacher, search = start(head_start=0.5, beta_weight_decay=0.1)
+    moved = []
+    for step in range(4):
+        beta, old = search.betas[0].detach().clone(), search.weights[0].detach().clone()
+        losses = take(search, teacher, step, steps=12)
+        moved.append(not torch.equal(beta, search.betas[0]))
+        assert losses["held_out"] > 0 and not torch.equal(old, search.weights[0])
+
+    assert moved == [False, False, True, True]
+
+
+@pytest.mark.parametrize("steps", [6, 30, 33])
+def test_a_beta_goes_no_further_than_its_budget_at_any_length_of_search(steps):
+    """A constant push takes it there, whatever the number of its steps."""
+    teacher, search = start(beta_budget=0.8, spread=0.0)
+    push = torch.tensor([1.0, -1.0])
+    search._meta_gradient = lambda inner, outer, beta: MetaGradient(
+        push, torch.tensor(0.0), {"st": push, "ts": push}
+    )
+    run(search, teacher, steps, steps=steps)
+
+    for beta in search.betas:
+        torch.testing.assert_close(beta.detach(), -0.8 * push, rtol=1e-3, atol=0)
 
 
 def test_validation_images_move_beta_and_nothing_else():
     """Other validation images give other β, and with the same β the same student."""
     ends = []
-    for shift, rate in ((0, 0.05), (1, 0.05), (0, 0.0), (1, 0.0)):
-        teacher, search = start(beta_lr=rate)
+    for shift, budget in ((0, 0.15), (1, 0.15), (0, 0.0), (1, 0.0)):
+        teacher, search = start(beta_budget=budget)
         for step in range(3):  # the first one of Adam only sees the sign of a gradient
             train, other = batches(step)
             other = other._replace(images=other.images + shift, labels=other.labels.flip(0))
@@ -161,7 +216,7 @@ def test_the_bridge_finds_the_map_that_tells_classes_and_the_plain_loss_the_easy
 
     This is the collapse of the plain loss, which knows nothing of the classes, and its cure.
     """
-    teacher, search = start(losses=losses, spread=0.0, beta_lr=0.1)
+    teacher, search = start(losses=losses, spread=0.0, beta_budget=2.0)
     other = torch.zeros_like if losses == "plain" else torch.randn_like
     for step in range(24):
         both = batches(step, size=16)
@@ -305,6 +360,8 @@ def test_a_wrong_option_is_refused_in_one_line():
     """It names the nearest that exists, or what was expected."""
     for options, message in (
         ({"losses": "bridges"}, "did you mean 'bridge'"),
+        ({"fitted": "al"}, "did you mean 'all'"),
+        ({"strength": "mached"}, "did you mean 'matched'"),
         ({"order": "secnd"}, "did you mean 'second'"),
         ({"gradient": "exakt"}, "did you mean 'exact'"),
     ):
@@ -321,7 +378,7 @@ def test_pairs_that_cannot_be_grouped_are_refused_before_any_step():
     class Whole(WideResNet):
         """Cannot be run in parts."""
 
-        def forward(self, x, *, read=False, after=None):
+        def forward(self, x, *, read=False, after=None, raw=False):
             if after is not None:
                 raise UserError("no parts")
             return StagedNetwork.forward(self, x, read=read)
@@ -352,7 +409,7 @@ def test_every_declaration_can_take_a_step(name):
     chosen = {"dfa": "bridge", "dfa_st_only": "st", "dfa_ts_only": "ts", "dfa_plain": "plain"}
 
     assert declared(name)["losses"] == chosen[name]
-    assert losses.keys() == {"task", *search.losses.terms, "held_out"}
+    assert losses.keys() == {"task", *search.losses.terms, "others", "held_out"}
     assert all(value.isfinite() for value in losses.values())
 
 
