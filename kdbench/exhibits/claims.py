@@ -232,6 +232,19 @@ class SmallestBest:
 
 
 @dataclass(frozen=True)
+class LeadGrows:
+    """In test error, a figure's run leads another by more than a third leads a fourth.
+
+    Attributes:
+        here: the pair whose lead is claimed to be larger, the leading run first.
+        there: the other pair, likewise.
+    """
+
+    here: tuple[RunKey, RunKey]
+    there: tuple[RunKey, RunKey]
+
+
+@dataclass(frozen=True)
 class ErrorRises:
     """Test error rises with the parameter of a sweep: Pearson's correlation is above 0.
 
@@ -266,6 +279,7 @@ Check = (
     | DearestRemoved
     | NoneBestEverywhere
     | SmallestBest
+    | LeadGrows
     | ErrorRises
 )
 

@@ -3,7 +3,6 @@
 The paper's own figure is on ImageNet, with 10 to 100 epochs.
 """
 
-from kdbench.exhibits.claims import Claim, RunsAbove
 from kdbench.exhibits.keys import BudgetKey
 from kdbench.exhibits.requests import StudentRequest
 from kdbench.exhibits.tables import Figure
@@ -51,13 +50,3 @@ BUDGETS = Figure(
 )
 
 EXHIBITS = (BUDGETS,)
-
-CLAIMS = (
-    Claim(
-        id="distpro/every-budget",
-        text="With one process DistPro is better than ReviewKD at every budget of epochs.",
-        where="Figure 5 (there on ImageNet)",
-        exhibits=("distpro/budgets",),
-        check=RunsAbove(tuple((BudgetKey("DistPro", n), BudgetKey("ReviewKD", n)) for n in EPOCHS)),
-    ),
-)

@@ -1,5 +1,6 @@
-"""What values a declaration allows beyond their kind: its choices and ranges."""
+"""What values a declaration allows beyond their kind: its choices, ranges and patterns."""
 
+import re
 from typing import Any
 
 from kdbench.errors import BadValue, UnknownName
@@ -7,20 +8,22 @@ from kdbench.plan.declarations import Distiller
 
 
 def check_constraints(where: str, key: str, value: Any, declaration: Distiller) -> None:
-    """Refuse a parameter that a declaration's `[choices]` or `[ranges]` rules out.
+    """Refuse a parameter that a declaration's constraints rule out.
 
     Args:
         where: the place of the parameter, for errors.
         key: its name.
         value: of the right kind already; of a list, every entry is checked.
         declaration: its `[choices]` lists what may stand; its `[ranges]` gives the smallest and
-            the largest number, both allowed.
+            the largest number, both allowed; its `[patterns]` what a text must match.
 
     Raises:
         UnknownName: not among the choices.
-        BadValue: out of range, or no number; a list of choices that is empty or repeats one.
+        BadValue: out of range, or no number; a list of choices that is empty or repeats one; a
+            text that does not match.
     """
     choices, bounds = declaration.choices.get(key), declaration.ranges.get(key)
+    pattern = declaration.patterns.get(key)
     entries = value if isinstance(value, list) else [value]
     repeats = any(entries.count(entry) > 1 for entry in entries)
     if choices is not None and (repeats or not entries):
@@ -30,6 +33,8 @@ def check_constraints(where: str, key: str, value: Any, declaration: Distiller) 
             raise UnknownName("choice", str(entry), [str(c) for c in choices], where=where)
         if bounds is not None and not (_is_number(entry) and bounds[0] <= entry <= bounds[1]):
             raise BadValue(where, entry, f"a number from {bounds[0]} to {bounds[1]}")
+        if pattern is not None and not (isinstance(entry, str) and re.fullmatch(pattern, entry)):
+            raise BadValue(where, entry, f"a text that matches {pattern}")
 
 
 def _is_number(value: Any) -> bool:
@@ -42,7 +47,7 @@ def check_own_values(path: str, declaration: Distiller) -> None:
     Raises:
         BadValue, UnknownName: with the file's name.
     """
-    for section in ("choices", "ranges"):
+    for section in ("choices", "ranges", "patterns"):
         for key in getattr(declaration, section):
             if key not in declaration.defaults:
                 known = list(declaration.defaults)

@@ -34,6 +34,7 @@ def _regular_expression(pattern: str) -> str:
 
 
 Text = Annotated[str, Field(min_length=1)]
+Pattern = Annotated[Text, AfterValidator(_regular_expression)]
 Count = Annotated[int, Field(ge=1)]
 Number: TypeAlias = int | float
 Value = Annotated[Any, AfterValidator(_json_value), WithJsonSchema({"type": JSON_TYPES})]
@@ -86,6 +87,7 @@ class Distiller(Declaration):
         lite: parameters that differ at scale lite.
         choices: all values that a parameter may have.
         ranges: smallest and largest value of a parameter, both allowed.
+        patterns: a regular expression that all of a text, or of every text of a list, must match.
     """
 
     class_name: Text = Field(alias="class")
@@ -97,6 +99,7 @@ class Distiller(Declaration):
     lite: Values = {}
     choices: dict[str, list[Value]] = {}
     ranges: dict[str, Bounds] = {}
+    patterns: dict[str, Pattern] = {}
 
 
 class MethodDeclaration(Distiller):
@@ -145,7 +148,7 @@ class NetworkDeclaration(Declaration):
     """
 
     class_name: Text = Field(alias="class")
-    pattern: Annotated[Text, AfterValidator(_regular_expression)]
+    pattern: Pattern
     examples: Names
     arguments: Values = {}
     image: Image | None = None

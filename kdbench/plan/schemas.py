@@ -125,6 +125,8 @@ def _parameter(key: str, default: Any, declared: Distiller) -> Schema:
         entry["enum"] = declared.choices[key]
     if key in declared.ranges:
         entry["minimum"], entry["maximum"] = declared.ranges[key]
+    if key in declared.patterns:
+        entry["pattern"] = f"^({declared.patterns[key]})$"
     return {**({"type": "array", "items": entry} if several else entry), "default": default}
 
 

@@ -135,10 +135,11 @@ def test_check_ends_with_one_line_and_an_exit_code(project):
         ({"methods": {"kd": {"temperature": 0.0}}}, "found 0.0, expected a number from 0.001"),
         ({"methods": {"equal": {"connections": "none"}}}, "choice is called 'none'"),
         ({"methods": {"crd": {"negatives": 0}}}, "expected a number from 1"),
+        ({"methods": {"equal": {"maps": ["3-1"]}}}, "found '3-1', expected a text that matches t"),
     ],
 )
 def test_wrong_values_are_refused_while_planning(project, changes, words):
-    """Choices and ranges stand in the declarations."""
+    """Choices, ranges and patterns stand in the declarations."""
     project.edit(**changes)
     with pytest.raises((BadValue, UnknownName), match=words):
         load_graph(project.root)
@@ -154,9 +155,10 @@ def test_every_number_has_a_range_and_every_text_its_choices(kind):
         for key, value in declared.defaults.items():
             if isinstance(value, bool) or (name, key) in free:
                 continue
-            first = value[0] if isinstance(value, list) else value
-            section = "ranges" if isinstance(first, int | float) else "choices"
-            assert key in getattr(declared, section), f"{name}: {key} has no {section}"
-            held.add(section)
+            first = value[0] if isinstance(value, list) and value else value
+            expected = ("ranges",) if isinstance(first, int | float) else ("choices", "patterns")
+            present = [section for section in expected if key in getattr(declared, section)]
+            assert len(present) == 1, f"{name}: {key} has {present} of {expected}"
+            held.update(present)
 
-    assert held == {"ranges", "choices"}
+    assert held == {"ranges", "choices", "patterns"}

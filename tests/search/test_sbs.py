@@ -8,6 +8,7 @@ from math import exp, log
 import pytest
 import torch
 from build_search import FOLDER, build, declaration, declared
+from sbs_runs import FAMILIES, FAST, IMAGE, KL, STEPS, batches, run, start
 from torch import randn
 
 from kdbench.data.loaders.batch import Batch
@@ -16,44 +17,14 @@ from kdbench.engine.position import TrainingPosition
 from kdbench.errors import UnknownName, UserError
 from kdbench.evaluate.cost import operations, parameters
 from kdbench.models.families.densenet import DenseNet
-from kdbench.models.families.resnet import ResNet
 from kdbench.models.families.shufflenet_v1 import ShuffleNetV1
 from kdbench.models.pruning.build import build_pruned
 from kdbench.models.pruning.structure import Structure
 from kdbench.search.divergence import plain_cross_entropy, softened_kl
 from kdbench.search.proximal import momenta
-from kdbench.search.pruning_summary import connections
 from kdbench.search.searcher import SearchBatch
 
-IMAGE = (3, 8, 8)
-FAMILIES = {"densenet": partial(DenseNet, 10, 4), "resnet": partial(ResNet, 8, (4, 4, 6, 8))}
 DECLARATIONS = sorted(path.stem for path in FOLDER.glob("sbs_*.toml"))
-STEPS = 20
-# Gates close within some ten steps; no search is shorter than the published one.
-FAST = {"of_steps": STEPS, "lambda_2": 5.0, "lr": 0.01, "weight_decay": 1e-4}
-KL = {"temperature": 4.0, "order": "teacher-first", "times_square": True}
-
-
-def batches(teacher, steps, first=0):
-    """Training batches with the teacher's features, no validation batches, and positions."""
-    for k in range(first, steps):
-        torch.manual_seed(100 + k)
-        batch = Batch(randn(6, *IMAGE), torch.randint(5, (6,)), torch.arange(6))
-        with torch.no_grad():
-            data = SearchBatch(batch, teacher.read(batch.images))
-        yield data, None, TrainingPosition(k, STEPS, k // 5, STEPS // 5)
-
-
-def start(family="densenet", seed=0, **options):
-    """A teacher, and a search in it that has not begun."""
-    torch.manual_seed(seed)
-    teacher = FAMILIES[family](classes=5, image=IMAGE).eval()
-    return teacher, build("sbs_kl", teacher, teacher, **{**FAST, **options})
-
-
-def run(search, teacher, steps, first=0):
-    """Take the steps from `first` on; returns the terms of all of them."""
-    return [search.step(*data) for data in batches(teacher, steps, first)]
 
 
 def softmax(row, temperature=1.0):
@@ -278,82 +249,6 @@ def test_a_step_past_the_budget_is_taken_in_part(family, options, budget):
     assert about["share"] == pytest.approx(terms["flops_share"].item())
     if not options.get("weighted", True):  # all alike: the whole step closes nearly all
         assert about["share"] > 0.5 * budget and gates.share(twin.gates.plan()) < 0.1
-
-
-def test_the_logged_share_is_that_of_the_gates_after_every_step():
-    """Operations are counted again whenever a gate has closed."""
-    teacher, search = start(budget=0.0)
-    for data in batches(teacher, STEPS):
-        share = search.step(*data)["flops_share"].item()
-        assert share == pytest.approx(search.gates.share(search.gates.plan()))
-    assert share < 0.5
-
-
-@pytest.mark.parametrize("loss", ["kl", "np"])
-def test_the_finding_has_the_median_of_loss_over_penalty(float64, loss):
-    """It is the median over steps of the median over open gates of |dl/dg| / (λ α), by hand."""
-    teacher, search = start(loss=loss, lambda_2=0.5, budget=0.0)
-    medians = []
-    for data in batches(teacher, 5):
-        twin, (seen, _, _) = copy.deepcopy(search.student), data
-        logits, theirs = twin(seen.batch.images), seen.features().logits
-        each = softened_kl(logits, theirs, **KL)
-        (each if loss == "kl" else plain_cross_entropy(logits, theirs)).mean().backward()
-        ratios, places = [], iter(search.gates.alphas.tolist())
-        for name in search.gates.layout.widths:
-            gate = twin.get_parameter(f"{name}.gate")
-            for value, slope in zip(gate.tolist(), gate.grad.tolist(), strict=True):
-                alpha = next(places)
-                ratios += [abs(slope) / (0.5 * alpha)] if value and alpha else []
-        medians.append(sorted(ratios)[(len(ratios) - 1) // 2])
-        search.step(*data)
-    assert search.finding().metadata["loss_to_penalty"] == pytest.approx(sorted(medians)[2])
-
-
-def test_kl0_is_a_share_of_the_largest_divergence_that_the_base_met():
-    """Without a base, as before any search has run, it is 0."""
-    base = Structure("", {}, {}, {"largest_kl": 3.0})
-    _, search = start(loss="kl0", kl0_share=0.25, base=base)
-    assert search.blank().metadata["kl0"] == 0.75
-    _, search = start(loss="kl0", kl0_share=0.25)
-    assert search.blank().metadata["kl0"] == 0.0
-
-
-def test_the_finding_says_what_the_penalty_alone_would_leave():
-    """The dearest gates are closed until the budget is met; unweighted ones are all alike."""
-    teacher, search = start(budget=0.6)
-    run(search, teacher, 1)
-    alone, layout = search.finding().metadata["penalty_alone"], search.gates.layout
-    flat = search.gates.alphas.tolist()
-    order = sorted(range(len(flat)), key=lambda j: -flat[j])
-    values, closed = torch.ones(len(flat)), 0
-    while search.gates.share(search.gates._plan(values)) > 0.6:
-        values[order[closed]] = 0
-        closed += 1
-    plan = search.gates._plan(values)
-    assert alone["share"] == search.gates.share(plan) <= 0.6
-    assert alone["connections"] == connections(layout, plan)
-    assert search.gates.alone.last == flat[order[closed - 1]]
-    teacher, search = start(budget=0.6, weighted=False)
-    run(search, teacher, 1)
-    assert search.finding().metadata["penalty_alone"] is None
-
-
-def test_the_summary_has_every_gate_that_is_open():
-    """As one hexadecimal number per reader, bit by bit."""
-    kept = {"a": [0, 3, 9], "b": []}
-    summary = Structure("", {}, kept, {}).summary()["structure"]
-    bits = {name: int(number, 16) for name, number in summary["kept"].items()}
-    assert {n: [c for c in range(10) if bits[n] >> c & 1] for n in kept} == kept
-
-
-def test_the_finding_has_the_largest_divergences_of_all_steps():
-    """One is of an image, one of a batch's mean."""
-    teacher, search = start()
-    terms = run(search, teacher, 6)
-    about = search.finding().metadata
-    assert about["largest_mean_kl"] == max(float(t["kl"]) for t in terms)
-    assert about["largest_kl"] > about["largest_mean_kl"]
 
 
 def test_the_networks_that_were_given_are_never_changed():

@@ -13,6 +13,7 @@ from kdbench.report.judgement.outcomes import (
     error_rises,
     errors_apart,
     fewer,
+    lead_grows,
     smallest_best,
 )
 from kdbench.report.judgement.processes import alike, rise, vanish
@@ -132,6 +133,13 @@ def _whole(evidence: Evidence, judgement: Judgement) -> Judgement:
     )
 
 
+def _grows(check: claims.LeadGrows, evidence: Evidence) -> Judgement:
+    pairs = evidence.errors((check.here, check.there))
+    if len(pairs) < 2 or not all(pair.complete for pair in pairs):
+        return NO_RUN
+    return lead_grows(*pairs)
+
+
 MEASURED: Mapping[type, Callable[[Any, Evidence], Judgement]] = {
     claims.ProcessesAlike: alike,
     claims.WeightsVanish: vanish,
@@ -147,5 +155,6 @@ MEASURED: Mapping[type, Callable[[Any, Evidence], Judgement]] = {
     claims.DearestRemoved: dearest_removed,
     claims.NoneBestEverywhere: none_best_everywhere,
     claims.SmallestBest: _smallest,
+    claims.LeadGrows: _grows,
     claims.ErrorRises: _rises,
 }

@@ -16,7 +16,13 @@ from kdbench.report.judgement.wording import (
     spelt_out,
     with_spread,
 )
-from kdbench.report.readings.statistics import Correlation, least_correlation, welch
+from kdbench.report.readings.statistics import (
+    Correlation,
+    contrast,
+    estimate,
+    least_correlation,
+    welch,
+)
 from kdbench.report.readings.sweep import Try
 
 
@@ -174,6 +180,28 @@ def smallest_best(tries: Sequence[Try]) -> Judgement:
     if small.epochs <= large.epochs:
         return Judgement(ClaimState.FAILS, evidence)
     return Judgement(better.state(), evidence)
+
+
+def lead_grows(here: Comparison, there: Comparison) -> Judgement:
+    """Whether one comparison's lead is larger than another's, by more than chance.
+
+    Args:
+        here: complete, its lead claimed to be the larger.
+        there: complete, of four cells that are all different.
+    """
+    signed = [(here, 1.0), (there, -1.0)]
+    parts = [
+        (sign * side * (1.0 if one.higher else -1.0), estimate(values))
+        for one, sign in signed
+        for side, values in ((1.0, one.first), (-1.0, one.second))
+    ]
+    growth, half = contrast(parts)
+    evidence = "; ".join(f"{one.name}: {with_spread(*one.lead())}" for one, _ in signed)
+    evidence += f"; growth {with_spread(growth, half)}{decided([half])}"
+    unfair = here.unfair or there.unfair
+    if unfair or half is None or abs(growth) <= half:
+        return Judgement(ClaimState.UNTESTED, evidence + (f"; {unfair}" if unfair else ""))
+    return Judgement(ClaimState.HOLDS if growth > 0 else ClaimState.FAILS, evidence)
 
 
 def error_rises(correlation: Correlation | None, p: float) -> Judgement:

@@ -2,7 +2,7 @@
 
 import pytest
 from finished import evaluate, plan_of
-from test_claims import FAILS, HOLDS, UNTESTED, outcome
+from judged import FAILS, HOLDS, UNTESTED, outcome
 
 
 @pytest.mark.parametrize(("seconds", "state"), [(105, HOLDS), (130, FAILS), (115, UNTESTED)])

@@ -12,6 +12,7 @@ from kdbench.report.judgement.outcomes import (
     every_better,
     every_near,
     fewer,
+    lead_grows,
     some_better,
 )
 from kdbench.report.readings.statistics import Correlation, welch
@@ -255,3 +256,34 @@ def test_thresholds_work_in_either_direction(value, thresholds, state):
 def test_a_correlation_must_be_more_than_chance(correlation, state):
     """Its sign decides where p is at most the claim's; otherwise nothing does."""
     assert error_rises(correlation, 0.05).state is state
+
+
+@pytest.mark.parametrize(
+    ("small", "state"),
+    [
+        ([18.0, 18.1, 18.2], HOLDS),  # leads by 4.0 here and by 2.0 there
+        ([21.0, 21.1, 21.2], FAILS),  # leads by 1.0
+        ([19.9, 20.1, 20.2], UNTESTED),
+        ([18.0], UNTESTED),
+    ],
+)
+def test_a_lead_grows_by_more_than_the_four_spreads(small, state):
+    """The difference of two leads is a sum of four means, each with a spread of its own."""
+    here = Comparison("a over b at 24", small, [22.0, 22.1, 22.2], higher=False)
+    there = Comparison("a over b at 240", [18.0, 18.1, 18.2], [20.0, 20.1, 20.2], higher=False)
+
+    judgement = lead_grows(here, there)
+
+    assert judgement.state is state
+    if state is HOLDS:  # all deviations are 0.1: half is t(8) = 2.306 times 0.1 times root of 4/3
+        assert "growth +2.00 (±0.27)" in judgement.evidence
+
+
+def test_a_lead_of_unfair_runs_does_not_grow():
+    """Nothing that may not be compared decides, and the reason stands there."""
+    here = Comparison("a", [1.0, 1.1], [5.0, 5.1], higher=False, unfair="budgets differ")
+    there = Comparison("b", [1.0, 1.1], [2.0, 2.1], higher=False)
+
+    judgement = lead_grows(here, there)
+
+    assert judgement.state is UNTESTED and judgement.evidence.endswith("; budgets differ")

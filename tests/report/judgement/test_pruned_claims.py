@@ -2,25 +2,16 @@
 
 import pytest
 from finished import carve, dense, evaluate, plan_of
+from judged import FAILS, HOLDS, UNTESTED, outcome
 
 from kdbench.exhibits.claims import NoneBestEverywhere
 from kdbench.exhibits.keys import SizeKey
-from kdbench.papers import all_claims
-from kdbench.report.judgement.comparisons import ClaimState
 from kdbench.report.judgement.evidence import Evidence
-from kdbench.report.judgement.judge import judge_claim
 from kdbench.report.judgement.pruned import none_best_everywhere
 from kdbench.report.readings.records import Records
 
-HOLDS, FAILS, UNTESTED = ClaimState.HOLDS, ClaimState.FAILS, ClaimState.UNTESTED
 BLOCK_1 = [(1, layer, "in") for layer in range(3)]
 BLOCK_3 = [(3, layer, "in") for layer in range(3)]
-
-
-def judged(plan, name):
-    """What comes of one claim."""
-    (claim,) = (one for one in all_claims() if one.id == name)
-    return judge_claim(claim, plan.graph, Records(plan.paths))
 
 
 def carved(project, gone, alone):
@@ -38,7 +29,7 @@ def carved(project, gone, alone):
 )
 def test_the_third_block_is_held_against_what_the_penalty_alone_would_do(project, alone, words):
     """A block that the penalty spares anyway proves nothing about the network."""
-    judgement = judged(carved(project, BLOCK_1, alone), "sbs/third-block")
+    judgement = outcome(carved(project, BLOCK_1, alone), "sbs/third-block")
 
     assert judgement.state is HOLDS and words in judgement.evidence
 
@@ -46,13 +37,13 @@ def test_the_third_block_is_held_against_what_the_penalty_alone_would_do(project
 @pytest.mark.parametrize(("gone", "state"), [(BLOCK_1, HOLDS), ([(3, 2, 1)], FAILS)])
 def test_one_vanished_connection_into_the_last_layer_refutes_the_claim(project, gone, state):
     """Other layers of the block, and other blocks, do not count."""
-    assert judged(carved(project, [*gone, (3, 1, 0)], []), "sbs/last-layer").state is state
+    assert outcome(carved(project, [*gone, (3, 1, 0)], []), "sbs/last-layer").state is state
 
 
 @pytest.mark.parametrize(("alone", "state"), [(BLOCK_1, HOLDS), (BLOCK_3, FAILS)])
 def test_what_is_removed_is_held_against_what_costs_most(project, alone, state):
     """That is what the penalty alone would remove."""
-    assert judged(carved(project, BLOCK_1, alone), "sbs/dearest").state is state
+    assert outcome(carved(project, BLOCK_1, alone), "sbs/dearest").state is state
 
 
 def three_students(project, errors):

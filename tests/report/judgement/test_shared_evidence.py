@@ -2,7 +2,8 @@
 
 import pytest
 from finished import evaluate, plan_of
-from test_claims import CLAIMS, EXHIBITS, FAILS, HOLDS, UNTESTED, around, outcome, table
+from judged import CLAIMS, FAILS, HOLDS, UNTESTED, around, outcome
+from test_claims import EXHIBITS, table
 
 from kdbench.exhibits.tables import NamedRuns, Table
 from kdbench.report.judgement.judge import judge_claims
