@@ -1,4 +1,7 @@
-"""The digests of the full plans, as `tests/golden/digests.json` holds them."""
+"""The digests of the full plans, as `tests/golden/digests.json` holds them.
+
+    python tests/golden/digests.py  # writes the file anew
+"""
 
 import json
 from pathlib import Path
@@ -25,3 +28,7 @@ def write():
     plans = {scale: planned_digests(scale) for scale in SCALES}
     text = {s: {k: " ".join(sorted(v)) for k, v in sorted(p.items())} for s, p in plans.items()}
     FILE.write_text(json.dumps(text, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    write()
