@@ -6,6 +6,7 @@ dvc.yaml: its stages, its graph, and which parameters and declarations it watche
 
 import json
 import math
+import re
 import os
 import shutil
 import subprocess
@@ -155,10 +156,14 @@ EXHIBITS_OWN = {("sbs_kl0", "kl0_share")}
 
 
 def allowed(value, key, declaration):
-    """Another value that the declaration's `[choices]` and `[ranges]` let pass; None for none."""
+    """Another value that the declaration's constraints let pass; None for none."""
     choices = declaration.get("choices", {}).get(key)
+    pattern = declaration.get("patterns", {}).get(key)
     low, high = declaration.get("ranges", {}).get(key, (-math.inf, math.inf))
-    if choices is not None:
+    if pattern is not None:  # of each class of characters the first
+        first = re.sub(r"\[(.)[^]]*\]", r"\1", pattern)
+        others = [[first] if isinstance(value, list) else first]
+    elif choices is not None:
         others = [[c] if isinstance(value, list) else c for c in choices]
     elif isinstance(value, int | float) and not isinstance(value, bool):
         others = [v for v in (another(value), value - 1, low, high) if low <= v <= high]
