@@ -184,7 +184,7 @@ def test_evaluations_tell_both_counts_and_the_latency(monkeypatch, scale, budget
     monkeypatch.setattr(evaluation.assemble, "trained_network", lambda *_: network)
     monkeypatch.setattr(evaluation, "_row", lambda _job, _data, run: run.cell)
     run = SimpleNamespace(recipe=SimpleNamespace(reported="best"), cell="run0")
-    data = SimpleNamespace(image=(3, 8, 8), fingerprint="f")
+    data = SimpleNamespace(image=(3, 8, 8), fingerprint="f", classes=("cat", "dog"))
     job = SimpleNamespace(
         spec=SimpleNamespace(data=None, runs=[run], first=run, scale=scale, tuning_holdout=0.0),
         inputs=SimpleNamespace(data=lambda run: data),
@@ -196,6 +196,7 @@ def test_evaluations_tell_both_counts_and_the_latency(monkeypatch, scale, budget
     assert evaluation.run_evaluation(job).metrics == {
         "reported": "best",
         "runs": ["run0"],
+        "classes": ["cat", "dog"],
         "parameters": 83_892 - 90 * 65,
         "macs": macs,
         "flops_with_elements": macs + elements,

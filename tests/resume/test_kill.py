@@ -33,10 +33,10 @@ def flush_or_die(file):
     die() if len(saves) == 3 else flush(file)
 atomic.flush = flush_or_die
 """
-BETWEEN_SEAL_AND_RECORD = "kdbench.runs.execute.write_json = die"
+BETWEEN_SEAL_AND_RECORD = "kdbench.runs.execute.write_record = die"
 AFTER_THE_RECORD = """
-kept = kdbench.runs.execute.write_json
-kdbench.runs.execute.write_json = lambda *a: (kept(*a), die())
+kept = kdbench.runs.execute.write_record
+kdbench.runs.execute.write_record = lambda *a: (kept(*a), die())
 """
 KILLED = -signal.SIGKILL
 STOPPED = 75

@@ -173,7 +173,7 @@ def allowed(value, key, declaration):
 
 
 def overridden(graph, kind):
-    """(component, parameter, other value, stage) for every default of what the plan uses."""
+    """(component, parameter, other value, stage) for every parameter of what the plan uses."""
     runs = [run for run in graph.runs.values() if hasattr(run, kind)]
     # Exhibits on CIFAR-10 set parameters of their own, which nothing overrides.
     runs = sorted(runs, key=lambda run: run.dataset != "cifar10")
@@ -181,7 +181,8 @@ def overridden(graph, kind):
     for name, stage in sorted((k, v) for k, v in used.items() if "+" not in k):
         component = graph.components.get(kind, name, where="test")
         declaration = component.described
-        for key, value in declaration["defaults"].items():
+        own = declaration.get(graph.scale.name, {})
+        for key, value in {**declaration["defaults"], **own}.items():
             other = allowed(value, key, declaration)
             if other is not None and (name, key) not in EXHIBITS_OWN:
                 yield name, key, other, stage
