@@ -6,7 +6,7 @@ from finished import body_of, evaluate, finished_runs, lines_of, plan_of
 from kdbench.errors import BadValue
 from kdbench.exhibits.claims import RunsAbove
 from kdbench.exhibits.keys import BudgetKey
-from kdbench.papers.distpro_budgets import CLAIMS
+from kdbench.papers.distpro_claims import CLAIMS
 from kdbench.report.figures.budget_figure import draw, read_points
 from kdbench.report.judgement.comparisons import ClaimState
 from kdbench.report.judgement.judge import judge_claim
@@ -77,9 +77,26 @@ def test_budgets_that_a_scale_makes_equal_are_one_point(project):
 def test_the_claim_is_about_every_budget(project, leads, state):
     """One budget at which ReviewKD is better refutes it; one without runs leaves it open."""
     plan = finished(project, leads)
-    (claim,) = CLAIMS
+    (claim,) = (one for one in CLAIMS if one.id == "distpro/every-budget")
 
     assert isinstance(claim.check, RunsAbove) and len(claim.check.pairs) == 4
+    assert judge_claim(claim, plan.graph, Records(plan.paths)).state is state
+
+
+@pytest.mark.parametrize(
+    ("leads", "state"),
+    [
+        ({24: 3.0, 48: 2.0, 120: 1.0, 240: 1.0}, ClaimState.HOLDS),
+        ({24: 1.0, 240: 3.0}, ClaimState.FAILS),
+        ({24: 1.0, 240: 1.0}, ClaimState.UNTESTED),
+        ({24: 3.0, 48: 2.0, 120: 1.0}, ClaimState.UNTESTED),
+    ],
+)
+def test_the_lead_grows_from_the_whole_budget_to_the_smallest(project, leads, state):
+    """Those between decide nothing."""
+    plan = finished(project, leads)
+    (claim,) = (one for one in CLAIMS if one.id == "distpro/growing-lead")
+
     assert judge_claim(claim, plan.graph, Records(plan.paths)).state is state
 
 
