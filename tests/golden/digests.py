@@ -1,6 +1,6 @@
 """The digests of the full plans, as `tests/golden/digests.json` holds them.
 
-    python tests/golden/digests.py  # writes the file anew
+python tests/golden/digests.py  # writes the file anew
 """
 
 import json

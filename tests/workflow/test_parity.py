@@ -6,8 +6,8 @@ dvc.yaml: its stages, its graph, and which parameters and declarations it watche
 
 import json
 import math
-import re
 import os
+import re
 import shutil
 import subprocess
 import sys
