@@ -1,7 +1,4 @@
-"""The digests of the full plans, as `tests/golden/digests.json` holds them.
-
-python tests/golden/digests.py  # writes the file anew
-"""
+"""The digests of the full plans, as `digests.json` holds them; a script that writes it anew."""
 
 import json
 from pathlib import Path
