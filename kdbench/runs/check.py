@@ -18,6 +18,7 @@ from kdbench.models.pruning.build import build_pruned
 from kdbench.models.stages import Features, Stage, StagedNetwork
 from kdbench.plan.graph import Graph
 from kdbench.runs import assemble
+from kdbench.search.searcher import check_base
 from kdbench.store.canonical import canonical
 from kdbench.store.parts import Code, Network
 from kdbench.store.student_runs import SearchRun, StudentRun, TaughtRun
@@ -119,6 +120,8 @@ class _Trials:
         (teacher,) = run.teachers
         network = self._network(run.dataset, teacher.network)
         base = self._finding(run.base) if run.base else None
+        if run.base:
+            check_base(assemble.find_class(run.base.search), run.base.search.module)
         searcher = assemble.make_searcher(run.search, student, network, run.recipe, 0, CPU, base)
         return searcher.blank()
 

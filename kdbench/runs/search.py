@@ -21,7 +21,7 @@ from kdbench.runs import assemble
 from kdbench.runs.assemble import Loader, Teacher
 from kdbench.runs.held_out import fitted, teacher_weights
 from kdbench.runs.job import Job, PhaseResult
-from kdbench.search.searcher import Finding, SearchBatch, Searcher
+from kdbench.search.searcher import Finding, SearchBatch, Searcher, check_base
 from kdbench.store.record import thinned
 from kdbench.store.student_runs import SearchRun
 
@@ -102,7 +102,9 @@ def _base(job: Job[SearchRun]) -> Finding | None:
     base = job.spec.base
     if base is None:
         return None
-    finding: Finding = assemble.find_class(base.search).load_finding(job.inputs.folder(base))
+    finding_class = assemble.find_class(base.search)
+    check_base(finding_class, base.search.module)
+    finding: Finding = finding_class.load_finding(job.inputs.folder(base))
     return finding
 
 

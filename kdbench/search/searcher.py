@@ -107,7 +107,7 @@ class Searcher(ABC):
     @classmethod
     def load_finding(cls, folder: Path) -> Finding:
         """Read what `finding().save(folder)` wrote; needed where other searches name it as base."""
-        raise NotImplementedError(f"{cls.__name__} is no base of other searches")
+        raise NotImplementedError(f"{cls.__name__} has no load_finding")  # see `check_base`
 
     @abstractmethod
     def step(
@@ -174,3 +174,15 @@ def required(validation: SearchBatch | None) -> SearchBatch:
         expected = "a share above 0: this search measures on validation images"
         raise BadValue("search, held_out", 0.0, expected)
     return validation
+
+
+def check_base(cls: type[Any], where: str) -> None:
+    """Refuse a search that others name as their base and that cannot read what it found.
+
+    Raises:
+        BadValue: it has no `load_finding`.
+    """
+    default: Any = Searcher.load_finding
+    if getattr(cls.load_finding, "__func__", None) is default.__func__:
+        expected = "a class method `load_finding` that reads what it found, as others start from it"
+        raise BadValue(where, f"class {cls.__name__} without load_finding", expected)

@@ -11,7 +11,8 @@ from kdbench.errors import BadValue
 from kdbench.exhibits.protocols import CRD
 from kdbench.models.families.wide_resnet import WideResNet
 from kdbench.runs.assemble import make_searcher
-from kdbench.search.searcher import SearchBatch, Searcher, required, searcher_class
+from kdbench.search.sbs import SBSSearch
+from kdbench.search.searcher import SearchBatch, Searcher, check_base, required, searcher_class
 from kdbench.store.parts import SearchMethod
 
 CPU = Precision("float32", False, torch.device("cpu"))
@@ -134,3 +135,10 @@ def test_a_needed_validation_batch_is_required():
     assert required(batch) is batch
     with pytest.raises(BadValue, match="search, held_out"):
         required(None)
+
+
+def test_a_base_that_cannot_read_what_it_found_is_refused_in_one_line():
+    """Its class is named; one that says how passes."""
+    with pytest.raises(BadValue, match=r"mine: found .class Shortest without load_finding"):
+        check_base(Shortest, "mine")
+    check_base(SBSSearch, "sbs")
