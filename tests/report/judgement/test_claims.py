@@ -9,6 +9,7 @@ from judged import CLAIMS, FAILS, HOLDS, SEARCHED, UNTESTED, around, outcome
 from kdbench.exhibits.claims import (
     Claim,
     FewerParameters,
+    LeadGrows,
     RowsAbove,
     RunsAbove,
     SomeRunsAbove,
@@ -58,6 +59,7 @@ def runs_named_by(check):
     singles = {getattr(check, part, None) for part in ("run", "row", "other", "whole", "base")}
     of_runs = isinstance(check, RunsAbove | SomeRunsAbove | FewerParameters)
     groups = (*(check.pairs if of_runs else ()), *getattr(check, "groups", ()))
+    groups += (check.here, check.there) if isinstance(check, LeadGrows) else ()
     return {key for group in groups for key in group} | singles - {None}
 
 
@@ -67,6 +69,7 @@ def test_a_check_s_runs_are_all_looked_up():
 
     assert named["dfa/collapse"] == {"plain loss"}
     assert named["distpro/cost"] == {"DistPro", "ReviewKD+"}
+    assert len(named["distpro/growing-lead"]) == 4
     assert len(named["distpro/dropping"]) == 3 and len(named["sbs/distilled"]) == 36
 
 
