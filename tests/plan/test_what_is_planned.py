@@ -1,11 +1,13 @@
 """How many runs there are at every scale, and that paper means as published."""
 
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
 from kdbench.errors import UserError
 from kdbench.papers import published_numbers
+from kdbench.plan.graph import load_graph
 
 PAIRS = [
     "wrn-40-2:wrn-16-2",
@@ -294,3 +296,11 @@ def test_an_ambiguous_name_is_refused_with_three_names_of_single_runs(paper):
         assert len(listed) == len({paper.run(each).digest for each in listed}) == 3
     with pytest.raises(UserError, match="no run is called 'resnet57'; did you mean"):
         paper.run("resnet57")
+
+
+def test_the_readme_says_how_many_runs_scale_paper_has():
+    """Of the shipped params.yaml."""
+    root = Path(__file__).parents[2]
+    runs = load_graph(root, {"scale": "paper"}).runs
+
+    assert f"what would run: {len(runs)} runs" in (root / "README.md").read_text(encoding="utf-8")
