@@ -22,6 +22,10 @@ localrules:
     reproduce_all,
 
 
+onstart:
+    plan.serve(local=workflow.local_exec)
+
+
 onerror:
     plan.report_anyway()
 

@@ -1,5 +1,21 @@
-"""`python -m kdbench`: the command line where the package is on the path but not installed."""
+"""The command line, as `kdbench` and as `python -m kdbench`."""
 
-from kdbench.cli import main
+import os
+import sys
 
-main()
+
+def main() -> None:
+    """Do what the command line asks for: in a process of Snakemake's server, if there is one."""
+    from kdbench.workflow.served import SERVER, ask_server
+
+    if SERVER in os.environ and sys.argv[1:2] == ["run"]:
+        code = ask_server()
+        if code is not None:
+            sys.exit(code)
+    from kdbench.cli import main as command  # a third of a second
+
+    command()
+
+
+if __name__ == "__main__":
+    main()

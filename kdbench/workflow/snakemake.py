@@ -17,6 +17,7 @@ from kdbench.store.paths import Paths
 from kdbench.store.spec import RunSpec
 from kdbench.store.teacher_runs import ComputingRun
 from kdbench.workflow.report import README, report_record, write_report
+from kdbench.workflow.server import serve_from
 
 PART = "KDBENCH_PART"  # set where Snakemake is called for a part of the plan
 
@@ -93,6 +94,11 @@ class Workflow:
     def evaluation_minutes(self) -> int:
         """How long an evaluation's job may take; where it trains too, as long as a training."""
         return 1440 if self.graph.scale.cells_per_job else 60
+
+    def serve(self, local: bool) -> None:
+        """Start a server for this call's jobs where they run here and take seconds."""
+        if local and self.graph.scale.cells_per_job:
+            serve_from()
 
     def report_anyway(self) -> None:
         """Some runs failed: the report says so, of those that belong to a whole call."""

@@ -1,0 +1,133 @@
+"""A server that forks a process for each of Snakemake's jobs, with torch imported already.
+
+    python -m kdbench.workflow.server /path/of/its/socket
+
+Where a run takes seconds, starting Python and torch costs more than the run. Snakemake's process
+starts one server (`serve_from`); it ends when its standard input is closed, however Snakemake ends.
+A job is a process of its own all the same: it fails, stops and is killed alone, and it has the
+working folder, the environment and the output of the command that asked for it.
+"""
+
+import atexit
+import gc
+import importlib
+import json
+import os
+import selectors
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+from pathlib import Path
+
+from kdbench.workflow.served import HEADER, REFUSED, SERVER
+
+PACKAGE = Path(__file__).parents[1]
+# What nearly every run imports, torch's compiler included: its optimisers do. The server only
+# imports: threads that a computation starts would be missing in the forked processes.
+MODULES = ("kdbench.cli", "kdbench.runs.execute", "torch._dynamo", "torch.utils.flop_counter")
+
+
+def serve_from() -> None:
+    """Start a server for the jobs of this process, and tell them where it is."""
+    address = Path(tempfile.mkdtemp(prefix="kdbench-")) / "socket"
+    command = [sys.executable, "-m", "kdbench.workflow.server", str(address)]
+    subprocess.Popen(command, stdin=subprocess.PIPE)  # the pipe closes when this process ends
+    os.environ[SERVER] = str(address)
+
+
+def serve(address: Path) -> None:
+    """Answer until standard input is closed."""
+    os.environ.pop(SERVER, None)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # of a terminal: the jobs get it themselves
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # no process waits to be asked how it ended
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
+        listener.bind(str(address))
+        listener.listen(64)  # clients that come while torch is imported wait
+        state = _code()
+        _import_all()
+        with selectors.DefaultSelector() as ready:
+            ready.register(listener, selectors.EVENT_READ)
+            ready.register(sys.stdin, selectors.EVENT_READ)
+            while all(key.fileobj is listener for key, _ in ready.select()):
+                client, _ = listener.accept()
+                with client:
+                    if not os.fork():
+                        listener.close()
+                        _work(client, fresh=_code() == state)
+
+
+def _import_all() -> None:
+    from kdbench.plan.components import find_components
+
+    for name in MODULES:
+        importlib.import_module(name)
+    components = find_components()
+    for kind in ("network", "method", "search"):
+        for name in components.names(kind):
+            importlib.import_module(components.get(kind, name, where="server").module)
+    gc.freeze()  # a collection in a forked process touches, and so copies, none of these
+
+
+def _code() -> list[tuple[str, int]]:
+    """Every source file with its time: a run's record names the code on the disk."""
+    return sorted((str(path), path.stat().st_mtime_ns) for path in PACKAGE.rglob("*.py"))
+
+
+def _work(client: socket.socket, fresh: bool) -> None:
+    """Do what a client asks for, in a process of its own; never returns."""
+    code = 1
+    try:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        _take_place(client)
+        code = _command(client) if fresh else REFUSED
+        atexit._run_exitfuncs()  # what the interpreter does at its end
+        sys.stdout.flush()
+        sys.stderr.flush()
+    finally:
+        try:
+            client.sendall(bytes([code]))
+        finally:
+            os._exit(0)
+
+
+def _take_place(client: socket.socket) -> None:
+    """Take the client's output, folder, environment and words for this process's own."""
+    header, files, _, _ = socket.recv_fds(client, HEADER, maxfds=2)
+    for number, file in enumerate(files, start=1):
+        os.dup2(file, number)
+        os.close(file)
+    with client.makefile("rb") as stream:
+        message = json.loads(stream.read(int.from_bytes(header, "big")))
+    os.chdir(message["folder"])
+    os.environ.clear()
+    os.environ.update(message["environment"])
+    sys.argv[:] = message["words"]
+
+
+def _command(client: socket.socket) -> int:
+    from kdbench.cli import main
+
+    threading.Thread(target=_obey, args=(client,), daemon=True).start()
+    try:
+        main()
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+        return 1
+    return 0
+
+
+def _obey(client: socket.socket) -> None:
+    """Stop this process when its client asks for it, and when the client is gone."""
+    while client.recv(1):
+        os.kill(os.getpid(), signal.SIGTERM)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+if __name__ == "__main__":
+    serve(Path(sys.argv[1]))
