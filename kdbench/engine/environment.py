@@ -1,6 +1,8 @@
 """What a record says about where its numbers come from."""
 
+import os
 import platform
+import re
 import subprocess
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -9,23 +11,45 @@ from typing import Any
 
 import torch
 
+from kdbench.errors import BadValue
+
 PACKAGE = Path(__file__).parents[1]
 PACKAGES = ("torch", "torchvision", "numpy", "kdbench")
+COMMIT = "KDBENCH_COMMIT"  # environment: the commit of a copy of the code that has no .git
 
 
 def describe_environment(device: torch.device) -> dict[str, Any]:
     """Commit, versions and device; nothing that names a person, a path or a host.
 
     The commit is that of the package's own checkout; `dirty` says whether its code differs from
-    it, new files included. Other files of a project (params.yaml, dvc.lock) are its user's.
+    it, new files included. Other files of a project (params.yaml, dvc.lock) are its user's. A copy
+    of the code that has no .git takes both from KDBENCH_COMMIT, "5015005" or, with changes,
+    "5015005+".
+
+    Raises:
+        BadValue: KDBENCH_COMMIT is asked for and is no commit.
     """
-    status = _git("status", "--porcelain", "--", PACKAGE.name)
+    commit, dirty = _commit()
     return {
-        "commit": _git("rev-parse", "HEAD") or None,
-        "dirty": bool(status),
+        "commit": commit,
+        "dirty": dirty,
         "versions": {"python": platform.python_version(), **_versions()},
         "device": device_name(device),
     }
+
+
+def _commit() -> tuple[str | None, bool]:
+    """The commit of this code, None where nobody says, and whether the code differs from it."""
+    commit = _git("rev-parse", "HEAD")
+    if commit:
+        return commit, bool(_git("status", "--porcelain", "--", PACKAGE.name))
+    given = os.environ.get(COMMIT, "")
+    if not given:
+        return None, False
+    match = re.fullmatch(r"([0-9a-f]{7,40})(\+?)", given)
+    if match is None:
+        raise BadValue(COMMIT, given, "7 to 40 hexadecimal digits, and '+' where the code differs")
+    return match[1], bool(match[2])
 
 
 def device_name(device: torch.device) -> str:

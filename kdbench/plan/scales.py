@@ -29,7 +29,8 @@ class Scale:
         teacher_epoch: at which epoch searches and students take their teacher: "reported" is the
             protocol's own, for most the best on the test set, so that test labels choose it;
             "last" looks at no test image.
-        precision: "float32" or "bf16" (autocast; a declared deviation at the paper scale).
+        precision: "float32"; "tf32" (float32 whose convolutions round to 10 bits, on GPUs that
+            have it) or "bf16" (autocast), declared deviations at the paper scale.
         channels_last: memory format of images and networks.
         threads: CPU threads of a job. Bits depend on it, so it belongs to a run's identity.
         cells_per_job: so many cells, students and their evaluation, are one job of Snakemake's:
@@ -50,7 +51,7 @@ class Scale:
     lead_seeds: Count | None = None
     evaluate_every: Count = 1
     teacher_epoch: Literal["reported", "last"] = "reported"
-    precision: Literal["float32", "bf16"] = "float32"
+    precision: Literal["float32", "tf32", "bf16"] = "float32"
     channels_last: Switch = False
     threads: Count = 1
     cells_per_job: Count | None = None

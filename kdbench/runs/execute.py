@@ -169,6 +169,8 @@ def execute(spec: RunSpec, paths: Paths, options: Options, stopper: Stopper) -> 
         if isinstance(spec, ComputingRun):
             device = choose_device()
             precision = prepare_process(spec.runtime, device)
+            if precision.warning:
+                options.say(f"{spec.title}: {precision.warning}")
         origin = {
             **environment.describe_environment(device),
             "code": run_fingerprint(spec),

@@ -21,6 +21,7 @@ from functools import cache
 import torch
 from torch import Tensor
 
+from kdbench.engine.precision import float32_convolutions
 from kdbench.search.problem import Directions, Losses, Tensors
 
 
@@ -147,7 +148,8 @@ def central_difference(
 ) -> Tensor:
     """The derivative that `exact_jvp` gives, from the losses at two points.
 
-    Both passes run without a graph and without autocast: in bfloat16 the difference is noise.
+    Both passes run without a graph, without autocast and without TF32: in fewer bits the difference
+    is noise.
 
     Args:
         losses: see `exact_jvp`.
@@ -171,7 +173,7 @@ def central_difference(
             ]
         )
 
-    with torch.no_grad(), without_autocast(weights):
+    with torch.no_grad(), without_autocast(weights), float32_convolutions():
         return (at(1) - at(-1)) / (2 * step)
 
 

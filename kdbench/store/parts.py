@@ -127,7 +127,7 @@ class Runtime:
     """What changes bits besides the arithmetic.
 
     Attributes:
-        precision: number format of the forward passes, such as "float32" or "bf16".
+        precision: number format of the forward passes, such as "float32", "tf32" or "bf16".
         channels_last: whether images and weights are NHWC in memory.
         threads: CPU threads of the process.
     """

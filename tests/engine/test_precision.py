@@ -1,12 +1,21 @@
 """Number and memory formats."""
 
 import os
+import subprocess
+import sys
+from types import SimpleNamespace
 
 import pytest
 import torch
 from torch import nn
 
-from kdbench.engine.precision import Precision, prepare_process
+from kdbench.engine import precision as formats
+from kdbench.engine.precision import (
+    Precision,
+    float32_convolutions,
+    prepare_process,
+    set_formats,
+)
 from kdbench.errors import BadValue
 from kdbench.store.parts import Runtime
 
@@ -17,10 +26,13 @@ CPU = torch.device("cpu")
 def process_as_before():
     """Put back what `prepare_process` sets for the whole process."""
     threads = torch.get_num_threads()
+    fills = torch.utils.deterministic.fill_uninitialized_memory
     workspace = os.environ.get("CUBLAS_WORKSPACE_CONFIG")
     yield
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(False)
+    torch.utils.deterministic.fill_uninitialized_memory = fills
+    set_formats("float32")
     if workspace is None:
         os.environ.pop("CUBLAS_WORKSPACE_CONFIG", None)
 
@@ -52,9 +64,25 @@ def test_a_module_is_placed_in_the_memory_format(channels_last):
 
 
 def test_an_unknown_format_is_refused():
-    """One line that names both that exist."""
-    with pytest.raises(BadValue, match="found 'fp16', expected 'float32' or 'bf16'"):
+    """One line that names those that exist."""
+    with pytest.raises(BadValue, match="found 'fp16', expected 'float32', 'tf32' or 'bf16'"):
         Precision("fp16", False, CPU)
+
+
+def test_tf32_is_refused_where_there_is_none(monkeypatch):
+    """On a CPU, and on GPUs before Ampere; later ones take it."""
+    gpu = torch.device("cuda", 0)
+    monkeypatch.setattr(torch.version, "cuda", "13.0")
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (7, 5))
+    for device in (CPU, gpu):
+        expected = f"found 'tf32', expected 'float32' or 'bf16' on {device.type}; .* Ampere"
+        with pytest.raises(BadValue, match=expected):
+            Precision("tf32", False, device)
+
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (9, 0))
+    assert not torch.is_autocast_enabled("cuda")
+    with Precision("tf32", False, gpu).autocast():
+        assert not torch.is_autocast_enabled("cuda")
 
 
 def test_a_process_is_made_deterministic():
@@ -65,5 +93,84 @@ def test_a_process_is_made_deterministic():
     assert torch.get_num_threads() == 1
     assert torch.are_deterministic_algorithms_enabled()
     assert not torch.is_deterministic_algorithms_warn_only_enabled()
-    assert not torch.backends.cuda.matmul.allow_tf32
-    assert not torch.backends.cudnn.allow_tf32
+    assert torch.backends.cuda.matmul.fp32_precision == "ieee"
+    assert torch.backends.cudnn.conv.fp32_precision == "ieee"
+
+
+def test_a_process_does_not_fill_new_memory():
+    """Deterministic algorithms would, with NaN, in a pass over every new tensor."""
+    torch.utils.deterministic.fill_uninitialized_memory = True
+
+    prepare_process(Runtime(threads=1, precision="float32", channels_last=False), CPU)
+
+    assert not torch.utils.deterministic.fill_uninitialized_memory
+
+
+def test_tf32_is_for_convolutions_alone(monkeypatch):
+    """Matrix products of losses stay in float32, and the next run of the process in all."""
+    monkeypatch.setattr(formats, "_has_tf32", lambda device: True)
+    for name, expected in (("tf32", "tf32"), ("float32", "ieee"), ("tf32", "tf32")):
+        prepare_process(Runtime(threads=1, precision=name, channels_last=False), CPU)
+
+        assert torch.backends.cudnn.conv.fp32_precision == expected
+        assert torch.backends.cuda.matmul.fp32_precision == "ieee"
+
+
+@pytest.mark.parametrize(("name", "before"), [("tf32", "tf32"), ("float32", "ieee")])
+def test_convolutions_can_be_in_float32_for_a_while(name, before):
+    """Afterwards the format is as before, also after an error."""
+    set_formats(name)
+
+    with pytest.raises(ZeroDivisionError), float32_convolutions():
+        assert torch.backends.cudnn.conv.fp32_precision == "ieee"
+        raise ZeroDivisionError
+
+    assert torch.backends.cudnn.conv.fp32_precision == before
+
+
+def test_pytorch_2_8_is_told_by_its_own_names(monkeypatch):
+    """It has no `fp32_precision`; later versions warn about `allow_tf32`."""
+    matmul, cudnn = SimpleNamespace(allow_tf32=True), SimpleNamespace(allow_tf32=True)
+    backends = SimpleNamespace(cudnn=cudnn, cuda=SimpleNamespace(matmul=matmul))
+    monkeypatch.setattr(formats.torch, "backends", backends)
+
+    set_formats("tf32")
+    assert (matmul.allow_tf32, cudnn.allow_tf32) == (False, True)
+    with float32_convolutions():
+        assert (matmul.allow_tf32, cudnn.allow_tf32) == (False, False)
+    assert (matmul.allow_tf32, cudnn.allow_tf32) == (False, True)
+
+
+def test_formats_are_set_without_a_warning():
+    """In a process of its own: PyTorch warns once about names that it deprecates."""
+    code = (
+        "import torch\n"
+        "from kdbench.engine.precision import float32_convolutions, set_formats\n"
+        "set_formats('tf32')\n"
+        "with float32_convolutions(): pass\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert done.stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "device", "has_it", "warned"),
+    [("bf16", "cpu", False, True), ("bf16", "cpu", True, False), ("float32", "cpu", False, False)],
+)
+def test_bfloat16_on_a_cpu_without_it_is_warned_about(monkeypatch, name, device, has_it, warned):
+    """The line says what to do."""
+    monkeypatch.setattr(formats, "_cpu_has_bfloat16", lambda: has_it)
+
+    line = Precision(name, False, torch.device(device)).warning
+
+    assert bool(line) is warned
+    assert ("precision: float32" in line) is warned
+    assert "\n" not in line
+
+
+def test_where_pytorch_does_not_say_no_cpu_is_called_slow(monkeypatch):
+    """Builds without oneDNN lack the question."""
+    monkeypatch.setattr(formats.torch, "ops", SimpleNamespace(mkldnn=SimpleNamespace()))
+
+    assert Precision("bf16", False, CPU).warning == ""

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import rand, randn
 
+from kdbench.engine.precision import set_formats
 from kdbench.search.hypergradient import (
     Rates,
     central_difference,
@@ -176,6 +177,24 @@ def test_passes_run_in_full_precision_and_without_a_graph(jvp):
         derivative = jvp(losses, [weight], [randn(4)])
     assert set(kinds) == {(torch.float32, False)}
     assert not derivative.requires_grad
+
+
+def test_the_two_points_are_computed_without_tf32():
+    """Their difference is noise in its ten bits; afterwards convolutions are in TF32 again."""
+    formats = []
+
+    def losses(weights):
+        formats.append(torch.backends.cudnn.conv.fp32_precision)
+        return weights[0]
+
+    set_formats("tf32")
+    try:
+        DIFFERENCE(losses, [randn(4, requires_grad=True)], [randn(4)])
+        formats.append(torch.backends.cudnn.conv.fp32_precision)
+    finally:
+        set_formats("float32")
+
+    assert formats == ["ieee", "ieee", "tf32"]
 
 
 def test_the_mix_carries_a_gradient_back_to_the_alphas(float64):
