@@ -7,7 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from kdbench.data.loaders.random_resized_crop import random_resized_crop
+from kdbench.data.loaders.random_resized_crop import draw_boxes, stretch
 from kdbench.errors import BadValue, UnknownName
 
 Border = Literal["zeros", "reflect"]
@@ -57,29 +57,46 @@ class Augment:
             random_resized_crop=text.startswith("resized"),
         )
 
-    def __call__(self, images: Tensor, rng: torch.Generator) -> Tensor:
-        """Augmented (B, C, H, W) images, uint8 or float; `rng` is a CPU generator."""
+    def draw(self, count: int, size: tuple[int, int], rng: torch.Generator) -> Tensor:
+        """All that is random about so many images.
+
+        Args:
+            count: B.
+            size: (H, W) of the images.
+            rng: CPU generator, the only source of randomness.
+
+        Returns:
+            (k, B) int64 on the CPU, what `apply` takes: a window's box (4 rows) where there is a
+            random resized crop, offsets (2 rows, from 0 to 2 pad) where there is a shift, and
+            which images are mirrored (1 row, 0 or 1) where there is a flip.
+        """
+        rows = []
         if self.random_resized_crop:
-            images = random_resized_crop(images, rng)
+            rows.append(draw_boxes(count, *size, rng).T)
         if self.pad:
-            images = random_crop(images, self.pad, rng, self.border)
-        return random_flip(images, rng) if self.flip else images
+            rows.append(torch.randint(2 * self.pad + 1, (2, count), generator=rng))
+        if self.flip:
+            rows.append(torch.randint(2, (1, count), generator=rng))
+        return torch.cat(rows) if rows else torch.empty(0, count, dtype=torch.int64)
 
+    def apply(self, images: Tensor, drawn: Tensor) -> Tensor:
+        """Augmented (B, C, H, W) images, uint8 or float, by a (k, B) `draw` on their device.
 
-def random_crop(images: Tensor, pad: int, rng: torch.Generator, border: Border = "zeros") -> Tensor:
-    """Shift each image by its own offsets of at most `pad` pixels.
+        Raises:
+            BadValue: a mirrored border wider than the image.
+        """
+        if self.random_resized_crop:
+            boxes, drawn = drawn[:4], drawn[4:]
+            images = stretch(images, boxes.T)
+        if self.pad:
+            offsets, drawn = drawn[:2], drawn[2:]
+            images = crop(images, offsets, self.pad, self.border)
+        return flip(images, drawn[0].bool()) if self.flip else images
 
-    Args:
-        images: (B, C, H, W) on any device; no pixel leaves it.
-        pad: largest shift along each axis, in pixels.
-        rng: CPU generator, the only source of randomness: all devices see the same draws.
-        border: see `Augment`.
-
-    Returns:
-        (B, C, H, W).
-    """
-    offsets = torch.randint(2 * pad + 1, (2, len(images)), generator=rng)
-    return crop(images, offsets.to(images.device), pad, border)
+    def __call__(self, images: Tensor, rng: torch.Generator) -> Tensor:
+        """Draw for these images alone, and augment them; `rng` is a CPU generator."""
+        drawn = self.draw(len(images), (images.shape[2], images.shape[3]), rng)
+        return self.apply(images, drawn.to(images.device))
 
 
 def crop(images: Tensor, offsets: Tensor, pad: int, border: Border = "zeros") -> Tensor:
@@ -122,12 +139,6 @@ def mirror(images: Tensor, pad: int) -> Tensor:
         for place, n in zip(places, images.shape[2:], strict=True)
     )
     return images[:, :, rows][:, :, :, columns]
-
-
-def random_flip(images: Tensor, rng: torch.Generator) -> Tensor:
-    """Mirror each (C, H, W) image left to right with probability 1/2; `rng` is on the CPU."""
-    chosen = torch.randint(2, (len(images),), generator=rng).bool()
-    return flip(images, chosen.to(images.device))
 
 
 def flip(images: Tensor, chosen: Tensor) -> Tensor:

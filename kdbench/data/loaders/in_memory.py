@@ -18,7 +18,8 @@ class InMemoryLoader:
 
     A batch is a pure function of (seed, epoch, step): an interrupted epoch goes on from any
     step, and every epoch has its own order, crops and flips. Draws are made on the CPU, so all
-    devices see the same ones. A last batch of one image is left out, see `EpochOrder`.
+    devices see the same ones; those of an epoch are made at once and go to the device in one copy,
+    so that no step waits for one. A last batch of one image is left out, see `EpochOrder`.
 
     Attributes:
         steps: batches in an epoch.
@@ -66,9 +67,8 @@ class InMemoryLoader:
         self._normalise = Normalise(mean, std, device=device, memory_format=memory_format)
         self._augment = Augment.parse(augment) if isinstance(augment, str) else augment
         self._seed = seed
-        self._order = EpochOrder(
-            len(index), batch, seed, steps_per_epoch=steps_per_epoch, device=device
-        )
+        self._order = EpochOrder(len(index), batch, seed, steps_per_epoch=steps_per_epoch)
+        self._drawn: tuple[int, Tensor] | None = None  # the last epoch and its draws, on the device
         self.steps = self._order.steps
 
     def __len__(self) -> int:
@@ -85,9 +85,28 @@ class InMemoryLoader:
         Raises:
             IndexError: an epoch has no such step.
         """
-        places = self._order.places(epoch, step)
-        rng = draws(self._seed, "augment", epoch, step)
-        return self._serve(self._augment(self._images[places], rng), places)
+        bounds = self._order.bounds(step)
+        if self._drawn is None or self._drawn[0] != epoch:
+            self._drawn = epoch, self._to_device(self._draw(epoch))
+        drawn = self._drawn[1][:, bounds]
+        places, augmentation = drawn[0], drawn[1:]
+        return self._serve(self._augment.apply(self._images[places], augmentation), places)
+
+    def _draw(self, epoch: int) -> Tensor:
+        """(1 + k, images of the epoch) int64: places, and what `Augment.draw` gives, by step."""
+        height, width = self._images.shape[2:]
+        steps = []
+        for step in range(self.steps):
+            places, rng = self._order.places(epoch, step), draws(self._seed, "augment", epoch, step)
+            drawn = self._augment.draw(len(places), (height, width), rng)
+            steps.append(torch.cat([places[None], drawn]))
+        return torch.cat(steps, dim=1)
+
+    def _to_device(self, drawn: Tensor) -> Tensor:
+        """Copy without waiting: a copy from pageable memory would stop the queue of kernels."""
+        if self._images.device.type == "cuda":
+            drawn = drawn.pin_memory()
+        return drawn.to(self._images.device, non_blocking=True)
 
     def in_order(self, batch: int) -> Iterator[Batch]:
         """All images once, in the order of the prepared split, without augmentation."""

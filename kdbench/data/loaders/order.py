@@ -24,7 +24,7 @@ def steps_of(images: int, batch: int) -> int:
 class EpochOrder:
     """The shuffled order of every epoch, cut into batches.
 
-    The order is drawn on the CPU, so all devices see the same one. The last, smaller batch of an
+    The order is drawn on the CPU and stays there. The last, smaller batch of an
     epoch is kept, as in the official codes, unless it is a single image.
 
     Attributes:
@@ -38,7 +38,6 @@ class EpochOrder:
         seed: int,
         *,
         steps_per_epoch: int | None = None,
-        device: torch.device | str = "cpu",
     ) -> None:
         """Draw nothing yet.
 
@@ -47,7 +46,6 @@ class EpochOrder:
             batch: images in a batch.
             seed: of the order.
             steps_per_epoch: an epoch ends after so many batches, if it has more.
-            device: of the places that `places` gives.
 
         Raises:
             BadValue: no batch can be made.
@@ -57,8 +55,18 @@ class EpochOrder:
             self.steps = min(self.steps, steps_per_epoch)
         if self.steps < 1:
             raise BadValue("batch", batch, f"a size that makes a batch of {images} images")
-        self._images, self._batch, self._seed, self._device = images, batch, seed, device
+        self._images, self._batch, self._seed = images, batch, seed
         self._drawn: tuple[int, Tensor] | None = None  # the last epoch and its order
+
+    def bounds(self, step: int) -> slice:
+        """Which part of an epoch's order one batch is.
+
+        Raises:
+            IndexError: an epoch has no such step.
+        """
+        if not 0 <= step < self.steps:
+            raise IndexError(f"step {step} of an epoch of {self.steps}")
+        return slice(step * self._batch, min((step + 1) * self._batch, self._images))
 
     def places(self, epoch: int, step: int) -> Tensor:
         """(B,) int64 from 0 to the number of images: those of one batch, in their order.
@@ -66,9 +74,8 @@ class EpochOrder:
         Raises:
             IndexError: an epoch has no such step.
         """
-        if not 0 <= step < self.steps:
-            raise IndexError(f"step {step} of an epoch of {self.steps}")
+        bounds = self.bounds(step)
         if self._drawn is None or self._drawn[0] != epoch:
-            order = torch.randperm(self._images, generator=draws(self._seed, "order", epoch))
-            self._drawn = epoch, order.to(self._device)
-        return self._drawn[1][step * self._batch : (step + 1) * self._batch]
+            rng = draws(self._seed, "order", epoch)
+            self._drawn = epoch, torch.randperm(self._images, generator=rng)
+        return self._drawn[1][bounds]

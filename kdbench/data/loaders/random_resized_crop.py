@@ -10,25 +10,17 @@ RATIO = (3 / 4, 4 / 3)  # width over height
 TRIES = 10
 
 
-def random_resized_crop(images: Tensor, rng: torch.Generator) -> Tensor:
-    """Cut a random window out of each image and stretch it to the image's size, bilinearly.
-
-    Args:
-        images: (B, C, H, W), uint8 or float, on any device.
-        rng: CPU generator, the only source of randomness: all devices see the same draws.
-
-    Returns:
-        The same shape and kind; uint8 is rounded.
-    """
-    boxes = draw_boxes(len(images), images.shape[2], images.shape[3], rng)
-    return stretch(images, boxes.to(images.device))
-
-
 def draw_boxes(count: int, height: int, width: int, rng: torch.Generator) -> Tensor:
     """(B, 4) int64: top, left, height and width of each window.
 
     Ten tries of a random area and shape; where none fits, the largest window in the middle that
     keeps the bounds of the shape. As `torchvision.transforms.RandomResizedCrop`.
+
+    Args:
+        count: B.
+        height: of the images, in pixels.
+        width: the same.
+        rng: CPU generator, the only source of randomness: all devices see the same draws.
     """
     shape = (count, TRIES)
     area = height * width * torch.empty(shape).uniform_(*SCALE, generator=rng)
@@ -51,7 +43,9 @@ def draw_boxes(count: int, height: int, width: int, rng: torch.Generator) -> Ten
 
 
 def stretch(images: Tensor, boxes: Tensor) -> Tensor:
-    """Resize windows of (B, C, H, W) images to H x W; `boxes` (B, 4) as `draw_boxes` gives them.
+    """Resize windows of (B, C, H, W) images to H x W, bilinearly; uint8 is rounded.
+
+    `boxes` are (B, 4) as `draw_boxes` gives them, on the images' device.
 
     Pixels outside a window never show. Windows are no larger than the image, so that nothing is
     shrunk and no filter against aliasing is needed.

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from kdbench.data.loaders.augment import NAMES, Augment, crop, flip, random_crop, random_flip
+from kdbench.data.loaders.augment import NAMES, Augment, crop, flip
 from kdbench.errors import BadValue, UnknownName
 
 
@@ -52,7 +52,7 @@ def test_random_crops_reach_every_offset_and_no_other():
     images = pictures(1).expand(900, -1, -1, -1)
     windows = [crop(images[:1], torch.tensor([[y], [x]]), 1)[0] for y in range(3) for x in range(3)]
 
-    augmented = random_crop(images, 1, torch.Generator().manual_seed(0))
+    augmented = Augment(pad=1)(images, torch.Generator().manual_seed(0))
 
     counts = [sum(torch.equal(image, window) for image in augmented) for window in windows]
     assert sum(counts) == 900
@@ -72,7 +72,7 @@ def test_flip_mirrors_columns_of_the_chosen():
 def test_random_flips_are_fair():
     """About half of the images."""
     images = pictures(1).expand(1000, -1, -1, -1)
-    augmented = random_flip(images, torch.Generator().manual_seed(0))
+    augmented = Augment(flip=True)(images, torch.Generator().manual_seed(0))
 
     mirrored = sum(not torch.equal(image, images[0]) for image in augmented)
     assert 430 < mirrored < 570
@@ -123,7 +123,7 @@ def test_the_names_that_errors_offer_are_understood():
 def test_a_mirrored_border_must_be_narrower_than_the_image():
     """There is nothing to mirror beyond the other edge."""
     with pytest.raises(BadValue, match="6 x 8"):
-        random_crop(pictures(), 6, torch.Generator(), "reflect")
+        Augment(pad=6, border="reflect")(pictures(), torch.Generator())
 
 
 def test_none_changes_nothing():

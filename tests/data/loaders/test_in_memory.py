@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from kdbench.data.loaders.augment import flip
+from kdbench.data.loaders.augment import Augment, crop, flip
 from kdbench.data.loaders.in_memory import InMemoryLoader
+from kdbench.data.loaders.order import draws
+from kdbench.data.loaders.random_resized_crop import draw_boxes, stretch
 from kdbench.errors import BadValue, UnknownName
 
 MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.3, 0.25)
@@ -96,6 +98,54 @@ def test_an_interrupted_epoch_goes_on_with_the_same_batches():
         remaining = list(loader().epoch(4, start=start))
         assert len(remaining) == len(whole) - start
         assert all(same(a, b) for a, b in zip(remaining, whole[start:], strict=True))
+
+
+def slow_images(augment, epoch, step):
+    """A batch's bytes, drawn for its step alone: order, then box, offsets and flips in turn."""
+    chosen = Augment.parse(augment)
+    order = torch.randperm(23, generator=draws(7, "order", epoch))
+    places = order[4 * step : 4 * step + 4]
+    images = torch.from_numpy(IMAGES).permute(0, 3, 1, 2)[places]
+    rng = draws(7, "augment", epoch, step)
+    if chosen.random_resized_crop:
+        images = stretch(images, draw_boxes(len(places), 6, 8, rng))
+    if chosen.pad:
+        offsets = torch.randint(2 * chosen.pad + 1, (2, len(places)), generator=rng)
+        images = crop(images, offsets, chosen.pad, chosen.border)
+    if chosen.flip:
+        images = flip(images, torch.randint(2, (len(places),), generator=rng).bool())
+    return images, places
+
+
+@pytest.mark.parametrize(
+    "augment", ["none", "flip", "crop2", "crop2-flip", "reflect2-flip", "resized-flip"]
+)
+@pytest.mark.parametrize("most", [None, 2])
+def test_draws_of_an_epoch_are_those_of_its_steps(augment, most):
+    """Made at once they are, to the bit, what each step would draw by itself."""
+    served = loader(augment=augment, mean=[0] * 3, std=[1 / 255] * 3, steps_per_epoch=most)
+
+    for epoch in (0, 3):
+        for step in range(served.steps):
+            images, places = slow_images(augment, epoch, step)
+            batch = served.batch(epoch, step)
+            assert torch.equal(batch.index, places)
+            assert torch.equal(batch.images.round().to(torch.uint8), images)
+
+
+def test_an_epoch_is_drawn_once(monkeypatch):
+    """However many of its batches are asked for, and in whatever order."""
+    served, counts = loader(), []
+    monkeypatch.setattr(
+        served, "_draw", lambda epoch, draw=served._draw: counts.append(epoch) or draw(epoch)
+    )
+
+    list(served.epoch(1))
+    served.batch(1, 0)
+    served.batch(2, 4)
+    served.batch(2, 3)
+
+    assert counts == [1, 2]
 
 
 def test_epochs_and_seeds_differ():

@@ -10,7 +10,6 @@ from kdbench.data.loaders.random_resized_crop import (
     RATIO,
     SCALE,
     draw_boxes,
-    random_resized_crop,
     stretch,
 )
 
@@ -75,6 +74,6 @@ def test_the_name_is_understood_and_draws_are_the_generator_s():
     assert augment.random_resized_crop and augment.flip and augment.pad == 0
     assert torch.equal(first, second)
     assert not torch.equal(first, augment(images, torch.Generator().manual_seed(7)))
-    plain = random_resized_crop(images, torch.Generator().manual_seed(6))
+    plain = Augment(random_resized_crop=True)(images, torch.Generator().manual_seed(6))
     assert not torch.equal(first, plain)
     assert first.dtype == torch.uint8
