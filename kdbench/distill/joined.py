@@ -1,6 +1,6 @@
 """Several methods at once: the sum of their losses."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import NamedTuple, Self
 
@@ -81,6 +81,10 @@ class JoinedLosses(DistillationLoss):
             for term, scalar in part.loss(student, seen, batch, position).items():
                 terms[f"{part.name}.{term}"] = scalar
         return terms
+
+    def work(self, position: TrainingPosition) -> Hashable:
+        """What each part does."""
+        return tuple(part.loss.work(position) for part in self._parts)
 
     def trained_with_student(self) -> nn.Module:
         """What each part has trained."""

@@ -1,6 +1,6 @@
 """What every distillation loss is: its terms, and what it may ask of the training."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from inspect import isclass, signature
 from types import MappingProxyType
 from typing import Any
@@ -80,6 +80,13 @@ class DistillationLoss(nn.Module):
             Named scalars, at least one.
         """
         raise NotImplementedError(f"{type(self).__name__} has no first_terms")  # see `check_hooks`
+
+    def work(self, position: TrainingPosition) -> Hashable:
+        """Which operations a step does: where two steps have equal answers, they do the same ones.
+
+        By default all steps do; a loss that leaves out what has no weight says what it computes.
+        """
+        return None
 
     def trained_with_student(self) -> nn.Module:
         """The module whose parameters the student's optimiser trains: by default all of the loss.

@@ -1,7 +1,7 @@
 """DistPro's pathways: every chosen pair of stages, seen through every candidate transform."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import Any
 
 import torch
@@ -191,6 +191,10 @@ class Pathways(DistillationLoss):
             theirs, _, _ = self.pathways[index]
             losses.append(hcl(self.transforms[index](own), teacher.pre[theirs]))
         return torch.stack(losses)
+
+    def work(self, position: TrainingPosition) -> Hashable:
+        """The pathways that are not dropped."""
+        return tuple(self.at(position)[0])
 
     def at(self, position: TrainingPosition) -> tuple[list[int], Tensor]:
         """The pathways that count at a step, and their weights; worked out on the CPU.

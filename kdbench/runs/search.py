@@ -73,7 +73,7 @@ def run_search(job: Job[SearchRun]) -> PhaseResult:
     step = SearchStep(searcher, teacher, held, recipe, loader.steps, precision)
     done = state.epoch * loader.steps + state.step
     tick = job.start_bar(job.spec.title, recipe.epochs * loader.steps, done)
-    for means in fit(state, step, loader, recipe.epochs, job.stopper, tick):
+    for means in fit(state, step, loader, recipe.epochs, job.stopper, tick, searcher.work):
         state.log({"epoch": float(state.epoch), **means})
         if searcher.finished:
             break

@@ -1,6 +1,6 @@
 """One training step: of a network alone, of a student under a teacher, of a first part."""
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 
 import torch.nn.functional as F
@@ -62,6 +62,10 @@ class TrainStep:
         if self.loss is not None:
             self.loss.after_step(self.student, theirs, batch, self.optimiser)
         return {"task": task, **terms}
+
+    def work(self, position: TrainingPosition) -> Hashable:
+        """See `kdbench.engine.fit.Work`."""
+        return None if self.loss is None else self.loss.work(position)
 
     def _read_teacher(self, batch: Batch) -> tuple[Batch, Features | None]:
         """The teacher's features, and the batch with images that have a gradient if need be."""
@@ -131,15 +135,23 @@ class TwoParts:
 
     def __call__(self, batch: Batch, position: TrainingPosition) -> dict[str, Tensor]:
         """Do the step that the epoch asks for, at the position as that part counts it."""
-        steps = self.main.steps
+        part = self.first if position.epoch < self.epochs else self.main
+        return part(batch, self._own(position))
+
+    def work(self, position: TrainingPosition) -> Hashable:
+        """See `kdbench.engine.fit.Work`: the first part's steps are all alike."""
         if position.epoch < self.epochs:
-            own = TrainingPosition(position.step, self.epochs * steps, position.epoch, self.epochs)
-            return self.first(batch, own)
-        before = self.epochs * steps
-        own = TrainingPosition(
+            return "first"
+        return "main", self.main.work(self._own(position))
+
+    def _own(self, position: TrainingPosition) -> TrainingPosition:
+        """The position as the part counts it that the epoch belongs to."""
+        before = self.epochs * self.main.steps
+        if position.epoch < self.epochs:
+            return TrainingPosition(position.step, before, position.epoch, self.epochs)
+        return TrainingPosition(
             position.step - before,
             position.steps - before,
             position.epoch - self.epochs,
             position.epochs - self.epochs,
         )
-        return self.main(batch, own)

@@ -101,7 +101,7 @@ def run_training(job: Job[TeacherRun | StudentRun]) -> PhaseResult:
     done, epochs = state.epoch * loader.steps + state.step, before + recipe.epochs
     tick = job.start_bar(job.spec.title, epochs * loader.steps, done)
     student.train()
-    for means in fit(state, step, loader, epochs, job.stopper, tick):
+    for means in fit(state, step, loader, epochs, job.stopper, tick, step.work):
         evaluator.log(state, means)
     return _finish(job, state, student, loader, data, before)
 

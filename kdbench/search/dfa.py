@@ -1,6 +1,6 @@
 """DFA's search: how much each of a teacher's layers counts, group after group."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from contextlib import nullcontext
 from functools import partial
 from typing import Any
@@ -192,6 +192,11 @@ class DFASearch(Searcher):
         move(self.optimiser, self.weights, gradients)
         self._process.push(*self._row(), sizes)
         return {**terms.shown(turn.group), "held_out": validation_loss}
+
+    def work(self, position: TrainingPosition) -> Hashable:
+        """Whose turn it is, and whether its β moves."""
+        turn = turn_at(position, len(self.betas), self.head_start)
+        return turn.group, turn.moves
 
     def inner(self, data: SearchBatch, group: int, weights: Tensors, beta: Tensor) -> Tensor:
         """Training loss as a function of weights and of one group's β, without side effects."""

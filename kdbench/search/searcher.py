@@ -1,7 +1,7 @@
 """What the search phase drives: the base class of all searches, what it is given and returns."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from contextlib import AbstractContextManager
 from inspect import isclass
 from pathlib import Path
@@ -103,6 +103,13 @@ class Searcher(ABC):
         By default it runs to its end.
         """
         return False
+
+    def work(self, position: TrainingPosition) -> Hashable:
+        """Which operations a step does: where two steps have equal answers, they do the same ones.
+
+        By default all steps do.
+        """
+        return None
 
     @classmethod
     def load_finding(cls, folder: Path) -> Finding:

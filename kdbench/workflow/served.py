@@ -12,7 +12,6 @@ from pathlib import Path
 from types import FrameType
 
 SERVER = "KDBENCH_SERVER"  # the server's socket, where there is one
-STOP = b"s"  # what a client sends to have its process end with a checkpoint
 REFUSED = 255  # the answer of a server that has older code than the disk
 HEADER = 4  # bytes of a message's length
 
@@ -33,7 +32,7 @@ def ask_server() -> int | None:
             return None  # its Snakemake has ended
 
         def stop(number: int, frame: FrameType | None) -> None:
-            server.sendall(STOP)
+            server.sendall(bytes([number]))
 
         numbers = (signal.SIGTERM, signal.SIGINT)
         before = [signal.signal(number, stop) for number in numbers]

@@ -33,7 +33,7 @@ MODULES = ("kdbench.cli", "kdbench.runs.execute", "torch._dynamo", "torch.utils.
 def serve_from() -> None:
     """Start a server for the jobs of this process, and tell them where it is."""
     address = Path(tempfile.mkdtemp(prefix="kdbench-")) / "socket"
-    command = [sys.executable, "-m", "kdbench.workflow.server", str(address)]
+    command = [sys.executable, "-P", "-m", "kdbench.workflow.server", str(address)]
     subprocess.Popen(command, stdin=subprocess.PIPE)  # the pipe closes when this process ends
     os.environ[SERVER] = str(address)
 
@@ -123,9 +123,9 @@ def _command(client: socket.socket) -> int:
 
 
 def _obey(client: socket.socket) -> None:
-    """Stop this process when its client asks for it, and when the client is gone."""
-    while client.recv(1):
-        os.kill(os.getpid(), signal.SIGTERM)
+    """Send this process the signals that its client gets; stop it when the client is gone."""
+    while number := client.recv(1):
+        os.kill(os.getpid(), number[0])
     os.kill(os.getpid(), signal.SIGTERM)
 
 

@@ -5,8 +5,10 @@ import signal
 
 import pytest
 import torch
+from torch.utils._python_dispatch import _get_current_dispatch_mode_stack
 
 from kdbench.engine.fit import fit
+from kdbench.engine.multiply_adds import MultiplyAdds
 from kdbench.engine.stopping import Stopper
 from kdbench.engine.train_state import TrainState
 from kdbench.errors import Diverged, TryAgain
@@ -169,3 +171,24 @@ def test_a_finished_training_is_not_continued(tmp_path):
     training(tmp_path, spy)
 
     assert spy.asked == []
+
+
+def test_operations_are_counted_once_of_each_kind_of_step(tmp_path):
+    """Epochs of three kinds do 2, 1, 2 and 4 products of 30 multiply-adds in each of 4 steps."""
+    products, counted = [2, 1, 2, 4], []
+
+    def step(batch, position):
+        counted.append(
+            any(type(mode) is MultiplyAdds for mode in _get_current_dispatch_mode_stack())
+        )
+        for _ in range(products[position.epoch]):
+            torch.ones(2, 3) @ torch.ones(3, 5)
+        return {"loss": torch.tensor(1.0)}
+
+    state = TrainState(tmp_path, "run", {})
+    calm = Stopper(checkpoint_seconds=1e9)
+    for _ in fit(state, step, Spy(), 4, calm, work=lambda position: products[position.epoch]):
+        pass
+
+    assert state.macs == 4 * 30 * sum(products)
+    assert [place for place, mode in enumerate(counted) if mode] == [0, 4, 12]
