@@ -5,11 +5,14 @@
 #   benchmarks/one_gpu.sh benchmarks OUT
 #   benchmarks/one_gpu.sh paper OUT MINUTES PROJECT [SHARDS]
 #
-# OUT gets logs, and from `paper` records.tar and kept.tar.00, .01, ... with what continues the
-# runs: unpack both in a project's results/ (cat kept.tar.* | tar x). PROJECT is a folder outside
-# of the checkout; it keeps data and results from call to call, and takes the kept.tar.* and the
-# records that lie in it. SHARDS: where to prepare CIFAR-100 from, once.
+# OUT gets log.txt, and from `paper`, every minute and at the end, records.tar, runs-0.tar, ... with
+# what this call has added (slices.py says how): at most 8 files of 15 MiB, 64 MiB in all. Whoever
+# ends the machine loses a minute. `python benchmarks/slices.py unpack OUT PROJECT` puts them into a
+# project elsewhere. PROJECT is a folder outside of the checkout; it keeps data, results and
+# params.yaml from call to call, and takes such files that lie in it. MINUTES, such as 8.5: when the
+# runs are asked to save and stop. SHARDS: where to prepare CIFAR-100 from, once.
 # WHEELS: a folder of wheels to install first. SCALE, PAIR: instead of paper and the first pair.
+# KDBENCH_COMMIT: the commit of this copy, for the records, where it has no .git.
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")/.." && pwd)
@@ -18,60 +21,103 @@ mkdir -p "$out"
 out=$(cd "$out" && pwd)
 scale=${SCALE:-paper} pair=${PAIR:-wrn-40-2:wrn-16-2}
 export PYTHONPATH=$here PYTHONUNBUFFERED=1
+export KDBENCH_CHECKPOINT_SECONDS=${KDBENCH_CHECKPOINT_SECONDS:-30}
+exec > >(trap '' TERM INT && exec tee -a "$out/log.txt") 2>&1
 if [ -n "${WHEELS:-}" ]; then
     site=$(mktemp -d)
     python3 -m pip install -q --no-index --no-deps --no-compile --target "$site" "$WHEELS"/*.whl
     export PYTHONPATH=$site:$here
 fi
 
+# Only the files that hold such tests: others import what is not installed here.
 tests() {
     cd "$here"
-    python3 -m pytest -q -p no:cacheprovider tests/test_cuda.py 2>&1 | tee "$out/tests.log"
-    # All other parts on the default device, which is the GPU here.
-    KDBENCH_DEVICE=cuda python3 -m pytest -q -n 8 -p no:cacheprovider \
-        tests/engine tests/runs tests/resume tests/search tests/distill tests/models \
-        2>&1 | tee "$out/parts.log"
+    local files
+    mapfile -t files < <(grep -rl --include='test_*.py' '\bmark\.cuda' tests)
+    python3 -m pytest -q -m cuda -p no:cacheprovider "${files[@]}"
 }
 
 benchmarks() {
     cd "$here"
-    python3 benchmarks/distpro_step.py --rounds 5 2>&1 | tee "$out/distpro_step.log"
-    python3 benchmarks/search_steps.py --rounds 5 2>&1 | tee "$out/search_steps.log"
-    python3 benchmarks/pruned_students.py --rounds 5 2>&1 | tee "$out/pruned_students.log"
-    python3 benchmarks/losses.py --rounds 5 2>&1 | tee "$out/losses.log"
-    python3 benchmarks/engine.py 2>&1 | tee "$out/engine.log"
+    python3 benchmarks/distpro_step.py --rounds 5
+    python3 benchmarks/search_steps.py --rounds 5
+    python3 benchmarks/pruned_students.py --rounds 5
+    python3 benchmarks/losses.py --rounds 5
+    python3 benchmarks/engine.py
 }
 
-# More and more seeds of the same list, each until the time is up: exit code 75 says that it is.
-paper() {
-    local end=$((SECONDS + $1 * 60)) project=$2 shards=${3:-} code=0
-    [ -z "$shards" ] || shards=$(cd "$shards" && pwd)
-    mkdir -p "$project/results/$scale/records" "$project/results/$scale/artifacts"
-    cp "$here/params.yaml" "$project"
-    cd "$project"
-    for archive in records.tar kept.tar.00; do
-        if [ -f $archive ]; then
-            cat ${archive%.00}* | tar x -C results
-            rm ${archive%.00}*
-        fi
-    done
-    if [ -n "$shards" ] && [ ! -d data/cifar100 ]; then
-        python3 -m kdbench data prepare cifar100 --source "$shards"
+pack() {
+    python3 "$here/benchmarks/slices.py" pack "$project" "$scale" "$out"
+}
+
+# At any end: no run goes on, and what it saved is packed.
+finish() {
+    local code=$?
+    trap - EXIT
+    trap '' TERM INT
+    [ -z "${packer:-}" ] || kill "$packer" 2>/dev/null || true
+    if [ -n "${run:-}" ]; then
+        kill "$run" 2>/dev/null || true
+        wait "$run" 2>/dev/null || true
     fi
+    pack
+    exit $code
+}
+
+# Seconds until the time is up, or "" then.
+seconds_left() {
+    awk "BEGIN { left = $end - $(date +%s.%N); if (left > 0) printf \"%.3f\", left }"
+}
+
+# Ends a command when the time is up as a scheduler would: it saves and exits with code 75. The time
+# to start Python counts too, which --max-minutes leaves out.
+until_time_is_up() {
+    local code=0 left
+    left=$(seconds_left)
+    [ -n "$left" ] || return 75
+    timeout --preserve-status --kill-after 30 "$left" "$@" &
+    run=$!
+    wait "$run" || code=$?
+    run=
+    [ -n "$(seconds_left)" ] || code=75
+    return $code
+}
+
+# More and more seeds of the same list, until the time is up, which is no failure.
+paper() {
+    end=$(awk "BEGIN { printf \"%.3f\", $(date +%s.%N) + 60 * $1 }")
+    local shards=${3:-} code=0
+    [ -z "$shards" ] || shards=$(cd "$shards" && pwd)
+    mkdir -p "$2/results"
+    project=$(cd "$2" && pwd)
+    cd "$project"
+    [ -f params.yaml ] || cp "$here/params.yaml" .
+    python3 "$here/benchmarks/slices.py" unpack . .
+    rm -f records.tar runs-*.tar ./*.tar.[0-9][0-9]
+    python3 "$here/benchmarks/slices.py" note . "$scale"
+    trap finish EXIT
+    trap 'exit 143' TERM INT
+    # sleep outlives its shell; were the log open in it, the log would never end.
+    (while sleep "${PACK_SECONDS:-60}" >/dev/null 2>&1; do pack || true; done) &
+    packer=$!
+    if [ -n "$shards" ] && [ ! -d data/cifar100 ]; then
+        until_time_is_up python3 -m kdbench data prepare cifar100 --source "$shards" || code=$?
+        [ $code -ne 75 ] || return 0
+        [ $code -eq 0 ] || return $code
+    fi
+    local seeds methods failed=0
     for seeds in 1 2 3 4 5; do
         for methods in '"none", "kd", "reviewkd"' '"distpro"' '"equal", "alpha_t"'; do
-            local left=$(((end - SECONDS) / 60))
-            [ $left -gt 0 ] || break 2
-            python3 -m kdbench run --all --scale "$scale" --max-minutes $left --override \
+            [ -n "$(seconds_left)" ] || return $failed
+            code=0
+            until_time_is_up python3 -m kdbench run --all --scale "$scale" --override \
                 "{\"exhibits\": [\"distpro/table1\"], \"pairs\": [\"$pair\"], \"seeds\": $seeds,
-                  \"methods_only\": [$methods]}" 2>&1 | tee -a "$out/paper.log" || code=$?
-            [ $code -ne 75 ] || break 2 # the time is up, which is no failure
+                  \"methods_only\": [$methods]}" || code=$?
+            [ $code -ne 75 ] || return $failed
+            [ $code -eq 0 ] || failed=$code # of one method; the others are tried all the same
         done
     done
-    [ $code -ne 75 ] || code=0
-    tar c -C results "$scale/records" >"$out/records.tar"
-    tar c -C results --exclude=data "$scale/artifacts" | split -b 15M -d - "$out/kept.tar."
-    return $code
+    return $failed
 }
 
 shift 2
