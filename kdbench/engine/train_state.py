@@ -109,13 +109,19 @@ class TrainState:
     def load(self, device: torch.device) -> bool:
         """Continue from the checkpoint, if there is one.
 
+        It is read to the CPU, and every part puts its own where it belongs: Adam's count of steps
+        stays there, as on a device each step would wait for it.
+
+        Args:
+            device: where the training computes, and the sums of the loss terms go.
+
         Raises:
             DamagedData: the file is not a checkpoint of this run.
         """
         if not self.file.exists():
             return False
         advice = "delete it to start this run afresh"
-        content = self._read(device, advice)
+        content = self._read(advice)
         if content["identity"] != self.identity:
             other = f"that of run {content['identity']}"
             raise DamagedData(self.file, other, f"that of run {self.identity}", advice)
@@ -127,17 +133,18 @@ class TrainState:
             raise DamagedData(self.file, other, "the state of this run", advice) from None
         for name in VALUES:
             setattr(self, name, content[name])
+        self.sums = {name: total.to(device) for name, total in self.sums.items()}
         if _without_time(self.origin) != _without_time(self.origins[-1]):
             self.origins.append(self.origin)
         return True
 
-    def _read(self, device: torch.device, advice: str) -> dict[str, Any]:
+    def _read(self, advice: str) -> dict[str, Any]:
         """The checkpoint's content; nothing but tensors and plain values is ever unpickled."""
         expected = "a checkpoint of tensors and plain values"
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # of other pickle protocols
-                content = torch.load(self.file, map_location=device, weights_only=True)
+                content = torch.load(self.file, map_location="cpu", weights_only=True)
         except UnpicklingError:
             content = "content that is refused without being run"
             raise DamagedData(self.file, content, expected, advice) from None

@@ -199,7 +199,7 @@ class SBSSearch(Searcher):
         self.optimiser.load_state_dict(state["optimiser"])
         self.gates.velocity.copy_(state["velocity"])
         self._largest.copy_(state["largest"])
-        self._pulls = list(state["pulls"])
+        self._pulls = list(state["pulls"].to(self._largest.device))
         self._progress, self._share = dict(state["place"]), state["share"]
 
     def finding(self) -> Structure:

@@ -60,6 +60,25 @@ def test_a_checkpoint_restores_everything(tmp_path):
     assert torch.equal(old[0]["momentum_buffer"], new[0]["momentum_buffer"])
 
 
+def test_a_checkpoint_is_read_to_the_cpu_and_its_sums_put_on_the_device(tmp_path, monkeypatch):
+    """So that Adam's count of steps never leaves the CPU, where a look at it waits for nothing."""
+    saved(tmp_path, sums={"task": torch.tensor(1.5)})
+    places, load = [], module.torch.load
+    monkeypatch.setattr(
+        module.torch,
+        "load",
+        lambda file, map_location, **rest: (
+            places.append(map_location) or load(file, map_location=map_location, **rest)
+        ),
+    )
+    after = make(tmp_path)
+
+    assert after.load(torch.device("meta"))
+    assert places == ["cpu"]
+    assert after.sums["task"].device.type == "meta"
+    assert after.best == {}
+
+
 def test_the_clock_goes_on_where_the_checkpoint_left_it(tmp_path, monkeypatch):
     """Time between two processes is nobody's; a second look counts nothing twice."""
     now = [100.0]
