@@ -75,7 +75,7 @@ BUGS = [
         "groups(digests)", "np.arange(len(digests))", "test_twins_apart.py"),
     Bug("a tuning that measures on twins", "runs.held_out:places",
         'groups(data.digests("train"))', 'data.labels("train").cumsum()', "test_twins_apart.py"),
-    Bug("a first part that shares the main optimiser's time", "runs.steps:TwoParts.__call__",
+    Bug("a first part that shares the main optimiser's time", "runs.steps:TwoParts._own",
         "position.step - before", "position.step", f"{EVERY_METHOD} -k stages_count"),
     Bug("L2T's optimiser left out of checkpoints", "runs.training:run_training",
         "parts |= loss.optimisers", "pass", f"{EVERY_METHOD} -k l2t_ww"),

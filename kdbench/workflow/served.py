@@ -1,6 +1,6 @@
 """Have a server's process do what this one was asked to; it has imported torch already.
 
-Nothing here is slow to import: that is what it is for. See `kdbench.workflow.server`.
+Nothing here is slow to import: that is what it is for. See `kdbench.cli.server`.
 """
 
 import json

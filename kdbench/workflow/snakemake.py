@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from kdbench.store.paths import Paths
 from kdbench.store.spec import RunSpec
 from kdbench.store.teacher_runs import ComputingRun
 from kdbench.workflow.report import README, report_record, write_report
-from kdbench.workflow.server import serve_from
+from kdbench.workflow.served import SERVER
 
 PART = "KDBENCH_PART"  # set where Snakemake is called for a part of the plan
 
@@ -110,6 +111,14 @@ class Workflow:
         """CPU threads of one run."""
         run = self.graph.runs[wildcards.digest]
         return run.runtime.threads if isinstance(run, ComputingRun) else 1
+
+
+def serve_from() -> None:
+    """Start a server for the jobs of this process, and tell them where it is."""
+    address = Path(tempfile.mkdtemp(prefix="kdbench-")) / "socket"
+    command = [sys.executable, "-P", "-m", "kdbench.cli.server", str(address)]
+    subprocess.Popen(command, stdin=subprocess.PIPE)  # the pipe closes when this process ends
+    os.environ[SERVER] = str(address)
 
 
 def typed(value: Any) -> Any:

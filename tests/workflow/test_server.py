@@ -13,9 +13,9 @@ import psutil
 import pytest
 from tiny_project import SEARCH, STUDENT, TEACHER, TinyProject, without_times
 
+from kdbench.cli.server import PACKAGE
 from kdbench.workflow import snakemake
 from kdbench.workflow.served import SERVER
-from kdbench.workflow.server import PACKAGE
 
 STOPPED = 75
 KILLED = 128 + signal.SIGKILL
@@ -28,7 +28,7 @@ def a_server(folder, package=PACKAGE):
     path = {"PYTHONPATH": str(package.parent), "OMP_NUM_THREADS": "1"}
     environment = {**os.environ, **path, "PYTHONWARNINGS": "error::DeprecationWarning:__main__"}
     process = subprocess.Popen(
-        [sys.executable, "-P", "-m", "kdbench.workflow.server", str(address)],
+        [sys.executable, "-P", "-m", "kdbench.cli.server", str(address)],
         stdin=subprocess.PIPE,
         env=environment,
     )

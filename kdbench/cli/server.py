@@ -1,11 +1,11 @@
 """A server that forks a process for each of Snakemake's jobs, with torch imported already.
 
-    python -m kdbench.workflow.server /path/of/its/socket
+    python -m kdbench.cli.server /path/of/its/socket
 
 Where a run takes seconds, starting Python and torch costs more than the run. Snakemake's process
-starts one server (`serve_from`); it ends when its standard input is closed, however Snakemake ends.
-A job is a process of its own all the same: it fails, stops and is killed alone, and it has the
-working folder, the environment and the output of the command that asked for it.
+starts one server; it ends when its standard input is closed, however Snakemake ends. A job is a
+process of its own all the same: it fails, stops and is killed alone, and it has the working folder,
+the environment and the output of the command that asked for it.
 """
 
 import atexit
@@ -16,26 +16,17 @@ import os
 import selectors
 import signal
 import socket
-import subprocess
 import sys
-import tempfile
 import threading
 from pathlib import Path
 
+from kdbench.cli import main
 from kdbench.workflow.served import HEADER, REFUSED, SERVER
 
 PACKAGE = Path(__file__).parents[1]
 # What nearly every run imports, torch's compiler included: its optimisers do. The server only
 # imports: threads that a computation starts would be missing in the forked processes.
-MODULES = ("kdbench.cli", "kdbench.runs.execute", "torch._dynamo", "torch.utils.flop_counter")
-
-
-def serve_from() -> None:
-    """Start a server for the jobs of this process, and tell them where it is."""
-    address = Path(tempfile.mkdtemp(prefix="kdbench-")) / "socket"
-    command = [sys.executable, "-P", "-m", "kdbench.workflow.server", str(address)]
-    subprocess.Popen(command, stdin=subprocess.PIPE)  # the pipe closes when this process ends
-    os.environ[SERVER] = str(address)
+MODULES = ("kdbench.runs.execute", "torch._dynamo", "torch.utils.flop_counter")
 
 
 def serve(address: Path) -> None:
@@ -109,8 +100,6 @@ def _take_place(client: socket.socket) -> None:
 
 
 def _command(client: socket.socket) -> int:
-    from kdbench.cli import main
-
     threading.Thread(target=_obey, args=(client,), daemon=True).start()
     try:
         main()
