@@ -101,7 +101,8 @@ def set_formats(convolutions: str) -> None:
         cudnn.allow_tf32 = convolutions == "tf32"
         return
     matmul.fp32_precision = FULL
-    cudnn.conv.fp32_precision = TF32 if convolutions == "tf32" else FULL
+    # Both alike: torch refuses to be asked for the setting of all of cuDNN where they differ.
+    cudnn.conv.fp32_precision = cudnn.rnn.fp32_precision = TF32 if convolutions == "tf32" else FULL
 
 
 @contextmanager
