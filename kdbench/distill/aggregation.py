@@ -2,15 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import chain
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
 
 from kdbench.distill.full_precision import full_precision
 from kdbench.distill.regressors import resizing
 from kdbench.errors import BadValue, UnknownName
+from kdbench.models.shapes import ghost_pass
 from kdbench.models.stages import Features, Stage, StagedNetwork
 
 STRENGTHS = ("raw", "matched")
@@ -75,19 +74,11 @@ def groups_of(student: StagedNetwork, teacher: StagedNetwork, *, stem: bool) -> 
 
 def block_shapes(network: StagedNetwork) -> list[list[Stage]]:
     """Shape of every block's map by stage, measured without computing a number."""
-    images = torch.empty(2, *network.image, dtype=network.classifier.weight.dtype, device="meta")
-    with torch.no_grad():
-        features: Features = functional_call(network, ghosts(network), (images,), {"read": True})
+    features: Features = ghost_pass(network, (2, *network.image), read=True)
     return [
         [Stage(stage.name, m.shape[1], (m.shape[2], m.shape[3])) for m in maps]
         for stage, maps in zip(network.stages, features.blocks, strict=True)
     ]
-
-
-def ghosts(module: nn.Module) -> dict[str, Tensor]:
-    """Shapes in the place of a module's parameters and buffers, for a pass on the meta device."""
-    tensors = chain(module.named_parameters(), module.named_buffers())
-    return {name: torch.empty_like(tensor, device="meta") for name, tensor in tensors}
 
 
 def _shared(shapes: Sequence[Stage]) -> Stage:

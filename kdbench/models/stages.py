@@ -3,14 +3,12 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import chain
 from typing import Any, cast
 
-import torch
 from torch import Tensor, nn
-from torch.func import functional_call
 
 from kdbench.models.segments import Segment, StageMaps
+from kdbench.models.shapes import ghost_pass
 
 
 @dataclass(frozen=True)
@@ -185,17 +183,8 @@ class StagedNetwork(nn.Module):
 
     @cached_property
     def stages(self) -> tuple[Stage, ...]:
-        """Name and shape of every stage, measured without computing a number.
-
-        Parameters and buffers are replaced by shapes during one pass: none is copied or changed,
-        and no random number is drawn.
-        """
-        tensors = chain(self.named_parameters(), self.named_buffers())
-        shapes_only = {name: torch.empty_like(tensor, device="meta") for name, tensor in tensors}
-        dtype = self.classifier.weight.dtype
-        images = torch.empty(2, *self.image, dtype=dtype, device="meta")
-        with torch.no_grad():
-            features = functional_call(self, shapes_only, (images,), {"read": True})
+        """Name and shape of every stage, measured without computing a number."""
+        features: Features = ghost_pass(self, (2, *self.image), read=True)
         shapes = [tuple(pre.shape) for pre in features.pre]
         return tuple(
             Stage(name, channels, (height, width))

@@ -7,13 +7,13 @@ from typing import NamedTuple
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.func import functional_call
 
 from kdbench.data.loaders.batch import Batch
-from kdbench.distill.aggregation import check_strength, connectors, ghosts, groups_of, target
+from kdbench.distill.aggregation import check_strength, connectors, groups_of, target
 from kdbench.distill.dfa import feature_distance
 from kdbench.distill.full_precision import full_precision
 from kdbench.errors import UnknownName
+from kdbench.models.shapes import ghost_pass
 from kdbench.models.stages import Features, StagedNetwork
 from kdbench.models.statistics import frozen_statistics
 from kdbench.search.divergence import cross_entropy
@@ -177,10 +177,6 @@ class DFALosses(nn.Module):
 
     def _try_later_stages(self) -> None:
         """Run the student from each group on, on shapes alone: a refusal comes before training."""
-        values = dict(ghosts(self.student))
         for group in self.groups:
-            maps = self.student.classifier.weight.new_empty(
-                2, group.student.channels, *group.student.size, device="meta"
-            )
-            with torch.no_grad():
-                functional_call(self.student, values, (maps,), {"after": group.index, "raw": True})
+            shape = 2, group.student.channels, *group.student.size
+            ghost_pass(self.student, shape, after=group.index, raw=True)
