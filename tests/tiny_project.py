@@ -1,12 +1,10 @@
 """A project of a few training steps: small networks of a real exhibit, on digits."""
 
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import yaml
+from forked import COMMAND, Forked
 
 from kdbench.plan.graph import load_graph
 from kdbench.store.paths import Paths
@@ -71,17 +69,10 @@ class TinyProject:
         """A run's record."""
         return self.paths.record(self.spec(name))
 
-    def start(self, name, *words, code="from kdbench.cli import main; main()", seconds="0"):
+    def start(self, name, *words, code=COMMAND, seconds="0"):
         """Start `kdbench run` as a process of its own; `code` may first change the package."""
         settings = {"KDBENCH_CHECKPOINT_SECONDS": seconds, "KDBENCH_DEVICE": "cpu"}
-        return subprocess.Popen(
-            [sys.executable, "-c", code, "run", name, *words],
-            cwd=self.root,
-            env={**os.environ, **settings, "OMP_NUM_THREADS": "1"},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        return Forked(code, ["run", name, *words], self.root, **settings)
 
     def command(self, name, *words, **options):
         """`kdbench run` to its end; returns the exit code and what it printed, errors last."""

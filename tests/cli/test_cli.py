@@ -1,7 +1,6 @@
 """The command line: help that can be pasted, errors of one line, runs without Snakemake."""
 
 import json
-import os
 import shlex
 import subprocess
 import sys
@@ -9,6 +8,7 @@ import sys
 import pytest
 import typer
 import yaml
+from forked import Done
 from typer.testing import CliRunner
 
 from kdbench import console
@@ -65,15 +65,8 @@ def project(tmp_path):
 
 
 def kdbench(folder, *words):
-    """Run the command in a process of its own."""
-    return subprocess.run(
-        [sys.executable, "-m", "kdbench", *words],
-        cwd=folder,
-        env={**os.environ, "KDBENCH_DEVICE": "cpu"},
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
+    """Run the command in a process of its own, to its end."""
+    return Done(folder, *words, KDBENCH_DEVICE="cpu")
 
 
 def commands(group=None, prefix=()):
@@ -155,7 +148,8 @@ def test_a_mistake_is_one_line_and_exit_code_2(project, words, said):
 
 def test_a_folder_without_params_yaml_is_refused(tmp_path):
     """The message names the file that is missing."""
-    done = kdbench(tmp_path, "status")
+    words = [sys.executable, "-m", "kdbench", "status"]  # as whoever has no script on the path
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True)
 
     assert done.returncode == 2
     assert "no such file; run kdbench in a project folder" in done.stderr

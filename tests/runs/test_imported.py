@@ -1,9 +1,6 @@
 """Teachers trained elsewhere take a training's place, or are refused whole."""
 
 import json
-import os
-import subprocess
-import sys
 from dataclasses import replace
 from hashlib import sha256
 from itertools import chain
@@ -11,6 +8,7 @@ from itertools import chain
 import numpy as np
 import pytest
 import torch
+from forked import Done
 from safetensors.torch import load_file
 from tiny_project import TinyProject
 from torch.nn.functional import cross_entropy
@@ -78,13 +76,7 @@ def take(project, file, top1, **more):
 
 def command(project, *words):
     """`kdbench teacher import` in a process of its own."""
-    return subprocess.run(
-        [sys.executable, "-m", "kdbench", "teacher", "import", *map(str, words)],
-        cwd=project.root,
-        env={**os.environ, "KDBENCH_DEVICE": "cpu", "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-    )
+    return Done(project.root, "teacher", "import", *words, KDBENCH_DEVICE="cpu")
 
 
 def test_an_imported_teacher_takes_the_place_of_training(project, checkpoint):

@@ -2,6 +2,7 @@
 
 import pytest
 from families import FAMILIES, one_line, toml
+from forked import Done
 from tiny_project import TinyProject
 
 from kdbench.data.stored.arrays import Prepared
@@ -72,15 +73,7 @@ def test_the_data_phase_prepares_it_from_what_is_there(tmp_path, plugin, scale):
 
 def command(project, *words):
     """A command in a process of its own; exit code and output."""
-    import subprocess
-    import sys
-
-    done = subprocess.run(
-        [sys.executable, "-m", "kdbench", *words],
-        cwd=project.root,
-        capture_output=True,
-        text=True,
-    )
+    done = Done(project.root, *words)
     return done.returncode, done.stdout + done.stderr
 
 
