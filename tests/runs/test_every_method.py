@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 from safetensors.torch import load_file
-from tiny_project import TEACHER
+from tiny_project import TinyProject
 
 from kdbench.engine.position import TrainingPosition
 from kdbench.errors import TryAgain
@@ -29,13 +29,30 @@ METHODS = [
     if COMPONENTS.get("method", name, where="test").search is None
 ]
 TWO_STAGES = ("ab", "ft")
-CHOSEN = Pair("resnet56", "resnet20")
+SMALL = Pair("resnet14", "resnet8")
+
+
+@pytest.fixture(scope="module")
+def taught_once(tmp_path_factory):
+    """A project with the teacher of the pair; never changed."""
+    project = TinyProject(tmp_path_factory.mktemp("taught"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("KDBENCH_DEVICE", "cpu")
+        run(student(project, "kd").teacher, project.paths, Options(say=lambda _: None))
+    return project
+
+
+@pytest.fixture
+def taught(taught_once, tmp_path):
+    """A copy of it for one test to change."""
+    shutil.copytree(taught_once.root, tmp_path / "project")
+    return TinyProject(tmp_path / "project")
 
 
 def student(project, method):
-    """The student run of a method on the project's pair."""
+    """The student run of a method on the small pair."""
     table = next(e for e in catalogue() if e.id == "distpro/table1")
-    table = replace(table, rows=(Row(method, method),), pairs=(CHOSEN,))
+    table = replace(table, rows=(Row(method, method),), pairs=(SMALL,))
     params = load_graph(project.root).params.model_copy(update={"seeds": 1})
     evaluation = Builder(params, COMPONENTS).build(
         table.request(table.rows[0], table.all_columns[0])
@@ -43,9 +60,8 @@ def student(project, method):
     return evaluation.runs[0]
 
 
-def trained(project, method, **options):
-    """Run it; returns its weights, its curves and the spec."""
-    spec = student(project, method)
+def trained(project, spec, **options):
+    """Run it; returns its weights and its record."""
     run(spec, project.paths, Options(say=lambda _: None, **options))
     record = json.loads(project.paths.record(spec).read_text())
     weights = (project.paths.artifacts(spec) / "last.safetensors").read_bytes()
@@ -53,28 +69,28 @@ def trained(project, method, **options):
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_a_stopped_training_of_any_method_ends_in_the_same_bits(finished, method):
+def test_a_stopped_training_of_any_method_ends_in_the_same_bits(taught, method):
     """Stopped after every step, with the method's own state, first stages included."""
-    whole, record = trained(finished, method)
-    spec = student(finished, method)
-    finished.paths.record(spec).unlink()
-    shutil.rmtree(finished.paths.artifacts(spec))
+    spec = student(taught, method)
+    whole, record = trained(taught, spec)
+    taught.paths.record(spec).unlink()
+    shutil.rmtree(taught.paths.artifacts(spec))
     calls = 0
-    while not finished.paths.record(spec).exists():
+    while not taught.paths.record(spec).exists():
         calls += 1
         try:
-            trained(finished, method, max_minutes=0)
+            trained(taught, spec, max_minutes=0)
         except TryAgain:
             continue
-    again = (finished.paths.artifacts(spec) / "last.safetensors").read_bytes()
+    again = (taught.paths.artifacts(spec) / "last.safetensors").read_bytes()
 
     assert calls >= 6
     assert again == whole
-    assert json.loads(finished.paths.record(spec).read_text())["curves"] == record["curves"]
+    assert json.loads(taught.paths.record(spec).read_text())["curves"] == record["curves"]
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_the_student_s_norms_count_each_batch_once(finished, method, monkeypatch):
+def test_the_student_s_norms_count_each_batch_once(taught, method, monkeypatch):
     """The student sees each batch once, and the teacher's weights and statistics never move."""
     counts, finish = {}, training._finish
 
@@ -88,20 +104,21 @@ def test_the_student_s_norms_count_each_batch_once(finished, method, monkeypatch
     monkeypatch.setattr(
         training, "Teacher", lambda *given: teachers.append(assemble.Teacher(*given)) or teachers[0]
     )
-    trained(finished, method)
+    spec = student(taught, method)
+    trained(taught, spec)
 
     looked = 0 if method == "ft" else counts["steps"] - 6  # FT's first stage has no student
     assert counts["batches"] == {6 + looked}
-    best = load_file(finished.folder(TEACHER) / "best.safetensors")
-    assert len(teachers) == ("teacher" in student(finished, method).upstream)
+    best = load_file(taught.paths.artifacts(student(taught, "kd").teacher) / "best.safetensors")
+    assert len(teachers) == ("teacher" in spec.upstream)
     for teacher in teachers:
         assert all(torch.equal(v, best[k]) for k, v in teacher.network.state_dict().items())
 
 
 @pytest.mark.parametrize("method", TWO_STAGES)
-def test_a_first_stage_has_its_own_time_and_curves(finished, method):
+def test_a_first_stage_has_its_own_time_and_curves(taught, method):
     """One epoch comes before the main stage's two; `last` and `best` count the main stage alone."""
-    _, record = trained(finished, method)
+    _, record = trained(taught, student(taught, method))
     curves = record["curves"]
 
     assert curves["first_epoch"] == [1.0]
