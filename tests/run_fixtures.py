@@ -1,10 +1,13 @@
 """Phases in this process: a finished project to look at or to copy, and a process put back."""
 
+import os
 import shutil
 import signal
 
 import pytest
 from tiny_project import EVALUATION, TinyProject
+
+from kdbench.store.artifacts import locked
 
 
 @pytest.fixture
@@ -23,10 +26,15 @@ def process_as_before(monkeypatch):
 
 @pytest.fixture(scope="session")
 def finished_once(tmp_path_factory):
-    """A project with a teacher, a search, two students and their evaluation; never changed."""
-    project = TinyProject(tmp_path_factory.mktemp("finished"))
-    with pytest.MonkeyPatch.context() as patch:
+    """A project with a teacher, a search, two students and their evaluation; never changed.
+
+    All test workers have the one that the first of them makes.
+    """
+    folder = tmp_path_factory.getbasetemp()
+    folder = (folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder) / "finished"
+    with locked(folder), pytest.MonkeyPatch.context() as patch:
         patch.setenv("KDBENCH_DEVICE", "cpu")
+        project = TinyProject(folder / "project")
         project.run(EVALUATION)
     return project
 

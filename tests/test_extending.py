@@ -34,7 +34,9 @@ def project(tmp_path):
     (tmp_path / "methods").mkdir()
     (tmp_path / "methods/attention_gap.py").write_text(code)
     (tmp_path / "methods/attention_gap.toml").write_text(declaration)
-    return TinyProject(tmp_path, plugins=[str(tmp_path / "methods")])
+    return TinyProject(
+        tmp_path, plugins=[str(tmp_path / "methods")], methods_only=["attention_gap"]
+    )
 
 
 def test_the_example_has_under_fifty_lines_and_trains(project):

@@ -35,19 +35,22 @@ def network(name, side=16, seed=0):
     return assemble.make_network(network_part(name), data, seed, CPU)
 
 
-def finding(method, student, teacher):
+def finding(method, student, teacher, **changes):
     """What the search that a method needs would hand over; None where it needs none."""
     needed = COMPONENTS.get("method", method, where="contract").search
     if needed is None:
         return None
-    given = search_part(needed), student, teacher, CRD, 0, CPU
+    given = search_part(needed, **changes), student, teacher, CRD, 0, CPU
     return assemble.make_searcher(*given).blank()
 
 
-def build(method, student, teacher, seed=0):
-    """A method's loss in train mode; the training set has `LABELS` images."""
-    given = method_part(method)
-    scheme = finding(method, student, teacher)
+def build(method, student, teacher, seed=0, **changes):
+    """A method's loss in train mode; the training set has `LABELS` images.
+
+    `changes` replace parameters, those of the search that it needs too.
+    """
+    given = method_part(method, **changes)
+    scheme = finding(method, student, teacher, **changes)
     extra = {} if scheme is None else {"scheme": scheme}
     if assemble.find_loss(given).takes_labels():
         extra["labels"] = torch.arange(LABELS) % CLASSES

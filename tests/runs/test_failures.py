@@ -89,7 +89,7 @@ def test_a_loss_without_a_needed_hook_fails_before_training_in_the_line_of_check
     plugins.mkdir()
     (plugins / "hookless.py").write_text(code)
     (plugins / "hookless.toml").write_text(DECLARATION)
-    finished.edit(plugins=[str(plugins)])
+    finished.edit(plugins=[str(plugins)], methods_only=["hookless"])
     name = "student/resnet56_resnet20_hookless_s0"
     with pytest.raises(BadValue) as caught:
         finished.run(name)
