@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from kdbench.workflow.server import MODULES
+from kdbench.cli.server import MODULES
 
 COMMAND = "from kdbench.__main__ import main; main()"
 _CONTEXT = multiprocessing.get_context("forkserver")
