@@ -1,6 +1,7 @@
 """Number formats, memory formats and threads of a run, as its specification says."""
 
 import os
+import warnings
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -14,7 +15,6 @@ from kdbench.store.parts import Runtime
 
 M = TypeVar("M", bound=nn.Module)
 AMPERE = (8, 0)  # the compute capability from which on NVIDIA's GPUs have TF32
-FULL, TF32 = "ieee", "tf32"  # what PyTorch calls them
 
 
 @dataclass(frozen=True)
@@ -95,14 +95,11 @@ def set_formats(convolutions: str) -> None:
     So losses of Gram matrices, distances and exponentials keep their range, and networks, whose
     work is nearly all in convolutions, are as fast as with TF32 throughout.
     """
-    matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
-    if not hasattr(cudnn, "conv"):  # PyTorch 2.8; later ones warn about these names
-        matmul.allow_tf32 = False
-        cudnn.allow_tf32 = convolutions == "tf32"
-        return
-    matmul.fp32_precision = FULL
-    # Both alike: torch refuses to be asked for the setting of all of cuDNN where they differ.
-    cudnn.conv.fp32_precision = cudnn.rnn.fp32_precision = TF32 if convolutions == "tf32" else FULL
+    # By the old names: once the new `fp32_precision` is set, PyTorch refuses to be asked by the
+    # old ones, as `torch.export` does, and a failed export leaves convolutions on other kernels.
+    with warnings.catch_warnings(action="ignore"):
+        torch.backends.cuda.matmul.allow_tf32 = False
+        torch.backends.cudnn.allow_tf32 = convolutions == "tf32"
 
 
 @contextmanager
@@ -118,10 +115,8 @@ def float32_convolutions() -> Iterator[None]:
 
 def _convolves_in_tf32() -> bool:
     """Whether CUDA's convolutions are in TF32 now."""
-    cudnn = torch.backends.cudnn
-    if not hasattr(cudnn, "conv"):
-        return bool(cudnn.allow_tf32)
-    return bool(cudnn.conv.fp32_precision == TF32)
+    with warnings.catch_warnings(action="ignore"):
+        return bool(torch.backends.cudnn.allow_tf32)
 
 
 def _has_tf32(device: torch.device) -> bool:

@@ -93,8 +93,8 @@ def test_a_process_is_made_deterministic():
     assert torch.get_num_threads() == 1
     assert torch.are_deterministic_algorithms_enabled()
     assert not torch.is_deterministic_algorithms_warn_only_enabled()
-    assert torch.backends.cuda.matmul.fp32_precision == "ieee"
-    assert torch.backends.cudnn.conv.fp32_precision == "ieee"
+    assert not torch.backends.cuda.matmul.allow_tf32
+    assert not torch.backends.cudnn.allow_tf32
 
 
 def test_a_process_does_not_fill_new_memory():
@@ -109,36 +109,34 @@ def test_a_process_does_not_fill_new_memory():
 def test_tf32_is_for_convolutions_alone(monkeypatch):
     """Matrix products of losses stay in float32, and the next run of the process in all."""
     monkeypatch.setattr(formats, "_has_tf32", lambda device: True)
-    for name, expected in (("tf32", "tf32"), ("float32", "ieee"), ("tf32", "tf32")):
+    for name, expected in (("tf32", True), ("float32", False), ("tf32", True)):
         prepare_process(Runtime(threads=1, precision=name, channels_last=False), CPU)
 
-        assert torch.backends.cudnn.conv.fp32_precision == expected
-        assert torch.backends.cuda.matmul.fp32_precision == "ieee"
+        assert torch.backends.cudnn.allow_tf32 is expected
+        assert not torch.backends.cuda.matmul.allow_tf32
 
 
-@pytest.mark.parametrize(("name", "before"), [("tf32", "tf32"), ("float32", "ieee")])
+@pytest.mark.parametrize(("name", "before"), [("tf32", True), ("float32", False)])
 def test_convolutions_can_be_in_float32_for_a_while(name, before):
     """Afterwards the format is as before, also after an error."""
     set_formats(name)
 
     with pytest.raises(ZeroDivisionError), float32_convolutions():
-        assert torch.backends.cudnn.conv.fp32_precision == "ieee"
+        assert not torch.backends.cudnn.allow_tf32
         raise ZeroDivisionError
 
-    assert torch.backends.cudnn.conv.fp32_precision == before
+    assert torch.backends.cudnn.allow_tf32 is before
 
 
-def test_pytorch_2_8_is_told_by_its_own_names(monkeypatch):
-    """It has no `fp32_precision`; later versions warn about `allow_tf32`."""
-    matmul, cudnn = SimpleNamespace(allow_tf32=True), SimpleNamespace(allow_tf32=True)
-    backends = SimpleNamespace(cudnn=cudnn, cuda=SimpleNamespace(matmul=matmul))
-    monkeypatch.setattr(formats.torch, "backends", backends)
+def test_pytorch_can_be_asked_for_its_formats_by_either_name():
+    """Its own export asks by the old ones, and fails where only the new ones were set."""
+    for name, allowed in (("float32", False), ("tf32", True), ("float32", False)):
+        set_formats(name)
 
-    set_formats("tf32")
-    assert (matmul.allow_tf32, cudnn.allow_tf32) == (False, True)
-    with float32_convolutions():
-        assert (matmul.allow_tf32, cudnn.allow_tf32) == (False, False)
-    assert (matmul.allow_tf32, cudnn.allow_tf32) == (False, True)
+        assert torch.backends.cudnn.allow_tf32 is allowed
+        assert not torch.backends.cuda.matmul.allow_tf32
+        assert (torch.backends.cudnn.conv.fp32_precision == "tf32") is allowed
+        assert torch.backends.cuda.matmul.fp32_precision != "tf32"
 
 
 def test_formats_are_set_without_a_warning():

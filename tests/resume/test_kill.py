@@ -135,7 +135,7 @@ def test_records_of_a_killed_chain_differ_in_times_and_memory_only(whole, surviv
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(6))
 def test_a_chain_killed_at_random_moments_ends_the_same(whole, tmp_path, seed):
-    """SIGKILL after random delays, from the start of Python on, changes no byte of the results."""
+    """SIGKILL after random delays, from its start on, changes no byte of the results."""
     rng, project = random.Random(seed), TinyProject(tmp_path)
     for _ in range(10):
         process = project.start(STUDENT)

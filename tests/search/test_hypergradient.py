@@ -184,17 +184,17 @@ def test_the_two_points_are_computed_without_tf32():
     formats = []
 
     def losses(weights):
-        formats.append(torch.backends.cudnn.conv.fp32_precision)
+        formats.append(torch.backends.cudnn.allow_tf32)
         return weights[0]
 
     set_formats("tf32")
     try:
         DIFFERENCE(losses, [randn(4, requires_grad=True)], [randn(4)])
-        formats.append(torch.backends.cudnn.conv.fp32_precision)
+        formats.append(torch.backends.cudnn.allow_tf32)
     finally:
         set_formats("float32")
 
-    assert formats == ["ieee", "ieee", "tf32"]
+    assert formats == [False, False, True]
 
 
 def test_the_mix_carries_a_gradient_back_to_the_alphas(float64):
