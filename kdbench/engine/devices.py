@@ -1,28 +1,32 @@
-"""Which device a job computes on; each local GPU is given to one job at a time."""
+"""Which device a job computes on; each GPU is given to one job at a time."""
 
 import os
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from filelock import FileLock, Timeout
 
-from kdbench.errors import BadValue
+from kdbench.errors import BadValue, UserError
 
 POLL = 0.5  # seconds
 FOR_EVERYBODY = 0o666  # mode of the lock files, whatever the umask
+SHARED = Path("/tmp")
 _claimed: dict[Path, tuple[int, FileLock]] = {}
 
 
 def choose_device() -> torch.device:
-    """The device of this process: KDBENCH_DEVICE, else a free local GPU, else the CPU.
+    """The device of this process: KDBENCH_DEVICE, else a free visible GPU, else the CPU.
 
     Snakemake only counts GPUs. One lock file per device gives each job its own; the kernel frees it
-    when the process ends, also on SIGKILL. Under Slurm the scheduler's choice is left alone.
+    when the process ends, also on SIGKILL. Where Slurm shows a job exactly one GPU, Slurm has
+    chosen, and nothing is locked; processes of one allocation with several GPUs share them out.
 
     Raises:
         BadValue: KDBENCH_DEVICE names no device of this machine.
+        UserError: no GPU's lock file can be opened.
     """
     name = os.environ.get("KDBENCH_DEVICE", "")
     if name:
@@ -30,35 +34,74 @@ def choose_device() -> torch.device:
     count = torch.cuda.device_count()
     if count == 0:
         return torch.device("cpu")
-    if "SLURM_JOB_ID" in os.environ:
+    if count == 1 and "SLURM_JOB_ID" in os.environ:
         return torch.device("cuda", 0)
-    return torch.device("cuda", claim_slot(count, Path(tempfile.gettempdir())))
+    return torch.device("cuda", claim_slot(_identities(count), _lock_folder()))
 
 
-def claim_slot(count: int, folder: Path) -> int:
-    """Lock one of `count` slots for the life of this process; waits where all are taken.
+def claim_slot(identities: Sequence[str], folder: Path) -> int:
+    """Lock one of several devices for the life of this process; waits where all are taken.
 
-    A process that asks again, for its next run, is given the slot that it has. The lock files stay:
-    they are empty, and all users of the machine can lock them.
+    A process that asks again, for its next run, is given the device that it has. The lock files
+    stay: they are empty, and all users of the machine can lock them.
+
+    Args:
+        identities: a name per device, the same in every process that sees the device.
+        folder: of the lock files, the same for all processes.
+
+    Returns:
+        The place of the locked device in `identities`.
+
+    Raises:
+        UserError: none of the lock files can be opened.
     """
     if folder in _claimed:
         return _claimed[folder][0]
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES", "all").replace(",", "-")
-    names = [folder / f"kdbench-gpu-{visible}-{slot}.lock" for slot in range(count)]
+    names = [folder / f"kdbench-gpu-{identity}.lock" for identity in identities]
     locks = [FileLock(name, mode=FOR_EVERYBODY, thread_local=False) for name in names]
-    while (slot := next((s for s, lock in enumerate(locks) if _try(lock)), None)) is None:
+    while (slot := _first_free(locks)) is None:
         time.sleep(POLL)
     _claimed[folder] = slot, locks[slot]
     return slot
 
 
-def _try(lock: FileLock) -> bool:
-    """Take a lock without waiting; whether it could be had."""
-    try:
-        lock.acquire(blocking=False)
-    except Timeout:
-        return False
-    return True
+def _first_free(locks: Sequence[FileLock]) -> int | None:
+    """Lock the first that nobody holds; None where all are held. Forbidden ones are passed over."""
+    refusals = []
+    for slot, lock in enumerate(locks):
+        try:
+            lock.acquire(blocking=False)
+        except Timeout:
+            continue
+        except PermissionError as error:
+            refusals.append(error)
+        else:
+            return slot
+    if len(refusals) == len(locks):
+        first = refusals[0]
+        raise UserError(
+            f"{first.filename}: {first.strerror}, so no GPU can be taken; delete the file (its "
+            "owner can), or name a device in KDBENCH_DEVICE"
+        )
+    return None
+
+
+def _identities(count: int) -> list[str]:
+    """What each visible device is called by every process, whatever else each of them sees.
+
+    `CUDA_VISIBLE_DEVICES` and Slurm number devices anew, so a number does not say which GPU it is.
+    The parts of a divided GPU are told apart by their names in that variable alone.
+    """
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
+    if len(visible) == count and all(name.startswith("MIG-") for name in visible):
+        return [name.replace("/", "-") for name in visible]
+    return [str(torch.cuda.get_device_properties(device).uuid) for device in range(count)]
+
+
+def _lock_folder() -> Path:
+    """One for all users of the machine: TMPDIR differs between users and jobs."""
+    shared = SHARED.is_dir() and os.access(SHARED, os.W_OK)
+    return SHARED if shared else Path(tempfile.gettempdir())
 
 
 def _named(name: str) -> torch.device:
