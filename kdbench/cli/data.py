@@ -31,7 +31,8 @@ def data_prepare(
     Example: kdbench data prepare cifar100 --source ~/Downloads/cifar-100-python.tar.gz
     """
     from kdbench.data.ingest.prepare import provide
-    from kdbench.data.stored.twins import in_words, known_twins
+    from kdbench.data.stored.twins import in_words, known_twins, other_copies
+    from kdbench.data.stored.validation import misleading_numbers
     from kdbench.store.paths import Paths
 
     declared = _components().get("dataset", name, where="data").described
@@ -40,6 +41,9 @@ def data_prepare(
     say(f"{name}: {counts} images, {len(data.classes)} classes, fingerprint {data.fingerprint}")
     images = {split: len(data.labels(split)) for split in data.splits}
     say(f"{name}: {in_words(known_twins(data), images)}")
+    for sentence in (other_copies(data), misleading_numbers(data.classes)):
+        if sentence:
+            say(f"{name}: {sentence}")
 
 
 @app.command("verify")

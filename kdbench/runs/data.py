@@ -58,7 +58,7 @@ def _take(data: Stored, target: Path, share: float) -> None:
 def _link(source: Path, target: Path) -> None:
     """Put the whole data set there, without a second copy where the file system allows it."""
     target.mkdir(parents=True, exist_ok=True)
-    for file in source.iterdir():
+    for file in source.glob("[!.]*"):
         (target / file.name).unlink(missing_ok=True)
         try:
             os.link(file, target / file.name)

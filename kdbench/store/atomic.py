@@ -9,12 +9,18 @@ import json
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
+
 from kdbench.store.disk import plain_errors
+
+DRAFT_LOCK, ASIDE = "lock", "old"  # in the folder that holds a draft
+FORGOTTEN = 3600.0  # seconds
 
 
 @contextmanager
@@ -57,24 +63,59 @@ def whole_folder(folder: Path) -> Iterator[Path]:
     """Give a draft folder to fill; it takes the place of `folder` when the block ends well.
 
     The draft lies beside `folder`, so that the last step is a rename. If anything fails, what
-    `folder` held before is still there and the draft is gone.
+    `folder` held before is still there and the draft is gone. Drafts of killed processes are
+    removed first.
 
     Raises:
         UserError: the disk is full, or the place cannot be written.
     """
     with plain_errors(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)
+        sweep_drafts(folder)
         work = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+        lock = FileLock(work / DRAFT_LOCK)  # until this process ends, however it ends
         try:
+            with suppress(OSError, NotImplementedError):  # a file system without locks
+                lock.acquire(timeout=0)
             draft = work / "new"
             draft.mkdir()
             yield draft
             for file in draft.rglob("*"):
                 if file.is_file():
                     flush(file)
-            _replace(folder, draft, aside=work / "old")
+            _replace(folder, draft, aside=work / ASIDE)
         finally:
+            lock.release()
             shutil.rmtree(work, ignore_errors=True)
+
+
+def sweep_drafts(folder: Path) -> None:
+    """Remove drafts of `folder` whose process was killed.
+
+    One that was killed between its two renames has put aside what `folder` held: that goes back.
+    """
+    for work in folder.parent.glob(f".{folder.name}.*"):
+        if not work.is_dir() or not _is_left_behind(work):
+            continue
+        if not folder.exists() and (work / ASIDE).is_dir():
+            (work / ASIDE).replace(folder)
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def _is_left_behind(work: Path) -> bool:
+    """Whether the process is gone whose draft this is.
+
+    Its lock says so. A draft without one is from a process that was killed within a moment, from
+    a file system without locks, or from an older version: it counts after an hour without a write.
+    """
+    if not (work / DRAFT_LOCK).exists():
+        times = [path.lstat().st_mtime for path in (work, *work.rglob("*"))]
+        return time.time() - max(times) > FORGOTTEN
+    try:
+        with FileLock(work / DRAFT_LOCK, timeout=0):
+            return True
+    except (Timeout, OSError, NotImplementedError):
+        return False
 
 
 def publish(temporary: Path, path: Path) -> None:

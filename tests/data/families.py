@@ -83,6 +83,7 @@ class Family:
             "class_names": sorted(self.classes),
             "image": list(self.image),
             "splits": {split: n * len(self.classes) for split, n in self.each.items()},
+            "each": {split: [n, n] for split, n in self.each.items()},
             "archive": {"url": f"http://localhost/{self.archive}", "root": self.root},
             **changes,
         }

@@ -1,6 +1,9 @@
 """Files and folders are written whole or not at all."""
 
 import os
+import signal
+import subprocess
+import sys
 from contextlib import suppress
 from pathlib import Path
 
@@ -8,7 +11,14 @@ import pytest
 
 from kdbench.errors import UserError
 from kdbench.store.artifacts import sweep
-from kdbench.store.atomic import whole_file, whole_folder, write_bytes, write_json, write_text
+from kdbench.store.atomic import (
+    sweep_drafts,
+    whole_file,
+    whole_folder,
+    write_bytes,
+    write_json,
+    write_text,
+)
 
 
 def test_equal_contents_are_equal_bytes(tmp_path):
@@ -136,3 +146,62 @@ def test_a_folder_that_cannot_be_written_stays_as_it_was(tmp_path, monkeypatch, 
 
     assert [path.name for path in tmp_path.rglob("*")] == ["set", "file"]
     assert (folder / "file").read_text() == "old"
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from kdbench.store import atomic
+
+folder, moment = Path(sys.argv[1]), sys.argv[2]
+replace = Path.replace
+
+def die(self, target):
+    moved = replace(self, target) if moment == "between the renames" else None
+    os.kill(os.getpid(), signal.SIGKILL)
+
+with atomic.whole_folder(folder) as draft:
+    (draft / "content").write_text("new")
+    if moment == "while it is filled":
+        os.kill(os.getpid(), signal.SIGKILL)
+    Path.replace = die
+"""
+
+
+@pytest.mark.parametrize(
+    "moment", ["while it is filled", "before the renames", "between the renames"]
+)
+def test_the_draft_of_a_killed_process_is_removed_by_the_next(tmp_path, moment):
+    """What the folder held is there again, whenever the process was killed."""
+    folder = tmp_path / "set"
+    with whole_folder(folder) as draft:
+        (draft / "content").write_text("old")
+    done = subprocess.run([sys.executable, "-c", KILLED, str(folder), moment])
+    assert done.returncode == -signal.SIGKILL
+    assert len(list(tmp_path.glob(".set.*"))) == 1
+
+    sweep_drafts(folder)
+    assert [path.name for path in tmp_path.iterdir()] == ["set"]
+    assert (folder / "content").read_text() == "old"
+
+
+def test_the_draft_of_a_living_process_stays(tmp_path):
+    """Two may prepare the same data set; the last one's counts."""
+    with whole_folder(tmp_path / "set") as first:
+        (first / "content").write_text("first")
+        with whole_folder(tmp_path / "set") as second:
+            (second / "content").write_text("second")
+        assert (tmp_path / "set/content").read_text() == "second"
+    assert (tmp_path / "set/content").read_text() == "first"
+
+
+def test_a_draft_without_a_lock_stays_for_an_hour(tmp_path):
+    """Nothing says whether its process lives, until it has written nothing for so long."""
+    draft = tmp_path / ".set.abcd"
+    draft.mkdir()
+    sweep_drafts(tmp_path / "set")
+    assert draft.is_dir()
+
+    os.utime(draft, (0, 0))
+    sweep_drafts(tmp_path / "set")
+    assert not draft.exists()

@@ -100,7 +100,8 @@ def _tar_members(path: Path, largest: int) -> Entries:
             archive.members.clear()  # type: ignore[attr-defined]  # else all stay in memory
             _check_name(path, info.name)
             if not (info.isreg() or info.isdir()):
-                _refuse(path, info.name, "a link or a device")
+                unpack = ", or unpack it yourself and give the folder" if info.islnk() else ""
+                _refuse(path, info.name, "a link or a device", unpack)
             total += info.size
             _check_size(path, total, largest)
             file = archive.extractfile(info)
@@ -124,9 +125,9 @@ def _check_size(where: object, size: int, largest: int) -> None:
         raise DamagedData(where, f"{size} bytes inside", f"at most {largest}", AGAIN)
 
 
-def _refuse(path: Path, name: str, what: str) -> None:
-    expected = "plain files with relative paths"
-    raise DamagedData(f"{path}, member {name!r}", what, expected, f"do not trust it; {AGAIN}")
+def _refuse(path: Path, name: str, what: str, way_out: str = "") -> None:
+    where, expected = f"{path}, member {name!r}", "plain files with relative paths"
+    raise DamagedData(where, what, expected, f"do not trust it; {AGAIN}{way_out}")
 
 
 def _broken(error: BaseException) -> str:

@@ -10,6 +10,7 @@ from PIL import Image
 
 from kdbench.data.ingest.image_files import AGAIN
 from kdbench.data.stored.fingerprint import Images
+from kdbench.data.stored.rgb import rgb_pixels
 from kdbench.errors import DamagedData
 
 LOSSLESS = ("PNG", "WEBP", "BMP")
@@ -46,6 +47,8 @@ def suffixes(declared: Mapping[str, Any]) -> tuple[str, ...]:
 def decode(picture: Picture, declared: Mapping[str, Any]) -> Images:
     """The (H, W, 3) uint8 pixels of a picture; grey ones get three equal channels.
 
+    Sixteen bits become eight, see `rgb_pixels`.
+
     Args:
         picture: bytes of a file, or pixels.
         declared: the declaration: `image` (C, H, W) and, beside those without loss, `formats`.
@@ -62,7 +65,7 @@ def decode(picture: Picture, declared: Mapping[str, Any]) -> Images:
             warnings.simplefilter("error")
             with Image.open(io.BytesIO(picture.data), formats=allowed) as opened:
                 size = opened.size
-                pixels = np.asarray(opened.convert("RGB")) if size == (width, height) else None
+                pixels = rgb_pixels(opened) if size == (width, height) else None
     except Exception as error:  # decoders of damaged bytes raise many kinds
         actual = f"an unreadable picture of {len(picture.data)} bytes"
         raise DamagedData(picture.where, actual, expected, AGAIN) from error

@@ -1,14 +1,18 @@
 """Pictures sorted into folders of classes, and zip shards of such folders."""
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
+
+from PIL import Image
 
 from kdbench.data.ingest.decode import Picture, suffixes
 from kdbench.data.ingest.download import matches
 from kdbench.data.ingest.image_files import AGAIN
 from kdbench.data.ingest.tree import ArchiveTree, FolderTree, Tree
+from kdbench.data.stored.validation import PassedOver, PassedOverFiles
 from kdbench.errors import DamagedData
 from kdbench.store.disk import plain_errors
 
@@ -54,6 +58,25 @@ def pictures_below(source: Path, declared: Mapping[str, Any]) -> Iterator[Pictur
         )
     plain = _existing_folders(declared, lambda name: (source / name).is_dir())
     return class_folders(FolderTree(source), declared, plain) if plain else None
+
+
+def find_passed_over(tree: Tree, declared: Mapping[str, Any]) -> PassedOver:
+    """Says which picture files of a split and a class have a format that is not declared."""
+
+    def of_class(split: str, label: str) -> PassedOverFiles:
+        shapes = [f"{folder}/{label}/*" for folder in _folder_names(declared)[split]]
+        endings = Counter(PurePosixPath(name).suffix.lower() for name in tree.names(*shapes))
+        known, (ending, _) = suffixes(declared), (endings.most_common(1) or [("", 0)])[0]
+        kind = Image.registered_extensions().get(ending)
+        if kind is None or ending in known:
+            return PassedOverFiles()
+        many = sum(n for e, n in endings.items() if Image.registered_extensions().get(e) == kind)
+        advice = f'write formats = ["{kind}"] into {declared["name"]}.toml if they are its images'
+        if declared.get("archive"):
+            advice = f"lossy copies are not {declared['label']}; use the official archive"
+        return PassedOverFiles(f" ({many} {kind} files were passed over)", advice)
+
+    return of_class
 
 
 def _folder_names(declared: Mapping[str, Any]) -> dict[str, list[str]]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from kdbench.data.ingest.decode import Picture, decode_splits
 from kdbench.data.ingest.download import digest, matches
-from kdbench.data.ingest.layouts import pictures_below
+from kdbench.data.ingest.layouts import find_passed_over, pictures_below
 from kdbench.data.ingest.tree import ArchiveTree, FolderTree, Tree
 from kdbench.data.stored.arrays import write
 from kdbench.data.stored.validation import check_classes
@@ -25,13 +25,13 @@ class Official:
 
     Attributes:
         pictures: the labelled pictures in a tree of those files.
-        landmark: a file at the top of what the archive unpacks to; None where these are class
-            folders like any.
+        landmarks: files and folders of which one is at the top of what the archive unpacks to; none
+            where these are class folders like any.
         details: from such a tree and the class names to more keys of `meta.json`.
     """
 
     pictures: Callable[[Tree, Declared], Iterator[Picture]]
-    landmark: str | None = None
+    landmarks: Sequence[str] = ()
     details: Callable[[Tree, Sequence[str]], Mapping[str, Any]] = lambda tree, classes: {}
 
 
@@ -62,7 +62,8 @@ def prepare_pictures(source: Path, out: Path, declared: Declared, official: Offi
         raise UserError(f"{source}: no such file or folder; expected {_known_layouts(declared)}")
     tree, pictures = _open_source(source, declared, official)
     decoded = decode_splits(pictures, declared)
-    classes = check_classes(source, {s: labels for s, (_, labels) in decoded.items()}, declared)
+    labels = {split: labels for split, (_, labels) in decoded.items()}
+    classes = check_classes(source, labels, declared, find_passed_over(tree, declared))
     number = {name: label for label, name in enumerate(classes)}
     splits = {
         split: (images, np.array([number[name] for name in labels], dtype=np.int64))
@@ -86,9 +87,10 @@ def _open_source(
     if source.is_file():
         return _open_archive(source, declared, official)
     published = declared.get("archive", {})
-    roots = [source / published["root"], source] if "root" in published else [source]
+    below = [published["root"]] if "root" in published else []
+    roots = [source.joinpath(*below * depth) for depth in ((2, 1, 0) if below else (0,))]
     for folder in roots:
-        if official.landmark and (folder / official.landmark).is_file():
+        if any((folder / name).exists() for name in official.landmarks):
             return FolderTree(folder), official.pictures(FolderTree(folder), declared)
     if "url" in published and (source / _file_name(published["url"])).is_file():
         return _open_archive(source / _file_name(published["url"]), declared, official)
@@ -108,7 +110,8 @@ def _open_archive(
     checksum = declared.get("archive", {}).get("checksum")
     if checksum and not matches(path, checksum):
         actual = digest(path, checksum.partition(":")[0])
-        raise DamagedData(path, actual, checksum, "download the archive again")
+        advice = "it is not the published file: download that, or unpack this and give the folder"
+        raise DamagedData(path, actual, checksum, advice)
     return ArchiveTree(path), official.pictures(ArchiveTree(path), declared)
 
 

@@ -38,6 +38,10 @@ class Tree(Protocol):
         """
         ...
 
+    def names(self, *shapes: str) -> Iterator[str]:
+        """The paths of one of these shapes, see `read`; no file is read."""
+        ...
+
 
 @dataclass(frozen=True)
 class FolderTree:
@@ -56,10 +60,16 @@ class FolderTree:
                 if data is not None:
                     yield File(path.relative_to(self.path).as_posix(), str(path), data)
 
+    def names(self, *shapes: str) -> Iterator[str]:
+        """See `Tree.names`."""
+        with plain_errors(self.path):
+            for shape in shapes:
+                yield from (p.relative_to(self.path).as_posix() for p in self.path.glob(shape))
+
 
 @dataclass(frozen=True)
 class ArchiveTree:
-    """The files of an archive, which may lie in one folder of any name inside."""
+    """The files of an archive, which may lie in one folder of any name inside, or in two."""
 
     path: Path
 
@@ -68,16 +78,34 @@ class ArchiveTree:
         split = [shape.split("/") for shape in shapes]
 
         def inside(name: str) -> str | None:
-            parts = [part for part in name.split("/") if part not in ("", ".")]
-            if not parts or not _ends_so(parts[-1], suffixes):
-                return None
-            for start in (0, 1):
-                if any(_fits(parts[start:], shape) for shape in split):
-                    return "/".join(parts[start:])
-            return None
+            return _inside(name, split, suffixes)
 
         for name, data in members(self.path, lambda name: inside(name) is not None):
             yield File(inside(name) or name, f"{self.path}, member {name!r}", data)
+
+    def names(self, *shapes: str) -> Iterator[str]:
+        """See `Tree.names`."""
+        split = [shape.split("/") for shape in shapes]
+        paths: list[str] = []
+
+        def note(name: str) -> bool:
+            path = _inside(name, split, ())
+            paths.extend([path] if path else [])
+            return False
+
+        list(members(self.path, note))
+        yield from paths
+
+
+def _inside(name: str, shapes: list[list[str]], suffixes: Collection[str]) -> str | None:
+    """A member's path below the folders that all lie in, if it has one of the shapes."""
+    parts = [part for part in name.split("/") if part not in ("", ".")]
+    if not parts or not _ends_so(parts[-1], suffixes):
+        return None
+    for start in (0, 1, 2):
+        if any(_fits(parts[start:], shape) for shape in shapes):
+            return "/".join(parts[start:])
+    return None
 
 
 def _ends_so(name: str, suffixes: Collection[str]) -> bool:

@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from functools import cache, partial
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor, nn
@@ -14,6 +13,7 @@ from torch.utils.data import Dataset
 
 from kdbench.data.stored.arrow import Encoded
 from kdbench.data.stored.files import AGAIN, ENCODED_FORMATS
+from kdbench.data.stored.rgb import rgb_pixels
 from kdbench.errors import BadValue, DamagedData, UnknownName, UserError
 
 
@@ -108,7 +108,7 @@ def decode(data: bytes, where: str) -> Tensor:
             return pixels
         try:
             with Image.open(io.BytesIO(data), formats=ENCODED_FORMATS) as opened:
-                array = np.array(opened if opened.mode == "RGB" else opened.convert("RGB"))
+                array = rgb_pixels(opened)
         except Exception as error:  # decoders of damaged bytes raise many kinds
             actual = f"an unreadable picture of {len(data)} bytes"
             expected = f"one in {' or '.join(ENCODED_FORMATS)}"

@@ -26,7 +26,7 @@ def prepare(source: Path, out: Path, declaration: Mapping[str, Any]) -> str:
     Returns:
         The fingerprint.
     """
-    official = Official(pictures, landmark=declaration["files"]["meta"])
+    official = Official(pictures, landmarks=[declaration["files"]["meta"]])
     return prepare_pictures(source, out, declaration, official)
 
 

@@ -1,5 +1,6 @@
 """Tiny-ImageNet-200: training images in class folders, the others listed with their classes."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from kdbench.errors import DamagedData
 CLASSES = "wnids.txt"  # one WordNet id per line
 WORDS = "words.txt"  # id, tab, the words that it stands for; of all ids of WordNet
 LISTED = "val/val_annotations.txt"  # file, tab, id, tab, box
+SHAPES = ("train/*/*", "train/*/images/*", "val/*/*", "val/*/images/*")  # of images
 
 
 def prepare(source: Path, out: Path, declaration: Mapping[str, Any]) -> str:
@@ -25,35 +27,66 @@ def prepare(source: Path, out: Path, declaration: Mapping[str, Any]) -> str:
     Returns:
         The fingerprint.
     """
-    official = Official(pictures, landmark=CLASSES, details=words)
+    official = Official(pictures, landmarks=[CLASSES, "val"], details=words)
     return prepare_pictures(source, out, declaration, official)
 
 
 def pictures(tree: Tree, declared: Mapping[str, Any]) -> Iterator[Picture]:
-    """The training and validation images of the official files.
+    """The training and validation images of the official files, as published or sorted by class.
+
+    Widespread scripts move the validation images to `val/<id>/` or `val/<id>/images/`, and the
+    training images to `train/<id>/`, with or without the lists.
 
     Raises:
-        DamagedData: a list is absent or damaged, names a class that is none or an image that is
-            absent, or lacks an image.
+        DamagedData: a list is absent where it is needed, or damaged; it names a class that is none
+            or an image that is absent, lacks an image, or names another class than an image's
+            folder; or only some images are sorted.
     """
     texts = {file.name: file for file in tree.read(CLASSES, LISTED)}
-    for name in (CLASSES, LISTED):
-        if name not in texts:
-            raise DamagedData(tree.path, f"no file {name!r}", f"{CLASSES} and {LISTED}", COPY)
-    classes = {fields[0] for _, fields in _lines(texts[CLASSES], 1)}
-    labels = _labels(texts[LISTED], classes)
-    shapes = ("train/*/images/*", "val/images/*")
-    for file in tree.read(*shapes, suffixes=suffixes(declared)):
-        split, name, *_, last = file.name.split("/")
+    names = texts.get(CLASSES)
+    classes = {f[0] for _, f in _lines(names, 1)} if names else set(declared["class_names"])
+    labels = _labels(texts[LISTED], classes) if LISTED in texts else {}
+    shapes: Counter[str] = Counter()
+    for file in tree.read(*SHAPES, suffixes=suffixes(declared)):
+        split, folder, *_, last = file.name.split("/")
+        listed = split == "val" and folder == "images"
+        shapes[_shape(file.name, listed)] += 1
         if split == "train":
-            yield Picture("train", name, file.where, file.data)
-        elif last in labels:
-            yield Picture("test", labels.pop(last), file.where, file.data)
-        else:
+            yield Picture("train", folder, file.where, file.data)
+        elif listed and LISTED not in texts:
+            raise DamagedData(tree.path, f"no file {LISTED!r}", f"{CLASSES} and {LISTED}", COPY)
+        elif listed and last not in labels:
             raise DamagedData(file.where, "no class for it", f"one line in {LISTED}", COPY)
+        else:
+            label = labels.pop(last, folder)
+            if not listed and label != folder:
+                expected = f"class {label}, as in {LISTED}"
+                raise DamagedData(file.where, f"class {folder}", expected, COPY)
+            yield Picture("test", label, file.where, file.data)
+    _check_shapes(tree, shapes)
     for last in sorted(labels):
         actual = f"{last!r}, which is absent"
         raise DamagedData(texts[LISTED].where, actual, "names of files in val/images", COPY)
+
+
+def _shape(name: str, listed: bool) -> str:
+    """What the place of an image looks like."""
+    split, *folders, _ = name.split("/")
+    return f"{split}/images" if listed else "/".join([split, "<id>", *folders[1:]])
+
+
+def _check_shapes(tree: Tree, shapes: Mapping[str, int]) -> None:
+    """Refuse a split of which only a part was moved: some images may be there twice or not at all.
+
+    Raises:
+        DamagedData: it is so.
+    """
+    for split in ("train", "val"):
+        counts = {shape: n for shape, n in shapes.items() if shape.startswith(split)}
+        if len(counts) > 1:
+            actual = " and ".join(f"{n} images in {shape}" for shape, n in sorted(counts.items()))
+            advice = "a script that sorts them broke off; unpack the archive again"
+            raise DamagedData(f"{tree.path}, {split}", actual, "one layout", advice)
 
 
 def words(tree: Tree, classes: Sequence[str]) -> dict[str, Any]:

@@ -15,7 +15,8 @@ from kdbench.store.atomic import write_text
 from kdbench.store.disk import plain_errors
 
 META = "meta.json"
-OWN_FILES = re.compile(r"meta\.json|\w+_(images|labels)\.npy|\w+-\d{4,}\.arrow")
+# The first two are the description, and what a process leaves that is killed while writing it.
+OWN_FILES = re.compile(r"meta\.json|\.meta\.json\.\d+|\w+_(images|labels)\.npy|\w+-\d{4,}\.arrow")
 ENCODED_FORMATS = ("JPEG", "PNG")  # of images that stay encoded
 AGAIN = "prepare the data set again"
 

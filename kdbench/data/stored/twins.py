@@ -80,6 +80,25 @@ def in_words(counts: Mapping[str, int], images: Mapping[str, int]) -> str:
     return "; ".join(parts) or "no image stands in the training split twice, or there and elsewhere"
 
 
+def other_copies(data: Stored) -> str:
+    """One line about equal images besides those that `in_words` tells, or nothing.
+
+    That is within and across the splits other than the training split; counted now.
+    """
+    others = sorted((s for s in data.splits if s != TRAIN), key="test".__eq__)  # "test" last
+    digests = {split: data.digests(split) for split in others}
+    parts = []
+    for number, split in enumerate(others):
+        own = digests[split]
+        second = len(own) - len(np.unique(_keys(own)))
+        parts += [f"{second:,} of {len(own):,} {split} images are second copies"] if second else []
+        for other in others[:number]:
+            shared = int(_among(own, digests[other]).sum())
+            if shared:
+                parts.append(f"{shared:,} of {len(own):,} {split} images also stand in {other}")
+    return "; ".join(parts)
+
+
 def _keys(digests: Digests) -> NDArray[np.void]:
     """(N,) values of 32 bytes, which can be sorted and compared."""
     return np.ascontiguousarray(digests).view("V32").reshape(-1)

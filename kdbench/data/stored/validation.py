@@ -1,31 +1,52 @@
 """What a declaration says about a data set, compared with its images."""
 
+import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple, TypeAlias
 
 from kdbench.errors import DamagedData
 
+
+class PassedOverFiles(NamedTuple):
+    """Picture files of a class that were not read, because their format is not a declared one.
+
+    Attributes:
+        text: how many, for errors; empty where there are none.
+        advice: what to do about them.
+    """
+
+    text: str = ""
+    advice: str = ""
+
+
+PassedOver: TypeAlias = Callable[[str, str], PassedOverFiles]  # of a split and a class
 COPY = "get the source again, it is not complete or not this data set"
 OTHER = "some image, label or class name is not the published one; use another source"
 
 
 def check_classes(
-    where: object, labels: Mapping[str, Sequence[str]], declared: Mapping[str, Any]
+    where: object,
+    labels: Mapping[str, Sequence[str]],
+    declared: Mapping[str, Any],
+    passed_over: PassedOver = lambda split, name: PassedOverFiles(),
 ) -> list[str]:
     """Compare every split's pictures with the declaration, class by class.
 
     Args:
         where: the source, for errors.
         labels: by split, the class name of every picture.
-        declared: the declaration: `name`, `classes`, `splits` (images in each, the same number of
-            every class) and, where they are known, `class_names`.
+        declared: the declaration: `name`, `classes`, `splits` (images in each) and, where they are
+            known, `class_names` and `each` (fewest and most images of a class, by split).
+        passed_over: asked where pictures are missing, which files of a split and a class ("*" for
+            any) were not read.
 
     Returns:
         The class names in alphabetical order: a label is a position in them.
 
     Raises:
-        DamagedData: a class that is unknown, missing, too small or too large in some split.
+        DamagedData: a class that is unknown, missing, too small or too large in some split, or a
+            split of another size.
     """
     counts = {split: Counter(labels.get(split, ())) for split in declared["splits"]}
     classes = sorted(declared.get("class_names") or set().union(*counts.values()))
@@ -35,14 +56,22 @@ def check_classes(
             known = f"the {len(classes)} classes of {declared['name']}"
             raise DamagedData(f"{where}, {split}/{name}", strange, known, COPY)
     if len(classes) != declared["classes"]:
-        many = f"{len(classes)} classes{_rare(counts)}"
-        raise DamagedData(where, many, f"{declared['classes']}", COPY)
+        files = passed_over(next(iter(counts)), "*")
+        many = f"{len(classes)} classes{_rare(counts)}{files.text}"
+        raise DamagedData(where, many, f"{declared['classes']}", files.advice or COPY)
     for split, total in declared["splits"].items():
-        each = total // declared["classes"]
+        fewest, most = declared.get("each", {}).get(split, (1, total))
         for name in classes:
-            if counts[split][name] != each:
-                number = f"{counts[split][name]} images"
-                raise DamagedData(f"{where}, {split}/{name}", number, f"{each}", COPY)
+            if not fewest <= counts[split][name] <= most:
+                files = passed_over(split, name)
+                number = f"{counts[split][name]} images{files.text}"
+                expected = f"{fewest}" if fewest == most else f"{fewest} to {most}"
+                place = f"{where}, {split}/{name}"
+                raise DamagedData(place, number, expected, files.advice or COPY)
+        if counts[split].total() != total:
+            actual, expected = f"{counts[split].total()} images", f"{total}, as declared"
+            advice = f"if all are there, write {split} = {counts[split].total()} under [splits]"
+            raise DamagedData(f"{where}, {split}", actual, expected, advice)
     return classes
 
 
@@ -81,3 +110,22 @@ def check_result(result: Mapping[str, Any], declared: Mapping[str, Any]) -> None
 def _digits(values: Sequence[float]) -> int:
     """Decimals of the value that has most; a zero at the end is lost in a number."""
     return max(len(repr(value).partition(".")[2]) for value in values)
+
+
+def misleading_numbers(classes: Sequence[str]) -> str:
+    """One line where class names look like numbers that are not their labels, else nothing.
+
+    >>> misleading_numbers(["0", "1", "10", "2"])
+    'class names look like numbers, but labels follow their alphabet: class "10" is label 2'
+    """
+    numbers = [re.match(r"\d+", name) for name in classes]
+    if not all(numbers):
+        return ""
+    values = [int(number[0]) for number in numbers if number]
+    plain = all(name.isdigit() for name in classes)
+    expected = list(range(len(values))) if plain else sorted(values)
+    for label, (name, value) in enumerate(zip(classes, values, strict=True)):
+        if value != expected[label]:
+            start = "class names look like numbers, but labels follow their alphabet: "
+            return f'{start}class "{name}" is label {label}'
+    return ""

@@ -26,6 +26,8 @@ KINDS = [
     "folder with archive",
     "extracted",
     "folder with extracted",
+    "folder in a folder of its name",
+    "archive with doubled folder",
     "class folders",
     "lossless class folders",
     "shards",
@@ -79,6 +81,11 @@ def build(family, folder, kind, data):
             return family.write_extracted(folder / "renamed", data)
         case "folder with extracted":
             return family.write_extracted(folder / family.root, data).parent
+        case "folder in a folder of its name":
+            return family.write_extracted(folder / family.root / family.root, data).parent.parent
+        case "archive with doubled folder":
+            prefix = f"{family.root}/{family.root}/"
+            return family.write_archive(folder / family.archive, data, prefix=prefix)
         case "class folders":
             return family.write_folders(folder, data)
         case "lossless class folders":
@@ -185,7 +192,7 @@ def test_a_wrong_checksum_is_said_before_anything_is_read(tmp_path, kdbench, fam
     code, _, errors = kdbench("data", "prepare", f"{family.tiny}_sum", "--source", archive)
 
     assert code == 3
-    one_line(errors, archive, "found md5:", "md5:" + "0" * 32, "download the archive again")
+    one_line(errors, archive, "found md5:", "md5:" + "0" * 32, "not the published file")
     assert not (kdbench.project / "data").exists()
     folders = family.write_folders(tmp_path / "folders", family.content())
     assert kdbench("data", "prepare", f"{family.tiny}_sum", "--source", folders)[0] == 0
@@ -321,7 +328,7 @@ def test_images_are_in_memory_once(tmp_path):
     declared = {"name": "x", "classes": 4, "image": [3, side, side], "splits": splits}
     (tmp_path / "list").touch()
     tracemalloc.start()
-    prepare_pictures(tmp_path, tmp_path / "out", declared, Official(pictures, landmark="list"))
+    prepare_pictures(tmp_path, tmp_path / "out", declared, Official(pictures, landmarks=["list"]))
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
 

@@ -15,6 +15,7 @@ from kdbench.data.stored.twins import (
     in_words,
     known_twins,
     note_twins,
+    other_copies,
     without_twins,
 )
 
@@ -114,3 +115,22 @@ def test_twins_are_said_in_one_line():
         "18 of 50,000 training images are second copies"
     )
     assert in_words({"train": 0, "test": 0}, images).startswith("no image stands")
+
+
+def test_copies_within_and_across_the_other_splits_are_told(tmp_path):
+    """Second copies in valid and test, and test images that stand in valid; else nothing."""
+    splits = pixel_splits()
+    rng = np.random.RandomState(5)
+    valid = rng.randint(0, 256, splits["test"][0].shape, dtype=np.uint8)
+    splits["valid"] = valid, splits["test"][1].copy()
+    arrays.write(tmp_path / "toy", "toy", splits, CLASSES)
+    assert other_copies(open_data(tmp_path / "toy")) == ""
+
+    valid[3] = valid[4]
+    splits["test"][0][[1, 2]] = valid[7]
+    arrays.write(tmp_path / "toy", "toy", splits, CLASSES)
+    assert sorted(other_copies(open_data(tmp_path / "toy")).split("; ")) == [
+        "1 of 12 test images are second copies",
+        "1 of 12 valid images are second copies",
+        "2 of 12 test images also stand in valid",
+    ]
