@@ -1,6 +1,8 @@
 """Sources that people have in place of the published ones: read, or refused with the way out."""
 
 import tarfile
+import tomllib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -146,3 +148,21 @@ def test_class_names_that_look_like_numbers_are_told(classes, words):
     """Where a reader would take them for labels, and they are others."""
     line = misleading_numbers(classes)
     assert bool(line) == bool(words) and words in line
+
+
+def test_the_walk_through_of_the_documentation_works(tmp_path):
+    """Its declaration, with nine unequal classes of 64 x 64 JPEG files."""
+    page = (Path(__file__).parents[3] / "docs/data.md").read_text(encoding="utf-8")
+    own = tomllib.loads(page.partition("```toml\n")[2].partition("```")[0])
+    assert (own.pop("kind"), own["classes"], own["image"]) == ("dataset", 9, [3, 64, 64])
+    file = encode(np.full((64, 64, 3), 90, np.uint8), "jpeg")
+    for split, total in own["splits"].items():
+        shares = [total // 45 * number for number in range(1, 9)]
+        for number, count in enumerate([*shares, total - sum(shares)]):
+            folder = tmp_path / "photos" / split / f"class{number}"
+            folder.mkdir(parents=True)
+            for image in range(count):
+                (folder / f"{image}.jpg").write_bytes(file)
+
+    prepare({**OWN, **own}, tmp_path / "photos", tmp_path / "out")
+    assert len(set(np.bincount(Prepared.open(tmp_path / "out").labels("train")))) == 9
