@@ -34,7 +34,7 @@ rule reproduce_all:
     """Every table and figure of the scale in force."""
     default_target: True
     input:
-        plan.readme,
+        plan.readmes,
         ancient(plan.report_record),
 
 

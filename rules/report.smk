@@ -3,7 +3,7 @@ rule report:
     input:
         ancient(plan.records()),
     output:
-        plan.readme,
+        plan.readmes,
         plan.report_record,
     log:
         f"results/{plan.scale}/logs/report.log",

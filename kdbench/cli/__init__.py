@@ -180,7 +180,8 @@ def report(scale: Scale = None, override: Override = None) -> None:
     from kdbench.store.paths import Paths
     from kdbench.workflow.report import write_report
 
-    say(str(write_report(_graph(scale, override), Paths())))
+    for page in write_report(_graph(scale, override), Paths()):
+        say(str(page))
 
 
 def main() -> None:

@@ -159,6 +159,7 @@ class Table(Exhibit):
         least_seeds: student runs of a cell at every scale, where fewer would decide nothing.
         comparisons: labels of two rows each, the first of which is thought to be the better one;
             the report says in which columns the runs show it.
+        sizes: whether the report shows the parameters and multiply-adds of every cell's network.
     """
 
     metric: Metric
@@ -177,6 +178,7 @@ class Table(Exhibit):
     leads: bool = False
     least_seeds: int = 1
     comparisons: tuple[tuple[str, str], ...] = ()
+    sizes: bool = False
 
     @cached_property
     def all_columns(self) -> tuple[Column, ...]:

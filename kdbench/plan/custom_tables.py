@@ -38,25 +38,85 @@ def _table(custom: CustomTable, components: Components, where: str) -> Table:
         raise UnknownName("protocol", custom.protocol, list(PROTOCOLS), where=where)
     components.get("dataset", custom.dataset, where=where)
     _check_pruning(custom, components, where)
+    _check_labels(custom, where)
     origin = _origin(custom, components, where)
-    pairs = [_pair(key, components, where) for key in custom.pairs]
+    rows = tuple(
+        row for name in custom.methods for row in _rows_of(name, custom, origin, components, where)
+    )
     return Table(
         id=f"{OWN}/{custom.id}",
         title=custom.title or custom.id,
         dataset=custom.dataset,
         metric=TOP1,
-        columns=tuple(Column(pair, label=_head(pair, custom, components)) for pair in pairs),
-        rows=tuple(
-            _row(name, custom, origin, components, where, grid)
-            for name in custom.methods
-            for grid in _grid(custom)
-        ),
+        columns=tuple(_column(key, custom, components, where) for key in custom.pairs),
+        rows=rows,
         recipe=_suited(PROTOCOLS[custom.protocol], custom.protocol, custom.dataset),
         search_recipe=_suited(SEARCH_PROTOCOLS[custom.protocol], custom.protocol, custom.dataset),
-        seeds=custom.seeds,
+        seeds=custom.seeds or 1,
+        least_seeds=custom.seeds or 1,
         tuning_holdout=custom.tuning_holdout,
         notes=(HELD_OUT,) if custom.tuning_holdout else (),
+        comparisons=_comparisons(custom, rows, where),
+        sizes=custom.sizes,
     )
+
+
+def _check_labels(custom: CustomTable, where: str) -> None:
+    """Refuse labels of what the table does not have."""
+    known = [*custom.methods, *custom.pairs]
+    for key in custom.labels:
+        if key not in known:
+            raise UnknownName("row or column", key, known, where=f"{where}, labels")
+
+
+def _comparisons(
+    custom: CustomTable, rows: tuple[Row, ...], where: str
+) -> tuple[tuple[str, str], ...]:
+    """Which row is held against which, by their labels.
+
+    Raises:
+        UnknownName: no such row.
+        BadValue: a row against itself, or a method that a grid gives several rows.
+    """
+    place = f"{where}, comparisons"
+    if custom.comparisons and custom.grid:
+        raise BadValue(
+            place, custom.comparisons, "none beside a grid, whose methods have many rows"
+        )
+    labels = {name: row.label for name, row in zip(custom.methods, rows, strict=False)}
+    for pair in custom.comparisons:
+        for name in pair:
+            if name not in labels:
+                raise UnknownName("row", name, custom.methods, where=place)
+        if pair[0] == pair[1]:
+            raise BadValue(place, pair, "two rows of the table")
+    return tuple((labels[first], labels[second]) for first, second in custom.comparisons)
+
+
+def _column(key: str, custom: CustomTable, components: Components, where: str) -> Column:
+    pair = _pair(key, components, where)
+    return Column(pair, label=custom.labels.get(key) or _head(pair, custom, components))
+
+
+def _rows_of(
+    name: str,
+    custom: CustomTable,
+    origin: Origin | None,
+    components: Components,
+    where: str,
+) -> list[Row]:
+    """The rows of one entry of `methods`: one for every combination of the grid's values.
+
+    Raises:
+        BadValue: a teacher's row, which measures test images, in a table that looks at none.
+    """
+    if name != TEACHER:
+        grids = _grid(custom)
+        return [_row(name, custom, origin, components, where, grid) for grid in grids]
+    if custom.tuning_holdout:
+        expected = "methods: such a table looks at no test image"
+        raise BadValue(f"{where}, methods", name, expected, "take held_out or this row away")
+    return [Row(custom.labels.get(name, "Teacher"), role="teacher")]
 
 
 def _suited(recipe: Recipe, protocol: str, dataset: str) -> Recipe:
@@ -80,7 +140,8 @@ def _check_pruning(custom: CustomTable, components: Components, where: str) -> N
         raise BadValue(f"{where}, pruned_by", custom.pruned_by, "a search that prunes a network")
     if custom.pruned_from and custom.pruned_from != TEACHER:
         components.get("network", custom.pruned_from, where=where)
-    searching = [m for name in custom.methods for m in _parts(name, components, where) if m.search]
+    names = [name for name in custom.methods if name != TEACHER]
+    searching = [m for name in names for m in _parts(name, components, where) if m.search]
     if searching and custom.searched_on is None:
         advice = "searched_on says whose scheme the pruned student takes"
         expected = "methods that search nothing"
@@ -168,7 +229,7 @@ def _row(
 ) -> Row:
     parts = _parts(name, components, where)
     _check_grid(name, parts, custom, where)
-    label = " + ".join(part.label for part in parts)
+    label = custom.labels.get(name) or " + ".join(part.label for part in parts)
     searched = origin if any(part.search for part in parts) else None
     settings = ", ".join(f"{key} = {value}" for key, value in grid)
     method_grid = tuple((k, v) for k, v in grid if not k.startswith(SEARCH))

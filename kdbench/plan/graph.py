@@ -15,7 +15,7 @@ from kdbench.papers import catalogue
 from kdbench.plan.build import Builder
 from kdbench.plan.components import Components, find_components
 from kdbench.plan.custom_tables import custom_tables
-from kdbench.plan.params import FILE, Params, load_params
+from kdbench.plan.params import FILE, OWN, Params, load_params
 from kdbench.plan.scales import Scale
 from kdbench.store.spec import PHASES, RunSpec
 from kdbench.store.student_runs import EvaluationRun, SearchRun
@@ -52,15 +52,36 @@ class Graph:
     drawn: dict[str, dict[RunKey, FigureRun | None]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        if self.cells or self.drawn:  # a part of a plan
+            return
         builder = Builder(self.params, self.components)
         for exhibit in self.exhibits:
             if isinstance(exhibit, Table):
                 self.cells[exhibit.id] = list(self._table(exhibit, builder))
             elif isinstance(exhibit, NamedRuns):
                 self.drawn[exhibit.id] = {
-                    key: builder.build(request) if self._keeps(request) else None
+                    key: builder.build(request) if self._keeps(request, exhibit) else None
                     for key, request in exhibit.requests
                 }
+
+    @property
+    def own(self) -> bool:
+        """Whether all exhibits are the user's own tables."""
+        return bool(self.exhibits) and all(map(is_own, self.exhibits))
+
+    def parts(self) -> list["Graph"]:
+        """The plan by report: the exhibits of papers and studies, then the user's own tables."""
+        if len({is_own(exhibit) for exhibit in self.exhibits}) < 2:
+            return [self]
+        return [self._part(own) for own in (False, True)]
+
+    def _part(self, own: bool) -> "Graph":
+        """The exhibits that are the user's own, or the others, with the runs that are planned."""
+        exhibits = [exhibit for exhibit in self.exhibits if is_own(exhibit) == own]
+        ids = {exhibit.id for exhibit in exhibits}
+        cells = {name: cells for name, cells in self.cells.items() if name in ids}
+        drawn = {name: runs for name, runs in self.drawn.items() if name in ids}
+        return replace(self, exhibits=exhibits, cells=cells, drawn=drawn)
 
     @cached_property
     def scale(self) -> Scale:
@@ -132,15 +153,19 @@ class Graph:
         for row in table.rows:
             for column in table.all_columns:
                 request = None if row.role == "pending" else table.request(row, column)
-                keeps = request and self._keeps_pair(column.pair) and self._keeps(request)
+                keeps = request and self._keeps_pair(column.pair) and self._keeps(request, table)
                 run = builder.evaluation(request) if request and keeps else None
                 yield Cell(row, column, run)
 
-    def _keeps(self, request: Request) -> bool:
-        """Whether the filters of params.yaml leave something in."""
+    def _keeps(self, request: Request, exhibit: Exhibit) -> bool:
+        """Whether the filters of params.yaml leave something in.
+
+        Who writes a table of their own asks for its data sets by that.
+        """
         params, methods = self.params, set(self.params.methods_only)
         origin = request.origin if isinstance(request, StudentRequest) else None
-        if not {request.dataset, (origin or request).dataset} <= {*params.datasets}:
+        datasets = {request.dataset, (origin or request).dataset}
+        if not (is_own(exhibit) or datasets <= {*params.datasets}):
             return False
         if isinstance(request, TeacherRequest):
             return not params.pairs or any(
@@ -177,7 +202,7 @@ def choose(params: Params, exhibits: list[Exhibit]) -> list[Exhibit]:
         for e in exhibits
         if {e.id, e.id.partition("/")[0]} & asked or ("all" in asked and not e.on_request)
     ]
-    chosen = [exhibit for exhibit in named if _datasets(exhibit) & {*params.datasets}]
+    chosen = [e for e in named if is_own(e) or _datasets(e) & {*params.datasets}]
     if not chosen:
         theirs = ", ".join(sorted({name for exhibit in named for name in _datasets(exhibit)}))
         raise BadValue(f"{FILE}, datasets", params.datasets, f"those of the exhibits: {theirs}")
@@ -189,8 +214,18 @@ def _datasets(exhibit: Exhibit) -> set[str]:
     return {exhibit.dataset, *(request.dataset for request in requests_of(exhibit))}
 
 
+def is_own(exhibit: Exhibit) -> bool:
+    """Whether an exhibit is a table of the user's own."""
+    return exhibit.id.startswith(f"{OWN}/")
+
+
 def with_plugins(exhibit: Exhibit, components: Components) -> Exhibit:
-    """A table with one row more for every plug-in method; the papers have no number for it."""
+    """A table with one row more for every plug-in method; the papers have no number for it.
+
+    A table of the user's own has exactly the rows that it names.
+    """
+    if is_own(exhibit):
+        return exhibit
     own = [components.get("method", name, where=FILE) for name in components.plugin_methods()]
     if not isinstance(exhibit, Table) or not own or exhibit.tuning_holdout:
         return exhibit

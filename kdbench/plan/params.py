@@ -41,10 +41,14 @@ class CustomTable(Strict):
         title: over the table; by default the id.
         dataset: a data set.
         pairs: columns, `teacher:student`.
-        methods: rows; names joined by "+" add their losses.
+        methods: rows; names joined by "+" add their losses, and "teacher" is each pair's teacher.
+        labels: printed names of rows and columns, by the entry of `methods` or `pairs`.
+        comparisons: two of `methods` each, the first of which is thought to be the better one; the
+            report says where the runs show it.
+        sizes: whether the report shows every network's parameters and multiply-adds.
         protocol: of every training (see `kdbench.exhibits.protocols`); a search takes the one that
             belongs to it.
-        seeds: student runs of a cell.
+        seeds: student runs of a cell at every scale; by default the scale's number, or one.
         pruned_by: a search whose pruned network is the student.
         pruned_from: the network that it prunes, or "teacher"; by default the pair's student.
         searched_on: where the methods' schemes are searched, if not here.
@@ -59,8 +63,11 @@ class CustomTable(Strict):
     dataset: str = "cifar100"
     pairs: list[str] = Field(min_length=1)
     methods: list[str] = Field(min_length=1)
+    labels: dict[str, Annotated[str, Field(min_length=1, max_length=200)]] = {}
+    comparisons: list[Annotated[list[str], Field(min_length=2, max_length=2)]] = []
+    sizes: bool = False
     protocol: str = "review"
-    seeds: int = Field(default=1, ge=1, le=100)
+    seeds: int | None = Field(default=None, ge=1, le=100)
     pruned_by: str = ""
     pruned_from: str = ""
     searched_on: Elsewhere | None = None

@@ -2,7 +2,8 @@
 
 import json
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 from kdbench.exhibits.tables import Exhibit
 from kdbench.plan.graph import Graph
@@ -43,9 +44,26 @@ would give. At a scale whose notice says that its numbers are not comparable, no
 and the evidence is that of this report's runs.
 """
 
+OTHERS = (
+    "This plan does not ask for these exhibits. A report of another plan wrote their files, which "
+    "stay as they were:"
+)
 
-def index(graph: Graph, records: Records, rendered: Sequence[tuple[Exhibit, Rendered]]) -> str:
-    """README.md of a report, in Markdown."""
+
+def index(
+    graph: Graph,
+    records: Records,
+    rendered: Sequence[tuple[Exhibit, Rendered]],
+    others: Mapping[str, str] = MappingProxyType({}),
+) -> str:
+    """README.md of a report, in Markdown.
+
+    Args:
+        graph: the plan.
+        records: of the project.
+        rendered: the exhibits.
+        others: files that a report of another plan left in the folder, by their exhibits' titles.
+    """
     contents = [f"- [{e.title}](#{_anchor(e)})" for e, _ in rendered]
     sections = [
         f'<a id="{_anchor(exhibit)}"></a>\n\n## {exhibit.title}\n\n{part.body}'
@@ -63,6 +81,7 @@ def index(graph: Graph, records: Records, rendered: Sequence[tuple[Exhibit, Rend
             f"## Runs\n\n{_counts(graph, records)}\n",
             *_seals(graph, records),
             f"## What is missing\n\n{_missing(graph, records)}",
+            *_others(others),
         ]
     )
 
@@ -93,6 +112,13 @@ def _judged(judgement: Judgement) -> list[str]:
     if mean is None:
         return [state, "", judgement.evidence]
     return [state, mean.state.value, f"{judgement.evidence}. In the mean: {mean.evidence}"]
+
+
+def _others(others: Mapping[str, str]) -> list[str]:
+    if not others:
+        return []
+    links = bullets([f"[{title}]({file})" for title, file in others.items()])
+    return [f"\n## Not in this report\n\n{OTHERS}\n\n{links}\n"]
 
 
 def _anchor(exhibit: Exhibit) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from pathlib import Path
 
+from kdbench.exhibits.tables import Exhibit
 from kdbench.papers import catalogue
 from kdbench.plan.graph import Graph
 from kdbench.report.index import index
@@ -18,8 +19,9 @@ def make_report(graph: Graph, paths: Paths, records: Records | None = None) -> P
     """Write every exhibit of a graph and the index, and return the index's path.
 
     Nothing is written before every record has been read, so a damaged record leaves the old
-    report as it was. Files of exhibits that are not asked for any more, or whose records are
-    gone, are removed; files that no exhibit has ever written stay.
+    report as it was. Files of the graph's exhibits whose records are gone are removed. All others
+    stay: those of exhibits that another plan asked for are listed in the index. The user's own
+    tables have a folder of their own.
 
     Args:
         graph: the plan.
@@ -31,8 +33,8 @@ def make_report(graph: Graph, paths: Paths, records: Records | None = None) -> P
     """
     records = records or Records(paths)
     rendered = [(exhibit, render(exhibit, graph, records)) for exhibit in graph.exhibits]
-    page = index(graph, records, rendered)
-    folder = paths.report(graph.scale.name)
+    folder = paths.report(graph.scale.name, own=graph.own)
+    page = index(graph, records, rendered, others_in(folder, graph))
     files = {name: content for _, part in rendered for name, content in part.files.items()}
     for name, content in files.items():
         write_changed(folder / name, content)
@@ -48,8 +50,23 @@ def write_changed(path: Path, content: bytes) -> None:
 
 
 def remove_stale(folder: Path, graph: Graph, keep: Iterable[str]) -> None:
-    """Delete files that an exhibit of the catalogue once wrote and that are not in `keep`."""
-    slugs = {exhibit.slug for exhibit in (*catalogue(), *graph.exhibits)}
-    names = {f"{part}/{slug}{end}" for part in FOLDERS for slug in slugs for end in SUFFIXES}
+    """Delete files that an exhibit of the graph once wrote and that are not in `keep`."""
+    names = {name for exhibit in graph.exhibits for name in file_names(exhibit)}
     for name in sorted(names - set(keep)):
         (folder / name).unlink(missing_ok=True)
+
+
+def others_in(folder: Path, graph: Graph) -> dict[str, str]:
+    """Exhibits that a report of another plan left in the folder: their files by their titles."""
+    asked = {exhibit.id for exhibit in graph.exhibits}
+    others: dict[str, str] = {}
+    for exhibit in catalogue():
+        files = [name for name in file_names(exhibit) if (folder / name).is_file()]
+        if files and exhibit.id not in asked:
+            others[exhibit.title] = files[0]
+    return others
+
+
+def file_names(exhibit: Exhibit) -> list[str]:
+    """Every file that an exhibit may have in a report's folder, that for readers first."""
+    return [f"{part}/{exhibit.slug}{end}" for end in SUFFIXES for part in FOLDERS]

@@ -17,7 +17,7 @@ from kdbench.report.table_page import table_markdown
 
 TABLES, FIGURES = "tables", "figures"
 FOLDERS = (TABLES, FIGURES)
-SUFFIXES = (".md", ".csv", ".svg", ".png")
+SUFFIXES = (".md", ".svg", ".png", ".csv")  # what people read first
 LEFT_OUT = f"*{CellState.LEFT_OUT.value} by params.yaml*\n".capitalize()
 
 

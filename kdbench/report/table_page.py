@@ -10,7 +10,7 @@ from kdbench.report.judgement.comparisons import in_words, row_comparisons
 from kdbench.report.markdown import bullets, paragraphs, pipe
 from kdbench.report.presentation import MARK, PAPER, PLUS_MINUS, TextTable, number, printed, verdict
 from kdbench.report.readings.banner import comparable
-from kdbench.report.readings.cells import Result, epoch_of, head
+from kdbench.report.readings.cells import Result, Size, epoch_of, head, size_of
 from kdbench.report.readings.provenance import made_with, remarks
 from kdbench.report.readings.records import CellState, Records
 from kdbench.report.readings.verdict import Verdict
@@ -56,6 +56,7 @@ def table_markdown(graph: Graph, table: Table, cells: Sequence[Result], records:
         _verdicts(graph, requested),
         _last_table(graph, table, requested),
         _comparisons(graph, table, requested, records),
+        _sizes(graph, table, requested, records),
         bullets(notes),
         f"*{made_with(runs, 'table')}*",
     ]
@@ -116,6 +117,24 @@ def _comparisons(graph: Graph, table: Table, cells: Sequence[Result], records: R
     )
     lines = [f"{one.name}: {in_words(one, tries)}." for one in comparisons]
     return f"{heading}\n\n{bullets(lines)}\n\n{COMPARED.format(count=tries)}"
+
+
+def _sizes(graph: Graph, table: Table, cells: Sequence[Result], records: Records) -> str:
+    """Parameters and multiply-adds of every measured network; "" where none is asked for."""
+    if not table.sizes or not any(size_of(result, records) for result in cells):
+        return ""
+    lines = [
+        [label, *(_size(size_of(result, records)) for result in row)]
+        for label, row in _rows(graph, cells)
+    ]
+    title = "Parameters and multiply-adds (one image, forwards) of the measured networks:"
+    return f"{title}\n\n{pipe(TextTable(['', *_heads(graph, cells)], lines))}"
+
+
+def _size(size: Size | None) -> str:
+    if size is None:
+        return ""
+    return f"{size.parameters / 1e6:.3g} M, {size.multiply_adds / 1e6:.3g} M"
 
 
 def _ours(result: Result) -> str:

@@ -12,6 +12,7 @@ MANIFEST = "artifacts.json"
 CHECKPOINT = "checkpoint.pt"  # in a run's folder of artifacts while it trains
 REPORT_RECORD = "results/{scale}/records/report/{dataset}.{digest}.json"
 REPORT = "reports/{scale}"
+OWN_REPORT = f"{REPORT}/own"
 
 
 def _fill(pattern: str, spec: RunSpec) -> str:
@@ -52,9 +53,9 @@ class Paths:
         pattern = RECORD.rpartition("/")[0], ARTIFACTS.rpartition("/")[0]
         return self.root / pattern[0].format(**parts), self.root / pattern[1].format(**parts)
 
-    def report(self, scale: str) -> Path:
-        """The folder of a scale's tables and figures."""
-        return self.root / REPORT.format(scale=scale)
+    def report(self, scale: str, *, own: bool = False) -> Path:
+        """The folder of a scale's tables and figures, or of the user's own tables."""
+        return self.root / (OWN_REPORT if own else REPORT).format(scale=scale)
 
     def report_record(self, scale: str, digest: str) -> Path:
         """Says which records a report was made from."""

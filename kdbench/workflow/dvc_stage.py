@@ -10,7 +10,7 @@ from kdbench.plan.params import FILE, changed_keys
 from kdbench.store.dvc import restore_artifacts
 from kdbench.store.paths import MANIFEST, Paths
 from kdbench.store.spec import PHASES
-from kdbench.workflow.report import README, REPORT, report_record
+from kdbench.workflow.report import REPORT, readmes, report_record
 from kdbench.workflow.snakemake import make_missing, require_snakefile
 
 WITH_ARTIFACTS = ("data", "teacher", "search", "student")
@@ -32,7 +32,7 @@ def build_stage(graph: Graph, paths: Paths, phase: str, dataset: str, cores: int
     planned, groups = graph.of_phase(phase, dataset), JobGroups(graph, paths)
     targets = [paths.record(s) for s in planned if groups.asked(s) or phase == "student"]
     if phase == REPORT:
-        targets = [report_record(graph, paths), paths.report(graph.params.scale) / README]
+        targets = [report_record(graph, paths), *readmes(graph, paths)]
     if phase in WITH_ARTIFACTS:
         _keep_tracked(graph, paths, phase, dataset)
     if phase != REPORT:

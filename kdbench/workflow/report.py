@@ -32,8 +32,16 @@ def report_record(graph: Graph, paths: Paths) -> Path:
     return paths.report_record(graph.params.scale, report_digest(graph))
 
 
-def write_report(graph: Graph, paths: Paths) -> Path:
-    """Write the report from the records that exist; its own record only when it uses them all."""
+def readmes(graph: Graph, paths: Paths) -> list[Path]:
+    """The first page of every report of a plan, see `Graph.parts`."""
+    return [paths.report(part.scale.name, own=part.own) / README for part in graph.parts()]
+
+
+def write_report(graph: Graph, paths: Paths) -> list[Path]:
+    """Write the reports from the records that exist, and return their first pages.
+
+    Their own record is written only when they use all records.
+    """
     from kdbench.report.make import make_report
     from kdbench.report.readings.records import Records
 
@@ -41,7 +49,7 @@ def write_report(graph: Graph, paths: Paths) -> Path:
     for older in record.parent.glob("*.json") if record.parent.is_dir() else ():
         older.unlink()  # before the page changes: no record may speak of another page
     records = Records(paths)
-    readme = make_report(graph, paths, records)
+    pages = [make_report(part, paths, records) for part in graph.parts()]
     if all(records.get(run) for run in graph.runs.values()):
         write_record(record, {"phase": REPORT, "runs": sorted(graph.runs)})
-    return readme
+    return pages

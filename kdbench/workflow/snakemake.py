@@ -17,7 +17,7 @@ from kdbench.plan.params import FILE, load_params, parse_yaml
 from kdbench.store.paths import Paths
 from kdbench.store.spec import RunSpec
 from kdbench.store.teacher_runs import ComputingRun
-from kdbench.workflow.report import README, report_record, write_report
+from kdbench.workflow.report import readmes, report_record, write_report
 from kdbench.workflow.served import SERVER
 
 PART = "KDBENCH_PART"  # set where Snakemake is called for a part of the plan
@@ -39,7 +39,7 @@ class Workflow:
         self.graph: Graph = load_graph(root, self.overrides)
         self.scale = self.graph.params.scale
         self.job_groups = JobGroups(self.graph, self.paths)
-        self.readme = str(self.paths.report(self.scale) / README)
+        self.readmes = [str(page) for page in readmes(self.graph, self.paths)]
         self.report_record = str(report_record(self.graph, self.paths))
 
     @property
@@ -104,8 +104,8 @@ class Workflow:
     def report_anyway(self) -> None:
         """Some runs failed: the report says so, of those that belong to a whole call."""
         if not os.environ.get(PART):
-            readme = write_report(self.graph, self.paths)
-            say(f"The report of the finished runs: {readme}")
+            for page in write_report(self.graph, self.paths):
+                say(f"The report of the finished runs: {page}")
 
     def threads(self, wildcards: Any) -> int:
         """CPU threads of one run."""

@@ -112,18 +112,34 @@ def test_the_command_for_the_rest_requests_what_this_report_requested(project):
     assert 'exhibits=["ours/controls"]' in words and "seeds=null" in words
 
 
-def test_stale_files_go_and_foreign_files_stay(project):
-    """An exhibit that is not asked for any more takes its files with it, and only those."""
+def test_files_without_records_go_and_foreign_files_stay(project):
+    """A figure whose search is gone takes its files with it, and only those."""
     plan = full(project(scale="smoke"))
     folder = make_report(plan.graph, plan.paths).parent
     foreign = ["notes.md", "figures/mine.svg", "figures/distpro-figure6.txt"]
     for name in foreign:
         (folder / name).write_text("mine")
 
-    smaller = project(scale="smoke", exhibits=["distpro/table1"])
-    make_report(smaller.graph, smaller.paths)
+    for run in plan.graph.behind(plan.graph.exhibits[1]):
+        plan.paths.record(run).unlink(missing_ok=True)
+    make_report(plan.graph, plan.paths)
 
     assert sorted(files_of(folder)) == sorted(["README.md", *TABLE, *foreign])
+
+
+def test_a_report_deletes_nothing_that_another_plan_wrote(project):
+    """The report of fewer exhibits leaves the others' files, and its index links to them."""
+    plan = full(project(scale="smoke"))
+    folder = make_report(plan.graph, plan.paths).parent
+    before = files_of(folder)
+
+    smaller = project(scale="smoke", exhibits=["distpro/table1"])
+    page = make_report(smaller.graph, smaller.paths).read_text(encoding="utf-8")
+
+    after = files_of(folder)
+    assert {name: after[name] for name in FIGURE} == {name: before[name] for name in FIGURE}
+    assert "## Not in this report" in page and "](figures/distpro-figure6.svg)" in page
+    assert "Not in this report" not in before["README.md"].decode()
 
 
 def test_a_damaged_record_leaves_the_old_report_alone(project):

@@ -250,6 +250,20 @@ def test_one_job_makes_several_cells_and_a_failure_costs_the_others_nothing(buil
         assert "| not run yet" not in page
 
 
+def test_the_report_of_an_own_table_leaves_the_study_s_report_as_it_was(built):
+    """Under --config alone, and beside the study's exhibits; both calls end with nothing to do."""
+    folder = built.root / "reports/lite"
+    before = {path: path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+    table = '[{"id": "t", "pairs": ["resnet56:resnet20"], "methods": ["teacher", "kd"]}]'
+
+    for exhibits in ('["own"]', '["distpro/table1", "own"]'):
+        words = ["--config", f"tables={table}", f"exhibits={exhibits}"]
+        built.snakemake(*words)
+        assert "Nothing to be done" in built.snakemake(*words)
+        assert {path: path.read_bytes() for path in before} == before
+        assert "| **Teacher**" in (folder / "own/README.md").read_text()
+
+
 def test_a_wrong_parameter_is_one_line_and_nothing_runs(built):
     """Either tool says where, what was found and what to try."""
     before = built.records()

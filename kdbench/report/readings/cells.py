@@ -49,6 +49,28 @@ class Result:
         return self.against.value if self.against else None
 
 
+@dataclass(frozen=True)
+class Size:
+    """How large a measured network is; multiply-adds are those of one image, forwards."""
+
+    parameters: int
+    multiply_adds: int
+
+
+def size_of(result: Result, records: Records) -> Size | None:
+    """The size of a cell's network; None where it is not measured yet.
+
+    Raises:
+        DamagedData: its record does not say it.
+    """
+    evaluation = result.cell.evaluation
+    record = records.get(evaluation) if evaluation else None
+    if record is None:
+        return None
+    parameters, macs = (int(record.number("metrics", key)) for key in ("parameters", "macs"))
+    return Size(parameters, macs)
+
+
 def results(graph: Graph, table: Table, records: Records) -> list[Result]:
     """Every cell of a table, in reading order.
 

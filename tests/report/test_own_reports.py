@@ -1,0 +1,84 @@
+"""Reports of tables of one's own: where they lie, and what they may show."""
+
+from finished import evaluate
+
+from kdbench.workflow.report import readmes, write_report
+
+TABLE = {
+    "id": "mine",
+    "title": "Mine # 1",
+    "pairs": ["resnet56:resnet20"],
+    "methods": ["teacher", "none", "kd"],
+    "comparisons": [["kd", "none"]],
+    "sizes": True,
+    "seeds": 3,
+}
+
+
+def contents(folder):
+    """Every file of a folder."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
+
+
+def own_plan(project, **params):
+    """A plan of an own table whose cells are done."""
+    plan = project(scale="lite", exhibits=["own"], tables=[TABLE], **params)
+    for cell, top1 in zip(plan.graph.cells["own/mine"], (75.0, 70.0, 72.0), strict=True):
+        values = [top1] if cell.row.role == "teacher" else [top1 - 0.1, top1, top1 + 0.1]
+        evaluate(plan, cell.evaluation, values)
+    return plan
+
+
+def test_the_report_of_own_tables_leaves_the_study_s_as_it_was(project):
+    """It lies in a folder of its own, and not a byte of the other changes."""
+    study = project(scale="lite")
+    study.evaluate("DistPro", [70.0, 71.0, 72.0, 73.0, 74.0])
+    (page,) = write_report(study.graph, study.paths)
+    before = contents(page.parent)
+
+    plan = own_plan(project, datasets=["cifar10"])
+    (own,) = write_report(plan.graph, plan.paths)
+
+    assert own == page.parent / "own/README.md" and own.is_file()
+    after = contents(page.parent)
+    assert {name: after[name] for name in before} == before
+    assert {name for name in after if name not in before} == {
+        "own/README.md",
+        "own/tables/own-mine.csv",
+        "own/tables/own-mine.md",
+    }
+
+
+def test_a_plan_with_both_writes_both_reports(project):
+    """Each has its own exhibits alone, and counts its own runs."""
+    plan = project(scale="lite", exhibits=["distpro/table1", "own"], tables=[TABLE])
+    pages = write_report(plan.graph, plan.paths)
+    study, own = (page.read_text(encoding="utf-8") for page in pages)
+
+    assert pages == readmes(plan.graph, plan.paths)
+    assert "## Mine # 1" in own and "## Mine # 1" not in study
+    assert '<a id="distpro-table1"></a>' in study and "distpro-table1" not in own
+    assert "The papers' claims" in study and "The papers' claims" not in own
+
+
+def test_an_own_table_shows_its_teacher_its_comparisons_and_its_sizes(project):
+    """Title, the teacher's row, the decided lead and the measured networks stand on the page."""
+    plan = own_plan(project)
+    (page,) = write_report(plan.graph, plan.paths)
+    text = page.read_text(encoding="utf-8")
+
+    assert "## Mine # 1" in text
+    assert "| **Teacher**" in text and "75.00 (1)" in text
+    assert "KD against" in text and "better, by more than chance" in text
+    assert "Parameters and multiply-adds" in text and "0.8 M, 88 M" in text
+
+
+def test_sizes_are_shown_only_where_they_are_asked_for(project):
+    """The same table without `sizes` has no such lines."""
+    plan = project(scale="lite", exhibits=["own"], tables=[{**TABLE, "sizes": False}])
+    for cell in plan.graph.cells["own/mine"]:
+        evaluate(plan, cell.evaluation, [70.0])
+    (page,) = write_report(plan.graph, plan.paths)
+
+    assert "multiply-adds" not in page.read_text(encoding="utf-8")
