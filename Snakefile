@@ -7,7 +7,7 @@ person could type as well.
 
 from kdbench.workflow.snakemake import plan_or_exit
 
-plan = plan_or_exit(config)
+plan = plan_or_exit(config, workflow.config_settings.config_args)
 
 
 wildcard_constraints:

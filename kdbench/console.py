@@ -75,6 +75,11 @@ def download_lines(title: str) -> Callable[[int, int | None], None]:
 
 
 def fail(error: UserError) -> int:
-    """Print an error as one line on standard error; returns the exit code."""
-    print(f"kdbench: {' '.join(str(error).split())}", file=sys.stderr, flush=True)
+    """Print an error as one line on standard error; returns the exit code.
+
+    What a terminal would obey, such as an escape in a file's name, is spelled out.
+    """
+    line = " ".join(str(error).split())
+    plain = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line)
+    print(f"kdbench: {plain}", file=sys.stderr, flush=True)
     return error.exit_code

@@ -4,6 +4,17 @@ from collections.abc import Collection
 from difflib import get_close_matches
 
 MOST_NAMED = 40  # names in one line
+LONGEST = 200  # characters of a value in one line
+LONGEST_PLACE = 400  # of the file and key
+
+
+def shortened(text: str, most: int = LONGEST) -> str:
+    """A text that fits in a line: of a long one, its beginning and its length.
+
+    >>> shortened("abc"), shortened("abcdef", 3)
+    ('abc', 'abc... (6 characters)')
+    """
+    return text if len(text) <= most else f"{text[:most]}... ({len(text)} characters)"
 
 
 class UserError(Exception):
@@ -16,9 +27,14 @@ class UnknownName(UserError):
     """A component, exhibit or key that does not exist."""
 
     def __init__(self, kind: str, name: str, known: Collection[str], *, where: str) -> None:
-        near = get_close_matches(name, sorted(known), n=1)
+        near = get_close_matches(name, sorted(known), n=1) if len(name) <= LONGEST else []
         hint = f"did you mean {near[0]!r}?" if near else f"known: {_some(known)}"
-        super().__init__(f"{where}: no {kind} is called {name!r}; {hint}")
+        super().__init__(f"{_place(where)}: no {kind} is called {shortened(repr(name))}; {hint}")
+
+
+def _place(where: object) -> str:
+    """The file and key, however long the key is."""
+    return shortened(str(where), LONGEST_PLACE)
 
 
 def _some(names: Collection[str]) -> str:
@@ -33,7 +49,8 @@ class BadValue(UserError):
 
     def __init__(self, where: str, found: object, expected: str, advice: str = "") -> None:
         tail = f"; {advice}" if advice else ""
-        super().__init__(f"{where}: found {found!r}, expected {expected}{tail}")
+        value = shortened(repr(found))
+        super().__init__(f"{_place(where)}: found {value}, expected {expected}{tail}")
 
 
 class DamagedData(UserError):
@@ -42,7 +59,8 @@ class DamagedData(UserError):
     exit_code = 3
 
     def __init__(self, where: object, found: object, expected: object, advice: str) -> None:
-        super().__init__(f"{where}: found {found}, expected {expected}; {advice}")
+        value = shortened(str(found))
+        super().__init__(f"{_place(where)}: found {value}, expected {expected}; {advice}")
 
 
 class Diverged(UserError):

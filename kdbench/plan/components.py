@@ -2,7 +2,6 @@
 
 import importlib.metadata
 import importlib.util
-import math
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
@@ -26,7 +25,8 @@ from kdbench.plan.declarations import (
     PluginDatasetDeclaration,
     SearchDeclaration,
 )
-from kdbench.plan.validation import one_line
+from kdbench.plan.validation import COMPONENT_NAME, LONGEST_LINE, LONGEST_NAME, one_line
+from kdbench.store.disk import read_text
 from kdbench.store.fingerprint import code_fingerprint
 
 ROOT = Path(__file__).parent.parent
@@ -38,6 +38,7 @@ PACKAGES = {
 }
 PLUGIN_GROUP = "kdbench.components"
 TEACHER_MODES = ("eval", "batch")
+LARGEST_NUMBER = 1e15  # of a parameter
 D = TypeVar("D", bound=Declaration)
 D_co = TypeVar("D_co", bound=Declaration, covariant=True, default=Declaration)
 
@@ -155,15 +156,19 @@ def checked(where: str, value: Any, default: Any) -> Any:
     """A value of the declared default's kind; an integer in a float's place becomes one.
 
     Raises:
-        BadValue: another kind, or a number that is not finite.
+        BadValue: another kind, a number that is not finite or as large as no parameter is, or a
+            text that does not fit in a line.
     """
-    if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
+    if isinstance(default, list) and isinstance(value, list):
+        sample = default[0] if default else ""
+        return [checked(where, entry, sample) for entry in value]
+    if isinstance(default, float) and type(value) is int and abs(value) < LARGEST_NUMBER:
         value = float(value)
     wrong = type(value) is not type(default)
-    if isinstance(value, float) and not wrong:
-        wrong = not math.isfinite(value)
-    if isinstance(value, list) and not wrong and default:
-        wrong = any(type(entry) is not type(default[0]) for entry in value)
+    if isinstance(value, int | float) and not wrong:
+        wrong = not abs(value) < LARGEST_NUMBER  # true of nan, too
+    if isinstance(value, str) and not wrong:
+        wrong = len(value) > LONGEST_LINE or not value.isprintable()
     if wrong:
         raise BadValue(where, value, f"a value like {default!r}")
     return value
@@ -240,7 +245,7 @@ class Components:
 
     def _network(self, name: str, where: str) -> Component[NetworkDeclaration]:
         for path, family in self.networks.values():
-            match = re.fullmatch(family.pattern, name)
+            match = re.fullmatch(family.pattern, name) if COMPONENT_NAME.fullmatch(name) else None
             if match:
                 groups = {k: _number(v) for k, v in match.groupdict().items() if v is not None}
                 arguments = {**family.arguments, **groups}
@@ -276,7 +281,7 @@ class Components:
 
 def _number(text: str) -> int | float | str:
     """What a part of a network's name stands for: 40 and 0.5 are numbers, "x4" is text."""
-    if text.isdigit():
+    if re.fullmatch(r"[0-9]{1,18}", text):
         return int(text)
     return float(text) if re.fullmatch(r"\d+\.\d+", text) else text
 
@@ -302,10 +307,8 @@ def _find_components(plugins: tuple[str, ...]) -> Components:
         for path in sorted((ROOT / package.replace(".", "/")).glob("*.toml")):
             components.add(path, _validated(path, _toml(path), KINDS[package_kind]))
     for folder in dict.fromkeys([*_installed(), *(Path(folder) for folder in plugins)]):
-        if not folder.is_dir():
-            raise BadValue("params.yaml, plugins", str(folder), "a folder with declarations")
         components.plugins.add(folder)
-        for path in sorted(folder.glob("*.toml")):
+        for path in _declarations_in(folder):
             content = _toml(path)
             if content.get("kind") not in [*KINDS]:  # a list, for what cannot be hashed
                 expected = f"one of {', '.join(KINDS)}"
@@ -318,6 +321,17 @@ def _find_components(plugins: tuple[str, ...]) -> Components:
     return components
 
 
+def _declarations_in(folder: Path) -> list[Path]:
+    """The declarations of a plug-in's folder."""
+    try:
+        if folder.is_dir():
+            return sorted(folder.glob("*.toml"))
+    except OSError:  # a name that no file system takes
+        pass
+    advice = "paths begin at the folder of params.yaml"
+    raise BadValue("params.yaml, plugins", str(folder), "a folder with declarations", advice)
+
+
 def _installed() -> list[Path]:
     points = importlib.metadata.entry_points(group=PLUGIN_GROUP)
     specs = [importlib.util.find_spec(point.value) for point in points]
@@ -327,6 +341,9 @@ def _installed() -> list[Path]:
 def _check_plugin(path: Path, kind: str, declaration: Declaration, others: Components) -> None:
     """Refuse a plug-in without code, or with a name that is taken."""
     name, known = path.stem, others.declarations[kind]
+    if not COMPONENT_NAME.fullmatch(name):
+        expected = f"at most {LONGEST_NAME} letters, digits, '-', '_' and '.'"
+        raise BadValue(f"{path}, name", name, expected, "rename the plug-in's two files")
     if name in known:
         taken = f"a name that no other {kind} has ({known[name][0]} declares one)"
         raise BadValue(str(path), name, taken, "rename the plug-in's two files")
@@ -336,9 +353,10 @@ def _check_plugin(path: Path, kind: str, declaration: Declaration, others: Compo
 
 
 def _toml(path: Path) -> dict[str, Any]:
+    text = read_text(path)
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        return tomllib.loads(text)
+    except (ValueError, RecursionError) as error:  # ValueError also of a number of 5000 digits
         raise BadValue(str(path), str(error), "a valid TOML file") from None
 
 

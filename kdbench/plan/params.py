@@ -1,17 +1,17 @@
 """params.yaml, typed: overrides of what the exhibits and declarations say, never copies."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
 from kdbench.errors import BadValue, UnknownName, UserError
 from kdbench.plan.scales import SCALES, Scale
-from kdbench.plan.validation import SHA256, TABLE_ID, Strict, one_line
+from kdbench.plan.validation import SHA256, TABLE_ID, Line, Strict, one_line
+from kdbench.plan.yaml_values import read_yaml
+from kdbench.store.disk import read_text
 
 FILE = "params.yaml"
 OWN = "own"  # the paper of custom tables
@@ -59,7 +59,7 @@ class CustomTable(Strict):
     """
 
     id: str = Field(pattern=TABLE_ID)
-    title: str = ""
+    title: Line = ""
     dataset: str = "cifar100"
     pairs: list[str] = Field(min_length=1)
     methods: list[str] = Field(min_length=1)
@@ -136,15 +136,14 @@ def load_params(path: Path, overrides: Mapping[str, Any] | None = None) -> Param
     """Read and check params.yaml; `overrides` replace top-level keys (as `--config` does).
 
     Raises:
-        UserError: the file is missing, is not YAML, or has an unknown key or a wrong value; one
-            line that names the key.
+        UserError: the file is missing, too large, is not YAML, or has a key twice, an unknown key
+            or a wrong value; one line that names the key.
     """
-    if not path.is_file():
+    if not path.exists():
         raise UserError(f"{path}: no such file; run kdbench in a project folder (with params.yaml)")
-    try:
-        content = parse_yaml(path.read_text(encoding="utf-8")) or {}
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise BadValue(str(path), str(error).replace("\n", " "), "a valid YAML file") from None
+    content = read_yaml(read_text(path), str(path), Params)
+    if content is None:
+        content = {}
     if not isinstance(content, dict):
         raise BadValue(str(path), type(content).__name__, "a mapping of keys to values")
     content.update(overrides or {})
@@ -156,18 +155,10 @@ def load_params(path: Path, overrides: Mapping[str, Any] | None = None) -> Param
     return params
 
 
-class ParamsLoader(yaml.SafeLoader):
-    """Reads 1e9 as a number, as YAML 1.2 and DVC do; PyYAML follows YAML 1.1, where it is text."""
-
-
-ParamsLoader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+$"), [*"-+0123456789"]
-)
-
-
-def parse_yaml(text: str) -> Any:
-    """Plain values of a YAML text."""
-    return ParamsLoader(text).get_single_data()
+def kind_of(key: str) -> Any:
+    """The type of a top-level key of params.yaml."""
+    field = Params.model_fields.get(key)
+    return field.annotation if field else Any
 
 
 def changed_keys(params: Params, file: Path) -> dict[str, Any]:

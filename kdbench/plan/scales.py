@@ -5,9 +5,13 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-Count = Annotated[int, Field(strict=True, ge=1)]
+# Upper ends keep a typing error from a plan that no machine can hold; no protocol is near them.
+Count = Annotated[int, Field(strict=True, ge=1, le=1_000_000)]
+Epochs = Annotated[int, Field(strict=True, ge=1, le=100_000)]
+Seeds = Annotated[int, Field(strict=True, ge=1, le=100)]
+Threads = Annotated[int, Field(strict=True, ge=1, le=1024)]
 Share = Annotated[float, Field(strict=True, gt=0, le=1)]
-Factor = Annotated[float, Field(strict=True, gt=0)]
+Factor = Annotated[float, Field(strict=True, ge=1e-6, le=1000)]
 Switch = Annotated[bool, Field(strict=True)]
 
 
@@ -41,19 +45,19 @@ class Scale:
     name: str
     stand_in: Switch = False
     train_share: Share = 1.0
-    teacher_epochs: Count | None = None
-    student_epochs: Count | None = None
-    search_epochs: Count | None = None
+    teacher_epochs: Epochs | None = None
+    student_epochs: Epochs | None = None
+    search_epochs: Epochs | None = None
     steps_per_epoch: Count | None = None
     batch: Count | None = None
     lr_factor: Factor = 1.0
-    seeds: Count | None = None
-    lead_seeds: Count | None = None
-    evaluate_every: Count = 1
+    seeds: Seeds | None = None
+    lead_seeds: Seeds | None = None
+    evaluate_every: Epochs = 1
     teacher_epoch: Literal["reported", "last"] = "reported"
     precision: Literal["float32", "tf32", "bf16"] = "float32"
     channels_last: Switch = False
-    threads: Count = 1
+    threads: Threads = 1
     cells_per_job: Count | None = None
     notice: str = ""
 

@@ -1,32 +1,57 @@
 """What pydantic models of files share: strict keys, and every error in one line."""
 
+import re
 from collections.abc import Collection, Iterator, Sequence
-from typing import Any, get_args
+from typing import Annotated, Any, get_args
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import PydanticCustomError
 
 from kdbench.errors import BadValue, UnknownName, UserError
 
 # What pydantic's kinds of error say to a user.
 EXPECTED = {
-    "too_short": "at least {min_length} entries",
-    "too_long": "at most {max_length} entries",
+    "bool_type": "true or false",
+    "dict_type": "a mapping",
+    "finite_number": "a finite number",
+    "float_type": "a number",
+    "greater_than": "a number above {gt}",
+    "greater_than_equal": "at least {ge}",
+    "int_from_float": "a whole number",
+    "int_type": "a whole number",
+    "less_than": "a number below {lt}",
+    "less_than_equal": "at most {le}",
+    "list_type": "a list, in square brackets",
+    "model_type": "a mapping",
+    "string_too_long": "a text of at most {max_length} characters",
     "string_too_short": "a text that is not empty",
     "string_type": "a text",
-    "bool_type": "true or false",
-    "list_type": "a list, in square brackets",
-    "dict_type": "a mapping",
-    "model_type": "a mapping",
+    "string_unicode": "a text in UTF-8",
+    "too_long": "at most {max_length} entries",
+    "too_short": "at least {min_length} entries",
 }
+LONGEST_NAME = 60  # of what becomes part of file names
+LONGEST_LINE = 200  # of what is printed
 SHA256 = r"^[0-9a-f]{64}$"
-TABLE_ID = r"^[a-z0-9][a-z0-9-]*$"
+TABLE_ID = rf"^[a-z0-9][a-z0-9-]{{0,{LONGEST_NAME - 1}}}$"
 FILE_NAME = r"^[^/\\]*$"
 PATTERNS = {
     SHA256: "64 hex digits of a SHA-256",
-    TABLE_ID: "a table's id of a-z, 0-9 and -",
+    TABLE_ID: f"a table's id of a-z, 0-9 and -, at most {LONGEST_NAME} characters",
     FILE_NAME: "a file's name without its folder",
 }
+COMPONENT_NAME = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{LONGEST_NAME - 1}}}")
 EXPLAINED = "Attributes:"  # in a docstring, what comes before the descriptions of the fields
+
+
+def printable(text: str) -> str:
+    """Refuse what no page and no terminal shows: control characters, halves of characters."""
+    if not text.isprintable():
+        raise PydanticCustomError("not_printable", "a text in one line, of printable characters")
+    return text
+
+
+Line = Annotated[str, Field(max_length=LONGEST_LINE), AfterValidator(printable)]
 
 
 class Strict(BaseModel):
@@ -49,7 +74,8 @@ def one_line(model: type[BaseModel], where: str, error: ValidationError) -> User
         where: the file, and the key that holds the content if it is not the whole of it.
         error: what pydantic raised.
     """
-    first = error.errors()[0]
+    # An unknown key is often the misspelt one that another error calls missing.
+    first, *_ = sorted(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
     *path, last = first["loc"] or ("",)
     owner = _model_at(model, path)
     if first["type"] == "extra_forbidden":

@@ -8,10 +8,11 @@ from pathlib import Path
 
 from safetensors import SafetensorError
 
-from kdbench.errors import UserError
+from kdbench.errors import BadValue, UserError
 
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 FULL_TEXTS = ("No space left on device", "Disk quota exceeded", "File too large")
+LARGEST_TEXT = 250_000  # bytes; the shipped files have a few thousand
 RESUME = "free some space; the same command goes on from the last checkpoint"
 
 
@@ -39,6 +40,32 @@ def plain_errors(
             reason = _reason(error, where)
             raise UserError(f"{where}: cannot be read or written: {reason}") from error
         raise
+
+
+def read_text(path: Path, most: int = LARGEST_TEXT) -> str:
+    """The text of a small file that people write.
+
+    Args:
+        path: a regular file.
+        most: bytes that it may have.
+
+    Raises:
+        BadValue: it is too large, or not in UTF-8.
+        UserError: it is no file, or cannot be read.
+    """
+    try:
+        if not path.is_file():
+            raise UserError(f"{path}: not a file; take it away or write a text file")
+        size = path.stat().st_size
+        if size > most:
+            raise BadValue(str(path), f"{size} bytes", f"at most {most}", "is it the right file?")
+        return path.read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        advice = "see whether you may read it"
+        raise UserError(f"{path}: cannot be read: {_reason(error, path)}; {advice}") from error
+    except UnicodeDecodeError as error:
+        byte = f"byte 0x{error.object[error.start]:02x} at place {error.start}"
+        raise BadValue(str(path), byte, "UTF-8 text", "save the file in UTF-8") from None
 
 
 def disk_is_full(error: BaseException) -> bool:

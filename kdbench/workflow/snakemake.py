@@ -5,15 +5,16 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from kdbench.console import fail, say
-from kdbench.errors import UserError
+from kdbench.errors import BadValue, UserError
 from kdbench.plan.graph import Graph, load_graph
 from kdbench.plan.job_groups import JobGroups
-from kdbench.plan.params import FILE, load_params, parse_yaml
+from kdbench.plan.params import FILE, kind_of, load_params
+from kdbench.plan.yaml_values import read_yaml
 from kdbench.store.paths import Paths
 from kdbench.store.spec import RunSpec
 from kdbench.store.teacher_runs import ComputingRun
@@ -34,8 +35,11 @@ class Workflow:
     def __init__(self, config: Mapping[str, Any], root: Path = Path()) -> None:
         self.paths = Paths(root)
         written = load_params(root / FILE).model_dump(by_alias=True)
-        given = {key: typed(value) for key, value in config.items()}
-        self.overrides = {k: v for k, v in given.items() if k not in written or v != written[k]}
+        self.overrides = {
+            key: value
+            for key, value in config.items()
+            if key not in written or value != written[key]
+        }
         self.graph: Graph = load_graph(root, self.overrides)
         self.scale = self.graph.params.scale
         self.job_groups = JobGroups(self.graph, self.paths)
@@ -121,19 +125,33 @@ def serve_from() -> None:
     os.environ[SERVER] = str(address)
 
 
-def typed(value: Any) -> Any:
-    """What `--config` gave, with numbers as numbers: Snakemake hands over nested ones as text."""
-    if isinstance(value, Mapping):
-        return {key: typed(entry) for key, entry in value.items()}
-    if isinstance(value, list):
-        return [typed(entry) for entry in value]
-    return parse_yaml(value) if isinstance(value, str) else value
+def read_words(words: Iterable[str]) -> dict[str, Any]:
+    """The `KEY=VALUE` words of `--config`, each value read as params.yaml would read it.
+
+    Snakemake's own reading turns nested numbers into text and forgets which texts were quoted.
+
+    Raises:
+        BadValue: no YAML, or a key twice.
+    """
+    values: dict[str, Any] = {}
+    for word in words:
+        key, _, text = word.partition("=")
+        if key in values:
+            raise BadValue("--config", f"the key {key!r} again", "each key once")
+        values[key] = read_yaml(text, f"--config, {key}", kind_of(key))
+    return values
 
 
-def plan_or_exit(config: Mapping[str, Any]) -> Workflow:
-    """The Snakefile's first line: a mistake of the user's is one line, not a traceback."""
+def plan_or_exit(config: Mapping[str, Any], words: object = ()) -> Workflow:
+    """The Snakefile's first line: a mistake of the user's is one line, not a traceback.
+
+    Args:
+        config: what Snakemake made of `--configfile` and `--config`.
+        words: of `--config` as they were typed.
+    """
     try:
-        return Workflow(config)
+        typed = read_words(words) if isinstance(words, list | tuple) else {}
+        return Workflow({**config, **typed})
     except UserError as error:
         sys.exit(fail(error))
 
