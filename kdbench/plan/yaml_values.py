@@ -8,7 +8,7 @@ two read differently (010, 1:30) stay text, so that a number's place refuses the
 import re
 from collections.abc import Iterator
 from types import UnionType
-from typing import Annotated, Any, ClassVar, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel
@@ -45,9 +45,8 @@ WORDS = {  # tag: what a plain word of that kind looks like, and how it may begi
 class ParamsLoader(SafeLoader):
     """PyYAML's safe loader with the words of this module's docstring."""
 
-    yaml_implicit_resolvers: ClassVar[dict[str, list[tuple[str, re.Pattern[str]]]]] = {}
 
-
+ParamsLoader.yaml_implicit_resolvers = {}
 for _name, (_pattern, _first) in WORDS.items():
     ParamsLoader.add_implicit_resolver(TAG + _name, re.compile(f"({_pattern})$"), [*_first])
 
