@@ -38,7 +38,7 @@ PACKAGES = {
 }
 PLUGIN_GROUP = "kdbench.components"
 TEACHER_MODES = ("eval", "batch")
-LARGEST_NUMBER = 1e15  # of a parameter
+LARGEST_NUMBER = 3e38  # of a parameter: about what float32 holds
 D = TypeVar("D", bound=Declaration)
 D_co = TypeVar("D_co", bound=Declaration, covariant=True, default=Declaration)
 
