@@ -7,7 +7,9 @@ person could type as well.
 
 from kdbench.workflow.snakemake import plan_or_exit
 
-plan = plan_or_exit(config, workflow.config_settings.config_args)
+plan = plan_or_exit(
+    config, workflow.config_settings.config_args, lambda: workflow.local_exec
+)
 
 
 wildcard_constraints:
@@ -18,12 +20,17 @@ wildcard_constraints:
     scale="smoke|lite|paper",
 
 
+# The number of GPUs here limits jobs that run here. A cluster counts its own.
+resource_scopes:
+    gpu="local",
+
+
 localrules:
     reproduce_all,
 
 
 onstart:
-    plan.serve(local=workflow.local_exec)
+    plan.start(local=workflow.local_exec)
 
 
 onerror:

@@ -10,8 +10,8 @@ rule data:
         "results/{scale}/benchmarks/data/{dataset}/{cell}.{digest}.tsv"
     threads: plan.threads
     resources:
-        gpu=0,
-        runtime=60,
-        mem_mb=4000,
+        gpu=plan.gpus,
+        runtime=plan.minutes,
+        mem_mb=plan.memory,
     shell:
         "kdbench run {wildcards.digest} {plan.options} > {log} 2>&1"

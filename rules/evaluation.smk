@@ -14,8 +14,8 @@ rule evaluation:
     threads: plan.threads
     resources:
         gpu=plan.gpus,
-        runtime=plan.evaluation_minutes,
-        mem_mb=4000,
+        runtime=plan.minutes,
+        mem_mb=plan.memory,
     params:
         cells=plan.cells,
     shell:

@@ -10,7 +10,7 @@ rule restore:
     threads: plan.threads
     resources:
         gpu=plan.gpus,
-        runtime=1440,
-        mem_mb=8000,
+        runtime=plan.minutes,
+        mem_mb=plan.memory,
     shell:
         "kdbench restore {wildcards.digest} {plan.options} > {log} 2>&1"

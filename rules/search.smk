@@ -11,7 +11,7 @@ rule search:
     threads: plan.threads
     resources:
         gpu=plan.gpus,
-        runtime=1440,
-        mem_mb=12000,
+        runtime=plan.minutes,
+        mem_mb=plan.memory,
     shell:
         "kdbench run {wildcards.digest} {plan.options} > {log} 2>&1"

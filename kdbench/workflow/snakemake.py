@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from kdbench.store.paths import Paths
 from kdbench.store.spec import RunSpec
 from kdbench.store.teacher_runs import ComputingRun
 from kdbench.workflow.report import readmes, report_record, write_report
+from kdbench.workflow.requests import Requests
 from kdbench.workflow.served import SERVER
 
 PART = "KDBENCH_PART"  # set where Snakemake is called for a part of the plan
@@ -30,9 +31,15 @@ class Workflow:
     Args:
         config: Snakemake's configuration: what `--config` gave, over params.yaml.
         root: the project's folder.
+        local: whether the jobs run on this machine; Snakemake knows it when it plans the jobs.
     """
 
-    def __init__(self, config: Mapping[str, Any], root: Path = Path()) -> None:
+    def __init__(
+        self,
+        config: Mapping[str, Any],
+        root: Path = Path(),
+        local: Callable[[], bool] = lambda: True,
+    ) -> None:
         self.paths = Paths(root)
         written = load_params(root / FILE).model_dump(by_alias=True)
         self.overrides = {
@@ -43,6 +50,7 @@ class Workflow:
         self.graph: Graph = load_graph(root, self.overrides)
         self.scale = self.graph.params.scale
         self.job_groups = JobGroups(self.graph, self.paths)
+        self.requests = Requests(self.graph.params, local)
         self.readmes = [str(page) for page in readmes(self.graph, self.paths)]
         self.report_record = str(report_record(self.graph, self.paths))
 
@@ -53,14 +61,17 @@ class Workflow:
         quoted = json.dumps(others).replace("'", "'\\''")
         return f"--scale {self.scale}" + (f" --override '{quoted}'" if others else "")
 
-    @property
-    def gpus(self) -> int:
-        """GPUs a job asks for: one, except where there is none and at the smoke scale.
+    def gpus(self, wildcards: Any) -> int:
+        """GPUs that a job asks for."""
+        return self.requests.gpus(self._made(wildcards))
 
-        Runs of smoke are seconds long. Without a GPU the jobs share the cores, which asking for
-        one would forbid.
-        """
-        return int(self.scale != "smoke" and any(Path("/dev").glob("nvidia[0-9]*")))
+    def minutes(self, wildcards: Any) -> int:
+        """How long a job may take."""
+        return self.requests.minutes(self._made(wildcards))
+
+    def memory(self, wildcards: Any, attempt: int) -> int:
+        """MB of main memory that a job asks for."""
+        return self.requests.memory(self._made(wildcards), attempt)
 
     def upstream(self, wildcards: Any) -> list[str]:
         """Inputs of one job: records, or artifacts that must be restored for it first."""
@@ -82,6 +93,12 @@ class Workflow:
             else:
                 yield str(self._input(upstream))
 
+    def _made(self, wildcards: Any) -> list[RunSpec]:
+        """All runs that a job makes one after the other: of cells, their students too."""
+        cells = self.job_groups.of(self.graph.runs[wildcards.digest])
+        students = [u for c in cells for u in c.upstream.values() if self.job_groups.within(u)]
+        return [*students, *cells]
+
     def _done(self, spec: RunSpec) -> bool:
         return self.paths.record(spec).is_file()
 
@@ -95,13 +112,10 @@ class Workflow:
         runs = self.graph.runs.values()
         return [str(self.paths.record(r)) for r in runs if self.job_groups.asked(r)]
 
-    @property
-    def evaluation_minutes(self) -> int:
-        """How long an evaluation's job may take; where it trains too, as long as a training."""
-        return 1440 if self.graph.scale.cells_per_job else 60
-
-    def serve(self, local: bool) -> None:
-        """Start a server for this call's jobs where they run here and take seconds."""
+    def start(self, local: bool) -> None:
+        """Say what the jobs ask for; start a server for those that run here and take seconds."""
+        if announcement := self.requests.announcement():
+            say(announcement)
         if local and self.graph.scale.cells_per_job:
             serve_from()
 
@@ -142,16 +156,19 @@ def read_words(words: Iterable[str]) -> dict[str, Any]:
     return values
 
 
-def plan_or_exit(config: Mapping[str, Any], words: object = ()) -> Workflow:
+def plan_or_exit(
+    config: Mapping[str, Any], words: object = (), local: Callable[[], bool] = lambda: True
+) -> Workflow:
     """The Snakefile's first line: a mistake of the user's is one line, not a traceback.
 
     Args:
         config: what Snakemake made of `--configfile` and `--config`.
         words: of `--config` as they were typed.
+        local: whether the jobs run on this machine.
     """
     try:
         typed = read_words(words) if isinstance(words, list | tuple) else {}
-        return Workflow({**config, **typed})
+        return Workflow({**config, **typed}, local=local)
     except UserError as error:
         sys.exit(fail(error))
 

@@ -167,7 +167,7 @@ def test_only_short_runs_on_this_machine_are_served(monkeypatch, tmp_path, scale
     started = []
     monkeypatch.setattr(snakemake, "serve_from", lambda: started.append(1))
     TinyProject(tmp_path)
-    snakemake.Workflow({"scale": scale}, tmp_path).serve(local)
+    snakemake.Workflow({"scale": scale}, tmp_path).start(local)
 
     assert len(started) == serves
 
