@@ -2,11 +2,11 @@
 
 Imports point one way, lowest first; parts on one rank never import each other:
 
-    readings <- judgement <- presentation <- figures, summaries <- markdown <- table_page
-        <- render <- index <- make
+    readings <- judgement <- presentation <- figures, summaries, notes <- markdown <- table_page
+        <- render <- index <- site <- make
 
-Up to `figures` and `summaries` nothing knows on what kind of page it will stand. A second writer
-(HTML, say) would be a package beside `markdown`, `table_page` and `index` that takes the same
-values: `readings.cells.results`, `judgement.comparisons.row_comparisons`,
-`judgement.judge.judge_claims` and `render.present`.
+Up to `figures`, `summaries` and `notes` nothing knows on what kind of page it will stand.
+`markdown`, `table_page` and `index` write for GitHub, `site` pages for a browser, from the same
+values: `readings.lines`, `judgement.comparisons.row_comparisons`, `judgement.judge.judge_claims`
+and `render.present`.
 """

@@ -9,6 +9,8 @@ from kdbench.plan.graph import Graph
 from kdbench.report.index import index
 from kdbench.report.readings.records import Records
 from kdbench.report.render import FOLDERS, SUFFIXES, render
+from kdbench.report.site.assets import write_needed
+from kdbench.report.site.pages import Site
 from kdbench.store.atomic import write_bytes
 from kdbench.store.paths import Paths
 
@@ -36,6 +38,7 @@ def make_report(graph: Graph, paths: Paths, records: Records | None = None) -> P
     folder = paths.report(graph.scale.name, own=graph.own)
     page = index(graph, records, rendered, others_in(folder, graph))
     files = {name: content for _, part in rendered for name, content in part.files.items()}
+    files |= Site(graph, records, rendered).pages() | write_needed(folder)
     for name, content in files.items():
         write_changed(folder / name, content)
     remove_stale(folder, graph, keep=files)

@@ -1,7 +1,7 @@
 """From an exhibit to its files and its section of the index: one function per kind of exhibit."""
 
 import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,7 @@ from kdbench.plan.graph import Graph
 from kdbench.report.markdown import quoted, section
 from kdbench.report.presentation import Presentation, csv_bytes
 from kdbench.report.readings.banner import banner
-from kdbench.report.readings.cells import frame, results
+from kdbench.report.readings.lines import Line, frame, read_lines
 from kdbench.report.readings.provenance import made_with
 from kdbench.report.readings.records import CellState, FinishedRuns, Records
 from kdbench.report.table_page import table_markdown
@@ -28,10 +28,14 @@ class Rendered:
     Attributes:
         files: contents by path inside the report's folder.
         body: Markdown under the exhibit's heading in the index; links are relative to it.
+        lines: a table's cells.
+        presentation: of a figure or summary; None without finished runs.
     """
 
     files: Mapping[str, bytes]
     body: str
+    lines: Sequence[Line] = ()
+    presentation: Presentation | None = None
 
 
 def render(exhibit: Exhibit, graph: Graph, records: Records) -> Rendered:
@@ -41,13 +45,14 @@ def render(exhibit: Exhibit, graph: Graph, records: Records) -> Rendered:
 
 def render_table(table: Table, graph: Graph, records: Records) -> Rendered:
     """A table as Markdown and CSV."""
-    cells = results(graph, table, records)
+    lines = read_lines(graph, table, records)
+    cells = [line.result for line in lines]
     body = table_markdown(graph, table, cells, records)
     page, data = (f"{TABLES}/{table.slug}{suffix}" for suffix in (".md", ".csv"))
     text = f"{quoted(banner(graph))}# {table.title}\n\n{body}"
     links = f"[This table alone]({page}) · [CSV, one line per cell]({data})\n"
-    files = {page: text.encode(), data: csv_bytes(frame(graph, table, cells))}
-    return Rendered(files, f"{body}\n{links}")
+    files = {page: text.encode(), data: csv_bytes(frame(lines))}
+    return Rendered(files, f"{body}\n{links}", lines)
 
 
 def render_named_runs(exhibit: NamedRuns, graph: Graph, records: Records) -> Rendered:
@@ -69,7 +74,8 @@ def render_named_runs(exhibit: NamedRuns, graph: Graph, records: Records) -> Ren
     if absent:
         notes.insert(0, f"{absent} of {len(planned)} runs are not run yet.")
     body = section(exhibit, presentation, places, " ".join(notes), made_with(behind, kind))
-    return Rendered({places[suffix]: content for suffix, content in files.items()}, body)
+    by_place = {places[suffix]: content for suffix, content in files.items()}
+    return Rendered(by_place, body, presentation=presentation)
 
 
 def present(exhibit: NamedRuns, graph: Graph, runs: FinishedRuns, records: Records) -> Presentation:

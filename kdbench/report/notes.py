@@ -1,0 +1,121 @@
+"""What is said of a table beside its numbers, as texts for any kind of page."""
+
+from collections.abc import Sequence
+
+from kdbench.exhibits.tables import Table
+from kdbench.plan.graph import Graph
+from kdbench.report.presentation import MARK, PAPER, PLUS_MINUS
+from kdbench.report.readings.banner import comparable
+from kdbench.report.readings.cells import Result, epoch_of, head
+from kdbench.report.readings.provenance import remarks
+from kdbench.report.readings.records import CellState, Records
+from kdbench.report.readings.verdict import Verdict
+from kdbench.store.spec import RunSpec
+from kdbench.store.student_runs import StudentRun, TaughtRun
+
+READING = "‡"
+MISSED = "\N{PILCROW SIGN}"
+AT_BEST = (
+    "Teachers are taken at the epoch that was best on the test set, as the field's code does: test "
+    "labels choose it, and other test labels would change searches and students by way of it. "
+    "Beside that no search has a test image or label within reach. `teacher_epoch: last` among a "
+    "scale's settings in params.yaml takes the last epoch."
+)
+LARGER = f"{MISSED} Larger than it should be: the search ended before its budget was met."
+
+
+def table_notes(graph: Graph, table: Table, cells: Sequence[Result], records: Records) -> list[str]:
+    """The table's own notes, readings, sources, what is left out or diverged, the runs' remarks."""
+    planned = [c.evaluation for c in graph.cells[table.id] if c.evaluation]
+    return [
+        *table.notes,
+        *notes_of(graph, requested_only(cells)),
+        *_left_out(graph, cells),
+        *(f"Diverged: {run}." for run in records.diverged(planned)),
+        *(f"Not used: {record}." for record in records.altered(_behind(planned))),
+        *remarks(records.behind(planned)),
+    ]
+
+
+def legend(graph: Graph, table: Table) -> str:
+    """How to read the table's numbers and, where there are any, its verdicts."""
+    better = "higher" if table.metric.higher_is_better else "lower"
+    epoch = {"best": "best epoch on the test set", "last": "last epoch"}[epoch_of(table)]
+    who = "the authors report" if table.published else "the protocol reports"
+    why = "on training images that are held out" if table.tuning_holdout else f"which is what {who}"
+    text = (
+        f"{table.metric.label.capitalize()} in {table.metric.unit}, {better} is better; "
+        f"mean {PLUS_MINUS} sample standard deviation (number of runs) at the {epoch}, {why}."
+    )
+    if not comparable(graph):
+        return text
+    deviation = "" if graph.scale.precision == "float32" else f" Ours in {graph.scale.precision}."
+    return (
+        f"{text} Verdict: {Verdict.REPRODUCED.value} where the 95 % Student-t interval of the gap "
+        f"(ours minus published, in brackets) lies within {PLUS_MINUS}{table.tolerance:g}, "
+        f"{Verdict.HIGHER.value} or {Verdict.LOWER.value} where it lies wholly outside, "
+        f"otherwise {Verdict.UNDECIDED.value}; one run alone decides nothing. The interval is "
+        f"Welch's where a spread is published with its number of runs; otherwise the published "
+        f"number is taken as exact. After the gap stands from where on these runs would call one "
+        f"a difference.{deviation}"
+    )
+
+
+def notes_of(graph: Graph, cells: Sequence[Result]) -> list[str]:
+    """What our readings are, what marks mean, which sources are not the paper."""
+    readings = our_readings(graph, cells)
+    texts = {label: text.removeprefix("our reading: ") for label, text in readings.items()}
+    ours = [f"{READING} {label}, our reading: {text}." for label, text in texts.items()]
+    larger = [LARGER] if any(result.missed for result in cells) else []
+    return [*ours, *larger, *_teachers(cells), *_trust(graph, cells)]
+
+
+def requested_only(cells: Sequence[Result]) -> list[Result]:
+    """Without rows and columns that params.yaml leaves out."""
+    columns = {r.cell.column for r in cells if r.cell.evaluation}
+    rows = {r.cell.row for r in cells if r.state is not CellState.LEFT_OUT}
+    return [r for r in cells if r.cell.column in columns and r.cell.row in rows]
+
+
+def _left_out(graph: Graph, cells: Sequence[Result]) -> list[str]:
+    """A sentence that names these rows and columns, if there are any."""
+    places = [result.cell for result in requested_only(cells)]
+    shown_columns, shown_rows = {cell.column for cell in places}, {cell.row for cell in places}
+    columns = (head(graph, r.cell.column) for r in cells if r.cell.column not in shown_columns)
+    rows = (r.cell.row.label for r in cells if r.cell.row not in shown_rows)
+    names = [*dict.fromkeys(columns), *dict.fromkeys(rows)]
+    return [f"Left out by params.yaml: {', '.join(names)}."] if names else []
+
+
+def our_readings(graph: Graph, cells: Sequence[Result]) -> dict[str, str]:
+    """Methods whose source is not public or leaves much open, and what our reading is."""
+    runs = [result.cell.evaluation.first for result in cells if result.cell.evaluation]
+    students = [run for run in runs if isinstance(run, StudentRun)]
+    names = {method.name for run in students for method in run.method.losses}
+    methods = [graph.components.get("method", name, where="exhibits") for name in sorted(names)]
+    marked = [method for method in methods if method.declaration.reading]
+    return {method.label: method.declaration.fidelity for method in marked}
+
+
+def _teachers(cells: Sequence[Result]) -> list[str]:
+    """Where their epoch is chosen on test images, readers must know."""
+    runs = [spec for r in cells if r.cell.evaluation for spec in r.cell.evaluation.with_upstream()]
+    chosen = any(isinstance(run, TaughtRun) and run.teacher_epoch == "best" for run in runs)
+    return [AT_BEST] if chosen else []
+
+
+def _trust(graph: Graph, cells: Sequence[Result]) -> list[str]:
+    def where(result: Result) -> str:
+        return f"{result.cell.row.label}, {head(graph, result.cell.column)}"
+
+    marked = [r for r in cells if r.published and r.published.source != PAPER]
+    by_source: dict[str, list[str]] = {}
+    for result in marked:
+        assert result.published is not None
+        by_source.setdefault(result.published.source, []).append(where(result))
+    return [f"{MARK} Source: {source} ({'; '.join(cells)})." for source, cells in by_source.items()]
+
+
+def _behind(targets: Sequence[RunSpec]) -> list[RunSpec]:
+    """The targets and all that they depend on, each once."""
+    return list({s.digest: s for target in targets for s in target.with_upstream()}.values())

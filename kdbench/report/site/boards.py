@@ -1,0 +1,119 @@
+"""Methods over all pairs: what each gains, what it costs, and which of them differ."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+from kdbench.report.readings.statistics import Estimate, contrast
+from kdbench.report.site.standings import Board, Standing
+
+
+@dataclass(frozen=True)
+class MethodRow:
+    """One method over all leaderboards where it and the student alone were measured.
+
+    Attributes:
+        boards: how many those are.
+        gain: mean points over the student alone, and half the interval of that mean.
+        rank: mean rank among the measured methods of those leaderboards, 1 the best.
+        better, worse: methods that it clearly beats, or that clearly beat it: the interval of the
+            mean difference over the leaderboards in common leaves out 0, all intervals of the
+            page together at 95 % (Bonferroni).
+        open: methods for which these runs decide nothing.
+        tuned: pairs for which a weight of it is declared.
+        step, hours, search_hours, memory: means over the leaderboards; None where nothing says it.
+    """
+
+    method: str
+    boards: int
+    gain: float
+    half: float | None
+    rank: float
+    better: Sequence[str]
+    worse: Sequence[str]
+    open: Sequence[str]
+    tuned: int
+    plugin: bool
+    step: float | None
+    hours: float | None
+    search_hours: float | None
+    memory: float | None
+
+
+def method_rows(boards: Sequence[Board]) -> list[MethodRow]:
+    """All methods, the largest mean gain first."""
+    comparable = [board for board in boards if board.alone and len(board.standings) > 1]
+    cells: dict[str, dict[str, Standing]] = {}
+    for board in comparable:
+        for standing in board.standings:
+            if standing.gain:
+                cells.setdefault(standing.method, {}).setdefault(board.slug, standing)
+    by_slug = {board.slug: board for board in comparable}
+    tries = max(1, len(cells) * (len(cells) - 1) // 2)
+    rows = [_row(method, cells, by_slug, tries) for method in cells]
+    return sorted(rows, key=lambda row: (-row.gain, row.method))
+
+
+def _row(
+    method: str,
+    cells: Mapping[str, Mapping[str, Standing]],
+    boards: Mapping[str, Board],
+    tries: int,
+) -> MethodRow:
+    own = cells[method]
+    gain, half = _mean_gain([(own[slug], boards[slug]) for slug in own])
+    decided = {other: _lead(own, cells[other], tries) for other in cells if other != method}
+    standings = list(own.values())
+    return MethodRow(
+        method,
+        len(own),
+        gain,
+        half,
+        fmean(_rank(standing, boards[slug]) for slug, standing in own.items()),
+        [other for other, lead in decided.items() if lead > 0],
+        [other for other, lead in decided.items() if lead < 0],
+        [other for other, lead in decided.items() if lead == 0],
+        sum(standing.tuned for standing in standings),
+        any(standing.plugin for standing in standings),
+        _mean([standing.cost.step for standing in standings]),
+        _mean([standing.hours for standing in standings]),
+        _mean([standing.search_hours for standing in standings]),
+        _mean([standing.cost.memory for standing in standings]),
+    )
+
+
+def _mean_gain(cells: Sequence[tuple[Standing, Board]]) -> tuple[float, float | None]:
+    parts: list[tuple[float, Estimate]] = []
+    for standing, board in cells:
+        assert board.alone is not None and board.alone.now is not None
+        share = _sign(standing) / len(cells)
+        parts += [(share, standing.estimate), (-share, board.alone.now.estimate)]
+    return contrast(parts)
+
+
+def _lead(own: Mapping[str, Standing], other: Mapping[str, Standing], tries: int) -> int:
+    """1 where the first is clearly better over the leaderboards in common, -1 worse, else 0."""
+    common = [slug for slug in own if slug in other and own[slug].line is not other[slug].line]
+    if not common:
+        return 0
+    parts: list[tuple[float, Estimate]] = []
+    for slug in common:
+        share = _sign(own[slug]) / len(common)
+        parts += [(share, own[slug].estimate), (-share, other[slug].estimate)]
+    lead, half = contrast(parts, tries)
+    if half is None or abs(lead) <= half:
+        return 0
+    return 1 if lead > 0 else -1
+
+
+def _sign(standing: Standing) -> float:
+    return 1.0 if standing.line.metric.higher_is_better else -1.0
+
+
+def _rank(standing: Standing, board: Board) -> int:
+    return 1 + list(board.standings).index(standing)
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return fmean(known) if known else None

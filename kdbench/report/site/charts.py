@@ -1,0 +1,123 @@
+"""Vega-Lite charts of a report, as JSON: hover, zoom, and a legend that toggles its series."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from kdbench.report.site.boards import MethodRow
+from kdbench.report.site.details import Detail
+
+Spec = Mapping[str, Any]
+SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"  # a name; nothing is fetched
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#888888")
+
+
+def chart(rows: Sequence[Mapping[str, Any]], height: int, **more: Any) -> Spec:
+    """What all charts share; `more` holds marks and encodings."""
+    return {
+        "$schema": SCHEMA,
+        "width": "container",
+        "height": height,
+        "autosize": {"type": "fit", "contains": "padding"},
+        "data": {"values": list(rows)},
+        **more,
+    }
+
+
+def series(field: str, title: str) -> dict[str, Any]:
+    """Colour and opacity of series that a click in the legend toggles."""
+    return {
+        "color": {
+            "field": field,
+            "type": "nominal",
+            "title": title,
+            "scale": {"range": list(COLOURS)},
+            "legend": {"orient": "bottom", "columns": 3, "labelLimit": 260},
+        },
+        "opacity": {"condition": {"param": "chosen", "value": 1}, "value": 0.1},
+    }
+
+
+def params(field: str) -> list[dict[str, Any]]:
+    """Zoom by wheel and drag, and a legend to click."""
+    return [
+        {"name": "zoom", "select": "interval", "bind": "scales"},
+        {"name": "chosen", "select": {"type": "point", "fields": [field]}, "bind": "legend"},
+    ]
+
+
+def quantity(field: str, title: str, *, zero: bool = False) -> dict[str, Any]:
+    """A number on an axis, which begins at 0 only where `zero`."""
+    return {"field": field, "type": "quantitative", "title": title, "scale": {"zero": zero}}
+
+
+def curves(detail: Detail) -> Spec | None:
+    """Every run's accuracy and losses over the epochs; None without any curve."""
+    rows = [
+        {"seed": f"seed {run['seed']}", "curve": name, "epoch": epoch, "value": value}
+        for run in detail.curves
+        for name, points in run["series"].items()
+        for epoch, value in points
+    ]
+    if not rows:
+        return None
+    names = list(dict.fromkeys(row["curve"] for row in rows))
+    first = "test_top1" if "test_top1" in names else names[0]
+    choice = {"input": "select", "options": names, "name": "curve "}
+    return chart(
+        rows,
+        220,
+        params=[{"name": "shown", "value": first, "bind": choice}, *params("seed")],
+        transform=[{"filter": "datum.curve == shown"}],
+        mark={"type": "line", "point": True, "tooltip": True},
+        encoding={
+            "x": quantity("epoch", "epoch"),
+            "y": quantity("value", "value"),
+            **series("seed", "run"),
+            "tooltip": [{"field": name} for name in ("seed", "curve", "epoch", "value")],
+        },
+    )
+
+
+def accuracy_against_cost(rows: Sequence[MethodRow]) -> Spec | None:
+    """Mean gain of every method against the hours that it needs; None where no hours are known."""
+    values = [
+        {
+            "method": row.method,
+            "hours": row.hours,
+            "gain": row.gain,
+            "low": row.gain - (row.half or 0.0),
+            "high": row.gain + (row.half or 0.0),
+            "pairs": row.boards,
+        }
+        for row in rows
+        if row.hours
+    ]
+    if not values:
+        return None
+    hours = {
+        "field": "hours",
+        "type": "quantitative",
+        "title": "training and searches of one student, hours (log)",
+        "scale": {"type": "log", "nice": True},
+    }
+    tooltip = [{"field": f, "format": ".2f"} for f in ("gain", "low", "high", "hours")]
+    shared = {"x": hours, "tooltip": [{"field": "method"}, *tooltip, {"field": "pairs"}]}
+    gain = quantity("gain", "mean gain over the student alone, points", zero=True)
+    whisker = {"y": {**gain, "field": "low"}, "y2": {"field": "high"}}
+    colour = {"value": COLOURS[0]}
+    return chart(
+        values,
+        380,
+        layer=[
+            {"mark": "rule", "encoding": {**shared, **whisker, "color": colour}},
+            {
+                "mark": {"type": "point", "filled": True, "size": 80},
+                "encoding": {**shared, "y": gain, "color": colour},
+                "params": [{"name": "zoom", "select": "interval", "bind": "scales"}],
+            },
+            {
+                "mark": {"type": "text", "align": "left", "dx": 8, "dy": -6},
+                "encoding": {**shared, "y": gain, "text": {"field": "method"}},
+            },
+        ],
+    )

@@ -1,0 +1,210 @@
+"""What a cell opens to: its runs, classes, configuration, teacher, cost, and how to make it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Any
+
+from kdbench.plan.graph import Graph
+from kdbench.report.readings.lines import RULES, Line, command_of, params_of
+from kdbench.report.readings.records import Record, Records
+from kdbench.store.spec import RunSpec
+from kdbench.store.student_runs import EvaluationRun, TaughtRun
+
+MOST_POINTS = 120  # of a curve: more than a screen shows
+HIDDEN = ("epoch",)
+
+
+@dataclass(frozen=True)
+class Seed:
+    """One run of a cell.
+
+    Attributes:
+        values: by epoch rule, in the metric's unit; None where it was not measured.
+        best_epoch: of the best weights on the test set.
+        facts: device, commit and so on, by what they are.
+        seconds, step: device work of the training, and of one step of it.
+        memory: largest peak, in bytes.
+    """
+
+    number: str
+    values: Mapping[str, float | None]
+    best_epoch: Any
+    facts: Mapping[str, str]
+    seconds: float | None
+    step: float | None
+    memory: float | None
+    record: str
+
+
+@dataclass(frozen=True)
+class Teacher:
+    """The network that a cell's students learned from.
+
+    Attributes:
+        epoch: at which its weights were taken.
+        accuracy: its top-1 at that epoch, from its training's record; None without one.
+    """
+
+    label: str
+    epoch: str
+    accuracy: float | None
+    record: str
+
+
+@dataclass(frozen=True)
+class Detail:
+    """Everything that the open cell shows.
+
+    Attributes:
+        classes: accuracy of every class, mean over the runs at the protocol's rule.
+        configuration: what the first run was given, flattened, by dotted key.
+        curves: per run, per name, the points (epoch, value).
+        latency: milliseconds of a forward pass of one image and of a full batch, as recorded.
+        reasons: why the number may differ from the published one.
+    """
+
+    line: Line
+    seeds: Sequence[Seed]
+    classes: Sequence[tuple[str, float]]
+    configuration: Mapping[str, str]
+    teacher: Teacher | None
+    curves: Sequence[Mapping[str, Any]]
+    parameters: float | None
+    macs: float | None
+    latency: Mapping[str, float]
+    reasons: Sequence[str]
+    params: str
+    command: str
+
+
+def read_detail(graph: Graph, line: Line, records: Records, reasons: Sequence[str] = ()) -> Detail:
+    """The detail of a cell that has a planned evaluation; what no record says is empty."""
+    evaluation = line.evaluation
+    assert evaluation is not None
+    record = records.get(evaluation)
+    metrics: Mapping[str, Any] = record.content.get("metrics", {}) if record else {}
+    return Detail(
+        line,
+        _seeds(line, records, metrics),
+        _classes(metrics, line.reported),
+        _configuration(evaluation.first),
+        _teacher(evaluation, records),
+        [_curves(run, training) for run, training in line.runs if training],
+        _number(metrics, "parameters"),
+        _number(metrics, "macs"),
+        _latency(metrics),
+        [*reasons, *(record.content.get("notes", []) if record else [])],
+        params_of(line, graph.scale.name),
+        command_of(graph, records, records.relative(evaluation)),
+    )
+
+
+def _number(content: Any, *keys: str) -> float | None:
+    """A number under nested keys; None where a record of an older version has none."""
+    for key in keys:
+        content = content.get(key) if isinstance(content, Mapping) else None
+    fit = isinstance(content, int | float) and not isinstance(content, bool)
+    return float(content) if fit else None
+
+
+def _seeds(line: Line, records: Records, metrics: Mapping[str, Any]) -> list[Seed]:
+    rows = metrics.get("runs", [])
+    return [
+        _seed(line, place, run, training, rows[place] if place < len(rows) else {}, records)
+        for place, (run, training) in enumerate(line.runs)
+    ]
+
+
+def _seed(
+    line: Line, place: int, run: RunSpec, training: Record | None, row: Any, records: Records
+) -> Seed:
+    content: Mapping[str, Any] = training.content if training else {}
+    seconds, steps = _number(content, "cost", "seconds"), _number(content, "cost", "steps")
+    measured = {rule: line.measured.get(rule) for rule in RULES}
+    return Seed(
+        str(getattr(run, "seed", place)),
+        {rule: one.values[place] if one else None for rule, one in measured.items()},
+        (row.get("best") or {}).get("epoch") if isinstance(row, Mapping) else None,
+        _facts(content.get("provenance", {})),
+        seconds,
+        seconds / steps if seconds and steps else None,
+        _number(content, "cost", "peak_memory_bytes"),
+        records.relative(run),
+    )
+
+
+def _facts(provenance: Mapping[str, Any]) -> dict[str, str]:
+    """Device, commit, precision, versions and dates, as far as the record has them."""
+    commit = str(provenance.get("commit") or "")[:10]
+    if commit and provenance.get("dirty"):
+        commit += " with uncommitted changes"
+    versions = provenance.get("versions") or {}
+    facts = {
+        "device": provenance.get("device"),
+        "commit": commit,
+        "precision": provenance.get("precision"),
+        "torch": versions.get("torch") if isinstance(versions, Mapping) else None,
+        "finished": provenance.get("finished"),
+    }
+    return {key: str(value) for key, value in facts.items() if value}
+
+
+def _classes(metrics: Mapping[str, Any], rule: str) -> list[tuple[str, float]]:
+    """Means over the runs, worst class first; none where a record has no accuracies by class."""
+    names = metrics.get("classes") or []
+    rows = [(run.get(rule) or {}).get("by_class") for run in metrics.get("runs", [])]
+    if not names or not rows or not all(rows):
+        return []
+    columns = [[row[i] for row in rows if row[i] is not None] for i in range(len(names))]
+    means = [(str(name), fmean(c)) for name, c in zip(names, columns, strict=True) if c]
+    return sorted(means, key=lambda pair: (pair[1], pair[0]))
+
+
+def _configuration(run: RunSpec) -> dict[str, str]:
+    described = run.as_dict()
+    flat = dict(_flattened(described["params"]))
+    return flat | {f"revision of {k}": str(v) for k, v in described["revisions"].items()}
+
+
+def _flattened(value: Any, prefix: str = "") -> list[tuple[str, str]]:
+    if not isinstance(value, Mapping):
+        return [(prefix, "none" if value is None else str(value))]
+    inner = [(f"{prefix}.{key}" if prefix else str(key), part) for key, part in value.items()]
+    return [pair for key, part in inner for pair in _flattened(part, key)]
+
+
+def _teacher(evaluation: EvaluationRun, records: Records) -> Teacher | None:
+    first = evaluation.first
+    if not isinstance(first, TaughtRun) or first.teacher is None:
+        return None
+    record = records.get(first.teacher)
+    accuracy = _number(record.content, "metrics", first.teacher_epoch, "top1") if record else None
+    label = first.teacher.network.label
+    return Teacher(label, first.teacher_epoch, accuracy, records.relative(first.teacher))
+
+
+def _curves(run: RunSpec, training: Record) -> dict[str, Any]:
+    """A run's curves, thinned: names with their points."""
+    curves = training.content.get("curves") or {}
+    epochs = curves.get("epoch") or []
+    stride = max(1, -(-len(epochs) // MOST_POINTS))
+    series = {
+        str(name): _points(epochs, values, stride)
+        for name, values in curves.items()
+        if name not in HIDDEN and isinstance(values, list) and len(values) == len(epochs)
+    }
+    return {"seed": str(getattr(run, "seed", "")), "series": series}
+
+
+def _points(epochs: Sequence[float], values: Sequence[Any], stride: int) -> list[list[float]]:
+    """Known points, every so many, and always the last one."""
+    known = [(e, v) for e, v in zip(epochs, values, strict=True) if isinstance(v, int | float)]
+    chosen = known[::stride] + (known[-1:] if known[::stride][-1:] != known[-1:] else [])
+    return [[round(float(e), 3), float(f"{v:.5g}")] for e, v in chosen]
+
+
+def _latency(metrics: Mapping[str, Any]) -> dict[str, float]:
+    batches = {"one image": "batch1", "a batch": "batch128"}
+    times = {name: _number(metrics, "latency", key, "median_ms") for name, key in batches.items()}
+    return {name: value for name, value in times.items() if value is not None}
