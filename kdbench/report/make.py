@@ -1,4 +1,4 @@
-"""Writes the report of a scale: index, tables, figures. Equal records give equal bytes."""
+"""Writes the report of a scale: Markdown, data, figures, pages. Equal records, equal bytes."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -10,7 +10,7 @@ from kdbench.report.index import index
 from kdbench.report.readings.records import Records
 from kdbench.report.render import FOLDERS, SUFFIXES, render
 from kdbench.report.site.assets import write_needed
-from kdbench.report.site.pages import Site
+from kdbench.report.site.pages import BOARDS, PAGES, Site, is_ours
 from kdbench.store.atomic import write_bytes
 from kdbench.store.paths import Paths
 
@@ -38,7 +38,8 @@ def make_report(graph: Graph, paths: Paths, records: Records | None = None) -> P
     folder = paths.report(graph.scale.name, own=graph.own)
     page = index(graph, records, rendered, others_in(folder, graph))
     files = {name: content for _, part in rendered for name, content in part.files.items()}
-    files |= Site(graph, records, rendered).pages() | write_needed(folder)
+    files.update(Site(graph, records, rendered).pages())
+    files.update(write_needed(folder))
     for name, content in files.items():
         write_changed(folder / name, content)
     remove_stale(folder, graph, keep=files)
@@ -53,8 +54,13 @@ def write_changed(path: Path, content: bytes) -> None:
 
 
 def remove_stale(folder: Path, graph: Graph, keep: Iterable[str]) -> None:
-    """Delete files that an exhibit of the graph once wrote and that are not in `keep`."""
+    """Delete files that an exhibit of the graph once wrote and that are not in `keep`.
+
+    Likewise the leaderboards, which are those of the plan that the first page shows.
+    """
     names = {name for exhibit in graph.exhibits for name in file_names(exhibit)}
+    boards = [path for path in folder.glob(f"{BOARDS}/*.html") if is_ours(path)]
+    names |= {path.relative_to(folder).as_posix() for path in boards}
     for name in sorted(names - set(keep)):
         (folder / name).unlink(missing_ok=True)
 
@@ -72,4 +78,5 @@ def others_in(folder: Path, graph: Graph) -> dict[str, str]:
 
 def file_names(exhibit: Exhibit) -> list[str]:
     """Every file that an exhibit may have in a report's folder, that for readers first."""
-    return [f"{part}/{exhibit.slug}{end}" for end in SUFFIXES for part in FOLDERS]
+    names = [f"{part}/{exhibit.slug}{end}" for end in SUFFIXES for part in FOLDERS]
+    return [*names, f"{PAGES}/{exhibit.slug}.html"]

@@ -14,6 +14,7 @@ from kdbench.store.spec import RunSpec
 from kdbench.store.student_runs import StudentRun, TaughtRun
 
 READING = "‡"
+SPREAD = "sample standard deviation (number of runs)"
 MISSED = "\N{PILCROW SIGN}"
 AT_BEST = (
     "Teachers are taken at the epoch that was best on the test set, as the field's code does: test "
@@ -37,15 +38,15 @@ def table_notes(graph: Graph, table: Table, cells: Sequence[Result], records: Re
     ]
 
 
-def legend(graph: Graph, table: Table) -> str:
-    """How to read the table's numbers and, where there are any, its verdicts."""
+def legend(graph: Graph, table: Table, spread: str = SPREAD) -> str:
+    """How to read the table's numbers, whose `spread` follows the mean, and its verdicts."""
     better = "higher" if table.metric.higher_is_better else "lower"
     epoch = {"best": "best epoch on the test set", "last": "last epoch"}[epoch_of(table)]
     who = "the authors report" if table.published else "the protocol reports"
     why = "on training images that are held out" if table.tuning_holdout else f"which is what {who}"
     text = (
         f"{table.metric.label.capitalize()} in {table.metric.unit}, {better} is better; "
-        f"mean {PLUS_MINUS} sample standard deviation (number of runs) at the {epoch}, {why}."
+        f"mean {PLUS_MINUS} {spread} at the {epoch}, {why}."
     )
     if not comparable(graph):
         return text

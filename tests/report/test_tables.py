@@ -13,6 +13,7 @@ from kdbench.exhibits.published import Published
 from kdbench.papers import published_numbers
 from kdbench.report.presentation import number
 from kdbench.report.readings import cells as tables
+from kdbench.report.readings.lines import frame, read_lines
 from kdbench.report.readings.records import CellState, Records
 from kdbench.report.readings.statistics import estimate
 from kdbench.report.readings.verdict import Verdict
@@ -27,6 +28,11 @@ def table_of(project):
     cells = tables.results(project.graph, project.table, Records(project.paths))
     pairs = project.table.pairs
     return cells, {(r.cell.row.label, pairs.index(r.cell.column.pair)): r for r in cells}
+
+
+def frame_of(project):
+    """The data frame of table 1."""
+    return frame(read_lines(project.graph, project.table, Records(project.paths)))
 
 
 def markdown_of(project):
@@ -89,11 +95,11 @@ def test_a_cell_whose_run_diverged_says_so(project):
 def test_a_printed_variance_becomes_a_standard_deviation(project):
     """DistPro's printed 0.005 is shown as 0.07, in the table and in the CSV."""
     plan = project(scale="smoke")
-    results, cells = table_of(plan)
+    _, cells = table_of(plan)
 
     assert isclose(cells["DistPro", 0].published.spread, sqrt(0.005))
     assert line_of(markdown_of(plan), "DistPro", "published")[0] == "76.36 ± 0.07 (5)"
-    assert tables.frame(plan.graph, plan.table, results)["published_spread"].min() > 0.06
+    assert frame_of(plan)["published_spread"].min() > 0.06
 
 
 def test_every_published_number_of_the_table_is_found_by_a_cell(project):
@@ -179,8 +185,7 @@ def test_the_csv_can_be_read_back(project):
     """It has one line per cell, its numbers keep all digits, a finished cell names its record."""
     plan = project(scale="paper")
     plan.evaluate("DistPro", RUNS)
-    results, _ = table_of(plan)
-    frame = tables.frame(plan.graph, plan.table, results)
+    frame = frame_of(plan)
 
     back = list(csv.DictReader(io.StringIO(frame.to_csv(index=False))))
 
@@ -318,8 +323,7 @@ def test_a_table_that_chooses_shows_the_last_epoch_of_held_out_images(project):
 def test_a_pruned_student_is_named_after_the_network_it_was_pruned_from(project):
     """The column's head and the CSV name the network that the search pruned."""
     plan = plan_of(project, "ours/students")
-    cells = tables.results(plan.graph, plan.table, Records(plan.paths))
-    frame = tables.frame(plan.graph, plan.table, cells)
+    frame = frame_of(plan)
 
     assert set(frame["student"]) == {"found in WRN-40-2"}
     assert "WRN-40-2<br>→ found in WRN-40-2" in markdown_of(plan)

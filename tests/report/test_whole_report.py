@@ -12,6 +12,9 @@ from kdbench.report.make import make_report
 
 FIGURE = [f"figures/distpro-figure6{suffix}" for suffix in (".csv", ".png", ".svg")]
 TABLE = [f"tables/distpro-table1{suffix}" for suffix in (".csv", ".md")]
+SITE = [f"{name}.html" for name in ("cells", "index", "methods", "mine")]
+SITE += ["cells.csv", *(f"assets/{name}" for name in ("early.js", "site.css", "site.js"))]
+PAGES = {name: f"pages/distpro-{name}.html" for name in ("table1", "figure6")}
 
 
 def files_of(folder):
@@ -23,6 +26,12 @@ def files_of(folder):
     }
 
 
+@pytest.fixture(autouse=True)
+def without_libraries(monkeypatch):
+    """Pages of no library's version: bundling Vega takes seconds, test_site.py does it once."""
+    monkeypatch.setattr("kdbench.report.site.assets._version", lambda _: None)
+
+
 def full(plan):
     """A plan with a finished cell and a finished search."""
     plan.evaluate("DistPro", [70.0, 71.0, 72.0, 73.0, 74.0])
@@ -31,13 +40,15 @@ def full(plan):
 
 
 def test_a_report_is_made_of_an_index_tables_and_figures(project):
-    """The folder holds the index, a table's two files and a figure's three, and nothing else."""
+    """The folder holds two indices, a table's two files, a figure's three, pages, and no more."""
     plan = full(project(scale="smoke"))
 
     page = make_report(plan.graph, plan.paths)
 
     assert page == plan.paths.report("smoke") / "README.md"
-    assert sorted(files_of(page.parent)) == ["README.md", *FIGURE, *TABLE]
+    board = "pairs/cifar100-wrn-40-2-wrn-16-2-review.html"
+    pages = ["README.md", *SITE, *PAGES.values(), board]
+    assert sorted(files_of(page.parent)) == sorted([*pages, *FIGURE, *TABLE])
 
 
 def test_the_same_records_give_the_same_bytes(project, tmp_path):
@@ -116,7 +127,7 @@ def test_files_without_records_go_and_foreign_files_stay(project):
     """A figure whose search is gone takes its files with it, and only those."""
     plan = full(project(scale="smoke"))
     folder = make_report(plan.graph, plan.paths).parent
-    foreign = ["notes.md", "figures/mine.svg", "figures/distpro-figure6.txt"]
+    foreign = ["notes.md", "figures/mine.svg", "figures/distpro-figure6.txt", "pairs/mine.html"]
     for name in foreign:
         (folder / name).write_text("mine")
 
@@ -124,7 +135,9 @@ def test_files_without_records_go_and_foreign_files_stay(project):
         plan.paths.record(run).unlink(missing_ok=True)
     make_report(plan.graph, plan.paths)
 
-    assert sorted(files_of(folder)) == sorted(["README.md", *TABLE, *foreign])
+    board = "pairs/cifar100-wrn-40-2-wrn-16-2-review.html"
+    pages = ["README.md", *SITE, PAGES["table1"], board]
+    assert sorted(files_of(folder)) == sorted([*pages, *TABLE, *foreign])
 
 
 def test_a_report_deletes_nothing_that_another_plan_wrote(project):

@@ -1,9 +1,7 @@
-"""A table's cells, measured and published side by side, and their CSV."""
+"""A table's cells, measured and published side by side."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import sqrt
-from typing import TYPE_CHECKING, Any
 
 from kdbench.exhibits.published import Published
 from kdbench.exhibits.requests import Pair
@@ -14,9 +12,6 @@ from kdbench.report.readings.banner import comparable
 from kdbench.report.readings.records import CellState, Record, Records
 from kdbench.report.readings.statistics import Estimate, estimate
 from kdbench.report.readings.verdict import Gap, Verdict, compare
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -108,14 +103,6 @@ def head(graph: Graph, column: Column, arrow: str = " → ") -> str:
     return column.label or arrow.join(labels(graph, column.pair))
 
 
-def frame(graph: Graph, table: Table, cells: Sequence[Result]) -> "pd.DataFrame":
-    """Long form, one line per cell; what is not known is empty."""
-    import pandas as pd
-
-    lines = [_line(graph, table, result) for result in cells]
-    return pd.DataFrame(lines).astype({"n": "Int64", "published_n": "Int64"})
-
-
 def _result(graph: Graph, table: Table, cell: Cell, records: Records) -> Result:
     state = records.state(cell)
     printed = published(graph, table, cell.row, cell.column)
@@ -163,35 +150,3 @@ def reported(record: Record, metric: Metric) -> list[float]:
         DamagedData: a run lacks it.
     """
     return values(record, str(record.at("metrics", "reported")), metric)
-
-
-def _line(graph: Graph, table: Table, result: Result) -> dict[str, Any]:
-    column = result.cell.column
-    teacher, student = labels(graph, column.pair)
-    evaluation = result.cell.evaluation
-    if evaluation and evaluation.structure:
-        student = f"found in {evaluation.structure.student.label}"
-    ours, printed = result.ours, result.published
-    return {
-        "exhibit": table.id,
-        "row": result.cell.row.label,
-        "teacher": teacher,
-        "student": student,
-        **({"column": column.label} if column.label else {}),
-        "metric": table.metric.printed or table.metric.key,
-        "state": result.state.value,
-        "ours_mean": ours.mean if ours else None,
-        "ours_std": ours.std if ours else None,
-        "n": ours.n if ours else None,
-        "epoch": epoch_of(table),
-        "ours_last_mean": result.last.mean if result.last else None,
-        "published": printed.value if printed else None,
-        "published_spread": printed.spread if printed else None,
-        "published_n": printed.runs or None if printed else None,
-        "source": printed.source if printed else None,
-        "gap": result.gap,
-        "gap_half": result.against.half if result.against else None,
-        "differs_from": result.against.differs_from if result.against else None,
-        "verdict": result.verdict.value if result.verdict else None,
-        "record": result.record,
-    }

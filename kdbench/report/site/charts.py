@@ -8,6 +8,7 @@ from kdbench.report.site.details import Detail
 
 Spec = Mapping[str, Any]
 SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"  # a name; nothing is fetched
+FEW = 15  # methods whose names fit beside their points
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#888888")
 
 
@@ -88,6 +89,7 @@ def accuracy_against_cost(rows: Sequence[MethodRow]) -> Spec | None:
             "low": row.gain - (row.half or 0.0),
             "high": row.gain + (row.half or 0.0),
             "pairs": row.boards,
+            "label": row.method if row.boards > 1 or len(rows) <= FEW else "",
         }
         for row in rows
         if row.hours
@@ -117,7 +119,7 @@ def accuracy_against_cost(rows: Sequence[MethodRow]) -> Spec | None:
             },
             {
                 "mark": {"type": "text", "align": "left", "dx": 8, "dy": -6},
-                "encoding": {**shared, "y": gain, "text": {"field": "method"}},
+                "encoding": {**shared, "y": gain, "text": {"field": "label"}},
             },
         ],
     )

@@ -121,10 +121,9 @@ def _seed(
 ) -> Seed:
     content: Mapping[str, Any] = training.content if training else {}
     seconds, steps = _number(content, "cost", "seconds"), _number(content, "cost", "steps")
-    measured = {rule: line.measured.get(rule) for rule in RULES}
     return Seed(
         str(getattr(run, "seed", place)),
-        {rule: one.values[place] if one else None for rule, one in measured.items()},
+        {rule: _value(line, rule, place) for rule in RULES},
         (row.get("best") or {}).get("epoch") if isinstance(row, Mapping) else None,
         _facts(content.get("provenance", {})),
         seconds,
@@ -132,6 +131,12 @@ def _seed(
         _number(content, "cost", "peak_memory_bytes"),
         records.relative(run),
     )
+
+
+def _value(line: Line, rule: str, place: int) -> float | None:
+    """Of one run; None where it was not measured."""
+    measured = line.measured.get(rule)
+    return measured.values[place] if measured and place < len(measured.values) else None
 
 
 def _facts(provenance: Mapping[str, Any]) -> dict[str, str]:
@@ -153,8 +158,9 @@ def _facts(provenance: Mapping[str, Any]) -> dict[str, str]:
 def _classes(metrics: Mapping[str, Any], rule: str) -> list[tuple[str, float]]:
     """Means over the runs, worst class first; none where a record has no accuracies by class."""
     names = metrics.get("classes") or []
-    rows = [(run.get(rule) or {}).get("by_class") for run in metrics.get("runs", [])]
-    if not names or not rows or not all(rows):
+    accuracies = [(run.get(rule) or {}).get("by_class") for run in metrics.get("runs", [])]
+    rows = [row for row in accuracies if row]
+    if not names or not rows or len(rows) < len(accuracies):
         return []
     columns = [[row[i] for row in rows if row[i] is not None] for i in range(len(names))]
     means = [(str(name), fmean(c)) for name, c in zip(names, columns, strict=True) if c]

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby
+from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment
@@ -12,9 +13,9 @@ from kdbench.exhibits.tables import Exhibit, Table
 from kdbench.plan.graph import Graph
 from kdbench.report.judgement.comparisons import in_words, row_comparisons
 from kdbench.report.notes import READING, legend, our_readings, table_notes
-from kdbench.report.presentation import PAPER
+from kdbench.report.presentation import PAPER, csv_bytes
 from kdbench.report.readings.banner import banner, changed_parameters, comparable
-from kdbench.report.readings.lines import MIXED, RULES, Line
+from kdbench.report.readings.lines import MIXED, RULES, Line, frame
 from kdbench.report.readings.provenance import hours, made_with
 from kdbench.report.readings.records import Records
 from kdbench.report.render import Rendered
@@ -27,6 +28,8 @@ from kdbench.report.site.overview import Overview, Work
 from kdbench.report.site.standings import Board, Standing, boards
 from kdbench.report.site.words import STANDINGS, css, environment, paper_label, standing
 
+PAGES, BOARDS = "pages", "pairs"
+GENERATOR = '<meta name="generator" content="kdbench">'
 DOORS = (
     ("index.html", "Overview"),
     ("cells.html", "Every cell"),
@@ -81,6 +84,7 @@ class Site:
             tables=table_library(),
             charts=chart_library(),
             doors=DOORS,
+            generator=GENERATOR,
             about=f"{len(finished)} records, {hours(finished)} of device work",
             rule_names=RULES,
             curves=charts.curves,
@@ -96,13 +100,16 @@ class Site:
             "mine.html": self._mine(),
         }
         for exhibit, part in self.rendered:
-            path = f"pages/{exhibit.slug}.html"
-            is_table = isinstance(exhibit, Table)
-            pages[path] = self._table(exhibit, part) if is_table else self._figure(exhibit, part)
+            path = f"{PAGES}/{exhibit.slug}.html"
+            if isinstance(exhibit, Table):
+                pages[path] = self._table(exhibit, part)
+            else:
+                pages[path] = self._figure(exhibit, part)
         for board in self.boards:
             if board.standings:
-                pages[f"pairs/{board.slug}.html"] = self._board(board)
-        return {path: text.encode() for path, text in pages.items()}
+                pages[f"{BOARDS}/{board.slug}.html"] = self._board(board)
+        encoded = {path: text.encode() for path, text in pages.items()}
+        return {**encoded, "cells.csv": csv_bytes(frame(self.lines))} if self.lines else encoded
 
     def _page(self, template: str, here: str, **context: Any) -> str:
         root = "../" * here.count("/")
@@ -164,8 +171,12 @@ class Site:
     def _board(self, board: Board) -> str:
         tables = list(dict.fromkeys(line.table.id for line in board.lines))
         command = self.overview.command_for(tables)
-        path = f"pairs/{board.slug}.html"
-        return self._page("board", path, board=board, command=command)
+        path = f"{BOARDS}/{board.slug}.html"
+        printed = any(one.line.published for one in board.standings)
+        judged = any(one.line.now and one.line.now.against for one in board.standings)
+        return self._page(
+            "board", path, board=board, command=command, printed=printed, judged=judged
+        )
 
     def _work(self, exhibit: Exhibit) -> Work:
         runs = {s.digest: s for t in self.graph.behind(exhibit) for s in t.with_upstream()}
@@ -182,9 +193,9 @@ class Site:
         shown = [row for row in rows if any(line.now for line in row[2])]
         return self._page(
             "table",
-            f"pages/{table.slug}.html",
+            f"{PAGES}/{table.slug}.html",
             table=table,
-            legend=legend(graph, table),
+            legend=legend(graph, table, spread="half of the 95 % interval over seeds"),
             sources=_sources(part.lines),
             shown=[(a, b, [line for line in c if line.place[1] in filled]) for a, b, c in shown],
             heads=[columns[place] for place in filled],
@@ -240,7 +251,7 @@ class Site:
         altered = self.records.altered(planned)
         return self._page(
             "figure",
-            f"pages/{exhibit.slug}.html",
+            f"{PAGES}/{exhibit.slug}.html",
             exhibit=exhibit,
             presentation=shown,
             image=images[0] if images else "",
@@ -250,6 +261,11 @@ class Site:
             made=made_with(self.records.behind(planned), "exhibit") if shown else "",
             files=_files(part),
         )
+
+
+def is_ours(path: Path) -> bool:
+    """Whether a page was written by a report."""
+    return GENERATOR in path.read_text(encoding="utf-8", errors="replace")
 
 
 def _states(claims: Sequence[Any]) -> list[str]:

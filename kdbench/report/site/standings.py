@@ -141,7 +141,7 @@ def _protocol(line: Line) -> str:
 
 
 def _is_student(line: Line) -> bool:
-    return bool(line.evaluation) and isinstance(line.evaluation.first, StudentRun)
+    return line.evaluation is not None and isinstance(line.evaluation.first, StudentRun)
 
 
 def _is_alone(line: Line) -> bool:
@@ -156,7 +156,8 @@ def _board(graph: Graph, records: Records, key: tuple[str, ...], lines: Sequence
     standings = [_standing(graph, records, line, alone) for line in done if _is_student(line)]
     sign = -1 if lines[0].metric.higher_is_better else 1
     ordered = sorted(standings, key=lambda s: (sign * s.estimate.mean, s.method))
-    return Board(*key[:4], lines, ordered, alone, teacher)
+    dataset, taught_by, student, protocol, _ = key
+    return Board(dataset, taught_by, student, protocol, lines, ordered, alone, teacher)
 
 
 def _standing(graph: Graph, records: Records, line: Line, alone: Line | None) -> Standing:

@@ -93,7 +93,7 @@
     const line = style.getPropertyValue("--line").trim();
     const config = {
       background: "transparent",
-      font: style.fontFamily || "sans-serif",
+      font: getComputedStyle(document.body).fontFamily,
       axis: { labelColor: ink, titleColor: ink, gridColor: line, domainColor: line, tickColor: line },
       legend: { labelColor: ink, titleColor: ink },
       header: { labelColor: ink, titleColor: ink },
@@ -148,5 +148,6 @@
   document.addEventListener("click", onClick);
   all("dialog").forEach((dialog) => dialog.addEventListener("close", () => history.replaceState(null, "", location.pathname)));
   all("main > .chart .vega, main section > .chart .vega").forEach(draw);
+  addEventListener("hashchange", () => open(location.hash.slice(1), false));
   open(location.hash.slice(1), false);
 })();
