@@ -16,12 +16,14 @@ PACKAGE = Path(__file__).parents[1]
 def report_digest(graph: Graph) -> str:
     """Identity of a report: the records it reads, and the code and numbers that make it."""
     files = [*(PACKAGE / "report").rglob("*.py"), *(PACKAGE / "papers").glob("*.py")]
+    pages = sorted((PACKAGE / "report/site").glob("*/*.[jc]*"))
     printed = sorted((PACKAGE / "papers").glob("*.csv"))
     return digest_of(
         {
             "records": sorted(graph.runs),
             "exhibits": [exhibit.id for exhibit in graph.exhibits],
             "code": code_fingerprint(files),
+            "pages": {path.name: path.read_text(encoding="utf-8") for path in pages},
             "published": {path.name: path.read_text(encoding="utf-8") for path in printed},
         }
     )

@@ -136,7 +136,7 @@ def test_files_without_records_go_and_foreign_files_stay(project):
     make_report(plan.graph, plan.paths)
 
     board = "pairs/cifar100-wrn-40-2-wrn-16-2-review.html"
-    pages = ["README.md", *SITE, PAGES["table1"], board]
+    pages = ["README.md", *SITE, *PAGES.values(), board]
     assert sorted(files_of(folder)) == sorted([*pages, *TABLE, *foreign])
 
 

@@ -35,13 +35,13 @@ class Library:
 def table_library() -> Library | None:
     """DataTables; None where itables is not installed."""
     number = _version("itables")
-    return number and Library(f"datatables-{number}.js", f"datatables-{number}.css")
+    return Library(f"datatables-{number}.js", f"datatables-{number}.css") if number else None
 
 
 def chart_library() -> Library | None:
     """Vega-Lite; None where vl-convert-python is not installed."""
     number = _version("vl-convert-python")
-    return number and Library(f"vega-{number}.js")
+    return Library(f"vega-{number}.js") if number else None
 
 
 def _version(package: str) -> str | None:
