@@ -7,7 +7,8 @@ from typing import NamedTuple, Self
 from torch import Tensor, nn
 
 from kdbench.data.loaders.batch import Batch
-from kdbench.distill.loss import DistillationLoss
+from kdbench.distill.loss import DistillationLoss, needs_step_alone
+from kdbench.distill.several_teachers import FeaturesOfTeachers
 from kdbench.engine.position import TrainingPosition
 from kdbench.errors import UserError
 from kdbench.models.stages import Features
@@ -62,7 +63,7 @@ class JoinedLosses(DistillationLoss):
         self._parts = sorted(parts, key=lambda part: part.name)
         names = [part.name for part in self._parts]
         for part in self._parts:
-            reason = _needs_step_alone(part.loss)
+            reason = needs_step_alone(part.loss)
             if reason is not None:
                 raise UserError(f"method {'+'.join(names)}: {part.name} {reason}; train it alone")
         if len(set(names)) < len(names):
@@ -92,18 +93,7 @@ class JoinedLosses(DistillationLoss):
 
 
 def _in_mode(teacher: Features, mode: str) -> Features:
-    """The features in a mode, where there are several."""
+    """The features in a mode, where there are several; of several teachers, each one's."""
+    if isinstance(teacher, FeaturesOfTeachers):
+        return FeaturesOfTeachers.of([_in_mode(each, mode) for each in teacher.each])
     return teacher.by_mode[mode] if isinstance(teacher, FeaturesByMode) else teacher
-
-
-def _needs_step_alone(loss: DistillationLoss) -> str | None:
-    """Why a loss cannot share its steps with others, in words for a user; None if it can."""
-    if loss.first is not None:
-        return "has a first part of its own before the training"
-    if loss.images_need_grad:
-        return "looks at input gradients"
-    if type(loss).combine is not DistillationLoss.combine:
-        return "treats gradients apart"
-    if type(loss).after_step is not DistillationLoss.after_step or loss.optimisers:
-        return "learns after every step"
-    return None

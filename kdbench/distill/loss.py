@@ -34,11 +34,14 @@ class DistillationLoss(nn.Module):
             the teacher's features a graph to them, for losses that differentiate in the images.
         optimisers: optimisers that the loss steps itself, in `after_step`, by the names under
             which checkpoints hold them. Their parameters are not those of `trained_with_student`.
+        reads_several: whether the loss takes several teachers together itself, from
+            `FeaturesOfTeachers`. By default a student of several has the mean of one loss each.
     """
 
     first: FirstPart | None = None
     images_need_grad: bool = False
     optimisers: Mapping[str, Optimizer] = MappingProxyType({})
+    reads_several: bool = False
 
     @classmethod
     def takes_labels(cls) -> bool:
@@ -118,6 +121,19 @@ class DistillationLoss(nn.Module):
             batch: the batch of that step.
             optimiser: of student and loss, one parameter group, to be left as it is.
         """
+
+
+def needs_step_alone(loss: DistillationLoss) -> str | None:
+    """Why a loss cannot share its steps with others, in words for a user; None if it can."""
+    if loss.first is not None:
+        return "has a first part of its own before the training"
+    if loss.images_need_grad:
+        return "looks at input gradients"
+    if type(loss).combine is not DistillationLoss.combine:
+        return "treats gradients apart"
+    if type(loss).after_step is not DistillationLoss.after_step or loss.optimisers:
+        return "learns after every step"
+    return None
 
 
 def read_features(features: Features | None) -> Features:

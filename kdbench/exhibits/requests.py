@@ -7,19 +7,53 @@ from kdbench.exhibits.recipe import Recipe
 
 Parameters = tuple[tuple[str, Any], ...]
 """(key, value) pairs that an exhibit sets of a method or search, over everything else."""
+TEACHERS = "+"  # between the names of a pair's teachers
+
+
+@dataclass(frozen=True)
+class FurtherTeacher:
+    """A teacher beside a pair's own.
+
+    Attributes:
+        network: its name.
+        seed: of its training, which tells teachers of one network apart; the pair's own has 0.
+    """
+
+    network: str
+    seed: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.network}-seed{self.seed}" if self.seed else self.network
 
 
 @dataclass(frozen=True)
 class Pair:
-    """A teacher and a student, by their networks' names."""
+    """A teacher and a student, by their networks' names; several teachers where there are more.
+
+    Attributes:
+        teacher: the (first) teacher.
+        student: the student.
+        further: teachers beside the first.
+    """
 
     teacher: str
     student: str
+    further: tuple[FurtherTeacher, ...] = ()
 
     @property
     def key(self) -> str:
         """`teacher:student`, the pair's name in declarations and in params.yaml."""
-        return f"{self.teacher}:{self.student}"
+        return f"{self.teachers}:{self.student}"
+
+    @property
+    def teachers(self) -> str:
+        """The teachers' names, joined by "+"."""
+        return TEACHERS.join([self.teacher, *map(str, self.further)])
+
+    @property
+    def single(self) -> "Pair":
+        """The student and its first teacher."""
+        return Pair(self.teacher, self.student)
 
     def __str__(self) -> str:
         return self.key

@@ -1,13 +1,14 @@
 """What a paper shows: tables and figures, and the requests that they make."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from kdbench.exhibits.keys import RunKey
 from kdbench.exhibits.recipe import Recipe
 from kdbench.exhibits.requests import (
     JOIN,
+    FurtherTeacher,
     Pair,
     Parameters,
     Request,
@@ -78,6 +79,7 @@ class Row:
         pruned_from: the network that it prunes, or "teacher"; by default the pair's student.
         origin: where the scheme is searched.
         teacher_last: see `StudentRequest`.
+        further: teachers beside the columns' own.
     """
 
     label: str
@@ -90,6 +92,7 @@ class Row:
     pruned_from: str = ""
     origin: Origin | None = None
     teacher_last: bool = False
+    further: tuple[FurtherTeacher, ...] = ()
 
     @property
     def methods(self) -> list[str]:
@@ -188,6 +191,8 @@ class Table(Exhibit):
     def request(self, row: Row, column: Column) -> TeacherRequest | StudentRequest:
         """What one cell needs."""
         dataset, pair = column.dataset or self.dataset, column.pair
+        if row.further:
+            pair = replace(pair, further=(*pair.further, *row.further))
         if row.role == "teacher":
             return TeacherRequest(dataset=dataset, network=pair.teacher, recipe=self.recipe)
         return StudentRequest(

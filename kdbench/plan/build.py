@@ -7,13 +7,26 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from kdbench.errors import BadValue
 from kdbench.exhibits.recipe import Recipe
-from kdbench.exhibits.requests import JOIN, Request, SearchRequest, StudentRequest, TeacherRequest
+from kdbench.exhibits.requests import (
+    JOIN,
+    FurtherTeacher,
+    Request,
+    SearchRequest,
+    StudentRequest,
+    TeacherRequest,
+)
 from kdbench.plan.components import Component, Components
 from kdbench.plan.params import Params
 from kdbench.plan.resolve import Resolver, plugin_module, smoke_section
 from kdbench.store.names import CellName, SearchName
 from kdbench.store.parts import EACH, Method, StandIn
-from kdbench.store.spec import ENGINE_REVISION, PRUNING_REVISION, SPLIT_REVISION, RunSpec
+from kdbench.store.spec import (
+    ENGINE_REVISION,
+    PRUNING_REVISION,
+    SPLIT_REVISION,
+    TEACHERS_REVISION,
+    RunSpec,
+)
 from kdbench.store.student_runs import EvaluationRun, MeasuredRun, SearchRun, StudentRun
 from kdbench.store.teacher_runs import AnyTeacher, DataRun, ImportedTeacher, TeacherRun
 
@@ -84,23 +97,28 @@ class Builder:
         return self._once(DataRun(**place, train_share=share, module=module))
 
     @remembered
-    def teacher(self, dataset: str, network: str, recipe: Recipe) -> AnyTeacher:
+    def teacher(
+        self, dataset: str, network: str, recipe: Recipe, seed: int = TEACHER_SEED
+    ) -> AnyTeacher:
         """One teacher, shared by every cell of the same data set, network and protocol.
 
-        Trained, or imported where params.yaml names a checkpoint: stand-ins have none.
+        Trained, or imported where params.yaml names a checkpoint: stand-ins have none, and neither
+        has a teacher of another seed.
         """
         component, scale = self.resolve.get("network", network), self.resolve.scale
         settings = {
-            **self._place(dataset, network, {network: component.revision}),
+            **self._place(
+                dataset, str(FurtherTeacher(network, seed)), {network: component.revision}
+            ),
             "network": self.resolve.network(component),
             "recipe": self.resolve.recipe(recipe, dataset, component, scale.teacher_epochs),
             "runtime": self.resolve.runtime(),
             "data": self.data(dataset),
         }
         checkpoint = self.params.teachers.get(f"{dataset}/{network}")
-        if checkpoint and not scale.stand_in:
+        if checkpoint and not scale.stand_in and seed == TEACHER_SEED:
             return self._once(ImportedTeacher(**settings, checkpoint=checkpoint))
-        return self._once(TeacherRun(**settings, seed=TEACHER_SEED))
+        return self._once(TeacherRun(**settings, seed=seed))
 
     @remembered
     def search(self, request: SearchRequest) -> SearchRun:
@@ -152,7 +170,7 @@ class Builder:
         schemes = [self._scheme(request, part) if part.search else None for part in parts]
         recipe, epochs = self._budget(request, student)
         name = CellName(
-            teacher=request.pair.teacher if taught else "",
+            teacher=request.pair.teachers if taught else "",
             student=structure.naming.pruned_student if structure else student.name,
             method=request.method,
             parameters=parameters,
@@ -161,7 +179,11 @@ class Builder:
             teacher_last=taught and self._named_last(request),
             epochs=epochs,
         )
-        revisions = _revisions(*parts, *([teacher] if taught else []), student)
+        teachers = self._teachers(request) if taught else ()
+        further = [self.resolve.get("network", run.network.name) for run in teachers[1:]]
+        revisions = _revisions(*parts, *([teacher] if taught else []), *further, student)
+        if further:
+            revisions["teachers"] = TEACHERS_REVISION
         if structure:
             revisions["carving"] = PRUNING_REVISION
         if request.tuning_holdout:
@@ -169,7 +191,7 @@ class Builder:
         dataset = request.dataset
         settings: dict[str, Any] = {
             "data": self.data(dataset),
-            "teachers": self._teachers(request) if taught else (),
+            "teachers": teachers,
             "student": self.resolve.network(student, structure.search.name if structure else ""),
             "method": method,
             "recipe": recipe,
@@ -214,7 +236,22 @@ class Builder:
         return self.search(pruning)
 
     def _teachers(self, request: SearchRequest | StudentRequest) -> tuple[AnyTeacher, ...]:
-        return (self.teacher(request.dataset, request.pair.teacher, request.recipe),)
+        """The teachers of a pair, its own first.
+
+        Raises:
+            BadValue: one of them twice, or several for a search.
+        """
+        pair = request.pair
+        if pair.further and isinstance(request, SearchRequest):
+            advice = "searches and the methods that need one have a single teacher"
+            raise BadValue(f"exhibits, {request.search}", pair.key, "one teacher", advice)
+        asked = (FurtherTeacher(pair.teacher, TEACHER_SEED), *pair.further)
+        if len(set(asked)) < len(asked):
+            raise BadValue("exhibits, pairs", pair.key, "each teacher once")
+        return tuple(
+            self.teacher(request.dataset, teacher.network, request.recipe, teacher.seed)
+            for teacher in asked
+        )
 
     def _seeds(self, request: StudentRequest) -> range:
         count = self.resolve.seeds(request.seeds, lead=request.lead, least=request.least)
@@ -227,7 +264,7 @@ class Builder:
         largest counts: what weighs it less makes room for a term of its own, beside which the
         others still need the whole task.
         """
-        pair = request.pair.key
+        pair = request.pair.single.key
         if len(parts) == 1:
             return self.resolve.method(parts[0], pair, request.parameters)
         methods, spelled = zip(*(self.resolve.method(p, pair, ()) for p in parts), strict=True)

@@ -10,6 +10,7 @@ from kdbench.exhibits.recipe import Recipe
 from kdbench.exhibits.requests import JOIN, Pair, Parameters
 from kdbench.exhibits.tables import TEACHER, TOP1, Column, Origin, Row, Table
 from kdbench.plan.components import Component, Components
+from kdbench.plan.pair_names import parse_pair
 from kdbench.plan.params import FILE, OWN, CustomTable, Params
 
 SEARCH = "search."  # before a parameter of the search in a grid
@@ -94,7 +95,7 @@ def _comparisons(
 
 
 def _column(key: str, custom: CustomTable, components: Components, where: str) -> Column:
-    pair = _pair(key, components, where)
+    pair = parse_pair(key, components, where)
     return Column(pair, label=custom.labels.get(key) or _head(pair, custom, components))
 
 
@@ -158,7 +159,7 @@ def _origin(custom: CustomTable, components: Components, where: str) -> Origin |
         raise UnknownName("protocol", protocol, list(PROTOCOLS), where=f"{where}, searched_on")
     dataset = elsewhere.dataset or custom.dataset
     components.get("dataset", dataset, where=where)
-    pair = _pair(elsewhere.pair, components, where) if elsewhere.pair else None
+    pair = parse_pair(elsewhere.pair, components, where) if elsewhere.pair else None
     return Origin(
         elsewhere.dataset,
         pair,
@@ -210,13 +211,14 @@ def _grid(custom: CustomTable) -> list[tuple[tuple[str, Any], ...]]:
     return [tuple(zip(names, chosen, strict=True)) for chosen in product(*values)]
 
 
-def _pair(key: str, components: Components, where: str) -> Pair:
-    teacher, colon, student = key.partition(":")
-    if not colon:
-        raise BadValue(f"{where}, pairs", key, "teacher:student")
-    for network in (teacher, student):
-        components.get("network", network, where=where)
-    return Pair(teacher, student)
+def _check_search(
+    name: str, parts: list[Component], custom: CustomTable, components: Components, where: str
+) -> None:
+    """Refuse a method that searches where a pair has several teachers: a search has one."""
+    pairs = [parse_pair(key, components, where) for key in custom.pairs]
+    several = next((pair for pair in pairs if pair.further), None)
+    if several and any(part.search for part in parts):
+        raise BadValue(f"{where}, pairs", several.key, f"one teacher for {name}, which searches")
 
 
 def _row(
@@ -229,6 +231,7 @@ def _row(
 ) -> Row:
     parts = _parts(name, components, where)
     _check_grid(name, parts, custom, where)
+    _check_search(name, parts, custom, components, where)
     label = custom.labels.get(name) or " + ".join(part.label for part in parts)
     searched = origin if any(part.search for part in parts) else None
     settings = ", ".join(f"{key} = {value}" for key, value in grid)

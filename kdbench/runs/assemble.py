@@ -16,6 +16,7 @@ from kdbench.data.stored.open import Stored
 from kdbench.data.stored.shards import Sharded
 from kdbench.distill.joined import FeaturesByMode, JoinedLosses, Part
 from kdbench.distill.loss import DistillationLoss, check_hooks, loss_class
+from kdbench.distill.several_teachers import FeaturesOfTeachers, PerTeacher
 from kdbench.engine.precision import Precision
 from kdbench.engine.seeds import derive, seeded
 from kdbench.errors import BadValue, DamagedData
@@ -173,22 +174,49 @@ class Teacher:
             norm.train(mode == "batch")
 
 
+class Teachers(Teacher):
+    """Several trained networks that look at the same images.
+
+    Args:
+        networks: at least one.
+        mode, others: as for `Teacher`.
+    """
+
+    def __init__(self, networks: Sequence[StagedNetwork], mode: str, *others: str) -> None:
+        super().__init__(networks[0], mode, *others)
+        self._each = [Teacher(network, mode, *others) for network in networks]
+
+    def read(self, images: Tensor, *, graph: bool = False) -> Features:
+        """The features of each, as `FeaturesOfTeachers`."""
+        return FeaturesOfTeachers.of([each.read(images, graph=graph) for each in self._each])
+
+
+def make_teacher(networks: Sequence[StagedNetwork], mode: str, *others: str) -> Teacher | None:
+    """What looks at the images of a student's training; None without a teacher."""
+    if len(networks) > 1:
+        return Teachers(networks, mode, *others)
+    return Teacher(networks[0], mode, *others) if networks else None
+
+
 def make_loss(
     method: Method,
     student: StagedNetwork,
     teacher: StagedNetwork | None,
     seed: int,
     precision: Precision,
+    *place: int,
     **extra: Any,
 ) -> tuple[DistillationLoss, float]:
     """A distillation loss with its connectors, and the weight of the task's cross-entropy.
+
+    `place` tells the losses of further teachers from the first's, whose connectors have others.
 
     Raises:
         BadValue: see `find_loss` and `check_hooks`.
     """
     parameters = dict(method.parameters)
     task_weight = float(parameters.pop("task_weight", 1.0))
-    with seeded(seed, "loss", *drawn_by(method)):
+    with seeded(seed, "loss", *drawn_by(method), *place):
         cls: Any = find_loss(method)
         loss: DistillationLoss = cls(student, teacher, **parameters, **extra)
     check_hooks(loss, method.module)
@@ -204,6 +232,7 @@ def make_student_loss(
     *,
     scheme: Callable[[SearchRun], Any],
     labels: Callable[[], Tensor],
+    further: Sequence[StagedNetwork] = (),
 ) -> tuple[DistillationLoss, float]:
     """The loss of a student's run, one or the sum of several, and the cross-entropy's weight.
 
@@ -215,6 +244,8 @@ def make_student_loss(
         precision: number format and device.
         scheme: gives what a search found.
         labels: gives the training labels (N,), for losses that have a memory by class.
+        further: teachers beside the first; a loss that does not read several itself is then the
+            mean of one loss per teacher.
     """
     losses: list[tuple[DistillationLoss, float]] = []
     methods = run.method.losses
@@ -222,7 +253,14 @@ def make_student_loss(
         extra: dict[str, Any] = {"scheme": scheme(search)} if search else {}
         if find_loss(method).takes_labels():
             extra["labels"] = labels()
-        losses.append(make_loss(method, student, teacher, seed, precision, **extra))
+        loss, weight = make_loss(method, student, teacher, seed, precision, **extra)
+        if further and not loss.reads_several:
+            others = [
+                make_loss(method, student, other, seed, precision, place, **extra)[0]
+                for place, other in enumerate(further, 1)
+            ]
+            loss = PerTeacher([loss, *others], method.name)
+        losses.append((loss, weight))
     if len(losses) == 1:
         return losses[0]
     parts = [

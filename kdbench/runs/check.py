@@ -10,6 +10,7 @@ from torch import Tensor
 
 from kdbench.data.loaders.batch import Batch
 from kdbench.distill.aggregation import block_shapes
+from kdbench.distill.several_teachers import FeaturesOfTeachers
 from kdbench.engine.position import TrainingPosition
 from kdbench.engine.precision import Precision
 from kdbench.engine.seeds import seeded
@@ -131,19 +132,20 @@ class _Trials:
         image, classes = self._shape(run.dataset)
         if run.structure:
             student = build_pruned(self._finding(run.structure), classes, image)
-        network = self._network(run.dataset, run.teacher.network) if run.teacher else None
+        networks = [self._network(run.dataset, teacher.network) for teacher in run.teachers]
         loss: Any
         loss, _ = assemble.make_student_loss(
             run,
             student,
-            network,
+            networks[0] if networks else None,
             0,
             CPU,
+            further=networks[1:],
             scheme=self._finding,
             labels=lambda: torch.arange(2 * IMAGES) % classes,
         )
         ours = _noise("student", student, batch)
-        theirs = None if network is None else _noise("teacher", network, batch)
+        theirs = _noise_of_teachers(networks, batch)
         terms = dict(loss(ours, theirs, batch, MIDDLE))
         if loss.first is not None:
             looking = ours if loss.first.trains_trunk else None
@@ -192,6 +194,12 @@ def _noise(role: str, network: StagedNetwork, batch: Batch) -> Features:
     """
     with seeded(0, "noise", role):
         return _features(network, batch)
+
+
+def _noise_of_teachers(networks: list[StagedNetwork], batch: Batch) -> Features | None:
+    """Noise of one teacher or of several; None for none."""
+    each = [_noise("teacher", network, batch) for network in networks]
+    return FeaturesOfTeachers.of(each) if len(each) > 1 else next(iter(each), None)
 
 
 def _features(network: StagedNetwork, batch: Batch) -> Features:

@@ -22,7 +22,7 @@ from kdbench.evaluate.classification import accuracy, predict
 from kdbench.exhibits.recipe import Recipe
 from kdbench.models.stages import StagedNetwork
 from kdbench.runs import assemble
-from kdbench.runs.assemble import Loader, Teacher
+from kdbench.runs.assemble import Loader, Teacher, make_teacher
 from kdbench.runs.held_out import remark, teacher_weights, training_loaders
 from kdbench.runs.job import BEST, LAST, Job, PhaseResult
 from kdbench.runs.steps import FirstStep, TrainStep, TwoParts
@@ -127,22 +127,23 @@ def _distillation(
     run = job.spec
     if not isinstance(run, StudentRun):
         return None, None, 1.0
-    teacher = network = None
-    if run.teacher:
-        network = assemble.make_network(run.teacher.network, data, run.seed, job.precision)
-        assemble.load_weights(network, job.inputs.folder(run.teacher) / teacher_weights(run))
-        teacher = Teacher(network, *(method.teacher_mode for method in run.method.losses))
-
+    networks = []
+    for upstream in run.teachers:
+        network = assemble.make_network(upstream.network, data, run.seed, job.precision)
+        assemble.load_weights(network, job.inputs.folder(upstream) / teacher_weights(run))
+        networks.append(network)
     loss, task_weight = assemble.make_student_loss(
         run,
         student,
-        network,
+        networks[0] if networks else None,
         run.seed,
         job.precision,
+        further=networks[1:],
         scheme=lambda search: Scheme.load(job.inputs.folder(search)),
         labels=lambda: torch.from_numpy(np.array(data.labels("train"), dtype=np.int64)),
     )
-    return teacher, loss, task_weight
+    modes = [method.teacher_mode for method in run.method.losses]
+    return make_teacher(networks, *modes), loss, task_weight
 
 
 def _finish(

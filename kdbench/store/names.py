@@ -50,7 +50,7 @@ class CellName:
     """Name of a table's cell: of student runs that differ in the seed alone.
 
     Attributes:
-        teacher: "" where the method needs none.
+        teacher: "" where the method needs none; several joined by "+".
         student, method: names of network and method; of a pruned student, see
             `SearchName.pruned_student`.
         parameters: what tells the method from the same one as declared.

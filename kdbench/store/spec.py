@@ -24,6 +24,10 @@ PRUNING_REVISION = 2
 # digests. 2: images of equal pixels are on one side.
 SPLIT_REVISION = 2
 
+# The same for how several teachers are taken together; runs that have several alone have it in
+# their digests.
+TEACHERS_REVISION = 1
+
 
 @dataclass(frozen=True, kw_only=True)
 class RunSpec(ABC):

@@ -39,7 +39,7 @@ class TaughtRun(ComputingRun):
 
     @property
     def teacher(self) -> AnyTeacher | None:
-        """The first teacher, which is the only one today."""
+        """The first teacher, which for most runs is the only one."""
         return self.teachers[0] if self.teachers else None
 
     @property

@@ -90,12 +90,14 @@ def published(graph: Graph, table: Table, row: Row, column: Column) -> Published
 
 
 def labels(graph: Graph, pair: Pair) -> tuple[str, str]:
-    """Printed names of a pair's teacher and student."""
-    get = graph.components.get
-    where = "exhibits"
-    return get("network", pair.teacher, where=where).label, get(
-        "network", pair.student, where=where
-    ).label
+    """Printed names of a pair's teacher, or of all its teachers, and of its student."""
+
+    def label(network: str, seed: int = 0) -> str:
+        name = graph.components.get("network", network, where="exhibits").label
+        return f"{name} (seed {seed})" if seed else name
+
+    further = (label(teacher.network, teacher.seed) for teacher in pair.further)
+    return " + ".join([label(pair.teacher), *further]), label(pair.student)
 
 
 def head(graph: Graph, column: Column, arrow: str = " → ") -> str:
