@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from kdbench.cli.data import app as data_app
+from kdbench.cli.estimate import estimate_command
 from kdbench.cli.export import export_command
 from kdbench.cli.method import app as method_app
 from kdbench.cli.overrides import overrides_of
@@ -34,6 +35,7 @@ app.add_typer(method_app, name="method")
 app.add_typer(teacher_app, name="teacher")
 app.command("zoo")(zoo_command)
 app.command("schema")(schema_command)
+app.command("estimate")(estimate_command)
 app.command("export")(export_command)
 app.command("tune")(tune_command)
 

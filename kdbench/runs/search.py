@@ -66,7 +66,7 @@ def run_search(job: Job[SearchRun]) -> PhaseResult:
     """Search from the start or from the checkpoint; the test split is out of reach here."""
     recipe, precision = job.spec.recipe, job.precision
     data = job.inputs.data(job.spec.data).training_only()
-    searcher, teacher = _make(job, data)
+    searcher, teacher = build_search(job, data)
     loader, held = _loaders(job, data)
     state = TrainState(job.folder, job.spec.digest, {"search": searcher}, job.origin)
     state.load(precision.device)
@@ -80,8 +80,13 @@ def run_search(job: Job[SearchRun]) -> PhaseResult:
     return _finish(job, state, _finding(searcher), loader, data)
 
 
-def _make(job: Job[SearchRun], data: Stored) -> tuple[Searcher, Teacher]:
-    """The searcher on its student, fresh or with the teacher's weights, and the teacher."""
+def build_search(job: Job[SearchRun], data: Stored) -> tuple[Searcher, Teacher]:
+    """The searcher on its student, fresh or with the teacher's weights, and the teacher.
+
+    Args:
+        job: the run.
+        data: its prepared data set.
+    """
     run, (upstream,) = job.spec, job.spec.teachers
     weights = job.inputs.folder(upstream) / teacher_weights(run)
     network = assemble.make_network(upstream.network, data, run.seed, job.precision)

@@ -75,32 +75,65 @@ class Evaluator:
             raise Diverged(f"epoch {epoch}: {error}") from None
 
 
-def run_training(job: Job[TeacherRun | StudentRun]) -> PhaseResult:
-    """Train a teacher or a student, from the start or from its checkpoint."""
+@dataclass(frozen=True)
+class Training:
+    """A training before its first step.
+
+    Attributes:
+        student: what is trained.
+        loss: None for a teacher's own training.
+        step: does one training step.
+        parts: whatever the training changes, by the names that a checkpoint has for it.
+        before: epochs of a first part.
+    """
+
+    student: StagedNetwork
+    loss: DistillationLoss | None
+    step: TrainStep | TwoParts
+    parts: Mapping[str, Any]
+    before: int
+
+
+def build_training(job: Job[TeacherRun | StudentRun], data: Stored, steps: int) -> Training:
+    """Networks, loss, optimisers and the step of a teacher's or a student's run.
+
+    Args:
+        job: the run.
+        data: its prepared data set.
+        steps: of an epoch.
+    """
     run, recipe, precision = job.spec, job.spec.recipe, job.precision
-    data = job.inputs.data(run.data)
     student = assemble.trained_network(run, data, run.seed, job.inputs, precision)
     teacher, loss, task_weight = _distillation(job, data, student)
     trained = [student] if loss is None else [student, loss.trained_with_student()]
     optimiser = assemble.make_sgd(recipe, *trained)
-    loader, measured = training_loaders(run, data, precision)
-    step: Any = TrainStep(
-        student, teacher, loss, task_weight, optimiser, recipe, loader.steps, precision
-    )
+    step = TrainStep(student, teacher, loss, task_weight, optimiser, recipe, steps, precision)
     parts: dict[str, Any] = {"student": student, "optimiser": optimiser}
-    if loss is not None:
-        parts["loss"] = loss
-        parts |= loss.optimisers
-    before = 0
-    if loss is not None and loss.first is not None:
-        step, before = _two_parts(step, loss, loss.first, recipe)
-        parts["first"] = step.first.optimiser
-    state = TrainState(job.folder, job.spec.digest, parts, job.origin)
+    if loss is None:
+        return Training(student, None, step, parts, 0)
+    parts["loss"] = loss
+    parts |= loss.optimisers
+    if loss.first is None:
+        return Training(student, loss, step, parts, 0)
+    two_parts, before = _two_parts(step, loss, loss.first, recipe)
+    parts["first"] = two_parts.first.optimiser
+    return Training(student, loss, two_parts, parts, before)
+
+
+def run_training(job: Job[TeacherRun | StudentRun]) -> PhaseResult:
+    """Train a teacher or a student, from the start or from its checkpoint."""
+    run, recipe, precision = job.spec, job.spec.recipe, job.precision
+    data = job.inputs.data(run.data)
+    loader, measured = training_loaders(run, data, precision)
+    training = build_training(job, data, loader.steps)
+    student, before = training.student, training.before
+    state = TrainState(job.folder, job.spec.digest, training.parts, job.origin)
     state.load(precision.device)
     evaluator = Evaluator(student, measured, recipe, precision, before)
     done, epochs = state.epoch * loader.steps + state.step, before + recipe.epochs
     tick = job.start_bar(job.spec.title, epochs * loader.steps, done)
     student.train()
+    step = training.step
     for means in fit(state, step, loader, epochs, job.stopper, tick, step.work):
         evaluator.log(state, means)
     return _finish(job, state, student, loader, data, before)

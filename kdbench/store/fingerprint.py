@@ -17,7 +17,7 @@ ROOT = Path(__file__).parent.parent
 SAME_CODE = Path(__file__).with_name("same_code.json")
 TRAINING = ("data/loaders", "data/stored", "models", "engine", "evaluate", "runs")
 # Of these folders, what reads finished runs or tries planned ones: it makes no record.
-APART = ("runs/check.py", "runs/export.py")
+APART = ("runs/check.py", "runs/estimate", "runs/export.py")
 RUNNING = {
     "data": ("data",),
     "teacher": TRAINING,
@@ -60,9 +60,8 @@ def run_fingerprint(spec: RunSpec) -> str:
     plugins = [Path(module) for module in modules if module.endswith(".py")]
     folders = [ROOT / folder for folder in RUNNING[spec.phase]]
     components = {module for folder in folders for module in _component_modules(folder)}
-    files = [file for folder in folders for file in folder.rglob("*.py")]
-    apart = {ROOT / name for name in APART}
-    shared = [f for f in files if f not in apart and (f not in components or f in own)]
+    files = [file for folder in folders for file in folder.rglob("*.py") if not _apart(file)]
+    shared = [f for f in files if f not in components or f in own]
     return code_fingerprint([*shared, *plugins])
 
 
@@ -75,6 +74,11 @@ def is_todays_code(code: str, spec: RunSpec) -> bool:
     """
     today = run_fingerprint(spec)
     return code == today or today in _same_code().get(code, ())
+
+
+def _apart(file: Path) -> bool:
+    """Whether a file is one of `APART`, or lies in such a folder."""
+    return any(file.is_relative_to(ROOT / name) for name in APART)
 
 
 @cache

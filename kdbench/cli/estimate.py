@@ -1,0 +1,130 @@
+"""`kdbench estimate`: what a target will cost, before anything runs."""
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from kdbench.cli.overrides import overrides_of
+from kdbench.console import say
+from kdbench.errors import BadValue
+
+if TYPE_CHECKING:
+    from kdbench.plan.graph import Graph
+    from kdbench.workflow.estimate import Machine
+
+CORE_WATTS = 10.0
+DEVICES = ("cpu", "cuda")
+
+
+def estimate_command(
+    target: Annotated[
+        str | None,
+        typer.Argument(help="An exhibit, a paper, all, or a run; by default params.yaml's."),
+    ] = None,
+    scale: Annotated[str | None, typer.Option(help="smoke, lite or paper.")] = None,
+    override: Annotated[
+        str | None, typer.Option(help="Replaces top-level keys of params.yaml.", metavar="JSON")
+    ] = None,
+    device: Annotated[
+        str | None, typer.Option(help="cpu or cuda; by default what this machine has.")
+    ] = None,
+    gpus: Annotated[int | None, typer.Option(min=1, help="GPUs; by default all.")] = None,
+    cores: Annotated[int | None, typer.Option(min=1, help="CPU cores; by default all.")] = None,
+    seconds: Annotated[float, typer.Option(min=0, help="Timing of each kind of work.")] = 2.0,
+    minutes: Annotated[
+        float, typer.Option(min=0, help="Timing of all; what is left is scaled by multiply-adds.")
+    ] = 5.0,
+    tflops: Annotated[
+        float | None,
+        typer.Option(min=1e-6, help="Time nothing: 1e12 operations a second, 2 a multiply-add."),
+    ] = None,
+    watts: Annotated[
+        float | None,
+        typer.Option(min=0, help="Power of a GPU, or of a core; by default nvidia-smi's, or 10."),
+    ] = None,
+    kinds: Annotated[bool, typer.Option("--kinds", help="List every kind of work.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Say what unfinished runs will take: time, energy, memory and disk. Changes no file.
+
+    Real steps are timed for a few minutes, on random images; no data set is needed.
+
+    Example: kdbench estimate distpro/table1 --scale paper --minutes 2
+    """
+    from kdbench.store.paths import Paths
+    from kdbench.workflow.estimate import estimate, find_target
+    from kdbench.workflow.estimate_text import as_json as json_of
+    from kdbench.workflow.estimate_text import kinds_table, notes, table
+
+    graph, groups = find_target(Path(), overrides_of(scale, override), target)
+    from kdbench.runs.estimate.measure import Budget
+
+    on, machine, sentences = _machine(graph, device, gpus, cores, tflops, watts)
+    budget = Budget(seconds, minutes, tflops)
+    tell = _to_stderr if as_json else say
+    result = estimate(graph, groups, Paths(), machine, budget, tell, on)
+    result.notes = sentences
+    if as_json:
+        say(json.dumps(json_of(result), indent=2))
+        return
+    if kinds:
+        say(kinds_table(result) + "\n")
+    say(table(result))
+    for line in notes(result):
+        say(f"- {line}")
+
+
+def _to_stderr(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def _machine(
+    graph: "Graph",
+    device: str | None,
+    gpus: int | None,
+    cores: int | None,
+    tflops: float | None,
+    watts: float | None,
+) -> tuple[str, "Machine", list[str]]:
+    """The device that computes here, the machine that runs are thought to run on, and about both.
+
+    Raises:
+        BadValue: no such device, or a GPU that is not here and of which no throughput is given.
+    """
+    import torch
+
+    from kdbench.engine.environment import device_name
+    from kdbench.workflow.estimate import Machine, power_limit, start_up_seconds
+
+    available = torch.cuda.is_available()
+    device = device or ("cuda" if available or gpus else "cpu")
+    if device not in DEVICES:
+        raise BadValue("--device", device, " or ".join(DEVICES))
+    if device == "cuda" and not available and tflops is None:
+        advice = "--tflops takes a throughput of the GPU that you mean"
+        raise BadValue("--device", "cuda", "a GPU of this machine", advice)
+    if device == "cpu" and gpus:
+        raise BadValue("--gpus", gpus, "no GPUs with --device cpu", "--cores says how many cores")
+    on = "cuda" if device == "cuda" and available else "cpu"
+    places = cores or len(os.sched_getaffinity(0)) if device == "cpu" else gpus
+    places = places or (torch.cuda.device_count() if on == "cuda" else 1)
+    origin = "as --watts says"
+    if watts is None:
+        watts = CORE_WATTS if device == "cpu" else (power_limit() if on == "cuda" else None)
+        origin = "a declared default" if device == "cpu" else "the limit that nvidia-smi says"
+    begins = start_up_seconds(graph) if tflops is None else 0.0
+    if tflops is None:
+        runtime = f"{graph.scale.precision}, {graph.scale.threads} thread(s) per run"
+        about = f"Timed on {device_name(torch.device(on))}, {runtime}, torch {torch.__version__}."
+        started = f"{begins:.1f} s of start-up per job included" if begins else "without start-up"
+        sentences = [about, f"Device hours: {started}."]
+    else:
+        sentences = [
+            f"NOTHING WAS TIMED: hours are multiply-adds at the {tflops:g} TFLOP/s that --tflops "
+            "declares, two operations per multiply-add. Published peaks are seldom reached."
+        ]
+    return on, Machine(device, places, watts, origin, begins), sentences

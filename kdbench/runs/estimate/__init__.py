@@ -1,0 +1,1 @@
+"""What runs will cost, from real steps on random images. Nothing here makes a record."""
