@@ -218,7 +218,12 @@ class _Bench:
         data = noise_like(forward.run.dataset, forward.size)
         recipe = replace(forward.run.recipe, batch=FORWARD_BATCH, augment="none")
         loader = assemble.make_loader(
-            data.training_only(), "train", recipe, 0, precision, index=range(FORWARD_BATCH)
+            data.training_only(),
+            "train",
+            recipe,
+            0,
+            precision,
+            index=range(min(FORWARD_BATCH, len(data.labels("train")))),
         )
         settle(network, loader.batch(0, 0).images)
         images = len(loader)
