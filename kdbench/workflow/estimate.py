@@ -229,17 +229,14 @@ class _Counter:
 
     def _tasks(self, left: list[RunSpec], seconds: Mapping[str, float]) -> dict[Hashable, Task]:
         """The jobs of these runs: one each, or the cells that a process makes at scale smoke."""
-        by_digest = {run.digest: run for run in left}
         job_of: dict[str, str] = {}
         for run in left:
-            members = [one for one in self.job_groups.of(run) if one.digest in by_digest]
-            for member in members or [run]:
-                if not self.job_groups.within(member):
-                    job_of.setdefault(member.digest, run.digest)
+            if self.job_groups.asked(run):
+                job_of |= {member.digest: run.digest for member in self.job_groups.of(run)}
         for run in left:  # students go with the evaluation that makes them
             for upstream in run.upstream.values():
-                if self.job_groups.within(upstream) and run.digest in job_of:
-                    job_of.setdefault(upstream.digest, job_of[run.digest])
+                if self.job_groups.within(upstream):
+                    job_of.setdefault(upstream.digest, job_of.get(run.digest, run.digest))
         jobs: dict[str, list[RunSpec]] = {}
         for run in left:
             jobs.setdefault(job_of.get(run.digest, run.digest), []).append(run)

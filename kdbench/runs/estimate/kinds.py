@@ -106,7 +106,7 @@ class Forward:
     @property
     def families(self) -> list[Family]:
         """As for a `Kind`."""
-        return [("forward", self.run.trained.class_name), ("forward",)]
+        return [("forward", self.run.trained.class_name), ("forward",), ()]
 
 
 @dataclass

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
@@ -16,6 +17,7 @@ from kdbench.engine.precision import Precision, prepare_process
 from kdbench.errors import UserError
 from kdbench.evaluate import cost
 from kdbench.evaluate.classification import predict
+from kdbench.models.stages import StagedNetwork
 from kdbench.runs import assemble
 from kdbench.runs.estimate.kinds import Forward, Forwards, Kind, Sizes, kinds_of
 from kdbench.runs.estimate.noise import NoiseInputs, noise_like, settle
@@ -192,10 +194,10 @@ class _Bench:
         """Time steps and passes, as far as the budget goes."""
         jobs: dict[int, Callable[[], Timing]] = {}
         for kind, one in work:
-            jobs[id(one.unit)] = lambda kind=kind, one=one: self._step(kind, one, budget.seconds)
+            jobs[id(one.unit)] = partial(self._step, kind, one, budget.seconds)
         for key, forward in measured.forwards.by_key.items():
             unit = measured.passes[key]
-            jobs[id(unit)] = lambda forward=forward: self._pass(forward, budget.seconds)
+            jobs[id(unit)] = partial(self._pass, forward, budget.seconds)
 
         def timed(unit: Unit) -> Timing:
             self._tell(f"timing {unit.name}")
@@ -235,7 +237,7 @@ class _Bench:
     def _trial(self, kind: Kind, precision: Precision) -> Trial:
         return build_trial(kind.run, self._inputs(precision), kind.length, precision)
 
-    def _network(self, forward: Forward, precision: Precision) -> assemble.StagedNetwork:
+    def _network(self, forward: Forward, precision: Precision) -> StagedNetwork:
         inputs = self._inputs(precision)
         data = inputs.data(forward.run.data)
         return assemble.trained_network(forward.run, data, 0, inputs, precision)
