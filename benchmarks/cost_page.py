@@ -70,8 +70,8 @@ COUNTED = """. Where images are held out that
   stand twice in a data set, an epoch may have a step more or less.
 - *Multiply-adds* are those of convolutions and matrix products, forwards and backwards, teachers
   and validation images included, as records have them; evaluations are not among them."""
-NO_HOURS = """the only machine at hand was a shared one of two cores (AVX2, where bf16 is emulated),
-and times that are taken beside other work say nothing."""
+NO_HOURS = """the only machine at hand was a shared one of two cores (AVX2, where bf16 is
+emulated), and times that are taken beside other work say nothing."""
 
 
 def whole_plan() -> Graph:

@@ -45,12 +45,14 @@ def finish_time(tasks: Mapping[Hashable, Task], places: int) -> float:
     now, free = 0.0, places
     while ready or running:
         free = _begin(ready, running, tasks, now, free, places)
-        now, _, ended = heapq.heappop(running)
-        free += min(tasks[ended].places, places)
-        for name in followers[ended]:
-            waiting[name] -= 1
-            if not waiting[name]:
-                heapq.heappush(ready, (-chains[name], number[name], name))
+        now = running[0][0]
+        while running and running[0][0] == now:  # all that end together, before anything begins
+            _, _, ended = heapq.heappop(running)
+            free += min(tasks[ended].places, places)
+            for name in followers[ended]:
+                waiting[name] -= 1
+                if not waiting[name]:
+                    heapq.heappush(ready, (-chains[name], number[name], name))
     return now
 
 
