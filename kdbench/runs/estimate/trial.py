@@ -97,7 +97,8 @@ class Trial:
     def network(self) -> nn.Module:
         """What is trained; of a search, the network that it trains while it searches."""
         student = self.parts.get("student")
-        return student if student is not None else self.parts["search"].student
+        network: nn.Module = self.parts["search"].student if student is None else student
+        return network
 
     def position(self, epoch: int) -> TrainingPosition:
         """Where the first step of an epoch stands."""
