@@ -2,7 +2,7 @@
 
 import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any, Protocol
@@ -10,9 +10,11 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from kdbench.engine.checksum import append_checksum, is_intact
 from kdbench.errors import DamagedData
+from kdbench.store.artifacts import forget_checkpoints
 from kdbench.store.atomic import whole_file
-from kdbench.store.paths import CHECKPOINT
+from kdbench.store.paths import CHECKPOINT, DAMAGED, PREVIOUS
 
 VALUES = ("epoch", "step", "sums", "curves", "best", "seconds", "wall", "macs", "origins")
 
@@ -96,68 +98,97 @@ class TrainState:
         return self.wall
 
     def save(self) -> None:
-        """Write the checkpoint, whole or not at all."""
+        """Write the checkpoint with its checksum, whole or not at all; keep the one before it."""
         self.clock()
         content = {
             "identity": self.identity,
             "parts": {name: part.state_dict() for name, part in self.parts.items()},
             **{name: getattr(self, name) for name in VALUES},
         }
-        with whole_file(self.file) as temporary, temporary.open("wb") as file:
-            torch.save(content, file)  # to an open file: a path's name would be in the bytes
+        with whole_file(self.file, previous=self.file.with_name(PREVIOUS)) as temporary:
+            with temporary.open("wb") as file:
+                torch.save(content, file)  # to an open file: a path's name would be in the bytes
+            append_checksum(temporary)
 
-    def load(self, device: torch.device) -> bool:
-        """Continue from the checkpoint, if there is one.
+    def load(self, device: torch.device, say: Callable[[str], None] = print) -> bool:
+        """Continue from the last checkpoint that is intact, if there is one.
 
         It is read to the CPU, and every part puts its own where it belongs: Adam's count of steps
         stays there, as on a device each step would wait for it.
 
         Args:
             device: where the training computes, and the sums of the loss terms go.
+            say: called with a line about every damaged checkpoint, which is passed over and kept
+                under another name until the run is done.
 
         Raises:
-            DamagedData: the file is not a checkpoint of this run.
+            DamagedData: an intact checkpoint is not one of this run.
         """
-        if not self.file.exists():
-            return False
+        for file in (self.file, self.file.with_name(PREVIOUS)):
+            try:
+                content = _read(file) if file.exists() else None
+            except DamagedData as damage:
+                file.replace(file.with_name(DAMAGED))
+                say(str(damage))
+                continue
+            if content is not None:
+                self._take(content, file, device)
+                return True
+        return False
+
+    def _take(self, content: dict[str, Any], file: Path, device: torch.device) -> None:
+        """Stand where a checkpoint stood."""
         advice = "delete it to start this run afresh"
-        content = self._read(advice)
         if content["identity"] != self.identity:
             other = f"that of run {content['identity']}"
-            raise DamagedData(self.file, other, f"that of run {self.identity}", advice)
+            raise DamagedData(file, other, f"that of run {self.identity}", advice)
         try:
             for name, part in self.parts.items():
                 part.load_state_dict(content["parts"][name])
         except (KeyError, ValueError, TypeError, RuntimeError) as error:
             other = f"another state ({' '.join(str(error).split())[:100]})"
-            raise DamagedData(self.file, other, "the state of this run", advice) from None
+            raise DamagedData(file, other, "the state of this run", advice) from None
         for name in VALUES:
             setattr(self, name, content[name])
         self.sums = {name: total.to(device) for name, total in self.sums.items()}
         if _without_time(self.origin) != _without_time(self.origins[-1]):
             self.origins.append(self.origin)
-        return True
-
-    def _read(self, advice: str) -> dict[str, Any]:
-        """The checkpoint's content; nothing but tensors and plain values is ever unpickled."""
-        expected = "a checkpoint of tensors and plain values"
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # of other pickle protocols
-                content = torch.load(self.file, map_location="cpu", weights_only=True)
-        except UnpicklingError:
-            content = "content that is refused without being run"
-            raise DamagedData(self.file, content, expected, advice) from None
-        except Exception as error:
-            first = f"{type(error).__name__} {error}".splitlines()[0].partition(". ")[0]
-            raise DamagedData(self.file, f"unreadable ({first})", expected, advice) from None
-        if not isinstance(content, dict) or not {"identity", "parts", *VALUES} <= content.keys():
-            raise DamagedData(self.file, "another layout", expected, advice)
-        return content
 
     def forget(self) -> None:
-        """Delete the checkpoint of a finished run."""
-        self.file.unlink(missing_ok=True)
+        """Delete the checkpoints of a finished run."""
+        forget_checkpoints(self.file.parent)
+
+
+def _read(file: Path) -> dict[str, Any]:
+    """A checkpoint's content; nothing but tensors and plain values is ever unpickled.
+
+    Raises:
+        DamagedData: the file is not what a run wrote.
+    """
+    expected = "a checkpoint of tensors and plain values"
+    before = file.name == CHECKPOINT and file.with_name(PREVIOUS).exists()
+    advice = "the run goes on from the one before" if before else "the run begins anew"
+    if is_intact(file) is False:
+        raise DamagedData(file, "content that differs from its checksum", expected, advice)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of other pickle protocols
+            content = torch.load(file, map_location="cpu", weights_only=True)
+    except UnpicklingError:
+        refused = "content that is refused without being run"
+        raise DamagedData(file, refused, expected, advice) from None
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # the disk cannot be read; the file need not be damaged
+        raise DamagedData(file, f"unreadable ({_first(error)})", expected, advice) from None
+    if not isinstance(content, dict) or not {"identity", "parts", *VALUES} <= content.keys():
+        raise DamagedData(file, "another layout", expected, advice)
+    return content
+
+
+def _first(error: Exception) -> str:
+    """The kind of an error and the first sentence that it says."""
+    return f"{type(error).__name__} {error}".splitlines()[0].partition(". ")[0]
 
 
 def _without_time(origin: Mapping[str, Any]) -> dict[str, Any]:

@@ -21,10 +21,10 @@ from kdbench.runs.job import Job, PhaseResult
 from kdbench.runs.search import run_search
 from kdbench.runs.training import run_training
 from kdbench.store import disk
-from kdbench.store.artifacts import LOCK, locked, seal, sweep
+from kdbench.store.artifacts import LOCK, forget_checkpoints, locked, seal, sweep
 from kdbench.store.dvc import restore_artifacts
 from kdbench.store.fingerprint import run_fingerprint
-from kdbench.store.paths import CHECKPOINT, Paths
+from kdbench.store.paths import CHECKPOINTS, Paths
 from kdbench.store.record import read_record, write_record
 from kdbench.store.spec import RunSpec
 from kdbench.store.student_runs import EvaluationRun, SearchRun, SeededRun, StudentRun
@@ -38,6 +38,7 @@ PHASES: dict[type[RunSpec], Callable[[Job[Any]], PhaseResult]] = {
     StudentRun: run_training,
     EvaluationRun: run_evaluation,
 }
+CLOCK = "the clock was set back during the run: `finished` lies before `started`"
 
 
 @dataclass
@@ -125,13 +126,11 @@ def _make(spec: RunSpec, paths: Paths, options: Options, stopper: Stopper) -> No
 def _tidy(spec: RunSpec, paths: Paths) -> None:
     """Remove what a process left that was killed just after it wrote the record."""
     folder = paths.artifacts(spec)
-    left = paths.manifest(spec).is_file() and (
-        (folder / CHECKPOINT).exists() or (folder / LOCK).exists()
-    )
-    if left:
+    left = any((folder / name).exists() for name in (*CHECKPOINTS, LOCK))
+    if left and paths.manifest(spec).is_file():
         with locked(folder):
             sweep(folder, paths.record(spec))
-            (folder / CHECKPOINT).unlink(missing_ok=True)
+            forget_checkpoints(folder)
 
 
 def provide(spec: RunSpec, paths: Paths, options: Options, stopper: Stopper) -> None:
@@ -160,7 +159,7 @@ def execute(spec: RunSpec, paths: Paths, options: Options, stopper: Stopper) -> 
     folder, record = paths.artifacts(spec), paths.record(spec)
     with disk.plain_errors(folder, disk.RESUME), locked(folder):
         if paths.manifest(spec).is_file() and record.is_file():
-            (folder / CHECKPOINT).unlink(missing_ok=True)
+            forget_checkpoints(folder)
             return  # another job made it while this one waited
         sweep(folder, record)
         rebuilding = record.is_file()
@@ -176,7 +175,7 @@ def execute(spec: RunSpec, paths: Paths, options: Options, stopper: Stopper) -> 
             "code": run_fingerprint(spec),
             "started": environment.now(),
         }
-        job = Job(spec, paths, stopper, options.start_bar, origin, precision)
+        job = Job(spec, paths, stopper, options.start_bar, origin, precision, options.say)
         forget_peak(device)
         begun = time.perf_counter()
         result = _phase(job)
@@ -190,7 +189,7 @@ def execute(spec: RunSpec, paths: Paths, options: Options, stopper: Stopper) -> 
             result.cost["peak_memory_bytes"] = peak_memory(device)
             write_record(record, _record(spec, result, provenance, manifest))
             paths.diverged(spec).unlink(missing_ok=True)
-        (folder / CHECKPOINT).unlink(missing_ok=True)
+        forget_checkpoints(folder)
     options.say(f"{spec.title}: done")
 
 
@@ -225,17 +224,22 @@ def _provenance(job: Job[RunSpec], result: PhaseResult) -> dict[str, Any]:
     runtime = run.runtime if isinstance(run, ComputingRun) else None
     parts = [{k: v for k, v in origin.items() if k != "started"} for origin in origins]
     mixed = any(part != parts[0] for part in parts)
-    note = "resumed under other code, versions or another device; see provenance.origins"
+    notes = ["resumed under other code, versions or another device; see provenance.origins"]
+    started, finished = origins[0]["started"], environment.now()
     return {
         **origins[-1],
-        "started": origins[0]["started"],
-        "finished": environment.now(),
+        "started": started,
+        "finished": finished,
         "threads": runtime and runtime.threads,
         "precision": runtime and runtime.precision,
         "seed": run.seed if isinstance(run, SeededRun) else None,
         "data_fingerprint": result.data_fingerprint,
         "inputs": job.input_digests(),
-        "notes": [*job.inputs.notes, *([note] if mixed else [])],
+        "notes": [
+            *job.inputs.notes,
+            *(notes if mixed else []),
+            *([CLOCK] if finished < started else []),
+        ],
         **({"origins": origins} if mixed else {}),
     }
 

@@ -86,6 +86,8 @@ class Job(Generic[Spec]):
         stopper: when to save or stop.
         start_bar: called with a title and a number of steps; returns a function to call a step.
         origin: commit, code, versions, device and start of this process.
+        computes_with: number format and device of a phase that computes.
+        say: prints one line.
         inputs: reads what upstream runs left.
     """
 
@@ -95,6 +97,7 @@ class Job(Generic[Spec]):
     start_bar: Callable[[str, int, int], Callable[[], None]]
     origin: dict[str, Any] = field(default_factory=dict)
     computes_with: Precision | None = None
+    say: Callable[[str], None] = print
 
     def __post_init__(self) -> None:
         self.inputs = Inputs(self.paths)

@@ -69,7 +69,7 @@ def run_search(job: Job[SearchRun]) -> PhaseResult:
     searcher, teacher = build_search(job, data)
     loader, held = _loaders(job, data)
     state = TrainState(job.folder, job.spec.digest, {"search": searcher}, job.origin)
-    state.load(precision.device)
+    state.load(precision.device, job.say)
     step = SearchStep(searcher, teacher, held, recipe, loader.steps, precision)
     done = state.epoch * loader.steps + state.step
     tick = job.start_bar(job.spec.title, recipe.epochs * loader.steps, done)

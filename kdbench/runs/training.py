@@ -128,7 +128,7 @@ def run_training(job: Job[TeacherRun | StudentRun]) -> PhaseResult:
     training = build_training(job, data, loader.steps)
     student, before = training.student, training.before
     state = TrainState(job.folder, job.spec.digest, training.parts, job.origin)
-    state.load(precision.device)
+    state.load(precision.device, job.say)
     evaluator = Evaluator(student, measured, recipe, precision, before)
     done, epochs = state.epoch * loader.steps + state.step, before + recipe.epochs
     tick = job.start_bar(job.spec.title, epochs * loader.steps, done)

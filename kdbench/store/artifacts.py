@@ -1,22 +1,19 @@
 """Artifacts of a run: files beside a manifest, checked by SHA-256 before use."""
 
 import json
-import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
-
-from filelock import FileLock
 
 from kdbench.errors import DamagedData
 from kdbench.store.atomic import write_json
 from kdbench.store.disk import checksum_of
-from kdbench.store.paths import CHECKPOINT, MANIFEST
+from kdbench.store.locks import held
+from kdbench.store.paths import CHECKPOINTS, MANIFEST
 
 LOCK = ".lock"
-NOT_ARTIFACTS = {MANIFEST, CHECKPOINT}
+NOT_ARTIFACTS = {MANIFEST, *CHECKPOINTS}
 
 
 def seal(folder: Path) -> dict[str, dict[str, Any]]:
@@ -60,33 +57,9 @@ def checked(folder: Path) -> dict[str, dict[str, Any]]:
     return manifest
 
 
-@contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Keep other processes of this machine out of a run's folder; freed even by SIGKILL.
-
-    The lock file is deleted while its lock is still held: who waited for it sees that the file has
-    no name any more, and starts over.
-    """
-    lock, own = _acquire(folder)
-    try:
-        yield
-    finally:
-        with suppress(FileNotFoundError):  # somebody deleted the folder under the lock
-            if os.path.samestat(own, (folder / LOCK).stat()):
-                (folder / LOCK).unlink()
-        lock.release()
-
-
-def _acquire(folder: Path) -> tuple[FileLock, os.stat_result]:
-    """The folder's lock, held, and its file; the folder is made, again if deleted meanwhile."""
-    while True:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder / LOCK)
-        try:
-            lock.acquire()
-            return lock, (folder / LOCK).stat()
-        except FileNotFoundError:
-            lock.release()
+def locked(folder: Path) -> AbstractContextManager[None]:
+    """Keep other processes out of a run's folder, see `kdbench.store.locks`."""
+    return held(folder / LOCK)
 
 
 def sweep(folder: Path, record: Path) -> None:
@@ -99,6 +72,12 @@ def sweep(folder: Path, record: Path) -> None:
                 path.unlink()
     for path in record.parent.glob(f".{record.name}.*"):
         path.unlink()
+
+
+def forget_checkpoints(folder: Path) -> None:
+    """Delete the checkpoints of a run that is done."""
+    for name in CHECKPOINTS:
+        (folder / name).unlink(missing_ok=True)
 
 
 def _is_temporary(path: Path) -> bool:

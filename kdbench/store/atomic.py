@@ -7,7 +7,10 @@ processes.
 
 import json
 import os
+import platform
+import re
 import shutil
+import stat
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
@@ -19,21 +22,34 @@ from filelock import FileLock, Timeout
 
 from kdbench.store.disk import plain_errors
 
+HOST = f"@{platform.node().replace('.', '-')}"  # whose process a temporary file belongs to
 DRAFT_LOCK, ASIDE = "lock", "old"  # in the folder that holds a draft
 FORGOTTEN = 3600.0  # seconds
 
 
 @contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
+def whole_file(path: Path, previous: Path | None = None) -> Iterator[Path]:
     """Give a temporary path to fill; it takes the place of `path` when the block ends well.
 
-    Folders are made. If anything fails, `path` is what it was and the temporary file is gone.
+    Folders are made. The file has the mode that the umask gives, whatever library writes it. If
+    anything fails, `path` is what it was and the temporary file is gone.
+
+    Args:
+        path: the file.
+        previous: the name that an older file gets; without one it is gone.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    _sweep_files(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}{HOST}")
+    temporary.touch()
+    mode = stat.S_IMODE(temporary.stat().st_mode)
     try:
         yield temporary
-        publish(temporary, path)
+        temporary.chmod(mode)  # safetensors makes files that their owner alone can read
+        flush(temporary)
+        if previous is not None and path.exists():
+            path.replace(previous)
+        temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -73,7 +89,9 @@ def whole_folder(folder: Path) -> Iterator[Path]:
         folder.parent.mkdir(parents=True, exist_ok=True)
         sweep_drafts(folder)
         work = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-        lock = FileLock(work / DRAFT_LOCK)  # until this process ends, however it ends
+        lock = FileLock(
+            work / DRAFT_LOCK, fallback_to_soft=False
+        )  # until this process ends, however it ends
         try:
             with suppress(OSError, NotImplementedError):  # a file system without locks
                 lock.acquire(timeout=0)
@@ -112,7 +130,7 @@ def _is_left_behind(work: Path) -> bool:
         times = [path.lstat().st_mtime for path in (work, *work.rglob("*"))]
         return time.time() - max(times) > FORGOTTEN
     try:
-        with FileLock(work / DRAFT_LOCK, timeout=0):
+        with FileLock(work / DRAFT_LOCK, timeout=0, fallback_to_soft=False):
             return True
     except (Timeout, OSError, NotImplementedError):
         return False
@@ -140,3 +158,22 @@ def _replace(folder: Path, draft: Path, aside: Path) -> None:
         if aside.exists():
             aside.replace(folder)
         raise
+
+
+def _sweep_files(path: Path) -> None:
+    """Remove what killed processes of this machine left of a file."""
+    name = re.compile(rf"\.{re.escape(path.name)}\.(\d+){re.escape(HOST)}")
+    for entry in os.scandir(path.parent):
+        match = name.fullmatch(entry.name)
+        if match and not _is_running(int(match[1])):
+            Path(entry).unlink(missing_ok=True)
+
+
+def _is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # another user's
+        return True
+    return True

@@ -9,7 +9,11 @@ RECORD = "results/{scale}/records/{phase}/{dataset}/{cell}.{digest}.json"
 ARTIFACTS = "results/{scale}/artifacts/{phase}/{dataset}/{cell}.{digest}"
 DIVERGED = "results/{scale}/diverged/{phase}/{dataset}/{cell}.{digest}.json"
 MANIFEST = "artifacts.json"
-CHECKPOINT = "checkpoint.pt"  # in a run's folder of artifacts while it trains
+# In a run's folder of artifacts while it trains: the last, the one before, and one that is damaged.
+CHECKPOINT = "checkpoint.pt"
+PREVIOUS = "checkpoint.previous.pt"
+DAMAGED = "checkpoint.damaged.pt"
+CHECKPOINTS = (CHECKPOINT, PREVIOUS, DAMAGED)
 REPORT_RECORD = "results/{scale}/records/report/{dataset}.{digest}.json"
 REPORT = "reports/{scale}"
 OWN_REPORT = f"{REPORT}/own"

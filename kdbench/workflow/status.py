@@ -8,7 +8,7 @@ from kdbench.errors import DamagedData
 from kdbench.exhibits.tables import Exhibit
 from kdbench.plan.graph import Graph, ordered
 from kdbench.store.fingerprint import is_todays_code
-from kdbench.store.paths import CHECKPOINT, Paths
+from kdbench.store.paths import CHECKPOINT, PREVIOUS, Paths
 from kdbench.store.record import MEND, Seal, read_record, seal_of
 from kdbench.store.spec import PHASES, RunSpec
 from kdbench.store.teacher_runs import ImportedTeacher
@@ -27,7 +27,8 @@ def state(spec: RunSpec, paths: Paths) -> str:
         return _finished(spec, paths)[0]
     if paths.diverged(spec).is_file():
         return "diverged"
-    return "begun" if (paths.artifacts(spec) / CHECKPOINT).is_file() else "to do"
+    checkpoints = (paths.artifacts(spec) / name for name in (CHECKPOINT, PREVIOUS))
+    return "begun" if any(file.is_file() for file in checkpoints) else "to do"
 
 
 def _finished(spec: RunSpec, paths: Paths) -> tuple[str, Seal]:

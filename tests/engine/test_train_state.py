@@ -3,9 +3,11 @@
 import os
 import pickle
 import re
+import shutil
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -13,10 +15,11 @@ import torch
 from torch import nn
 
 from kdbench.engine import train_state as module
+from kdbench.engine.checksum import TRAILER
 from kdbench.engine.train_state import TrainState
 from kdbench.errors import DamagedData
 from kdbench.store.artifacts import sweep
-from kdbench.store.paths import CHECKPOINT
+from kdbench.store.paths import CHECKPOINT, DAMAGED, PREVIOUS
 
 CPU = torch.device("cpu")
 
@@ -105,7 +108,7 @@ def test_without_a_checkpoint_nothing_is_loaded(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def no_room(*_):
+def no_room(*_, **__):
     """A disk without room."""
     raise OSError(28, "No space left on device")
 
@@ -173,6 +176,19 @@ def refusal(folder):
     return message
 
 
+def passed_over(folder, epoch=None):
+    """The one line about a damaged checkpoint; the run then stands at `epoch`, or at its start."""
+    lines, state = [], make(folder)
+    assert state.load(CPU, lines.append) == (epoch is not None)
+    assert state.epoch == (epoch or 0)
+    (message,) = lines
+    assert message.startswith(f"{folder / CHECKPOINT}: found ")
+    assert message.endswith("goes on from the one before" if epoch else "the run begins anew")
+    assert "\n" not in message
+    assert len(message) < 400 + len(str(folder))
+    return message
+
+
 def test_a_checkpoint_of_another_run_is_refused(tmp_path):
     """It names both."""
     make(tmp_path, identity="run2").save()
@@ -181,21 +197,99 @@ def test_a_checkpoint_of_another_run_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("left", [0, 1, 0.5, -1])
-def test_a_truncated_checkpoint_is_refused(tmp_path, left):
-    """Empty, one byte, half of it, all but the last byte."""
+def test_a_truncated_checkpoint_is_passed_over(tmp_path, left):
+    """Empty, one byte, half of it, all but the last byte of what PyTorch wrote."""
     file = saved(tmp_path).file
-    content = file.read_bytes()
+    content = file.read_bytes()[:-TRAILER]
     file.write_bytes(content[: int(left * len(content)) if isinstance(left, float) else left])
 
-    assert re.search(r"found unreadable|found content that is refused", refusal(tmp_path))
+    assert re.search(r"found unreadable|found content that is refused", passed_over(tmp_path))
+
+
+def test_every_flipped_bit_is_found_and_the_checkpoint_before_is_used(tmp_path):
+    """At places all over the file, most of which PyTorch would read without a word."""
+    for epoch in (1, 2):
+        state = saved(tmp_path / "whole", epoch=epoch)
+    content, silent = state.file.read_bytes(), 0
+    for place in range(0, len(content) - TRAILER, 97):
+        folder = tmp_path / str(place)
+        shutil.copytree(tmp_path / "whole", folder)
+        flipped = bytearray(content)
+        flipped[place] ^= 1 << place % 8
+        (folder / CHECKPOINT).write_bytes(flipped)
+
+        assert "differs from its checksum" in passed_over(folder, epoch=1)
+        with suppress(Exception):
+            torch.load(folder / DAMAGED, weights_only=True)
+            silent += 1
+
+    assert silent > 5, "PyTorch's own checks would have been enough"
+
+
+def test_the_last_two_checkpoints_are_kept(tmp_path):
+    """The older one under its own name, which a damaged one never takes."""
+    for epoch in (1, 2, 3):
+        state = saved(tmp_path, epoch=epoch)
+    state.file.write_bytes(state.file.read_bytes()[:1000])
+    passed_over(tmp_path, epoch=2)
+    saved(tmp_path, epoch=4)
+    state.file.write_bytes(b"")
+
+    passed_over(tmp_path, epoch=2)
+    assert sorted(p.name for p in tmp_path.iterdir()) == [DAMAGED, PREVIOUS]
+
+    make(tmp_path).forget()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_two_damaged_checkpoints_are_two_lines_and_the_run_begins_anew(tmp_path):
+    """Each line names its file."""
+    for _ in range(2):
+        saved(tmp_path, epoch=3)
+    for name in (CHECKPOINT, PREVIOUS):
+        (tmp_path / name).write_bytes(b"PK nothing")
+    lines = []
+
+    assert not make(tmp_path).load(CPU, lines.append)
+    assert [Path(line.partition(":")[0]).name for line in lines] == [CHECKPOINT, PREVIOUS]
+    assert lines[1].endswith("the run begins anew")
+
+
+def test_a_kill_between_the_two_renames_costs_one_checkpoint(tmp_path):
+    """The last one has its older name already; the new one is not there yet."""
+    saved(tmp_path, epoch=1).file.replace(tmp_path / PREVIOUS)
+    state, lines = make(tmp_path), []
+
+    assert state.load(CPU, lines.append)
+    assert (state.epoch, lines) == (1, [])
+
+
+def test_a_checkpoint_of_a_version_without_checksums_is_read(tmp_path):
+    """As it was before they had them."""
+    file = saved(tmp_path, epoch=5).file
+    file.write_bytes(file.read_bytes()[:-TRAILER])
+    state = make(tmp_path)
+
+    assert state.load(CPU)
+    assert state.epoch == 5
+
+
+def test_a_disk_that_cannot_be_read_is_no_damage(tmp_path, monkeypatch):
+    """The checkpoint stays where it is."""
+    file = saved(tmp_path).file
+    monkeypatch.setattr(module.torch, "load", no_room)
+    with pytest.raises(OSError, match="No space"):
+        make(tmp_path).load(CPU)
+
+    assert file.exists()
 
 
 @pytest.mark.parametrize("content", [[1, 2], {"identity": "run1"}, torch.zeros(2)])
-def test_another_layout_is_refused(tmp_path, content):
+def test_another_layout_is_passed_over(tmp_path, content):
     """A file of PyTorch's that is no checkpoint."""
     torch.save(content, tmp_path / CHECKPOINT)
 
-    assert "another layout" in refusal(tmp_path)
+    assert "another layout" in passed_over(tmp_path)
 
 
 def test_a_checkpoint_of_another_network_is_refused(tmp_path):
@@ -226,7 +320,7 @@ def test_code_in_a_checkpoint_is_never_run(tmp_path, form):
         values = dict.fromkeys(module.VALUES, evil)
         torch.save({"identity": "run1", "parts": parts, **values}, file)
 
-    message = refusal(tmp_path)
+    message = passed_over(tmp_path)
 
     assert "refused without being run" in message
     assert "weights_only" not in message

@@ -83,7 +83,8 @@ def survivor(tmp_path_factory):
     assert code == KILLED, output
     assert "teacher cifar100 resnet56: continues at step 1 of 24" in output
     names = sorted(path.name for path in project.folder(TEACHER).iterdir())
-    assert [name.rpartition(".")[0] for name in names] == [".checkpoint.pt", "", "checkpoint"]
+    stems = [name.rpartition(".")[0] for name in names]
+    assert stems == [".checkpoint.pt", "", "checkpoint.previous", "checkpoint"]
 
     code, output = signalled(project, SEARCH, saves=2)
     assert code == KILLED, output

@@ -1,5 +1,6 @@
 """Runs that cannot end well: one line, no record, nothing half-written."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -10,10 +11,12 @@ import torch
 from tiny_project import STUDENT, TEACHER, TinyProject
 
 from kdbench.console import fail
-from kdbench.errors import BadValue, DamagedData, Diverged, UserError
+from kdbench.engine.train_state import TrainState
+from kdbench.errors import BadValue, DamagedData, Diverged, TryAgain, UserError
 from kdbench.plan.graph import load_graph
 from kdbench.report.readings.records import Records
 from kdbench.runs.check import check
+from kdbench.store.paths import CHECKPOINT, PREVIOUS
 from kdbench.workflow.status import state
 
 
@@ -132,16 +135,71 @@ def test_a_damaged_upstream_artifact_is_one_line(finished, capsys, damage):
 def test_a_checkpoint_of_another_run_is_refused(finished):
     """The message says to delete the file, and after that the run succeeds."""
     finished.undo(STUDENT)
-    file = finished.folder(STUDENT) / "checkpoint.pt"
-    file.parent.mkdir(parents=True)
-    file.write_bytes(b"PK nothing")
+    folder = finished.folder(STUDENT)
+    TrainState(folder, "another run", {}).save()
     with pytest.raises(DamagedData, match="delete it to start this run afresh"):
         finished.run(STUDENT)
 
-    file.unlink()
+    (folder / "checkpoint.pt").unlink()
     finished.run(STUDENT)
 
     assert finished.record_file(STUDENT).exists()
+
+
+def test_damaged_checkpoints_are_named_and_the_run_ends_in_the_same_bits(finished, tmp_path):
+    """The last with a flipped bit, then the one before cut off as well: a line each."""
+    finished.run(STUDENT)
+    whole = finished.files()
+    shutil.copytree(finished.folder(STUDENT), tmp_path / "whole")
+    finished.undo(STUDENT)
+    for _ in range(3):
+        with pytest.raises(TryAgain):
+            finished.run(STUDENT, max_minutes=0)
+    last, previous = (finished.folder(STUDENT) / name for name in (CHECKPOINT, PREVIOUS))
+    content = bytearray(last.read_bytes())
+    content[len(content) // 2] ^= 1
+    last.write_bytes(content)
+    with pytest.raises(TryAgain) as caught:
+        finished.run(STUDENT, max_minutes=0)
+
+    assert "at epoch 1, step 0" in str(caught.value), "not from the second of three steps"
+    last.unlink()
+    previous.write_bytes(previous.read_bytes()[:-9])
+    output = finished.run(STUDENT)
+
+    assert f"{previous}: found " in output
+    assert "the run begins anew" in output
+    assert finished.files() == whole
+
+
+def test_a_clock_that_is_set_back_is_noted(finished, monkeypatch):
+    """A run that ends before it began says so; one that does not says nothing."""
+    finished.run(STUDENT)
+    before = json.loads(finished.record_file(STUDENT).read_text())["notes"]
+    times = iter(["2026-05-02T00:00:00Z", "2025-05-02T00:00:00Z"])
+    finished.undo(STUDENT)
+    with monkeypatch.context() as patch:
+        patch.setattr("kdbench.engine.environment.now", lambda: next(times))
+        finished.run(STUDENT)
+
+    record = json.loads(finished.record_file(STUDENT).read_text())
+    note = "the clock was set back during the run: `finished` lies before `started`"
+    assert record["notes"] == [*before, note]
+
+
+def test_artifacts_have_the_mode_of_the_umask(finished):
+    """Weights too, which safetensors makes for their owner alone."""
+    finished.undo(STUDENT)
+    older = os.umask(0o027)
+    try:
+        finished.run(STUDENT)
+    finally:
+        os.umask(older)
+    files = [*finished.folder(STUDENT).iterdir(), finished.record_file(STUDENT)]
+
+    assert {path.name: oct(path.stat().st_mode & 0o777) for path in files} == {
+        path.name: "0o640" for path in files
+    }
 
 
 def test_two_processes_that_start_a_run_at_once_do_it_once(finished, finished_once):

@@ -7,11 +7,14 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
+import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from kdbench.errors import UserError
 from kdbench.store.artifacts import sweep
 from kdbench.store.atomic import (
+    HOST,
     sweep_drafts,
     whole_file,
     whole_folder,
@@ -205,3 +208,57 @@ def test_a_draft_without_a_lock_stays_for_an_hour(tmp_path):
     os.utime(draft, (0, 0))
     sweep_drafts(tmp_path / "set")
     assert not draft.exists()
+
+
+@pytest.mark.parametrize("umask", [0o022, 0o027, 0o002])
+def test_files_have_the_mode_that_the_umask_gives(tmp_path, umask):
+    """Also where the library that writes them makes files for their owner alone."""
+    older = os.umask(umask)
+    try:
+        with whole_file(tmp_path / "weights.safetensors") as temporary:
+            save_file({"a": np.zeros(3)}, temporary)
+        write_text(tmp_path / "text", "")
+        with whole_folder(tmp_path / "set") as draft:
+            (draft / "file").touch()
+    finally:
+        os.umask(older)
+    modes = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.rglob("*")}
+
+    plain = 0o666 & ~umask
+    expected = {"weights.safetensors": plain, "text": plain, "file": plain}
+    assert modes == {**expected, "set": 0o777 & ~umask}
+
+
+def test_an_older_file_is_kept_under_another_name(tmp_path):
+    """It is renamed once the new one is on the disk, and the one before it is gone."""
+    for text in ("one", "two", "three"):
+        with whole_file(tmp_path / "new", previous=tmp_path / "old") as temporary:
+            temporary.write_text(text)
+
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {
+        "new": "three",
+        "old": "two",
+    }
+
+
+KILLED_WRITER = """
+import os, signal
+from pathlib import Path
+from kdbench.store.atomic import whole_file
+with whole_file(Path("file")):
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_whoever_writes_a_file_again_removes_what_killed_processes_left(tmp_path):
+    """Files of living processes and of other names stay."""
+    done = subprocess.run([sys.executable, "-c", KILLED_WRITER], cwd=tmp_path)
+    assert done.returncode == -signal.SIGKILL
+    assert [path.name[:6] for path in tmp_path.iterdir()] == [".file."]
+    neighbours = {".file.x.1@host", f".file.1{HOST}", ".file.999999@elsewhere"}
+    for name in neighbours:
+        (tmp_path / name).touch()
+
+    write_text(tmp_path / "file", "")
+
+    assert {path.name for path in tmp_path.iterdir()} == {"file", *neighbours}
