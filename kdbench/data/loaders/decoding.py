@@ -4,17 +4,20 @@ import io
 import warnings
 from collections.abc import Callable, Sequence
 from functools import cache, partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, get_worker_info
 
 from kdbench.data.stored.arrow import Encoded
 from kdbench.data.stored.files import AGAIN, ENCODED_FORMATS
 from kdbench.data.stored.rgb import rgb_pixels
 from kdbench.errors import BadValue, DamagedData, UnknownName, UserError
+
+Pixels: TypeAlias = Tensor | NDArray[np.uint8]  # what a worker hands over, see `_shared`
 
 
 class DecodingJob(NamedTuple):
@@ -35,14 +38,14 @@ class Decoder(Dataset[Any]):
     def __init__(self, encoded: Encoded, augment: nn.Module, plain: nn.Module) -> None:
         self._encoded, self._augment, self._plain = encoded, augment, plain
 
-    def __getitem__(self, job: DecodingJob) -> tuple[DecodingJob, Tensor | None]:
+    def __getitem__(self, job: DecodingJob) -> tuple[DecodingJob, Pixels | None]:
         """A job with its images, or with None where something is wrong with them.
 
         Errors of the package do not survive the way to another process: that which asked does the
         job again, and sees for itself.
         """
         try:
-            return job, self.batch(job)
+            return job, _shared(self.batch(job))
         except UserError:
             return job, None
 
@@ -63,6 +66,20 @@ class Decoder(Dataset[Any]):
             return self._plain(pixels)  # type: ignore[no-any-return]
         torch.default_generator.manual_seed(seed)  # not torch.manual_seed: CUDA's stay as they are
         return self._augment(pixels)  # type: ignore[no-any-return]
+
+
+def _shared(pixels: Tensor) -> Pixels:
+    """Images on their way from a worker: in shared memory, or in a pipe where that has no room.
+
+    PyTorch would put them there in a thread of its own, whose error nobody hears: the one who waits
+    for the batch would wait for ever. Containers often have 64 MB of shared memory.
+    """
+    if get_worker_info() is None:
+        return pixels
+    try:
+        return pixels.share_memory_()  # type: ignore[no-any-return]
+    except RuntimeError:
+        return pixels.numpy()
 
 
 def transforms(augment: str, image: Sequence[int]) -> tuple[nn.Module, nn.Module]:

@@ -142,7 +142,8 @@ class StreamingLoader:
         batches = _start(loader)
         try:
             for job, pixels in batches:
-                yield self._serve(job, self._decoder.batch(job) if pixels is None else pixels)
+                images = self._decoder.batch(job) if pixels is None else torch.as_tensor(pixels)
+                yield self._serve(job, images)
         except RuntimeError as error:
             if "DataLoader worker" not in str(error):
                 raise

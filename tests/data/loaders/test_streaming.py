@@ -4,7 +4,10 @@ import multiprocessing
 import os
 import pickle
 import signal
+import subprocess
+import sys
 from hashlib import sha256
+from pathlib import Path
 
 import imagenet_layouts as tiny
 import numpy as np
@@ -352,3 +355,31 @@ def test_the_accelerator_sees_the_same_batches(images):
         torch.testing.assert_close(one.images, other.images.cpu())
         assert torch.equal(one.labels, other.labels.cpu())
         assert torch.equal(one.index, other.index.cpu())
+
+
+TINY_SHARED_MEMORY = """
+import sys
+sys.path[:0] = {path!r}
+from pathlib import Path
+from encoded_images import loader
+from kdbench.data.stored.shards import Sharded
+images = Sharded.open(Path({folder!r})).encoded("train")
+options = {{"image": (3, 96, 96), "augment": "rrc96-flip", "batch": 16}}
+plain, shared = (list(loader(images, workers=n, **options).epoch(0)) for n in (0, 4))
+assert all((a.images == b.images).all() for a, b in zip(plain, shared, strict=True))
+print(len(shared), "batches")
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to give a process a /dev/shm of its own")
+def test_batches_are_the_same_where_shared_memory_has_no_room(images, tmp_path):
+    """Enough for semaphores, not for a batch; without the pipe the loader waits for ever."""
+    folder = str(Path(images.where(0).partition(", image")[0]).parent)
+    code = TINY_SHARED_MEMORY.format(path=sys.path, folder=folder)
+    mount = "mount -t tmpfs -o size=200k tmpfs /dev/shm"
+    words = ["unshare", "-m", "sh", "-c", f'{mount} && exec "$@"', "sh", sys.executable, "-c", code]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=100)
+    if "unshare" in done.stderr or "mount:" in done.stderr:
+        pytest.skip("this container may not mount")
+
+    assert done.stdout == "2 batches\n", done.stderr
