@@ -11,6 +11,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 .PHONY: reproduce test test-all check format golden setup clean
 
 reproduce: $(STAMP)
+	@kdbench verify --repair --scale $(SCALE)
 	@snakemake --cores all reproduce_all --config scale=$(SCALE)
 	@echo "The report: $(CURDIR)/reports/$(SCALE)/README.md"
 

@@ -15,6 +15,7 @@ from kdbench.cli.overrides import overrides_of
 from kdbench.cli.schema import schema_command
 from kdbench.cli.teacher import app as teacher_app
 from kdbench.cli.tune import tune_command
+from kdbench.cli.verify import verify_command
 from kdbench.cli.zoo import zoo_command
 from kdbench.console import fail, say, start_bar
 from kdbench.errors import BadValue, UserError
@@ -38,6 +39,7 @@ app.command("schema")(schema_command)
 app.command("estimate")(estimate_command)
 app.command("export")(export_command)
 app.command("tune")(tune_command)
+app.command("verify")(verify_command)
 
 Scale = Annotated[
     str | None, typer.Option(help="smoke, lite or paper; by default that of params.yaml.")

@@ -10,7 +10,7 @@ import numpy as np
 from kdbench.data.ingest.prepare import prepare_stand_in, provide
 from kdbench.data.loaders import splits
 from kdbench.data.stored import arrays, shards
-from kdbench.data.stored.open import Stored, open_data
+from kdbench.data.stored.open import Stored, open_data, verify_data
 from kdbench.data.stored.shards import Sharded
 from kdbench.data.stored.twins import TRAIN, in_words, known_twins
 from kdbench.plan.components import find_components
@@ -26,6 +26,8 @@ def run_data(job: Job[DataRun]) -> PhaseResult:
         prepare_stand_in(run.dataset, run.stand_in.as_dict(), declared, target)
     else:
         source = provide(job.paths.data, _declared(run, run.dataset))
+        if job.paths.record(run).is_file():  # made again: what was linked may be damaged here too
+            verify_data(job.paths.data / run.dataset)
         if run.train_share < 1:
             _take(source, target, run.train_share)
         else:

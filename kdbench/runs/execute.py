@@ -17,11 +17,18 @@ from kdbench.errors import Diverged, TryAgain, UserError
 from kdbench.runs.data import run_data
 from kdbench.runs.evaluation import run_evaluation
 from kdbench.runs.imported import run_imported
-from kdbench.runs.job import Job, PhaseResult
+from kdbench.runs.job import DamagedInput, Job, PhaseResult
 from kdbench.runs.search import run_search
 from kdbench.runs.training import run_training
 from kdbench.store import disk
-from kdbench.store.artifacts import LOCK, forget_checkpoints, locked, seal, sweep
+from kdbench.store.artifacts import (
+    LOCK,
+    discard_damaged,
+    forget_checkpoints,
+    locked,
+    seal,
+    sweep,
+)
 from kdbench.store.dvc import restore_artifacts
 from kdbench.store.fingerprint import run_fingerprint
 from kdbench.store.paths import CHECKPOINTS, Paths
@@ -118,9 +125,40 @@ def _make(spec: RunSpec, paths: Paths, options: Options, stopper: Stopper) -> No
         _tidy(spec, paths)
         options.say(f"{spec.title}: already done ({paths.record(spec)})")
         return
-    for upstream in spec.upstream.values():
-        provide(upstream, paths, options, stopper)
-    execute(spec, paths, options, stopper)
+    complete(spec, paths, options, stopper)
+
+
+def complete(spec: RunSpec, paths: Paths, options: Options, stopper: Stopper) -> None:
+    """Execute a run after what it needs; an input that turns out damaged is pulled or made again.
+
+    Raises:
+        DamagedInput: an input that was mended is damaged again.
+    """
+    mended = set[str]()
+    while True:
+        for upstream in spec.upstream.values():
+            provide(upstream, paths, options, stopper)
+        try:
+            return execute(spec, paths, options, stopper)
+        except DamagedInput as damage:
+            if damage.run.digest in mended:
+                raise
+            mended.add(damage.run.digest)
+            options.say(f"{spec.title}: {damage}: mending it")
+            mend(damage.run, paths, options, stopper)
+
+
+def mend(spec: RunSpec, paths: Paths, options: Options, stopper: Stopper) -> None:
+    """Put intact artifacts of a finished run in the place of damaged ones: pulled, or made again.
+
+    DVC's copy is not used where it is damaged too.
+    """
+    folder = paths.artifacts(spec)
+    discard_damaged(folder)
+    if not paths.manifest(spec).is_file() and pull(spec, paths, options):
+        discard_damaged(folder)
+    if not paths.manifest(spec).is_file():
+        complete(spec, paths, options, stopper)
 
 
 def _tidy(spec: RunSpec, paths: Paths) -> None:
@@ -140,9 +178,7 @@ def provide(spec: RunSpec, paths: Paths, options: Options, stopper: Stopper) -> 
         return
     if paths.record(spec).is_file() and pull(spec, paths, options):
         return
-    for upstream in spec.upstream.values():
-        provide(upstream, paths, options, stopper)
-    execute(spec, paths, options, stopper)
+    complete(spec, paths, options, stopper)
 
 
 def pull(spec: RunSpec, paths: Paths, options: Options) -> bool:

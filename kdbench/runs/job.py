@@ -22,6 +22,18 @@ BEST = "best.safetensors"
 Spec = TypeVar("Spec", bound=RunSpec, covariant=True)
 
 
+class DamagedInput(DamagedData):
+    """Artifacts of an upstream run that are not what it wrote.
+
+    Attributes:
+        run: whose they are.
+    """
+
+    def __init__(self, run: RunSpec, damage: DamagedData) -> None:
+        Exception.__init__(self, str(damage))
+        self.run = run
+
+
 @dataclass
 class PhaseResult:
     """What a phase gives back; becomes the record's keys of the same names."""
@@ -53,13 +65,16 @@ class Inputs:
         """The checked artifact folder of a run.
 
         Raises:
-            DamagedData: an artifact is missing or not what its run wrote.
+            DamagedInput: an artifact is missing or not what its run wrote.
         """
         folder = self.paths.artifacts(run)
-        if not self.paths.manifest(run).is_file():
-            advice = f"kdbench restore {run.digest}"
-            raise DamagedData(folder, "no artifacts", f"those of {run.title}", advice)
-        manifest = checked(folder)
+        try:
+            if not self.paths.manifest(run).is_file():
+                advice = f"kdbench restore {run.digest}"
+                raise DamagedData(folder, "no artifacts", f"those of {run.title}", advice)
+            manifest = checked(folder)
+        except DamagedData as damage:
+            raise DamagedInput(run, damage) from None
         self.digests[run.digest] = digest_of(manifest)
         record = read_record(self.paths.record(run))
         if seal_of(record) is Seal.BROKEN:

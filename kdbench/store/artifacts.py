@@ -74,6 +74,20 @@ def sweep(folder: Path, record: Path) -> None:
         path.unlink()
 
 
+def discard_damaged(folder: Path) -> None:
+    """Delete a folder's artifacts and its manifest, unless another process has mended them."""
+    with locked(folder):
+        try:
+            checked(folder)
+        except DamagedData:
+            (folder / MANIFEST).unlink(missing_ok=True)
+            for path in folder.iterdir():
+                if path.is_dir():
+                    shutil.rmtree(path)
+                elif path.name not in (LOCK, *CHECKPOINTS):
+                    path.unlink()
+
+
 def forget_checkpoints(folder: Path) -> None:
     """Delete the checkpoints of a run that is done."""
     for name in CHECKPOINTS:

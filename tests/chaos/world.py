@@ -1,0 +1,125 @@
+"""A small project under fire: its processes, its finished runs, and what is lost of them."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+from small_project import Project
+from tiny_project import without_times
+
+from kdbench.plan.graph import load_graph
+from kdbench.runs.execute import CLOCK
+from kdbench.store.paths import CHECKPOINTS, Paths
+
+LIMIT = 1500  # seconds that a command may take before it counts as stuck
+REPRODUCE = ("snakemake", "--cores", "2", "reproduce_all")
+
+
+class World:
+    """One project folder, and whatever runs in it.
+
+    Attributes:
+        project: the folder and its environment.
+        rng: of the faults.
+        spoiled: files that a fault has damaged.
+        remade: records that were written again.
+        unlocked: how often Snakemake asked for --unlock.
+    """
+
+    def __init__(self, project: Project, rng: random.Random) -> None:
+        self.project, self.rng = project, rng
+        self.paths = Paths(project.root)
+        self.runs = list(load_graph(project.root).runs.values())
+        self.spoiled: set[Path] = set()
+        self.remade = self.unlocked = 0
+        self.output = ""
+        self._seen: dict[Path, int] = {}
+
+    def start(self, *words: str) -> subprocess.Popen[bytes]:
+        """Start a command in a session of its own; what it prints goes to a file."""
+        environment = {**self.project.environment(), "KDBENCH_CHECKPOINT_SECONDS": "0"}
+        with (self.project.root / "chaos.log").open("wb") as log:
+            return subprocess.Popen(
+                words or REPRODUCE,
+                cwd=self.project.root,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def end(self, process: subprocess.Popen[bytes]) -> int:
+        """Wait for a command's end; note what it printed, and which records it wrote again."""
+        try:
+            code = process.wait(LIMIT)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            raise AssertionError(f"stuck after {LIMIT} seconds: {process.args}") from None
+        self.output = (self.project.root / "chaos.log").read_text(errors="replace")
+        if "--unlock" in self.output:
+            self.unlocked += 1
+            self.project("snakemake", "--unlock", check=False)
+        for file, written in self.records().items():
+            self.remade += self._seen.get(file, written) != written
+            self._seen[file] = written
+        return code
+
+    def idle(self) -> None:
+        """Wait for jobs that outlive the command that started them."""
+        deadline = time.monotonic() + LIMIT
+        while self.processes() and time.monotonic() < deadline:
+            time.sleep(0.2)
+
+    def processes(self, kind: str = "") -> list[psutil.Process]:
+        """Processes that work in this folder, with a word in their command line."""
+        own = []
+        for process in psutil.process_iter():
+            with suppress(psutil.Error):
+                line = " ".join(process.cmdline())
+                inside = process.cwd() == str(self.project.root.resolve())
+                if inside and kind in line and process.status() != psutil.STATUS_ZOMBIE:
+                    own.append(process)
+        return own
+
+    def records(self) -> dict[Path, int]:
+        """Every record of the plan with the time of its writing."""
+        files = [self.paths.record(run) for run in self.runs]
+        return {file: file.stat().st_mtime_ns for file in files if file.is_file()}
+
+    def done(self) -> bool:
+        """Whether every run has a record."""
+        return len(self.records()) == len(self.runs)
+
+    def lost(self, before: dict[Path, int]) -> list[str]:
+        """Records that were there, were not damaged by a fault, and are gone."""
+        left = self.records()
+        return [file.name for file in before if file not in left and file not in self.spoiled]
+
+    def files(self, pattern: str) -> list[Path]:
+        """Files below results/, in order."""
+        return sorted(self.project.root.glob(f"results/{pattern}"))
+
+    def content(self) -> dict[str, object]:
+        """Records but for their times, and the bytes of every artifact."""
+        content: dict[str, object] = {}
+        for run in self.runs:
+            record = without_times(json.loads(self.paths.record(run).read_text()))
+            record["notes"] = [note for note in record["notes"] if note != CLOCK]
+            content[run.title] = record
+            folder = self.paths.artifacts(run)
+            for file in sorted(folder.rglob("*")):
+                if file.is_file():
+                    content[f"{run.title}: {file.relative_to(folder)}"] = file.read_bytes()
+        return content
+
+    def leftovers(self) -> list[str]:
+        """Checkpoints, locks and temporary files that nobody needs any more."""
+        files = [path for path in self.files("*/*/**/*") if path.is_file()]
+        return [p.name for p in files if p.name in CHECKPOINTS or p.name.startswith(".")]
