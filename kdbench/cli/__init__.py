@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from kdbench.plan.graph import Graph
     from kdbench.runs.execute import Options
 
+CHECKPOINT_SECONDS = "KDBENCH_CHECKPOINT_SECONDS"
+USAGE_ERROR: type[Exception] = typer.BadParameter.__bases__[0]  # of the click that typer uses
 app = typer.Typer(
     help="Regenerate the tables and figures of papers that search how to distil knowledge. Run it "
     "in a project folder, beside params.yaml.",
@@ -65,8 +67,24 @@ def _options(max_minutes: float | None) -> "Options":
     """How to run: what the option and the environment say, with lines and bars for a person."""
     from kdbench.runs.execute import Options
 
-    seconds = float(os.environ.get("KDBENCH_CHECKPOINT_SECONDS", "60"))
-    return Options(max_minutes, seconds, say, start_bar)
+    return Options(max_minutes, _checkpoint_seconds(), say, start_bar)
+
+
+def _checkpoint_seconds() -> float:
+    """Seconds between two checkpoints.
+
+    Raises:
+        BadValue: the environment says something else.
+    """
+    text = os.environ.get(CHECKPOINT_SECONDS, "60")
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds < float("inf"):
+        advice = f"unset {CHECKPOINT_SECONDS} or set it to 60"
+        raise BadValue(f"environment, {CHECKPOINT_SECONDS}", text, "a number of seconds", advice)
+    return seconds
 
 
 @app.command()
@@ -129,7 +147,7 @@ def build(
     dataset: Annotated[str, typer.Argument(help="The data set, for instance cifar100.")],
     scale: Scale = None,
     override: Override = None,
-    cores: Annotated[int | None, typer.Option(help="CPU cores; by default all.")] = None,
+    cores: Annotated[int | None, typer.Option(min=1, help="CPU cores; by default all.")] = None,
 ) -> None:
     """Build all runs of one phase on one data set with Snakemake: what a DVC stage calls.
 
@@ -160,15 +178,29 @@ def status(
 
 
 @app.command("check")
-def check_command(scale: Scale = None, override: Override = None) -> None:
+def check_command(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[NAME]...",
+            help="Methods, searches, networks, data sets or pairs to try; by default all.",
+        ),
+    ] = None,
+    scale: Scale = None,
+    override: Override = None,
+) -> None:
     """Try every planned network, method and search once, on noise, before anything is trained.
 
     Example: kdbench check --scale paper --override '{"exhibits": ["crd"]}'
     """
+    from kdbench.store.paths import Paths
+    from kdbench.workflow.status import absent_teachers
+
     graph = _graph(scale, override)
     from kdbench.runs.check import check
 
-    problems = check(graph, say)
+    problems = check(graph, say, names=names or (), start_bar=start_bar)
+    problems += absent_teachers(graph, Paths())
     if problems:
         print(*problems, sep="\n", file=sys.stderr)
         raise UserError(f"{len(problems)} of them cannot run; see the lines above")
@@ -189,8 +221,23 @@ def report(scale: Scale = None, override: Override = None) -> None:
 
 
 def main() -> None:
-    """Entry point: user errors become one line and an exit code."""
+    """Entry point: user errors become one line and an exit code, those of usage too."""
     try:
-        app()
+        code = app(standalone_mode=False)
     except UserError as error:
         sys.exit(fail(error))
+    except typer.Abort:
+        sys.exit(130)
+    except USAGE_ERROR as error:
+        if type(error).__name__ == "NoArgsIsHelpError":  # its help is printed
+            sys.exit(2)
+        sys.exit(fail(_usage(error)))
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _usage(error: Exception) -> UserError:
+    """What is wrong with the words of a command line, and which help says more."""
+    context = getattr(error, "ctx", None)
+    path = context.command_path.split()[1:] if context else []
+    words = " ".join(["kdbench", *path])
+    return UserError(f"{words}: {error.format_message().rstrip('.')}; see {words} --help")  # type: ignore[attr-defined]

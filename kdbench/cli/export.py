@@ -22,7 +22,7 @@ def export_command(
         str | None, typer.Option(help="best or last; by default what the protocol reports.")
     ] = None,
     onnx: Annotated[
-        bool, typer.Option("--onnx", help="Write model.onnx too; needs kdbench[export].")
+        bool, typer.Option("--onnx", help="Write model.onnx too; needs onnx and onnxscript.")
     ] = False,
 ) -> None:
     """Write a finished teacher or student as weights, description and, on request, ONNX.

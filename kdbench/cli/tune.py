@@ -15,7 +15,9 @@ def tune_command(
     override: Annotated[
         str | None, typer.Option(help="Replaces top-level keys of params.yaml.", metavar="JSON")
     ] = None,
-    cores: Annotated[int | None, typer.Option(help="Jobs at a time; by default all.")] = None,
+    cores: Annotated[
+        int | None, typer.Option(min=1, help="Jobs at a time; by default all.")
+    ] = None,
 ) -> None:
     """Run a table that measures on held-out training images, and rank its rows.
 

@@ -16,7 +16,7 @@ from kdbench.exhibits.requests import (
     TeacherRequest,
 )
 from kdbench.plan.components import Component, Components
-from kdbench.plan.params import Params
+from kdbench.plan.params import FILE, Params
 from kdbench.plan.resolve import Resolver, plugin_module, smoke_section
 from kdbench.store.names import CellName, SearchName
 from kdbench.store.parts import EACH, Method, StandIn
@@ -32,6 +32,7 @@ from kdbench.store.teacher_runs import AnyTeacher, DataRun, ImportedTeacher, Tea
 
 TEACHER_SEED = 0
 FIRST_STUDENT_SEED = 0
+LONGEST_CELL = 200  # file systems take 255, of which digest, suffix and temporary names have a part
 P = ParamSpec("P")
 R = TypeVar("R", bound=RunSpec)
 Revisions = dict[str, int | str]
@@ -320,6 +321,15 @@ class Builder:
         return self._once(run)
 
     def _place(self, dataset: str, cell: str, revisions: Revisions) -> dict[str, Any]:
+        """Where a run lies.
+
+        Raises:
+            BadValue: its name would be too long for a file.
+        """
+        if len(cell) > LONGEST_CELL:
+            expected = f"a name of a run of at most {LONGEST_CELL} characters"
+            advice = "join fewer methods, or give their parameters in methods and searches"
+            raise BadValue(f"{FILE}, {dataset}", cell, expected, advice)
         return {
             "scale": self.resolve.scale.name,
             "dataset": dataset,

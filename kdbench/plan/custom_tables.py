@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from itertools import product
+from math import prod
 from typing import Any
 
 from kdbench.errors import BadValue, UnknownName
@@ -13,6 +14,7 @@ from kdbench.plan.components import Component, Components
 from kdbench.plan.pair_names import parse_pair
 from kdbench.plan.params import FILE, OWN, CustomTable, Params
 
+MOST_CELLS = 1000  # of a table
 SEARCH = "search."  # before a parameter of the search in a grid
 HELD_OUT = (
     "Measured on training images that are held out: neither search nor student sees them, or any "
@@ -40,6 +42,7 @@ def _table(custom: CustomTable, components: Components, where: str) -> Table:
     components.get("dataset", custom.dataset, where=where)
     _check_pruning(custom, components, where)
     _check_labels(custom, where)
+    _check_size(custom, where)
     origin = _origin(custom, components, where)
     rows = tuple(
         row for name in custom.methods for row in _rows_of(name, custom, origin, components, where)
@@ -112,7 +115,7 @@ def _rows_of(
         BadValue: a teacher's row, which measures test images, in a table that looks at none.
     """
     if name != TEACHER:
-        grids = _grid(custom)
+        grids = _grid(custom, where)
         return [_row(name, custom, origin, components, where, grid) for grid in grids]
     if custom.tuning_holdout:
         expected = "methods: such a table looks at no test image"
@@ -204,11 +207,39 @@ def _check_grid(name: str, parts: list[Component], custom: CustomTable, where: s
             raise BadValue(f"{where}, grid", key, f"parameters of {name}, which searches nothing")
 
 
-def _grid(custom: CustomTable) -> list[tuple[tuple[str, Any], ...]]:
+def _check_size(custom: CustomTable, where: str) -> None:
+    """Refuse rows or columns that stand twice, and more than anybody reads.
+
+    Raises:
+        BadValue: naming the key.
+    """
+    for key, entries in (("pairs", custom.pairs), ("methods", custom.methods)):
+        twice = [entry for entry in entries if entries.count(entry) > 1]
+        if twice:
+            raise BadValue(f"{where}, {key}", twice[0], "each entry once", "take the second away")
+    rows = len(custom.methods) * prod(len(values) for values in custom.grid.values())
+    if rows * len(custom.pairs) > MOST_CELLS:
+        cells = f"{rows * len(custom.pairs)} cells"
+        raise BadValue(where, cells, f"at most {MOST_CELLS}", "make several tables of it")
+
+
+def _grid(custom: CustomTable, where: str) -> list[tuple[tuple[str, Any], ...]]:
     """Every combination of the grid's values, as (key, value) pairs."""
     names = list(custom.grid)
+    for name, entries in custom.grid.items():
+        for entry in entries:
+            if not _is_plain(entry):
+                expected = "numbers, texts, true or false, or lists of these"
+                raise BadValue(f"{where}, grid.{name}", entry, expected)
     values = ([tuple(v) if isinstance(v, list) else v for v in custom.grid[name]] for name in names)
     return [tuple(zip(names, chosen, strict=True)) for chosen in product(*values)]
+
+
+def _is_plain(entry: Any) -> bool:
+    """Whether a run specification can hold it."""
+    if isinstance(entry, list):
+        return all(isinstance(one, bool | int | float | str) for one in entry)
+    return isinstance(entry, bool | int | float | str)
 
 
 def _check_search(

@@ -63,7 +63,7 @@ class CustomTable(Strict):
     dataset: str = "cifar100"
     pairs: list[str] = Field(min_length=1)
     methods: list[str] = Field(min_length=1)
-    labels: dict[str, Annotated[str, Field(min_length=1, max_length=200)]] = {}
+    labels: dict[str, Annotated[Line, Field(min_length=1)]] = {}
     comparisons: list[Annotated[list[str], Field(min_length=2, max_length=2)]] = []
     sizes: bool = False
     protocol: str = "review"

@@ -12,7 +12,7 @@ from kdbench.report.judgement.judge import judge_claims
 from kdbench.report.judgement.outcomes import Judgement
 from kdbench.report.markdown import bullets, pipe, quoted
 from kdbench.report.presentation import TextTable
-from kdbench.report.readings.banner import banner, comparable
+from kdbench.report.readings.banner import banner, comparable, imported_teachers
 from kdbench.report.readings.provenance import hours
 from kdbench.report.readings.records import Records
 from kdbench.report.render import Rendered
@@ -89,6 +89,11 @@ def index(
 def _about(graph: Graph) -> str:
     if comparable(graph):
         verdicts = "The protocol is the published one, so each cell gets a verdict."
+        if imported_teachers(graph):
+            verdicts = (
+                "The protocol is the published one, so each cell gets a verdict, but for those "
+                "whose teacher was trained elsewhere."
+            )
     else:
         verdicts = "No cell gets a verdict: these numbers are not comparable with published ones."
     return f"Measured numbers beside the published ones. {verdicts}"

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from kdbench.exhibits.tables import Table
+from kdbench.exhibits.tables import Column, Table
 from kdbench.plan.graph import Graph
 from kdbench.report.presentation import MARK, PAPER, PLUS_MINUS
 from kdbench.report.readings.banner import comparable
@@ -22,6 +22,10 @@ AT_BEST = (
     "Beside that no search has a test image or label within reach. `teacher_epoch: last` among a "
     "scale's settings in params.yaml takes the last epoch."
 )
+VARIANCES = (
+    "The paper prints variances of five runs; they are shown as their square roots beside our "
+    "sample standard deviations."
+)
 LARGER = f"{MISSED} Larger than it should be: the search ended before its budget was met."
 
 
@@ -30,6 +34,7 @@ def table_notes(graph: Graph, table: Table, cells: Sequence[Result], records: Re
     planned = [c.evaluation for c in graph.cells[table.id] if c.evaluation]
     return [
         *table.notes,
+        *_variances(table, requested_only(cells)),
         *notes_of(graph, requested_only(cells)),
         *_left_out(graph, cells),
         *(f"Diverged: {run}." for run in records.diverged(planned)),
@@ -82,7 +87,7 @@ def _left_out(graph: Graph, cells: Sequence[Result]) -> list[str]:
     """A sentence that names these rows and columns, if there are any."""
     places = [result.cell for result in requested_only(cells)]
     shown_columns, shown_rows = {cell.column for cell in places}, {cell.row for cell in places}
-    columns = (head(graph, r.cell.column) for r in cells if r.cell.column not in shown_columns)
+    columns = (_place(graph, r.cell.column) for r in cells if r.cell.column not in shown_columns)
     rows = (r.cell.row.label for r in cells if r.cell.row not in shown_rows)
     names = [*dict.fromkeys(columns), *dict.fromkeys(rows)]
     return [f"Left out by params.yaml: {', '.join(names)}."] if names else []
@@ -98,6 +103,17 @@ def our_readings(graph: Graph, cells: Sequence[Result]) -> dict[str, str]:
     return {method.label: method.declaration.fidelity for method in marked}
 
 
+def _place(graph: Graph, column: Column) -> str:
+    """A column's head in a sentence, where a break of its line would be seen as `<br>`."""
+    return head(graph, column).replace("<br>", " ")
+
+
+def _variances(table: Table, cells: Sequence[Result]) -> list[str]:
+    """What was done to printed spreads, where the table has any."""
+    spreads = any(result.published and result.published.spread is not None for result in cells)
+    return [VARIANCES] if table.spread_is_variance and spreads else []
+
+
 def _teachers(cells: Sequence[Result]) -> list[str]:
     """Where their epoch is chosen on test images, readers must know."""
     runs = [spec for r in cells if r.cell.evaluation for spec in r.cell.evaluation.with_upstream()]
@@ -107,7 +123,7 @@ def _teachers(cells: Sequence[Result]) -> list[str]:
 
 def _trust(graph: Graph, cells: Sequence[Result]) -> list[str]:
     def where(result: Result) -> str:
-        return f"{result.cell.row.label}, {head(graph, result.cell.column)}"
+        return f"{result.cell.row.label}, {_place(graph, result.cell.column)}"
 
     marked = [r for r in cells if r.published and r.published.source != PAPER]
     by_source: dict[str, list[str]] = {}

@@ -80,7 +80,7 @@ def _last_table(graph: Graph, table: Table, cells: Sequence[Result]) -> str:
     if epoch_of(table) == "last" or not any(result.last for result in cells):
         return ""
     lines = [
-        [label, *(number(result.last, result.state) for result in row)]
+        [label, *(number(result.last, result.state) + _missed(result) for result in row)]
         for label, row in _rows(graph, cells)
         if any(result.last for result in row)
     ]
@@ -121,7 +121,12 @@ def _size(size: Size | None) -> str:
 
 
 def _ours(result: Result) -> str:
-    return number(result.ours, result.state) + (f" {MISSED}" if result.missed else "")
+    return number(result.ours, result.state) + _missed(result)
+
+
+def _missed(result: Result) -> str:
+    """The mark of a network that is larger than it should be."""
+    return f" {MISSED}" if result.missed else ""
 
 
 def _rows(graph: Graph, cells: Sequence[Result]) -> list[tuple[str, list[Result]]]:

@@ -1,6 +1,6 @@
 """Whether everything that is planned can be built and run, tried on a few images of noise."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
@@ -14,7 +14,7 @@ from kdbench.distill.several_teachers import FeaturesOfTeachers
 from kdbench.engine.position import TrainingPosition
 from kdbench.engine.precision import Precision
 from kdbench.engine.seeds import seeded
-from kdbench.errors import UserError
+from kdbench.errors import UnknownName, UserError
 from kdbench.models.pruning.build import build_pruned
 from kdbench.models.stages import Features, Stage, StagedNetwork
 from kdbench.plan.graph import Graph
@@ -30,7 +30,13 @@ CPU = Precision("float32", False, torch.device("cpu"))
 MIDDLE = TrainingPosition(step=5, steps=10, epoch=1, epochs=2)
 
 
-def check(graph: Graph, say: Callable[[str], None]) -> list[str]:
+def check(
+    graph: Graph,
+    say: Callable[[str], None],
+    *,
+    names: Sequence[str] = (),
+    start_bar: Callable[[str, int, int], Callable[[], None]] | None = None,
+) -> list[str]:
     """Try every network, method and search of a plan once a pair, before any training.
 
     Networks are built for their data set's images and classes, losses and searches on them, and
@@ -39,14 +45,22 @@ def check(graph: Graph, say: Callable[[str], None]) -> list[str]:
     Args:
         graph: the plan.
         say: told what was tried, a line a phase.
+        names: methods, searches, networks, data sets or pairs; runs with one of them are tried.
+        start_bar: shows how far it is; see `console.start_bar`.
 
     Returns:
         A line for everything that cannot run: what, on which pair, and why.
+
+    Raises:
+        UnknownName: a name that no planned run has.
     """
+    distinct = list(_distinct(graph))
+    runs = _named(distinct, names)
+    tick = start_bar("check", len(runs), 0) if start_bar else None
     trials = _Trials(graph)
     problems: list[str] = []
     counts = {"teacher": 0, "search": 0, "student": 0}
-    for run in _distinct(graph):
+    for run in runs:
         counts[run.phase] += 1
         try:
             trials.attempt(run)
@@ -55,6 +69,8 @@ def check(graph: Graph, say: Callable[[str], None]) -> list[str]:
         except Exception as error:  # a plug-in may fail in any way
             reason = " ".join(str(error).split())[:200]
             problems.append(f"{_name(run)}: cannot run: {type(error).__name__}: {reason}")
+        if tick:
+            tick()
     tried = ", ".join(f"{n} {phase}" for phase, n in counts.items() if n)
     say(f"tried once each: {tried} runs that differ in more than their seed")
     return problems
@@ -68,10 +84,39 @@ def _distinct(graph: Graph) -> Iterator[Tried]:
     seen = set()
     for run in graph.runs.values():
         if isinstance(run, Tried):
-            key = canonical([run.phase, run.dataset, *(part.identity() for part in _parts(run))])
+            key = _key(run)
             if key not in seen:
                 seen.add(key)
                 yield run
+
+
+def _named(runs: Sequence[Tried], names: Sequence[str]) -> list[Tried]:
+    """The runs that have one of the names, with the searches that these need."""
+    labels = {run.digest: _labels(run) for run in runs}
+    for name in names:
+        known = set().union(*labels.values())
+        if name not in known:
+            raise UnknownName("part of the plan", name, known, where="check")
+    if not names:
+        return list(runs)
+    chosen = [run for run in runs if labels[run.digest] & {*names}]
+    needed = {_key(one) for run in chosen for one in run.with_upstream() if isinstance(one, Tried)}
+    return [run for run in runs if _key(run) in needed]
+
+
+def _labels(run: Tried) -> set[str]:
+    """What a user may call a run by."""
+    labels = {run.dataset, *(part.name for part in _parts(run))}
+    if isinstance(run, StudentRun):
+        labels |= {method.name for method in run.method.losses}
+    if isinstance(run, TaughtRun) and run.teacher:
+        labels.add(f"{run.teacher.network.name}:{run.student.name}")
+    return labels
+
+
+def _key(run: Tried) -> str:
+    """The same for runs that differ in seed, recipe or share of the data alone."""
+    return canonical([run.phase, run.dataset, *(part.identity() for part in _parts(run))])
 
 
 def _parts(run: Tried) -> list[Code]:

@@ -59,6 +59,7 @@ def describe(graph: Graph, paths: Paths) -> Iterator[str]:
         older += states[OLDER]
     yield from _seals(graph, paths)
     yield from _unused_teachers(graph)
+    yield from (f"  {line}" for line in absent_teachers(graph, paths))
     if older:
         places = paths.folders(graph.params.scale, "<phase>", "<data set>")[0]
         yield f"  {older} done by older code stay; to do them again, delete their records: {places}"
@@ -82,6 +83,19 @@ def _unused_teachers(graph: Graph) -> Iterator[str]:
             stand_in = graph.scale.stand_in
             why = "its stand-in's teachers are trained" if stand_in else "no run has that teacher"
             yield f"  teachers, {key}: not used at scale {graph.params.scale}: {why}"
+
+
+def absent_teachers(graph: Graph, paths: Paths) -> list[str]:
+    """One line for every imported teacher that a run of the plan needs and that is not here."""
+    imported = (run for run in graph.runs.values() if isinstance(run, ImportedTeacher))
+    return list(
+        dict.fromkeys(
+            f"teachers, {run.dataset}/{run.network.name}: no file "
+            f"{paths.checkpoint(run.checkpoint)}; kdbench teacher import makes it"
+            for run in imported
+            if not paths.checkpoint(run.checkpoint).is_file() and not paths.record(run).is_file()
+        )
+    )
 
 
 def _seals(graph: Graph, paths: Paths) -> Iterator[str]:

@@ -6,6 +6,7 @@ from kdbench.plan.graph import Graph
 from kdbench.plan.scales import SCALES, Scale
 from kdbench.store.spec import RunSpec
 from kdbench.store.student_runs import SearchRun, StudentRun
+from kdbench.store.teacher_runs import ImportedTeacher
 
 # Settings that leave the protocol as published: how exactly and how often it is run.
 HARMLESS = frozenset(
@@ -25,7 +26,19 @@ def banner(graph: Graph) -> str:
     overrides = changed_parameters(graph)
     if overrides:
         sentences.append(f"params.yaml overrides {', '.join(overrides)}.")
+    imported = imported_teachers(graph)
+    if imported:
+        sentences.append(
+            f"params.yaml takes teachers trained elsewhere: {', '.join(imported)}; what they teach "
+            "gets no verdict."
+        )
     return " ".join(sentences)
+
+
+def imported_teachers(graph: Graph) -> list[str]:
+    """The teachers of the plan that are not trained here, `cifar100/wrn-28-4`."""
+    runs = (run for run in graph.runs.values() if isinstance(run, ImportedTeacher))
+    return sorted({f"{run.dataset}/{run.network.name}" for run in runs})
 
 
 def comparable(graph: Graph, evaluation: RunSpec | None = None) -> bool:
@@ -37,7 +50,9 @@ def comparable(graph: Graph, evaluation: RunSpec | None = None) -> bool:
 
 
 def _overridden(graph: Graph, spec: RunSpec) -> bool:
-    """Whether params.yaml overrides a parameter of what a run uses."""
+    """Whether params.yaml overrides a parameter of what a run uses, or is its teacher's source."""
+    if isinstance(spec, ImportedTeacher):
+        return True
     if isinstance(spec, SearchRun):
         return bool(graph.params.searches.get(spec.search.name))
     if isinstance(spec, StudentRun):

@@ -14,6 +14,7 @@ from kdbench.store.student_runs import EvaluationRun, StudentRun
 from kdbench.store.teacher_runs import ImportedTeacher
 
 HOUR = 3600.0
+LEAST_HOURS = 0.02  # below that a ratio to an hour says nothing
 
 
 @dataclass(frozen=True)
@@ -59,9 +60,9 @@ class Cost:
         return self.accuracy.mean - baseline.accuracy.mean
 
     def per_hour(self, baseline: "Cost | None") -> float | None:
-        """Points gained per hour of search and training."""
+        """Points gained per hour of search and training; None where both take seconds."""
         gain, total = self.gain(baseline), self.total
-        return gain / total if gain is not None and total else None
+        return gain / total if gain is not None and total and total >= LEAST_HOURS else None
 
     def relative_step(self, baseline: "Cost | None") -> float | None:
         """Time of a step in that of the baseline's."""
