@@ -19,4 +19,4 @@ rule evaluation:
     params:
         cells=plan.cells,
     shell:
-        "kdbench run {params.cells} {plan.options} > {log} 2>&1"
+        "kdbench run {params.cells} {plan.options} > {log:q} 2>&1"

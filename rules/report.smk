@@ -8,4 +8,4 @@ rule report:
     log:
         f"results/{plan.scale}/logs/report.log",
     shell:
-        "kdbench report {plan.options} > {log} 2>&1"
+        "kdbench report {plan.options} > {log:q} 2>&1"

@@ -13,4 +13,4 @@ rule restore:
         runtime=plan.minutes,
         mem_mb=plan.memory,
     shell:
-        "kdbench restore {wildcards.digest} {plan.options} > {log} 2>&1"
+        "kdbench restore {wildcards.digest} {plan.options} > {log:q} 2>&1"

@@ -14,4 +14,4 @@ rule student:
         runtime=plan.minutes,
         mem_mb=plan.memory,
     shell:
-        "kdbench run {wildcards.digest} {plan.options} > {log} 2>&1"
+        "kdbench run {wildcards.digest} {plan.options} > {log:q} 2>&1"

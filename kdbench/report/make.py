@@ -7,6 +7,7 @@ from kdbench.exhibits.tables import Exhibit
 from kdbench.papers import catalogue
 from kdbench.plan.graph import Graph
 from kdbench.report.index import index
+from kdbench.report.markdown import without_tags
 from kdbench.report.readings.records import Records
 from kdbench.report.render import FOLDERS, SUFFIXES, render
 from kdbench.report.site.assets import write_needed
@@ -41,9 +42,11 @@ def make_report(graph: Graph, paths: Paths, records: Records | None = None) -> P
     files.update(Site(graph, records, rendered).pages())
     files.update(write_needed(folder))
     for name, content in files.items():
+        if name.endswith(".md"):
+            content = without_tags(content.decode()).encode()
         write_changed(folder / name, content)
     remove_stale(folder, graph, keep=files)
-    write_changed(folder / INDEX, page.encode())
+    write_changed(folder / INDEX, without_tags(page).encode())
     return folder / INDEX
 
 

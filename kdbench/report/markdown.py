@@ -1,5 +1,6 @@
 """Markdown: its building blocks, and the section of a figure or summary."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from tabulate import tabulate
@@ -8,6 +9,14 @@ from kdbench.exhibits.tables import NamedRuns
 from kdbench.report.presentation import Presentation, TextTable
 
 LINKS = {"svg": "SVG", "png": "PNG", "csv": "CSV of all these numbers"}
+
+# What could begin a tag, but for the tags that reports have of their own.
+FOREIGN_TAG = re.compile(r"<(?=[A-Za-z/!?])(?!br>|a id=\"[\w-]+\"></a>|/a>)")
+
+
+def without_tags(text: str) -> str:
+    """Markdown whose HTML is the reports' own: titles, labels and notes come from anybody."""
+    return FOREIGN_TAG.sub("&lt;", text)
 
 
 def pipe(table: TextTable, aligned: Sequence[str] | None = None) -> str:

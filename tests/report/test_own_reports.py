@@ -80,3 +80,17 @@ def test_sizes_are_shown_only_where_they_are_asked_for(project):
     (page,) = write_report(plan.graph, plan.paths)
 
     assert "multiply-adds" not in page.read_text(encoding="utf-8")
+
+
+def test_no_text_of_a_user_is_html_in_a_report(project):
+    """A title with a script, in Markdown and in pages; the reports' own tags stay."""
+    script = "<script>alert(1)</script><img src=x onerror=alert(2)>"
+    tables = [{**TABLE, "title": script}]
+    plan = project(scale="lite", exhibits=["own"], tables=tables, datasets=["cifar10"])
+    (page,) = write_report(plan.graph, plan.paths)
+    texts = {p.name: p.read_text() for p in page.parent.rglob("*") if p.suffix in (".md", ".html")}
+
+    assert len(texts) >= 3
+    assert not [n for n, text in texts.items() if "<script>alert" in text or "<img src=x" in text]
+    assert "&lt;script>alert(1)&lt;/script>&lt;img src=x" in texts["README.md"]
+    assert '<a id="own-mine"></a>' in texts["README.md"]
