@@ -26,12 +26,6 @@ def files_of(folder):
     }
 
 
-@pytest.fixture(autouse=True)
-def without_libraries(monkeypatch):
-    """Pages of no library's version: bundling Vega takes seconds, test_site.py does it once."""
-    monkeypatch.setattr("kdbench.report.site.assets._version", lambda _: None)
-
-
 def full(plan):
     """A plan with a finished cell and a finished search."""
     plan.evaluate("DistPro", [70.0, 71.0, 72.0, 73.0, 74.0])

@@ -4,6 +4,7 @@ import json
 import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from kdbench.exhibits.published import Published
@@ -41,7 +42,7 @@ class Measured:
     against: Gap | None
     verdict: Verdict | None
 
-    @property
+    @cached_property
     def estimate(self) -> Estimate:
         """Over the runs."""
         return estimate(self.values)

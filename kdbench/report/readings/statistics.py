@@ -3,6 +3,7 @@
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from math import sqrt
 from statistics import fmean, stdev
 
@@ -52,6 +53,7 @@ def summarised(n: int, mean: float, std: float | None) -> Estimate:
     return Estimate(n, mean, None if half is None else std, half)
 
 
+@cache
 def student_t95(degrees: float, tries: int = 1) -> float:
     """97.5 % quantile of Student's t: a two-sided 95 % interval reaches so many errors far.
 

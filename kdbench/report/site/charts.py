@@ -100,7 +100,7 @@ def accuracy_against_cost(rows: Sequence[MethodRow]) -> Spec | None:
         "field": "hours",
         "type": "quantitative",
         "title": "training and searches of one student, hours (log)",
-        "scale": {"type": "log", "nice": True},
+        "scale": {"type": "log", "nice": False, "padding": 40},
     }
     tooltip = [{"field": f, "format": ".2f"} for f in ("gain", "low", "high", "hours")]
     shared = {"x": hours, "tooltip": [{"field": "method"}, *tooltip, {"field": "pairs"}]}

@@ -30,6 +30,7 @@ from kdbench.report.site.words import STANDINGS, css, environment, paper_label, 
 
 PAGES, BOARDS = "pages", "pairs"
 GENERATOR = '<meta name="generator" content="kdbench">'
+INTERVAL, VERDICT = "half of the 95 % interval over seeds", " Verdict:"
 DOORS = (
     ("index.html", "Overview"),
     ("cells.html", "Every cell"),
@@ -195,7 +196,7 @@ class Site:
             "table",
             f"{PAGES}/{table.slug}.html",
             table=table,
-            legend=legend(graph, table, spread="half of the 95 % interval over seeds"),
+            legend=_legend(graph, table),
             sources=_sources(part.lines),
             shown=[(a, b, [line for line in c if line.place[1] in filled]) for a, b, c in shown],
             heads=[columns[place] for place in filled],
@@ -266,6 +267,12 @@ class Site:
 def is_ours(path: Path) -> bool:
     """Whether a page was written by a report."""
     return GENERATOR in path.read_text(encoding="utf-8", errors="replace")
+
+
+def _legend(graph: Graph, table: Table) -> tuple[str, str]:
+    """What the numbers are, and how verdicts come about; "" where there are none."""
+    numbers, word, verdicts = legend(graph, table, INTERVAL).partition(VERDICT)
+    return numbers, word.strip() + verdicts
 
 
 def _states(claims: Sequence[Any]) -> list[str]:

@@ -103,6 +103,7 @@
     };
     const actions = { export: true, source: false, compiled: false, editor: false };
     await window.vegaEmbed(place, spec, { renderer: "svg", actions, config });
+    place.querySelector("summary")?.setAttribute("aria-label", "Save this chart");
     place.dataset.drawn = "yes";
   }
 
