@@ -18,11 +18,13 @@ from kdbench.evaluate.classification import require_finite
 from kdbench.models.pruning.build import build_pruned
 from kdbench.models.pruning.structure import Structure
 from kdbench.models.stages import StagedNetwork
-from kdbench.plan.components import find_components
+from kdbench.plan.components import Components, find_components
 from kdbench.runs import assemble
 from kdbench.runs.job import BEST, LAST, Inputs
+from kdbench.runs.model_card import CARD, check_place, model_card
 from kdbench.runs.training import save_weights
-from kdbench.store.atomic import whole_file, write_json
+from kdbench.store.atomic import whole_file, write_json, write_text
+from kdbench.store.disk import checksum_of
 from kdbench.store.paths import Paths
 from kdbench.store.record import read_intact
 from kdbench.store.spec import RunSpec
@@ -31,8 +33,10 @@ from kdbench.store.student_runs import MeasuredRun
 WEIGHTS = "model.safetensors"
 TEXT = "architecture.json"
 ONNX = "model.onnx"
-FORMAT = 1  # raised when the files change
+FORMAT = 2  # raised when the files change; 1 had neither data set nor checksums
+READABLE = (1, FORMAT)
 NEEDED = ("onnx", "onnxscript")  # packages of the extra
+ADVICE = "export the run again"
 CPU = Precision("float32", False, torch.device("cpu"))
 
 
@@ -51,6 +55,10 @@ class About:
         top1: accuracy in percent on the test set, as the run recorded it; None where unknown.
         structure: of a pruned student, its `Structure` in JSON form.
         provenance: where the weights come from.
+        dataset: what it was trained on; "" where unknown.
+        stand_in: what the images really were, where they stood in for those of `dataset`.
+        test_images: how many test images `top1` is of; None where unknown.
+        files: SHA-256 of the other files in the folder, by name; none in exports of format 1.
     """
 
     network: str
@@ -62,10 +70,14 @@ class About:
     top1: float | None = None
     structure: Mapping[str, Any] | None = None
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    dataset: str = ""
+    stand_in: str | None = None
+    test_images: int | None = None
+    files: Mapping[str, str] = field(default_factory=dict)
 
 
 def export_network(
-    network: StagedNetwork, about: About, folder: Path, *, onnx: bool = False
+    network: StagedNetwork, about: About, folder: Path, *, onnx: bool = False, card: str = ""
 ) -> list[Path]:
     """Write a network and what it is into a folder.
 
@@ -74,13 +86,14 @@ def export_network(
         about: see `About`.
         folder: made where it does not exist; files of the same names are replaced.
         onnx: whether to write `model.onnx` too: images (batch, C, H, W) to logits, in eval mode.
+        card: a model card, written as `README.md`; "" for none.
 
     Returns:
         The files, the description last.
 
     Raises:
-        UserError: ONNX without the packages that it needs, or a folder that cannot be made;
-            nothing was written then.
+        UserError: ONNX without the packages that it needs, a folder that cannot be made, or one
+            with a README.md that is no model card; nothing was written then.
     """
     if onnx:
         check_onnx()
@@ -89,15 +102,47 @@ def export_network(
     except OSError as problem:
         why = str(problem.strerror)
         raise BadValue("export, out", str(folder), "a folder that can be made", why) from None
+    page = folder / CARD
+    if card:
+        check_place(page.read_text(errors="replace") if page.exists() else None, page)
     files = [folder / WEIGHTS]
     save_weights(network.state_dict(), folder / WEIGHTS)
     if onnx:
         files.append(folder / ONNX)
         with whole_file(folder / ONNX) as temporary:
             _write_onnx(network, about, temporary)
+    if card:
+        write_text(page, card)
     fields = {name: getattr(about, name) for name in About.__dataclass_fields__}
+    fields["files"] = {file.name: checksum_of(file) for file in files}
     write_json(folder / TEXT, {"format": FORMAT, **fields})
-    return [*files, folder / TEXT]
+    return [*files, *([page] if card else []), folder / TEXT]
+
+
+def read_about(folder: Path) -> About:
+    """What a folder of `export_network` says of its network; the weights are not read.
+
+    Raises:
+        DamagedData: the description is missing, unreadable or of another format, or the weights
+            are not those that it names by their SHA-256.
+    """
+    file = folder / TEXT
+    try:
+        fields = json.loads(file.read_text(encoding="utf-8"))
+        version = fields.pop("format")
+        if version not in READABLE:
+            raise DamagedData(file, f"format {version}", f"format {FORMAT}", ADVICE)
+        about = About(**fields)
+        expected = dict(about.files)
+    except FileNotFoundError:
+        raise DamagedData(file, "no such file", "an exported network", ADVICE) from None
+    except (ValueError, KeyError, TypeError, AttributeError) as problem:
+        content = f"unreadable content ({type(problem).__name__})"
+        raise DamagedData(file, content, "an exported network", ADVICE) from None
+    weights = folder / WEIGHTS
+    if WEIGHTS in expected and weights.is_file() and checksum_of(weights) != expected[WEIGHTS]:
+        raise DamagedData(weights, "other bytes", f"those that {TEXT} names", ADVICE)
+    return about
 
 
 def load(folder: str | Path, plugins: Sequence[str] = ()) -> tuple[StagedNetwork, About]:
@@ -111,24 +156,14 @@ def load(folder: str | Path, plugins: Sequence[str] = ()) -> tuple[StagedNetwork
         DamagedData: a file is missing, unreadable, of another format or of another network.
         UnknownName: no network is called so.
     """
-    advice, folder = "export the run again", Path(folder)
-    file = folder / TEXT
-    try:
-        fields = json.loads(file.read_text(encoding="utf-8"))
-        if fields.pop("format") != FORMAT:
-            raise DamagedData(file, "another format", f"format {FORMAT}", advice)
-        about = About(**fields)
-    except FileNotFoundError:
-        raise DamagedData(file, "no such file", "an exported network", advice) from None
-    except (ValueError, KeyError, TypeError, AttributeError) as problem:
-        content = f"unreadable content ({type(problem).__name__})"
-        raise DamagedData(file, content, "an exported network", advice) from None
-    network = _build(about, plugins, file)
+    folder = Path(folder)
+    about = read_about(folder)
+    network = _build(about, plugins, folder / TEXT)
     try:
         network.load_state_dict(load_file(folder / WEIGHTS))
     except (SafetensorError, RuntimeError, OSError) as problem:
         first = " ".join(str(problem).split())[:200]
-        raise DamagedData(folder / WEIGHTS, first, f"weights of {about.network}", advice) from None
+        raise DamagedData(folder / WEIGHTS, first, f"weights of {about.network}", ADVICE) from None
     return network.eval(), about
 
 
@@ -165,7 +200,15 @@ def export_run(
     assemble.load_weights(network, file)
     _check_finite(network, file)
     about = _about(inputs, spec, record, chosen)
-    return export_network(network, about, folder, onnx=onnx)
+    card = model_card(about, spec, record, _components_of(spec))
+    return export_network(network, about, folder, onnx=onnx, card=card)
+
+
+def _components_of(run: RunSpec) -> Components:
+    """The declarations of a run's components; those of plug-ins lie beside the code."""
+    runs = run.with_upstream()
+    modules = [Path(module) for run in runs for module in run.modules if module.endswith(".py")]
+    return find_components(str(folder) for folder in dict.fromkeys(m.parent for m in modules))
 
 
 def _check_finite(network: StagedNetwork, file: Path) -> None:
@@ -245,6 +288,9 @@ def _about(inputs: Inputs, run: MeasuredRun, record: Mapping[str, Any], chosen: 
         std=list(recipe.std or data.std),
         top1=None if run.tuning_holdout else record["metrics"][chosen]["top1"],
         structure=pruned,
+        dataset=run.dataset,
+        stand_in=data.stand_in,
+        test_images=None if run.tuning_holdout else len(data.labels("test")),
         provenance={
             "run": {key: record["spec"][key] for key in ("scale", "phase", "dataset", "cell")},
             "digest": run.digest,

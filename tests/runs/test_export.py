@@ -60,7 +60,8 @@ def test_an_export_has_the_recorded_weights_and_their_description(project, tmp_p
     spec = project.spec(TEACHER)
     for weights in ("best", "last"):
         files = export_run(spec, project.paths, tmp_path, weights=weights)
-        assert [file.name for file in files] == ["model.safetensors", "architecture.json"]
+        names = ["model.safetensors", "README.md", "architecture.json"]
+        assert [file.name for file in files] == names
         network, about = load(tmp_path)
         recorded = load_file(project.folder(TEACHER) / f"{weights}.safetensors")
         state = network.state_dict()
@@ -118,7 +119,7 @@ def test_export_names_the_files_it_wrote(project, tmp_path, monkeypatch):
     done = CliRunner().invoke(app, ["export", TEACHER, "--out", str(out), "--scale", "smoke"])
     assert done.exit_code == 0, done.output
     shown = done.output.replace("\n", "")
-    assert all(str(file) in shown for file in out.iterdir()) and len(list(out.iterdir())) == 2
+    assert all(str(file) in shown for file in out.iterdir()) and len(list(out.iterdir())) == 3
 
 
 def test_what_cannot_be_exported_is_said_in_one_line(project, tmp_path):
@@ -145,9 +146,9 @@ def test_what_cannot_be_exported_is_said_in_one_line(project, tmp_path):
     [
         ("architecture.json", None, "no such file"),
         ("architecture.json", "{", "unreadable content"),
-        ("architecture.json", '{"format": 7}', "another format"),
+        ("architecture.json", '{"format": 7}', "found format 7, expected format 2"),
         ("architecture.json", '{"format": 1, "wheels": 4}', "unreadable content"),
-        ("model.safetensors", "x", "weights of wrn-10-2"),
+        ("model.safetensors", "x", "other bytes"),
         ("model.safetensors", None, "weights of wrn-10-2"),
     ],
 )

@@ -1,0 +1,179 @@
+"""The model card of an exported network: Markdown, with the keys that model hubs read."""
+
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from kdbench.errors import BadValue
+from kdbench.plan.components import Component, Components
+from kdbench.store.student_runs import MeasuredRun, StudentRun
+from kdbench.store.teacher_runs import ImportedTeacher
+
+if TYPE_CHECKING:
+    from kdbench.runs.export import About
+
+CARD = "README.md"
+MARK = "library_name: kdbench"  # in the front matter of a card of ours
+PERCENT = "%"
+
+
+def check_place(old: str | None, where: object) -> None:
+    """Refuse to write a card over a page that is none of ours.
+
+    Args:
+        old: what stands in its place; None for nothing.
+        where: its path, for errors.
+
+    Raises:
+        BadValue: it is another page.
+    """
+    if old is not None and MARK not in old:
+        advice = "give the export a folder of its own"
+        raise BadValue("export, out", str(where), f"no {CARD} that is not a model card", advice)
+
+
+def model_card(
+    about: "About", run: MeasuredRun, record: Mapping[str, Any], components: Components
+) -> str:
+    """The card of what a finished run trained.
+
+    Args:
+        about: what is exported.
+        run: the teacher's or student's.
+        record: of the run.
+        components: the declarations, of which the card cites those that the run uses.
+    """
+    data = components.get("dataset", run.dataset, where="export")
+    parts = [
+        _front_matter(about, data),
+        f"# {_title(about, run)}\n",
+        _warning(about),
+        _facts(about, run, record),
+        _training(run, components),
+        USE,
+        _images(about),
+        _origin(about),
+        _citations(run, components, data),
+    ]
+    return "\n".join(part for part in parts if part)
+
+
+USE = """\
+## How to use it
+
+```python
+import torch
+import kdbench
+
+network, about = kdbench.load(".")  # this folder; checks the weights' SHA-256
+logits = network(torch.zeros(1, *about.image))  # images as below; classes in about.classes
+```
+
+`kdbench teacher import` takes this folder as a teacher. The weights are safetensors: nothing in
+them is run when they are read.
+"""
+
+
+def _front_matter(about: "About", data: Component) -> str:
+    """The keys that model hubs read; every text quoted as JSON, which YAML reads too."""
+    dataset = about.stand_in or data.name
+    lines = [
+        MARK,
+        "pipeline_tag: image-classification",
+        "tags: [knowledge-distillation]",
+        f"datasets: {json.dumps([dataset])}",
+        "metrics: [accuracy]",
+    ]
+    return "\n".join(["---", *lines, "---", ""])
+
+
+def _title(about: "About", run: MeasuredRun) -> str:
+    pruned = ", pruned" if about.structure else ""
+    return f"{run.trained.label}{pruned} on {about.dataset}"
+
+
+def _warning(about: "About") -> str:
+    if about.stand_in is None:
+        return ""
+    return (
+        f"> **Trained on {about.stand_in}, which stand in for {about.dataset}: this network shows "
+        "that everything works, and is of no other use.**\n"
+    )
+
+
+def _facts(about: "About", run: MeasuredRun, record: Mapping[str, Any]) -> str:
+    chosen = about.provenance["weights"]
+    chosen_by = "that was best on the test set" if chosen == "best" else "that was the last"
+    epoch = record["metrics"][chosen]["epoch"]
+    at = "" if epoch is None else f" of epoch {epoch}, {chosen_by}"
+    accuracy = (
+        "not measured on the test images: training images were held out in their place"
+        if about.top1 is None
+        else f"{about.top1:.2f} {PERCENT} top-1 on the test set, as its run recorded it"
+    )
+    rows = [
+        ("architecture", f"`{about.network}`"),
+        ("data set", about.dataset),
+        ("classes", str(len(about.classes))),
+        ("accuracy", accuracy),
+        ("weights", f"`{chosen}`{at}"),
+        ("seed", str(record["provenance"].get("seed"))),
+    ]
+    return _table(rows)
+
+
+def _training(run: MeasuredRun, components: Components) -> str:
+    """How it was trained: teachers, method and protocol."""
+    recipe, rows = run.recipe, []
+    if isinstance(run, ImportedTeacher):
+        rows.append(("imported", f"a checkpoint with SHA-256 `{run.checkpoint}`"))
+        return f"## Training\n\n{_table(rows)}"
+    if isinstance(run, StudentRun):
+        teachers = ", ".join(f"{t.network.label} (run `{t.digest}`)" for t in run.teachers)
+        rows.append(("method", " + ".join(_labels(run, components))))
+        rows.append(("teachers", teachers or "none"))
+        parameters = {m.name: dict(m.parameters) for m in run.method.losses if m.parameters}
+        rows.append(("parameters", f"`{json.dumps(parameters, sort_keys=True)}`"))
+    rows.append(("protocol", f"`{recipe.name}`"))
+    fields = ("epochs", "batch", "lr", "milestones", "momentum", "weight_decay", "augment")
+    settings = {name: getattr(recipe, name) for name in fields}
+    rows.append(("settings", f"`{json.dumps(settings)}`"))
+    rows.append(("scale", f"`{run.scale}`, precision `{run.runtime.precision}`"))
+    return f"## Training\n\n{_table(rows)}"
+
+
+def _labels(run: StudentRun, components: Components) -> list[str]:
+    names = [method.name for method in run.method.losses]
+    return [components.get("method", name, where="export").label for name in names]
+
+
+def _images(about: "About") -> str:
+    channels, height, width = about.image
+    return (
+        "## Images\n\n"
+        f"{channels} x {height} x {width}, as `(pixels / 255 - mean) / std` per channel, with\n"
+        f"mean `{list(about.mean)}` and std `{list(about.std)}`.\n"
+    )
+
+
+def _origin(about: "About") -> str:
+    keys = ("digest", "commit", "dirty", "device", "versions", "started", "finished")
+    rows = [(key, f"`{json.dumps(about.provenance.get(key))}`") for key in keys]
+    return f"## Where it comes from\n\n{_table(rows)}"
+
+
+def _citations(run: MeasuredRun, components: Components, data: Component) -> str:
+    """Whom to cite, and the licence of the images; that of the weights is for who shares them."""
+    cited = [data]
+    if isinstance(run, StudentRun):
+        cited += [components.get("method", m.name, where="export") for m in run.method.losses]
+    sources = [(one.label, one.declaration.citation) for one in cited]
+    lines = [f"- {label}: {citation}" for label, citation in sources if citation]
+    licence = str(data.described.get("licence") or "not known")
+    lines.append(f"- Licence of the images: {licence}. That of the weights is up to its authors.")
+    return "\n".join(["## Sources and licence\n", *lines, ""])
+
+
+def _table(rows: list[tuple[str, str]]) -> str:
+    lines = [f"| {key} | {value.replace('|', chr(92) + '|')} |" for key, value in rows]
+    return "\n".join(["| | |", "|---|---|", *lines, ""])
