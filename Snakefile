@@ -5,11 +5,13 @@ no time stamps. The plan is pure Python and is asked here; each job is one shell
 person could type as well.
 """
 
+from kdbench.workflow.protection import protect
 from kdbench.workflow.snakemake import plan_or_exit
 
 plan = plan_or_exit(
     config, workflow.config_settings.config_args, lambda: workflow.local_exec
 )
+protect(workflow, plan.scale)
 
 
 wildcard_constraints:
@@ -43,6 +45,7 @@ rule reproduce_all:
     input:
         plan.readmes,
         ancient(plan.report_record),
+        ancient(plan.records()),  # also those that were deleted after the report was written
 
 
 include: "rules/data.smk"

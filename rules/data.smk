@@ -3,7 +3,7 @@ rule data:
     input:
         lambda w: ancient(plan.upstream(w)),
     output:
-        "results/{scale}/records/data/{dataset}/{cell}.{digest}.json",
+        update("results/{scale}/records/data/{dataset}/{cell}.{digest}.json"),
     log:
         "results/{scale}/logs/data/{dataset}/{cell}.{digest}.log",
     benchmark:

@@ -6,7 +6,7 @@ rule evaluation:
     input:
         lambda w: ancient(plan.upstream(w)),
     output:
-        "results/{scale}/records/evaluation/{dataset}/{cell}.{digest}.json",
+        update("results/{scale}/records/evaluation/{dataset}/{cell}.{digest}.json"),
     log:
         "results/{scale}/logs/evaluation/{dataset}/{cell}.{digest}.log",
     benchmark:

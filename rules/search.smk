@@ -3,7 +3,7 @@ rule search:
     input:
         lambda w: ancient(plan.upstream(w)),
     output:
-        "results/{scale}/records/search/{dataset}/{cell}.{digest}.json",
+        update("results/{scale}/records/search/{dataset}/{cell}.{digest}.json"),
     log:
         "results/{scale}/logs/search/{dataset}/{cell}.{digest}.log",
     benchmark:

@@ -3,7 +3,7 @@ rule student:
     input:
         lambda w: ancient(plan.upstream(w)),
     output:
-        "results/{scale}/records/student/{dataset}/{cell}.{digest}.json",
+        update("results/{scale}/records/student/{dataset}/{cell}.{digest}.json"),
     log:
         "results/{scale}/logs/student/{dataset}/{cell}.{digest}.log",
     benchmark:

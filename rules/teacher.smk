@@ -3,7 +3,7 @@ rule teacher:
     input:
         lambda w: ancient(plan.upstream(w)),
     output:
-        "results/{scale}/records/teacher/{dataset}/{cell}.{digest}.json",
+        update("results/{scale}/records/teacher/{dataset}/{cell}.{digest}.json"),
     log:
         "results/{scale}/logs/teacher/{dataset}/{cell}.{digest}.log",
     benchmark:

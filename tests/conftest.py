@@ -8,6 +8,8 @@ pytest_plugins = ("plan_fixtures", "run_fixtures")
 TOGETHER = (
     "workflow/test_snakemake_and_dvc.py",
     "workflow/test_parity.py",
+    "workflow/test_dvc_keeps_everything.py",
+    "workflow/test_finished_records.py",
     "resume/test_kill.py",
     "runs/test_pruned_students.py",
     "cli/test_networks_page.py",

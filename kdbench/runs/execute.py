@@ -29,13 +29,13 @@ from kdbench.store.artifacts import (
     seal,
     sweep,
 )
-from kdbench.store.dvc import restore_artifacts
 from kdbench.store.fingerprint import run_fingerprint
 from kdbench.store.paths import CHECKPOINTS, Paths
 from kdbench.store.record import read_record, write_record
 from kdbench.store.spec import RunSpec
 from kdbench.store.student_runs import EvaluationRun, SearchRun, SeededRun, StudentRun
 from kdbench.store.teacher_runs import ComputingRun, DataRun, ImportedTeacher, TeacherRun
+from kdbench.store.tracked import restore_artifacts
 
 PHASES: dict[type[RunSpec], Callable[[Job[Any]], PhaseResult]] = {
     DataRun: run_data,
@@ -184,7 +184,7 @@ def provide(spec: RunSpec, paths: Paths, options: Options, stopper: Stopper) -> 
 def pull(spec: RunSpec, paths: Paths, options: Options) -> bool:
     """Try to bring a finished run's artifacts from DVC's cache or remote."""
     with locked(paths.root / "results" / ".dvc-pull"):
-        restored = restore_artifacts([paths.artifacts(spec)], paths.root, options.say)
+        restored = restore_artifacts([paths.artifacts(spec)], paths, options.say)
     if restored:
         options.say(f"{spec.title}: artifacts brought back by DVC")
     return restored

@@ -8,6 +8,7 @@ from kdbench.store.spec import RunSpec
 RECORD = "results/{scale}/records/{phase}/{dataset}/{cell}.{digest}.json"
 ARTIFACTS = "results/{scale}/artifacts/{phase}/{dataset}/{cell}.{digest}"
 DIVERGED = "results/{scale}/diverged/{phase}/{dataset}/{cell}.{digest}.json"
+TRACKED = "results/{scale}/tracked/{phase}/{dataset}"
 MANIFEST = "artifacts.json"
 # In a run's folder of artifacts while it trains: the last, the one before, and one that is damaged.
 CHECKPOINT = "checkpoint.pt"
@@ -56,6 +57,22 @@ class Paths:
         parts = {"scale": scale, "phase": phase, "dataset": dataset}
         pattern = RECORD.rpartition("/")[0], ARTIFACTS.rpartition("/")[0]
         return self.root / pattern[0].format(**parts), self.root / pattern[1].format(**parts)
+
+    def recorded(self) -> list[tuple[str, str, str]]:
+        """Scale, phase and data set of every folder of records."""
+        results = self.root / "results"
+        folders = [path for path in sorted(results.glob("*/records/*/*")) if path.is_dir()]
+        parts = [folder.relative_to(results).parts for folder in folders]
+        return [(scale, phase, dataset) for scale, _, phase, dataset in parts]
+
+    def tracked(self, scale: str, phase: str, dataset: str) -> Path:
+        """The folder that DVC holds: further names of the finished runs' artifacts."""
+        return self.root / TRACKED.format(scale=scale, phase=phase, dataset=dataset)
+
+    def tracked_run(self, artifacts: Path) -> Path:
+        """Where DVC holds the artifacts of the run whose own folder of artifacts is given."""
+        scale, _, *within = artifacts.relative_to(self.root / "results").parts
+        return self.tracked(scale, within[0], within[1]).joinpath(*within[2:])
 
     def report(self, scale: str, *, own: bool = False) -> Path:
         """The folder of a scale's tables and figures, or of the user's own tables."""

@@ -1,11 +1,11 @@
-"""What the Snakefile asks of the plan, and how kdbench itself calls Snakemake."""
+"""What the Snakefile asks of the plan."""
 
 import json
 import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +18,10 @@ from kdbench.plan.yaml_values import read_yaml
 from kdbench.store.paths import Paths
 from kdbench.store.spec import RunSpec
 from kdbench.store.teacher_runs import ComputingRun
+from kdbench.workflow.calls import PART
 from kdbench.workflow.report import readmes, report_record, write_report
 from kdbench.workflow.requests import Requests
 from kdbench.workflow.served import SERVER
-
-PART = "KDBENCH_PART"  # set where Snakemake is called for a part of the plan
 
 
 class Workflow:
@@ -74,10 +73,13 @@ class Workflow:
         return self.requests.memory(self._made(wildcards), attempt)
 
     def upstream(self, wildcards: Any) -> list[str]:
-        """Inputs of one job: records, or artifacts that must be restored for it first."""
+        """Inputs of one job: records, or artifacts that must be restored for it first.
+
+        A finished run needs nothing, so that one which is made again takes no others with it.
+        """
         spec = self.graph.runs[wildcards.digest]
         if self._done(spec):
-            return [str(self.paths.record(u)) for u in spec.upstream.values()]
+            return []
         specs = self.job_groups.of(spec)
         return list(dict.fromkeys(name for one in specs for name in self._inputs(one)))
 
@@ -108,9 +110,23 @@ class Workflow:
         return self.paths.manifest(spec) if finished and absent else self.paths.record(spec)
 
     def records(self) -> list[str]:
-        """Records that jobs are asked for, of all runs."""
-        runs = self.graph.runs.values()
-        return [str(self.paths.record(r)) for r in runs if self.job_groups.asked(r)]
+        """Records that jobs are asked for, of all runs.
+
+        Where a job makes a student on the way to its evaluation, the student's record is asked for
+        only if it is gone though every evaluation of it is there.
+        """
+        needed = {
+            upstream.digest
+            for run in self.graph.runs.values()
+            if not self._done(run)
+            for upstream in run.upstream.values()
+        }
+        return [
+            str(self.paths.record(run))
+            for run in self.graph.runs.values()
+            if self.job_groups.asked(run)
+            or (self.job_groups.within(run) and run.digest not in needed and not self._done(run))
+        ]
 
     def start(self, local: bool) -> None:
         """Say what the jobs ask for; start a server for those that run here and take seconds."""
@@ -171,51 +187,3 @@ def plan_or_exit(
         return Workflow({**config, **typed}, local=local)
     except UserError as error:
         sys.exit(fail(error))
-
-
-def require_snakefile(root: Path) -> None:
-    """Refuse a folder that is no project of kdbench's, before anything is written there.
-
-    Raises:
-        UserError: it has no Snakefile.
-    """
-    if not (root / "Snakefile").is_file():
-        raise UserError(f"{root / 'Snakefile'}: no such file; run in a project folder")
-
-
-def make_missing(
-    targets: Sequence[Path],
-    root: Path,
-    *,
-    cores: int | None,
-    config: Mapping[str, Any],
-    keep_going: bool = False,
-) -> int:
-    """Have Snakemake make the files that are missing; returns its exit code.
-
-    Args:
-        targets: records, or a report's files.
-        root: the project's folder.
-        cores: None for all.
-        config: top-level keys that stand over params.yaml.
-        keep_going: whether what does not need a failed job is made all the same.
-
-    Raises:
-        UserError: something is missing, and there is no Snakefile here.
-    """
-    missing = [str(target) for target in targets if not target.is_file()]
-    if not missing:
-        return 0
-    require_snakefile(root)
-    command = [sys.executable, "-m", "snakemake", "--cores", str(cores or "all")]
-    command += ["--keep-going"] if keep_going else []
-    values = [f"{key}={json.dumps(value)}" for key, value in config.items()]
-    words = ["--config", *values] if values else []
-    return subprocess.call([*command, *missing, *words], cwd=root, env=_environment())
-
-
-def _environment() -> dict[str, str]:
-    """This process's environment, in which its own programs are found without being activated."""
-    folder = str(Path(sys.executable).parent)
-    path = os.pathsep.join([folder, os.environ.get("PATH", "")])
-    return {**os.environ, "PATH": path, PART: "1"}

@@ -12,7 +12,7 @@ from kdbench.plan.job_groups import JobGroups
 from kdbench.store.paths import Paths
 from kdbench.store.record import Seal, read_record, seal_of
 from kdbench.store.student_runs import EvaluationRun, StudentRun
-from kdbench.workflow.snakemake import make_missing
+from kdbench.workflow.calls import make_missing
 
 
 @dataclass(frozen=True)

@@ -120,6 +120,12 @@ def new_project(root: Path, **changes: object) -> Project:
 
 
 @pytest.fixture(scope="session")
+def make_project():
+    """Makes a committed project in a folder, with top-level keys of params.yaml changed."""
+    return new_project
+
+
+@pytest.fixture(scope="session")
 def built_once(tmp_path_factory):
     """A project after `snakemake reproduce_all` and `dvc repro`, committed; never changed."""
     project = new_project(tmp_path_factory.mktemp("built") / "project")

@@ -2,11 +2,14 @@
 
 import os
 import shutil
+import subprocess
 import time
 from pathlib import Path
 
 import pytest
 import yaml
+
+REPOSITORY = Path(__file__).parents[2]
 
 
 def nothing_runs(project):
@@ -113,16 +116,18 @@ def test_a_report_of_other_parameters_is_replaced(built):
     assert page.read_bytes() == before
 
 
-def test_dvc_keeps_tracking_an_artifact_that_was_deleted(built):
-    """A deleted teacher comes back from DVC's cache when its stage is asked for."""
-    lock = (built.root / "dvc.lock").read_text()
+def test_a_deleted_artifact_comes_back_from_the_copy_that_dvc_holds(built):
+    """A new KD student wants the teacher, whose folder is linked back, not trained again."""
     (folder,) = (built.root / "results/lite/artifacts/teacher/cifar100").iterdir()
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
     shutil.rmtree(folder)
+    built.edit(methods={"kd": {"temperature": 8.0}})
 
     built("dvc", "repro")
 
-    assert (folder / "best.safetensors").is_file()
-    assert (built.root / "dvc.lock").read_text() == lock
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    (log,) = built.root.glob("results/lite/logs/restore/teacher/**/*.log")
+    assert "brought back by DVC" in log.read_text()
 
 
 def clone(project, to, *, pull):
@@ -149,7 +154,7 @@ def test_a_clone_that_pulled_runs_nothing(pushed, tmp_path):
 
     assert nothing_runs(copy)
     assert "up to date" in copy("dvc", "status")
-    assert list((copy.root / "results/lite/artifacts/teacher/cifar100").glob("*/*.safetensors"))
+    assert list((copy.root / "results/lite/tracked/teacher/cifar100").glob("*/*.safetensors"))
 
 
 def test_a_clone_without_artifacts_makes_its_tables(built, tmp_path):
@@ -182,7 +187,7 @@ def test_an_artifact_comes_back_only_when_a_needed_run_wants_it(request, tmp_pat
 
 
 def test_switching_the_scale_and_back_loses_nothing(built):
-    """dvc.lock keeps both scales, and `dvc checkout` brings the artifacts back."""
+    """dvc.lock keeps both scales, and no artifact is touched."""
     artifacts = built.root / "results/lite/artifacts"
     before = {p: p.read_bytes() for p in artifacts.rglob("*.safetensors")}
     lock = yaml.safe_load((built.root / "dvc.lock").read_text())["stages"]
@@ -275,10 +280,16 @@ def test_a_wrong_parameter_is_one_line_and_nothing_runs(built):
     assert built.records() == before
 
 
-def test_a_clean_clone_has_no_results_of_smoke(tmp_path):
+def test_a_clean_clone_has_no_results_of_smoke():
     """Records and reports of scale smoke are git-ignored; those of lite are not."""
-    repository = Path(__file__).parents[2]
-    ignored = (repository / ".gitignore").read_text().splitlines()
+    names = ("results/{}/records/data/x.json", "results/{}/diverged/x.json", "reports/{}/README.md")
 
-    assert "/results/smoke/" in ignored
-    assert "/reports/smoke/" in ignored
+    def ignored(scale):
+        asked = [name.format(scale) for name in names]
+        call = subprocess.run(
+            ["git", "check-ignore", *asked], cwd=REPOSITORY, capture_output=True, text=True
+        )
+        return call.stdout.split()
+
+    assert len(ignored("smoke")) == 3
+    assert ignored("lite") == []

@@ -1,0 +1,78 @@
+"""What every call of Snakemake does with finished runs, whatever profile or options it has.
+
+Profiles are replaced by people who have a cluster. So what keeps finished records is set here,
+after Snakemake has read its profile and its command line and before it plans.
+"""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from kdbench.console import fail
+from kdbench.errors import UserError
+
+LOCK = ".snakemake/kdbench-{scale}.lock"
+
+
+def protect(workflow: Any, scale: str, root: Path = Path()) -> None:
+    """Have a workflow of Snakemake's plan what is missing and delete no record.
+
+    A record's name carries the digest of its run and is written last and whole, so that the file is
+    there says all: neither times of other files, nor code, nor Snakemake's own notes on a job that
+    was killed may decide. At one scale one call works at a time, held by a lock that the kernel
+    frees, however the call ends; Snakemake's own stays after a kill.
+
+    Args:
+        workflow: Snakemake's, as its Snakefile sees it.
+        scale: in force.
+        root: the project's folder.
+    """
+    execute = workflow.execute
+
+    def protected(*given: Any, executor_plugin: Any, **others: Any) -> Any:
+        _settle(workflow)
+        settings = executor_plugin.common_settings
+        first = workflow.exec_mode == workflow.exec_mode.DEFAULT
+        if not first or settings.dryrun_exec or settings.touch_exec:  # a job of a call, or no work
+            return execute(*given, executor_plugin=executor_plugin, **others)
+        with _alone(root / LOCK.format(scale=scale), scale) as locked:
+            workflow.execution_settings.lock &= not locked
+            return execute(*given, executor_plugin=executor_plugin, **others)
+
+    workflow.execute = protected
+
+
+def _settle(workflow: Any) -> None:
+    from snakemake.settings.types import RerunTrigger
+
+    workflow.dag_settings.rerun_triggers = frozenset({RerunTrigger.MTIME})
+    workflow.dag_settings.force_incomplete = False
+    workflow.execution_settings.ignore_incomplete = True
+    workflow.execution_settings.keep_incomplete = True
+
+
+@contextmanager
+def _alone(file: Path, scale: str) -> Iterator[bool]:
+    """Hold the lock of a scale, or end with one line where another call does.
+
+    Returns:
+        False where the file system has no such locks.
+    """
+    lock = FileLock(file, mode=0o666)
+    try:
+        file.parent.mkdir(exist_ok=True)
+        lock.acquire(blocking=False)
+    except Timeout:
+        who = f"another Snakemake is at work in this folder at scale {scale}"
+        sys.exit(fail(UserError(f"{who}; wait until it has ended, or stop it with Ctrl-C")))
+    except (NotImplementedError, OSError):
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        lock.release()
