@@ -44,7 +44,7 @@ MODULES = {
     "kdbench.engine.moment": "kdbench.engine.position (Moment is TrainingPosition)",
     "kdbench.engine.progress": "kdbench.engine.train_state (Progress is TrainState)",
     "kdbench.export": "kdbench.runs.export (load is kdbench.load, too)",
-    "kdbench.heavy": "kdbench.store.dvc (bring_back is restore_artifacts)",
+    "kdbench.heavy": "kdbench.store.tracked (bring_back is restore_artifacts)",
     "kdbench.models.carving": "kdbench.models.pruning.slimming",
     "kdbench.models.densenet": "kdbench.models.families.densenet",
     "kdbench.models.found": "kdbench.models.pruning.build (build_found is build_pruned)",

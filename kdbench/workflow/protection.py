@@ -62,7 +62,7 @@ def _alone(file: Path, scale: str) -> Iterator[bool]:
     Returns:
         False where the file system has no such locks.
     """
-    lock = FileLock(file, mode=0o666)
+    lock = FileLock(file, mode=0o666, fallback_to_soft=False)
     try:
         file.parent.mkdir(exist_ok=True)
         lock.acquire(blocking=False)
