@@ -58,7 +58,10 @@ def claim_slot(identities: Sequence[str], folder: Path) -> int:
     if folder in _claimed:
         return _claimed[folder][0]
     names = [folder / f"kdbench-gpu-{identity}.lock" for identity in identities]
-    locks = [FileLock(name, mode=FOR_EVERYBODY, thread_local=False) for name in names]
+    locks = [
+        FileLock(name, mode=FOR_EVERYBODY, thread_local=False, fallback_to_soft=False)
+        for name in names
+    ]
     while (slot := _first_free(locks)) is None:
         time.sleep(POLL)
     _claimed[folder] = slot, locks[slot]
