@@ -133,7 +133,7 @@ def job_of(jobs, method):
 
 def freeze(project, method):
     """Stop a student's process once it has a checkpoint; Slurm's signals wake it up."""
-    (folder,) = until(lambda: list(folders(project, method, "checkpoint*")), 300)
+    folder, *_ = until(lambda: list(folders(project, method, "checkpoint*")), 600)
     digest = folder.parent.name.rpartition(".")[2]
     for process in psutil.process_iter(["cmdline"]):
         words = process.info["cmdline"] or []
