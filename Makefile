@@ -4,11 +4,13 @@
 PYTHON ?= python3
 VENV ?= .venv
 SCALE ?= smoke
+FAULTS ?= 200
+SEED ?= 1
 STAMP := $(VENV)/.installed
 export PATH := $(abspath $(VENV))/bin:$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: reproduce test test-all check format golden setup clean
+.PHONY: reproduce test test-all chaos check format golden setup clean
 
 reproduce: $(STAMP)
 	@kdbench verify --repair --scale $(SCALE)
@@ -32,6 +34,10 @@ format: $(STAMP)
 	@ruff check --fix kdbench tests benchmarks
 	@ruff format kdbench tests benchmarks
 	@snakefmt Snakefile rules
+
+# Faults into a running smoke, of a small plan: kills, full disks, flipped bits, two commands at once.
+chaos: $(STAMP)
+	@python tests/chaos/chaos.py --faults $(FAULTS) --seed $(SEED)
 
 # Golden numbers of components whose revision was raised, and of new ones.
 golden: $(STAMP)

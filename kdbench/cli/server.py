@@ -18,6 +18,7 @@ import signal
 import socket
 import sys
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 from kdbench.cli import main
@@ -118,5 +119,15 @@ def _obey(client: socket.socket) -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
+def _remove(address: Path) -> None:
+    """Delete the socket, and its folder if that was made for it alone."""
+    address.unlink(missing_ok=True)
+    with suppress(OSError):  # other files lie there
+        address.parent.rmdir()
+
+
 if __name__ == "__main__":
-    serve(Path(sys.argv[1]))
+    try:
+        serve(Path(sys.argv[1]))
+    finally:  # jobs never come here: they end in `_work`
+        _remove(Path(sys.argv[1]))

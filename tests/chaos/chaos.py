@@ -74,7 +74,7 @@ def fire(
         before, rng = world.records(), world.rng
         words = ("dvc", "repro") if rng.random() < SHARE_OF_DVC else REPRODUCE
         process = world.start(*words)
-        time.sleep(rng.uniform(0, seconds))
+        time.sleep(rng.uniform(0, seconds / 2))
         for fault in rng.sample(pool, len(pool)):
             line = fault(world, process)
             if line is not None:
@@ -102,8 +102,17 @@ def finish(world: World, expected: dict[str, object]) -> list[str]:
     names = sorted(content.keys() | expected.keys())
     missing = object()
     differ = [n for n in names if content.get(n, missing) != expected.get(n, missing)]
-    losses += [f"{name} differs from the undisturbed run" for name in differ]
+    losses += [f"{n} differs: {_difference(content.get(n), expected.get(n))}" for n in differ]
     return losses + [f"{name} is left over" for name in world.leftovers()]
+
+
+def _difference(ours: object, theirs: object) -> str:
+    """The first key that differs in two records; of artifacts only that they do."""
+    if isinstance(ours, dict) and isinstance(theirs, dict):
+        for key in sorted(ours.keys() | theirs.keys()):
+            if ours.get(key) != theirs.get(key):
+                return f"{key}.{_difference(ours.get(key), theirs.get(key))}"
+    return "absent" if ours is None else "other content"
 
 
 def report(injected: Counter[str], losses: list[str], remade: int, unlocked: int) -> None:

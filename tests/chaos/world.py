@@ -112,6 +112,8 @@ class World:
         for run in self.runs:
             record = without_times(json.loads(self.paths.record(run).read_text()))
             record["notes"] = [note for note in record["notes"] if note != CLOCK]
+            record["metrics"].pop("latency", None)  # a time as well
+            record["provenance"].pop("commit")  # every project is a repository of its own
             content[run.title] = record
             folder = self.paths.artifacts(run)
             for file in sorted(folder.rglob("*")):

@@ -39,6 +39,7 @@ def a_server(folder, package=PACKAGE):
     yield process, {**os.environ, **path, **settings, SERVER: str(address)}
     process.stdin.close()
     assert process.wait(timeout=60) == 0
+    assert not address.exists(), "the socket of a server that ended"
 
 
 @pytest.fixture(scope="module")
