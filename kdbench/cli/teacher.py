@@ -1,13 +1,17 @@
 """`kdbench teacher`: teachers that were trained elsewhere."""
 
-import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from kdbench.console import download_lines, say
 from kdbench.errors import BadValue, UnknownName, UserError
+
+if TYPE_CHECKING:
+    from kdbench.data.stored.open import Stored
+    from kdbench.models.view import View
+    from kdbench.runs.importing import Source
 
 app = typer.Typer(help="Use teachers that were trained elsewhere.", no_args_is_help=True)
 
@@ -19,12 +23,16 @@ def group() -> None:
 
 @app.command("import")
 def teacher_import(
-    file: Annotated[Path, typer.Argument(help="What the authors' code saved, or safetensors.")],
-    network: Annotated[str, typer.Option(help="What it holds, for instance wrn-40-2.")],
+    file: Annotated[
+        Path, typer.Argument(help="What the authors' code saved, safetensors, or an export.")
+    ],
+    network: Annotated[
+        str | None, typer.Option(help="What it holds, for instance wrn-40-2; an export says it.")
+    ] = None,
     dataset: Annotated[str, typer.Option(help="What it was trained on.")] = "cifar100",
     claim: Annotated[
         float | None,
-        typer.Option(help="Top-1 accuracy in percent that its source states; else the file's own."),
+        typer.Option(help="Top-1 accuracy that its source states; else the file's own."),
     ] = None,
     tolerance: Annotated[
         float, typer.Option(min=0, help="Points by which the measured accuracy may differ.")
@@ -32,9 +40,32 @@ def teacher_import(
     naming: Annotated[
         str | None, typer.Option(help="Code base whose keys it has; by default all are tried.")
     ] = None,
+    part: Annotated[
+        str | None, typer.Option(help="Place of the weights, where several networks are inside.")
+    ] = None,
+    class_order: Annotated[
+        str | None,
+        typer.Option(help="File with the class names in the order of its outputs (wnids.txt)."),
+    ] = None,
     constants: Annotated[
-        str, typer.Option(help="Channel constants to normalise with: review, crd, or data.")
-    ] = "review",
+        str | None,
+        typer.Option(
+            help="Channel constants that it wants: review, crd, or data; by default the protocol's."
+        ),
+    ] = None,
+    mean: Annotated[
+        str | None, typer.Option(help="The same as numbers, with --std: 0.5,0.5,0.5 in 0..1.")
+    ] = None,
+    std: Annotated[str | None, typer.Option(help="Standard deviations, with --mean.")] = None,
+    resize: Annotated[
+        int | None, typer.Option(min=1, help="Side in pixels that it wants images scaled to.")
+    ] = None,
+    crop: Annotated[
+        int | None, typer.Option(min=1, help="Side of the middle that it then sees.")
+    ] = None,
+    interpolation: Annotated[
+        str, typer.Option(help="Of the scaling: bilinear, bicubic or nearest.")
+    ] = "bilinear",
 ) -> None:
     """Take a checkpoint made elsewhere as a teacher, after checking its accuracy.
 
@@ -42,39 +73,144 @@ def teacher_import(
 
     Example: kdbench teacher import wrn_40_2.pth --network wrn-40-2 --claim 75.61 --constants crd
     """
-    from kdbench.exhibits.protocols import CONSTANTS
     from kdbench.plan.components import find_components
     from kdbench.plan.params import FILE, load_params
     from kdbench.store.paths import Paths
 
-    if constants not in (*CONSTANTS, "data"):
-        raise UnknownName("set of constants", constants, [*CONSTANTS, "data"], where="--constants")
-    if claim is not None and not 0 < claim <= 100:
-        raise BadValue("--claim", claim, "an accuracy in percent, above 0 and at most 100")
-    if not file.is_file():
+    claim = _percent(claim)
+    view = _view(constants, mean, std, resize, crop, interpolation)
+    if not file.exists():
         raise UserError(f"teacher import: {file}: no such file; give what the authors' code saved")
     plugins = load_params(Path(FILE)).plugins if Path(FILE).is_file() else []
     components = find_components(plugins)
-    component = components.get("network", network, where="--network")
     declared = components.get("dataset", dataset, where="--dataset").described
     from kdbench.data.ingest.prepare import provide
-    from kdbench.models.checkpoints import ForeignKeys
-    from kdbench.runs.imported import ExpectedAccuracy, check_precision, import_teacher
+    from kdbench.models.class_order import read_order
+    from kdbench.models.view import Shape
+    from kdbench.runs.importing import (
+        ExpectedAccuracy,
+        Reading,
+        Source,
+        check_precision,
+        import_teacher,
+        known_orders,
+        read_weights,
+    )
 
-    paths = Paths()
+    source, paths = Source.find(file), Paths()
+    component = components.get("network", _network(source, network), where="--network")
+    reading = Reading(naming, part, None, _exported_view(source, view))
+    if not (paths.data / dataset / "meta.json").is_file() and declared.get("classes"):
+        # The file is looked at before a data set is downloaded for it.
+        shape = Shape([""] * declared["classes"], tuple(declared["image"]))
+        read_weights(source, component, components, shape, reading)
     data = provide(paths.data, declared, progress=download_lines(dataset))
-    expected = ExpectedAccuracy(claim, tolerance, constants)
-    try:
-        imported = import_teacher(
-            file, component, data, paths, expected,
-            precision=check_precision(), naming=naming, say=say,
-        )  # fmt: skip
-    except ForeignKeys as error:
-        print(*error.differences.lines(), sep="\n", file=sys.stderr)
-        raise
+    if class_order is not None and class_order in known_orders(data):
+        order: list[str] | None = known_orders(data)[class_order]
+    else:
+        order = read_order(Path(class_order), data.classes) if class_order else None
+    view = _with_data(reading.view, data, constants)
+    reading = Reading(naming, part, order or _exported_order(source, data), view)
+    imported = import_teacher(
+        source, component, data, paths, ExpectedAccuracy(claim, tolerance),
+        components=components, precision=check_precision(), reading=reading, say=say,
+    )  # fmt: skip
     say(
         f"top-1 {imported.top1:.2f} % on {imported.images} test images, "
         f"claimed {imported.claim:.2f} %"
     )
     say(f"To use it at the scales lite and paper, put into {FILE}:")
-    say(f"teachers: {{{dataset}/{network}: {imported.sha256}}}")
+    say(f"teachers: {{{dataset}/{component.name}: {imported.sha256}}}")
+
+
+def _percent(claim: float | None) -> float | None:
+    """An accuracy in percent; a share is taken as one, and said to be."""
+    if claim is None:
+        return None
+    if not 0 < claim <= 100:
+        raise BadValue("--claim", claim, "an accuracy in percent, above 0 and at most 100")
+    if claim <= 1:
+        say(f"--claim {claim:g} is taken as a share: {100 * claim:.2f} %")
+        return 100 * claim
+    return claim
+
+
+def _view(
+    constants: str | None,
+    mean: str | None,
+    std: str | None,
+    resize: int | None,
+    crop: int | None,
+    interpolation: str,
+) -> "View":
+    """How the teacher looks at images; the data set's own constants come later."""
+    from kdbench.exhibits.protocols import CONSTANTS
+    from kdbench.models.view import INTERPOLATIONS, View
+
+    if interpolation not in INTERPOLATIONS:
+        known = [*INTERPOLATIONS]
+        raise UnknownName("interpolation", interpolation, known, where="--interpolation")
+    if constants is not None and constants not in (*CONSTANTS, "data"):
+        raise UnknownName("set of constants", constants, [*CONSTANTS, "data"], where="--constants")
+    if (mean is None) != (std is None) or (mean is not None and constants is not None):
+        given = {"--constants": constants, "--mean": mean, "--std": std}
+        actual = " and ".join(name for name, value in given.items() if value is not None)
+        raise UserError(
+            f"teacher import: found {actual}, expected --constants, or --mean and --std"
+        )
+    own = {"mean": _numbers("--mean", mean, 0.0), "std": _numbers("--std", std, 1e-6)}
+    if constants in CONSTANTS:
+        own = dict(zip(("mean", "std"), CONSTANTS[constants], strict=True))
+    return View(**own, resize=resize, crop=crop, interpolation=interpolation)
+
+
+def _with_data(view: "View", data: "Stored", constants: str | None) -> "View":
+    """The view with the data set's constants where it asks for them."""
+    from dataclasses import replace
+
+    if view.mean and len(view.mean) != data.image[0]:
+        channels = f"{data.image[0]} numbers"
+        raise BadValue("--mean and --std", len(view.mean), channels, "one per channel")
+    return replace(view, mean=data.mean, std=data.std) if constants == "data" else view
+
+
+def _numbers(option: str, text: str | None, least: float) -> tuple[float, ...]:
+    """Numbers between commas, in the range of channel constants."""
+    try:
+        values = tuple(float(word) for word in text.split(",")) if text is not None else ()
+    except ValueError:
+        values = (-1.0,)
+    if not all(least <= value <= 1 for value in values):
+        raise BadValue(option, text, "numbers in 0..1 between commas", "such as 0.507,0.487,0.441")
+    return values
+
+
+def _network(source: "Source", network: str | None) -> str:
+    """The network's name, from the command line or an export, which must agree."""
+    exported: str | None = source.about.get("network")
+    if network is None and exported is None:
+        raise UserError("teacher import: found no --network, expected what the file holds")
+    if network is not None and exported is not None and network != exported:
+        raise BadValue("--network", network, f"{exported!r}, as {source.file.parent} says")
+    return network or str(exported)
+
+
+def _exported_view(source: "Source", view: "View") -> "View":
+    """The view, with the constants of an export where no others are given."""
+    from dataclasses import replace
+
+    if view.mean or not source.about:
+        return view
+    return replace(view, mean=tuple(source.about["mean"]), std=tuple(source.about["std"]))
+
+
+def _exported_order(source: "Source", data: "Stored") -> list[str] | None:
+    """The classes of an export where their order is another than ours."""
+    classes: Any = source.about.get("classes")
+    if not classes or list(classes) == list(data.classes):
+        return None
+    if sorted(classes) != sorted(data.classes):
+        actual = f"{len(classes)} classes, such as {classes[0]!r}"
+        expected = f"the {len(data.classes)} of {data.name}"
+        raise BadValue(f"{source.file.parent}, classes", actual, expected, "give its data set")
+    return list(classes)

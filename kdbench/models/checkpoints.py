@@ -1,35 +1,35 @@
 """Checkpoints made elsewhere: read without running anything in them, renamed key by key."""
 
 import re
-from argparse import Namespace
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from kdbench.errors import BadValue, DamagedData, UnknownName, UserError
+from kdbench.models.checkpoint_files import claims, read_content
 
 Rules = Sequence[Sequence[str]]  # [pattern, replacement] pairs
 OWN = "kdbench"  # the naming of our own weights: no rules
-NESTED = ("model", "state_dict", "net", "network", "model_state_dict")  # where weights lie
-CLAIMS = ("accuracy", "best_acc", "acc", "test_acc")  # what some codes save beside them
-# What NumPy's numbers are pickled with; none of it runs anything.
-NUMBERS: tuple[Any, ...] = (
-    np.dtype,
-    np.float64,
-    np.float32,
-    np.dtypes.Float64DType,
-    np.dtypes.Float32DType,
-    np._core.multiarray.scalar,  # type: ignore[attr-defined]
-    (np._core.multiarray.scalar, "numpy.core.multiarray.scalar"),  # type: ignore[attr-defined]
-)
+WRAPPERS = {"module", "_orig_mod"}  # what DataParallel and torch.compile put into keys
+DEEPEST = 4  # mappings within mappings that are looked into
 COUNTER = "num_batches_tracked"  # absent from checkpoints of old versions of torch
-SHOWN = 3  # differences of a kind that the one line of an error names
+SHOWN = 5  # differing keys that the one line of an error names
+
+
+class Nest(NamedTuple):
+    """Tensors that lie together in a checkpoint.
+
+    Attributes:
+        place: where, such as "model" or "model.student"; empty for the top.
+        tensors: by key, without what comes before in all keys.
+    """
+
+    place: str
+    tensors: dict[str, Tensor]
 
 
 @dataclass(frozen=True)
@@ -37,12 +37,23 @@ class Checkpoint:
     """What a file holds.
 
     Attributes:
-        weights: tensors by key, as the file calls them, without the prefix of DataParallel.
-        claim: the accuracy in percent that the file states, if it does.
+        nests: mappings with tensors, wherever they lie.
+        claims: the accuracies in percent that the file states, by what it calls them.
     """
 
-    weights: dict[str, Tensor]
-    claim: float | None = None
+    nests: list[Nest]
+    claims: Mapping[str, float] = field(default_factory=dict)
+
+    def candidates(self, part: str | None = None) -> list[Nest]:
+        """What may be a network: every nest, and parts of it whose keys begin alike.
+
+        Args:
+            part: a place; only what lies there.
+        """
+        listed = [candidate for nest in self.nests for candidate in _readings(nest)]
+        if part is None:
+            return listed
+        return [c for c in listed if c.place == part or c.place.startswith(f"{part}.")]
 
 
 @dataclass(frozen=True)
@@ -71,12 +82,13 @@ class Differences:
         ]
 
     def summary(self) -> str:
-        """Counts and the first few of each kind, in one line."""
+        """Counts, and at most five keys of all kinds together, in one line."""
         kinds = ("missing", self.missing), ("unexpected", self.unexpected)
         named = [(word, keys) for word, keys in (*kinds, ("of another shape", self.shapes)) if keys]
+        each = {1: [SHOWN], 2: [3, 2], 3: [2, 2, 1]}.get(len(named), [])
         return "; ".join(
-            f"{len(keys)} {word} ({', '.join(keys[:SHOWN])}{', ...' if keys[SHOWN:] else ''})"
-            for word, keys in named
+            f"{len(keys)} {word} ({', '.join(keys[:most])}{', ...' if keys[most:] else ''})"
+            for (word, keys), most in zip(named, each, strict=True)
         )
 
 
@@ -93,74 +105,79 @@ class ForeignKeys(UserError):
         self,
         file: Path,
         network: str,
-        naming: str,
+        attempt: "Attempt",
         tried: Sequence[str],
-        differences: Differences,
     ) -> None:
-        self.differences = differences
+        self.differences = attempt.differences
+        place = f" in {attempt.place}" if attempt.place else ""
         super().__init__(
-            f"{file}: not the weights of {network}; as {naming} (tried {', '.join(tried)}): "
-            f"{differences.summary()}; name the network, or the naming, that the file was made with"
+            f"{file}: not the weights of {network}; as {attempt.naming}{place} "
+            f"(tried {', '.join(tried)}): {attempt.differences.summary()}; "
+            "name the network, or the naming, that the file was made with"
         )
+
+
+class Attempt(NamedTuple):
+    """A nest read by a naming: the weights under our keys, and how they differ."""
+
+    place: str
+    naming: str
+    size: int
+    weights: dict[str, Tensor]
+    differences: Differences
+
+    @property
+    def nearness(self) -> tuple[int, int, int]:
+        """Larger where more of the network is there, then of the larger nest, with less besides."""
+        return -len(self.differences.missing), self.size, -len(self.differences)
 
 
 def read_checkpoint(file: Path) -> Checkpoint:
     """Read safetensors, or what `torch.save` wrote, without unpickling anything but tensors.
 
-    Weights may lie at the top or under one of the usual names ("model", "state_dict", ...).
+    Weights may lie anywhere: at the top, under "model" or "state_dict", or deeper.
 
     Raises:
         UserError: there is no such file.
-        DamagedData: it is damaged, holds objects that are no plain data, or no weights.
+        DamagedData: it is damaged, another kind of file, holds objects that are no plain data, or
+            no weights.
     """
-    if not file.is_file():
-        raise UserError(f"{file}: no such file; give the checkpoint to import")
-    content = _read(file)
-    weights = _weights(content)
-    if not weights:
-        found = f"no weights ({', '.join(map(str, list(content)[:5])) or 'nothing'})"
-        expected = f"tensors by name, at the top or under {', '.join(NESTED)}"
-        raise DamagedData(file, found, expected, "give the file that the network was saved in")
-    return Checkpoint(weights, _claim(content))
+    content = read_content(file)
+    nests = list(_nests(content, "", DEEPEST))
+    if not nests:
+        actual = f"no weights ({', '.join(map(str, list(content)[:SHOWN])) or 'nothing'})"
+        expected = "tensors by name, at the top or within"
+        raise DamagedData(file, actual, expected, "give the file that the network was saved in")
+    return Checkpoint(nests, claims(content))
 
 
-def _read(file: Path) -> Mapping[Any, Any]:
-    advice = "save the plain state_dict with its own code, or get the file again"
-    try:
-        if file.suffix == ".safetensors":
-            with safe_open(file, framework="pt") as opened:
-                return {key: opened.get_tensor(key) for key in opened.keys()}  # noqa: SIM118
-        # Argument lists, which RepDistiller's code saves beside the weights, are plain data too,
-        # and so are NumPy's numbers, as which many codes save accuracies.
-        with torch.serialization.safe_globals([Namespace, *NUMBERS]):
-            content = torch.load(file, map_location="cpu", weights_only=True)
-    except (SafetensorError, OSError, RuntimeError, EOFError, ValueError, KeyError) as error:
-        reason = " ".join(str(error).split())[:120] or type(error).__name__
-        raise DamagedData(file, f"no whole checkpoint ({reason})", "tensors", advice) from None
-    except Exception as error:  # the restricted unpickler raises an UnpicklingError of its own
-        named = re.search(r"GLOBAL ([\w.]+)", str(error))
-        found = f"an object of {named[1]}" if named else "something that torch.save did not write"
-        raise DamagedData(file, f"{found}, not loaded", "tensors and plain data", advice) from None
-    return content if isinstance(content, Mapping) else {}
+def _nests(content: Mapping[Any, Any], place: str, depth: int) -> Iterator[Nest]:
+    """Every mapping with a tensor that is no mere number."""
+    tensors = {str(k): v for k, v in content.items() if isinstance(v, Tensor) and not v.is_nested}
+    if any(tensor.dim() > 0 for tensor in tensors.values()):
+        yield Nest(place, tensors)
+    for key, value in content.items():
+        if depth and isinstance(key, str) and isinstance(value, Mapping):
+            yield from _nests(value, f"{place}.{key}".lstrip("."), depth - 1)
 
 
-def _weights(content: Mapping[Any, Any]) -> dict[str, Tensor]:
-    for place in (content, *(content.get(name) for name in NESTED)):
-        if isinstance(place, Mapping):
-            tensors = {k: v for k, v in place.items() if isinstance(v, Tensor)}
-            if any(tensor.dim() > 0 for tensor in tensors.values()):
-                return {str(k).removeprefix("module."): v for k, v in tensors.items()}
-    return {}
-
-
-def _claim(content: Mapping[Any, Any]) -> float | None:
-    for name in CLAIMS:
-        value = content.get(name)
-        if isinstance(value, np.generic):
-            value = value.item()
-        if isinstance(value, int | float) or (isinstance(value, Tensor) and value.numel() == 1):
-            return float(value) * (100 if value < 1 else 1)  # some codes save a share
-    return None
+def _readings(nest: Nest) -> Iterator[Nest]:
+    """A nest as it is, without wrappers and what all keys begin with, and its parts likewise."""
+    yield nest
+    plain = {".".join(p for p in k.split(".") if p not in WRAPPERS): v for k, v in nest[1].items()}
+    tensors = plain if len(plain) == len(nest.tensors) else nest.tensors
+    while True:
+        if tensors.keys() != nest.tensors.keys():
+            yield Nest(nest.place, tensors)
+        heads = {key.partition(".")[0] for key in tensors}
+        if len(heads) != 1 or not all("." in key for key in tensors):
+            break
+        tensors = {key.partition(".")[2]: value for key, value in tensors.items()}
+    for head in sorted(heads) if len(heads) > 1 else ():
+        start = f"{head}."
+        inside = {k.removeprefix(start): v for k, v in tensors.items() if k.startswith(start)}
+        if inside:
+            yield from _readings(Nest(f"{nest.place}.{head}".lstrip("."), inside))
 
 
 def rename(
@@ -207,44 +224,98 @@ def _renamed(key: str, rules: Rules) -> str | None:
 
 def fit(
     file: Path,
-    weights: Mapping[str, Tensor],
+    checkpoint: Checkpoint,
     expected: Mapping[str, Tensor],
     names: Mapping[str, Rules],
     *,
     network: str,
     naming: str | None = None,
+    part: str | None = None,
 ) -> tuple[str, dict[str, Tensor]]:
-    """Find the naming under which weights fit a network whole.
+    """Find the place and the naming under which weights fit a network whole.
 
     Args:
         file: for errors.
-        weights: tensors by foreign key.
+        checkpoint: what it holds.
         expected: the network's own `state_dict`.
         names: rules by naming, as the network's declaration lists them.
         network: the network's name.
         naming: the only one to try; None tries all, our own first.
+        part: the place of the weights in the file; None looks everywhere.
 
     Returns:
         The naming and the weights under our keys, in float32 but for integers.
 
     Raises:
-        UnknownName: the declaration has no such naming.
+        UnknownName: the declaration has no such naming, or the file no such part.
         ForeignKeys: they fit under none.
-        BadValue: a weight is not a finite number.
+        DamagedData: two networks that differ fit.
+        BadValue: a weight is no finite real number.
     """
     rules: dict[str, Rules | None] = {OWN: None, **names}
     if naming is not None and naming not in rules:
         raise UnknownName("naming", naming, list(rules), where=f"{network}, names")
+    candidates = checkpoint.candidates(part)
+    if not candidates:
+        places = {candidate.place for candidate in checkpoint.candidates()} - {""}
+        raise UnknownName("part", str(part), places, where=str(file))
     tried = list(rules) if naming is None else [naming]
-    results = {name: rename(weights, expected, rules[name]) for name in tried}
-    best = min(tried, key=lambda name: len(results[name][1]))
-    renamed, differences = results[best]
-    if len(differences):
-        raise ForeignKeys(file, network, best, tried, differences)
-    for key, tensor in renamed.items():
-        if not torch.isfinite(tensor).all():
+    attempts = [
+        Attempt(place, name, len(tensors), *rename(tensors, expected, rules[name]))
+        for name in tried
+        for place, tensors in candidates
+    ]
+    best = max(attempts, key=lambda attempt: attempt.nearness)
+    whole = [attempt for attempt in attempts if not len(attempt.differences)]
+    if not whole:
+        raise ForeignKeys(file, network, best, tried)
+    _check_alone(file, whole)
+    return whole[0].naming, _real(file, whole[0].weights)
+
+
+def _check_alone(file: Path, whole: Sequence[Attempt]) -> None:
+    """Refuse several networks that fit and differ.
+
+    Raises:
+        DamagedData: the line names their places.
+    """
+    first = whole[0].weights
+    others = [
+        attempt
+        for attempt in whole[1:]
+        if not all(attempt.weights[key] is tensor for key, tensor in first.items())
+        and not all(torch.equal(attempt.weights[key], tensor) for key, tensor in first.items())
+    ]
+    if others:
+        places = sorted({attempt.place for attempt in (whole[0], *others)})
+        named = " and ".join(place or "the top" for place in places)
+        advice = f"give --part with its place, such as --part {places[-1]}"
+        raise DamagedData(file, f"networks that differ in {named}", "one that fits", advice)
+
+
+def _real(file: Path, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Weights in float32, but for integers.
+
+    Raises:
+        BadValue: a tensor is of a kind that no weights are, or not finite.
+    """
+    real = {}
+    for key, tensor in weights.items():
+        kind = _unusual(tensor)
+        if kind:
+            raise BadValue(f"{file}, {key}", kind, "dense real numbers")
+        real[key] = tensor.float() if tensor.is_floating_point() else tensor
+        if not torch.isfinite(real[key]).all():
             raise BadValue(f"{file}, {key}", "a number that is not finite", "finite weights")
-    return best, {
-        key: tensor.float() if tensor.is_floating_point() else tensor
-        for key, tensor in renamed.items()
+    return real
+
+
+def _unusual(tensor: Tensor) -> str:
+    """What keeps a tensor from being weights; nothing where it is a dense one of real numbers."""
+    kinds = {
+        "a tensor without data (of the meta device)": tensor.is_meta,
+        "a sparse tensor": tensor.layout is not torch.strided,
+        "complex numbers": tensor.is_complex(),
+        "quantised numbers": tensor.is_quantized,
     }
+    return next((kind for kind, applies in kinds.items() if applies), "")

@@ -24,11 +24,13 @@ from kdbench.exhibits.recipe import Recipe
 from kdbench.models.pruning.build import build_pruned
 from kdbench.models.pruning.structure import Structure
 from kdbench.models.stages import Features, StagedNetwork
+from kdbench.models.view import Shape, View, look
 from kdbench.plan.plugins import load_class
 from kdbench.runs.job import Inputs
 from kdbench.search.searcher import Finding, Searcher, searcher_class
 from kdbench.store.parts import Method, Network, SearchMethod
 from kdbench.store.student_runs import MeasuredRun, SearchRun, StudentRun
+from kdbench.store.teacher_runs import AnyTeacher, ImportedTeacher
 
 Loader: TypeAlias = InMemoryLoader | StreamingLoader
 
@@ -97,6 +99,43 @@ def make_network(
     return precision.place(built)
 
 
+def make_viewing_network(
+    network: Network,
+    data: Stored,
+    seed: int,
+    precision: Precision,
+    *,
+    view: View,
+    recipe: Recipe,
+) -> StagedNetwork:
+    """A network that sees images as its view says, whatever they are normalised with.
+
+    It is made for the size of the view's crop. Images will come normalised with the recipe's
+    constants, if it has any, else with the data set's.
+    """
+    shape = Shape(data.classes, view.image(data.image))
+    built = make_network(network, shape, seed, precision)
+    look(built, view, recipe.mean or data.mean, recipe.std or data.std)
+    return built
+
+
+def make_teacher_network(
+    run: AnyTeacher, data: Stored, seed: int, inputs: Inputs, precision: Precision, recipe: Recipe
+) -> StagedNetwork:
+    """The network of a teacher's run, which looks at images as an imported one wants them.
+
+    Args:
+        run: trained here or imported.
+        data: gives classes, size and constants.
+        seed: of the weights, until others are loaded.
+        inputs: gives the view of an imported teacher.
+        precision: number format and device.
+        recipe: with whose constants the images will be normalised, if it has any.
+    """
+    view = View.load(inputs.folder(run)) if isinstance(run, ImportedTeacher) else View()
+    return make_viewing_network(run.network, data, seed, precision, view=view, recipe=recipe)
+
+
 def trained_network(
     run: MeasuredRun, data: Stored, seed: int, inputs: Inputs, precision: Precision
 ) -> StagedNetwork:
@@ -109,6 +148,8 @@ def trained_network(
         inputs: gives the structure of a pruned student.
         precision: number format and device.
     """
+    if isinstance(run, ImportedTeacher):
+        return make_teacher_network(run, data, seed, inputs, precision, run.recipe)
     if run.structure is None:
         return make_network(run.trained, data, seed, precision)
     find_class(run.trained)  # a plug-in's module registers how its family is pruned

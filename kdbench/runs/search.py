@@ -17,6 +17,7 @@ from kdbench.engine.seeds import derive
 from kdbench.engine.train_state import TrainState
 from kdbench.errors import BadValue, Diverged
 from kdbench.exhibits.recipe import Recipe
+from kdbench.models.view import View
 from kdbench.runs import assemble
 from kdbench.runs.assemble import Loader, Teacher
 from kdbench.runs.held_out import fitted, teacher_weights
@@ -89,12 +90,17 @@ def build_search(job: Job[SearchRun], data: Stored) -> tuple[Searcher, Teacher]:
     """
     run, (upstream,) = job.spec, job.spec.teachers
     weights = job.inputs.folder(upstream) / teacher_weights(run)
-    network = assemble.make_network(upstream.network, data, run.seed, job.precision)
+    network = assemble.make_teacher_network(
+        upstream, data, run.seed, job.inputs, job.precision, run.recipe
+    )
     assemble.load_weights(network, weights)
     # Were it the seed alone, the first of the students would begin where the search did.
     own = derive(run.seed, "search")
     student = assemble.make_network(run.student, data, own, job.precision).train()
     if run.search.start == "teacher":
+        if View.load(weights.parent).as_dict():
+            advice = "import it as the protocol looks at images, without constants or sizes"
+            raise BadValue(upstream.title, "a view of its own", "a teacher to start from", advice)
         assemble.load_weights(student, weights)
     searcher = assemble.make_searcher(
         run.search, student, network, run.recipe, run.seed, job.precision, _base(job)

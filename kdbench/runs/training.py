@@ -162,7 +162,9 @@ def _distillation(
         return None, None, 1.0
     networks = []
     for upstream in run.teachers:
-        network = assemble.make_network(upstream.network, data, run.seed, job.precision)
+        network = assemble.make_teacher_network(
+            upstream, data, run.seed, job.inputs, job.precision, run.recipe
+        )
         assemble.load_weights(network, job.inputs.folder(upstream) / teacher_weights(run))
         networks.append(network)
     loss, task_weight = assemble.make_student_loss(
