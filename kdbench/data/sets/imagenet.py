@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 from kdbench.data.ingest.archive import AGAIN, Place, places
 from kdbench.data.ingest.download import digest
 from kdbench.data.ingest.image_files import ImageFile, check_picture, read
-from kdbench.data.sets.imagenet_devkit import check_names, read_devkit
+from kdbench.data.sets.imagenet_devkit import Devkit, check_names, read_devkit, read_solution
 from kdbench.data.stored.arrow import Row
 from kdbench.data.stored.shards import write
 from kdbench.data.stored.validation import COPY
@@ -20,6 +20,8 @@ from kdbench.store.disk import plain_errors
 Declared: TypeAlias = Mapping[str, Any]
 
 VALIDATION = re.compile(r"ILSVRC2012_val_(\d{8})\.JPEG")
+SOLUTION = "LOC_val_solution.csv"  # Kaggle's list of the validation images
+BELOW = ("", "ILSVRC/Data/CLS-LOC", "Data/CLS-LOC", "CLS-LOC")  # where Kaggle's copy has them
 SUFFIXES = (".jpeg", ".jpg")  # of class folders; one file of the training set is a PNG all the same
 
 
@@ -49,7 +51,9 @@ def prepare(source: Path, out: Path, declaration: Declared, *, decode: bool = Fa
 
     Args:
         source: a folder with the three archives, or with class folders `train/<wnid>/*.JPEG` and
-            `val/<wnid>/*.JPEG`, where the devkit beside them gives `meta.json` the classes' words.
+            `val/<wnid>/*.JPEG`, where the devkit beside them gives `meta.json` the classes' words;
+            with it, or with Kaggle's `LOC_val_solution.csv`, validation images may lie in `val/`
+            itself. Kaggle's copy may be given as it unpacks (`ILSVRC/Data/CLS-LOC/`).
         out: the prepared folder.
         declaration: `class_names`, `splits`, `each` (fewest and most images of a class),
             `folders`, `archives` (`file`, and where known `size` and `checksum`), `known` (class
@@ -81,8 +85,9 @@ def prepare(source: Path, out: Path, declaration: Declared, *, decode: bool = Fa
 def _list_source(source: Path, declared: Declared) -> Listing:
     archives = {role: source / one["file"] for role, one in declared["archives"].items()}
     with plain_errors(source):
-        if all(any((source / f).is_dir() for f in fs) for fs in declared["folders"].values()):
-            return _list_class_folders(source, archives["devkit"], declared)
+        for root in (source / below for below in BELOW):
+            if all(any((root / f).is_dir() for f in fs) for fs in declared["folders"].values()):
+                return _list_class_folders(root, source, declared)
         absent = [path.name for path in archives.values() if not path.is_file()]
         if not absent:
             return _list_archives(archives, declared)
@@ -155,32 +160,82 @@ def _validation_images(path: Path, truth: list[str]) -> dict[str, list[ImageFile
     return by_class
 
 
-def _list_class_folders(source: Path, devkit: Path, declared: Declared) -> Listing:
-    """Class folders, all of them listed and compared before anything is read."""
+def _list_class_folders(root: Path, source: Path, declared: Declared) -> Listing:
+    """Class folders, all of them listed and compared before anything is read.
+
+    Validation images may lie in one folder where the devkit or Kaggle's list says their classes.
+    """
     roots = {
-        split: next(source / name for name in names if (source / name).is_dir())
+        split: next(root / name for name in names if (root / name).is_dir())
         for split, names in declared["folders"].items()
     }
+    kit = _devkit_beside(root, source, declared)
+    flat = _flat_validation(roots["test"], root, source, kit, declared)
 
     def find(split: str, wnid: str) -> list[ImageFile]:
-        with plain_errors(roots[split] / wnid):
-            return [
-                ImageFile(path.name, str(path), path, 0, path.stat().st_size)
-                for path in (roots[split] / wnid).iterdir()
-                if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
-            ]
+        if split == "test" and flat is not None:
+            return flat.get(wnid, [])
+        return _images_in(roots[split] / wnid)
 
-    details = {}
-    if devkit.is_file():
-        _check_archive(devkit, declared["archives"]["devkit"])
-        kit = read_devkit(devkit, declared)
-        details = {"words": kit.words, "numbers": kit.numbers}
-    listing = Listing(find, details)
-    for split, root in roots.items():
-        names = [path.name for path in root.iterdir() if path.is_dir() and path.name[0] != "."]
-        check_names(str(root), names, declared["class_names"])
-        _check_listing(listing, root, split, declared)
+    listing = Listing(find, {"words": kit.words, "numbers": kit.numbers} if kit else {})
+    for split, folder in roots.items():
+        if split != "test" or flat is None:
+            names = [
+                path.name for path in folder.iterdir() if path.is_dir() and path.name[0] != "."
+            ]
+            check_names(str(folder), names, declared["class_names"])
+        _check_listing(listing, folder, split, declared)
     return listing
+
+
+def _devkit_beside(root: Path, source: Path, declared: Declared) -> Devkit | None:
+    """The development kit, where its archive lies in the source or beside the class folders."""
+    for folder in (source, root):
+        path = folder / declared["archives"]["devkit"]["file"]
+        if path.is_file():
+            _check_archive(path, declared["archives"]["devkit"])
+            return read_devkit(path, declared)
+    return None
+
+
+def _flat_validation(
+    folder: Path, root: Path, source: Path, kit: Devkit | None, declared: Declared
+) -> dict[str, list[ImageFile]] | None:
+    """Validation images by class where they all lie in one folder; None where they are sorted.
+
+    Raises:
+        DamagedData: nothing says their classes, or not that of every image.
+    """
+    images = _images_in(folder)
+    if not images:
+        return None
+    solution = next((p / SOLUTION for p in (source, root) if (p / SOLUTION).is_file()), None)
+    if kit is not None:
+        labels = {f"ILSVRC2012_val_{i:08d}.JPEG": wnid for i, wnid in enumerate(kit.truth, 1)}
+    elif solution is not None:
+        labels = read_solution(solution, declared["class_names"])
+    else:
+        expected = f"{declared['archives']['devkit']['file']} or {SOLUTION} beside it"
+        advice = "one of them says their classes"
+        raise DamagedData(folder, f"{len(images)} images of no class", expected, advice)
+    by_class: dict[str, list[ImageFile]] = {}
+    for image in images:
+        if image.name not in labels:
+            raise DamagedData(
+                image.where, "an image that is not listed", "a validation image", COPY
+            )
+        by_class.setdefault(labels[image.name], []).append(image)
+    return by_class
+
+
+def _images_in(folder: Path) -> list[ImageFile]:
+    """The image files that lie in a folder, hidden ones aside."""
+    with plain_errors(folder):
+        return [
+            ImageFile(path.name, str(path), path, 0, path.stat().st_size)
+            for path in folder.iterdir()
+            if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+        ]
 
 
 def _check_listing(listing: Listing, where: Path, split: str, declared: Declared) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 from kdbench.data.ingest.archive import members
 from kdbench.data.stored.validation import COPY
 from kdbench.errors import DamagedData
+from kdbench.store.disk import plain_errors
 
 META = "ILSVRC2012_devkit_t12/data/meta.mat"
 TRUTH = "ILSVRC2012_devkit_t12/data/ILSVRC2012_validation_ground_truth.txt"
@@ -61,6 +62,31 @@ def read_devkit(path: Path, declared: Mapping[str, Any]) -> Devkit:
         numbers={wnid: number for wnid, number, _ in by_name},
         truth=[known[line] for line in lines],
     )
+
+
+def read_solution(path: Path, classes: Collection[str]) -> dict[str, str]:
+    """Class name of every validation image, by file name, as Kaggle's copy lists them.
+
+    Args:
+        path: `LOC_val_solution.csv`: "ImageId,PredictionString", then a line per image with the
+            class and a box, or several.
+        classes: class names.
+
+    Raises:
+        DamagedData: a line has another form or another class.
+        UserError: it cannot be read.
+    """
+    with plain_errors(path):
+        lines = path.read_text("utf-8", "replace").splitlines()
+    labels = {}
+    for number, line in enumerate(lines[1:], 2):
+        name, _, boxes = line.partition(",")
+        wnid = (boxes.split() or [""])[0]
+        if wnid not in classes:
+            expected = f"an image and one of {len(classes)} classes"
+            raise DamagedData(f"{path}, line {number}", repr(line[:40]), expected, COPY)
+        labels[f"{name}.JPEG"] = wnid
+    return labels
 
 
 def _leaves(data: bytes, where: str) -> list[tuple[str, int, str]]:

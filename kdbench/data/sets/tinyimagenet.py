@@ -90,11 +90,18 @@ def _check_shapes(tree: Tree, shapes: Mapping[str, int]) -> None:
 
 
 def words(tree: Tree, classes: Sequence[str]) -> dict[str, Any]:
-    """What the classes are called, as `{"words": {id: words}}`; nothing without `words.txt`."""
+    """What the classes are called, and the published order of them, in which others number them.
+
+    Returns:
+        `{"words": {id: words}, "orders": {"wnids.txt": ids}}`, without what the source lacks.
+    """
+    details: dict[str, Any] = {}
     for file in tree.read(WORDS):
         called = {label: text for _, (label, text, *_) in _lines(file, 2)}
-        return {"words": {label: called[label] for label in classes if label in called}}
-    return {}
+        details["words"] = {label: called[label] for label in classes if label in called}
+    for file in tree.read(CLASSES):
+        details["orders"] = {CLASSES: [label for _, (label, *_) in _lines(file, 1)]}
+    return details
 
 
 def _labels(listed: File, classes: set[str]) -> dict[str, str]:
