@@ -36,10 +36,16 @@ def data_prepare(
     from kdbench.store.paths import Paths
 
     declared = _components().get("dataset", name, where="data").described
+    before = _fingerprint(Paths().data / name)
     data = provide(Paths().data, declared, source, progress=download_lines(name))
     counts = ", ".join(f"{len(data.labels(split))} {split}" for split in data.splits)
     say(f"{name}: {counts} images, {len(data.classes)} classes, fingerprint {data.fingerprint}")
     images = {split: len(data.labels(split)) for split in data.splits}
+    if before not in (None, data.fingerprint):
+        say(
+            f"{name}: these are other images than before ({before}); runs that need data of the "
+            "older ones stop and say how to go on"
+        )
     say(f"{name}: {in_words(known_twins(data), images)}")
     for sentence in (other_copies(data), misleading_numbers(data.classes)):
         if sentence:
@@ -109,6 +115,16 @@ def data_list(
     say(
         json.dumps([asdict(entry) for entry in entries], indent=1) if as_json else as_table(entries)
     )
+
+
+def _fingerprint(folder: Path) -> str | None:
+    """Of what is prepared in a folder; None where nothing whole is."""
+    from kdbench.data.stored.files import read_meta
+
+    try:
+        return str(read_meta(folder)["fingerprint"])
+    except (UserError, KeyError):
+        return None
 
 
 def _components() -> "Components":

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+from kdbench.data.stored.files import META, read_meta
 from kdbench.data.stored.open import Stored, open_data
 from kdbench.engine.precision import Precision
 from kdbench.engine.stopping import Stopper
@@ -87,8 +88,34 @@ class Inputs:
         self.notes += [] if sentence in self.notes else [sentence]
 
     def data(self, run: DataRun) -> Stored:
-        """The prepared data set of a run of the data phase."""
-        return open_data(self.folder(run) / PREPARED)
+        """The prepared data set of a run of the data phase.
+
+        Raises:
+            DamagedData: the data set was prepared again from other images since.
+        """
+        folder = self.folder(run)
+        self._check_source(run)
+        return open_data(folder / PREPARED)
+
+    def _check_source(self, run: DataRun) -> None:
+        """Refuse a copy whose source in `data/` holds other images by now: tables would mix both.
+
+        Raises:
+            DamagedData: it does; the line says how to go on with either.
+        """
+        source, record = self.paths.data / run.dataset, self.paths.record(run)
+        made_from = read_record(record)["metrics"].get("source_fingerprint")
+        if not made_from or not (source / META).is_file():
+            return
+        current = str(read_meta(source).get("fingerprint"))
+        if current != made_from:
+            advice = (
+                f"finished runs saw the older images: prepare those again, or, to begin anew with "
+                f"these, delete results/{run.scale}/*/*/{run.dataset}"
+            )
+            raise DamagedData(
+                source, f"fingerprint {current[:12]}", f"{made_from[:12]}, as in {record}", advice
+            )
 
 
 @dataclass

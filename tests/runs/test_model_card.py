@@ -73,7 +73,7 @@ def test_the_manifest_says_what_an_import_must_know(finished, exported):
     assert about.top1 == read_record(finished.record_file(TEACHER))["metrics"]["best"]["top1"]
     assert about.test_images > 0
     assert dict(about.files) == {file.name: sha256(file.read_bytes()).hexdigest()}
-    assert read_checkpoint(file).weights.keys() == load_file(file).keys()
+    assert read_checkpoint(file).nests[0].tensors.keys() == load_file(file).keys()
 
 
 def test_changed_weights_are_refused(exported):
