@@ -157,7 +157,7 @@ def log_of(project, method):
 
 def test_every_fault_of_a_cluster_ends_in_the_same_bits(slurm, undisturbed, begun, call):
     """`scancel`, a time limit, a requeue, a node that goes down; each job has a GPU of its own."""
-    snakemake = call(begun)
+    snakemake = call(begun, "--resources", "gpu=1")  # of this machine, not of the cluster
     for method in METHODS:
         freeze(begun, method)
     jobs = {method: job_of(slurm.jobs(), method) for method in METHODS}
