@@ -82,7 +82,7 @@ class Call:
         environment["PATH"] = f"{slurm.folder / 'bin'}{os.pathsep}{environment['PATH']}"
         with self.log.open("w") as log:
             self.process = subprocess.Popen(
-                [*command, *QUICK, *words, "reproduce_all"],
+                [*command, "reproduce_all", *QUICK, *words],
                 cwd=project.root,
                 env=environment,
                 stdout=log,
