@@ -5,6 +5,7 @@ from difflib import get_close_matches
 
 MOST_NAMED = 40  # names in one line
 LONGEST = 200  # characters of a value in one line
+LONGEST_LIST = 900  # of names
 LONGEST_PLACE = 400  # of the file and key
 
 
@@ -39,9 +40,11 @@ def _place(where: object) -> str:
 
 def _some(names: Collection[str]) -> str:
     """Names in order, the first of very many."""
-    listed = sorted(names)
-    more = len(listed) - MOST_NAMED
-    return ", ".join(listed[:MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
+    listed = sorted(names)[:MOST_NAMED]
+    while len(", ".join(listed)) > LONGEST_LIST and len(listed) > 1:
+        listed = listed[: len(listed) // 2]
+    more = len(names) - len(listed)
+    return ", ".join(listed) + (f" and {more} more" if more > 0 else "")
 
 
 class BadValue(UserError):

@@ -173,7 +173,8 @@ def status(
     from kdbench.workflow.status import describe, list_runs
 
     graph = _graph(scale, override)
-    for line in list_runs(graph, Paths()) if runs else describe(graph, Paths()):
+    lines = [*(list_runs(graph, Paths()) if runs else describe(graph, Paths()))]
+    for line in lines:  # all of them, or an error
         say(line)
 
 
@@ -240,4 +241,5 @@ def _usage(error: Exception) -> UserError:
     context = getattr(error, "ctx", None)
     path = context.command_path.split()[1:] if context else []
     words = " ".join(["kdbench", *path])
-    return UserError(f"{words}: {error.format_message().rstrip('.')}; see {words} --help")  # type: ignore[attr-defined]
+    message = error.format_message().rstrip(".")  # type: ignore[attr-defined]
+    return UserError(f"{f'{words}: ' if path else ''}{message}; see {words} --help")

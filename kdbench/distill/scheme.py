@@ -1,7 +1,7 @@
 """What a search finds: the weights of every pathway at every step of the search."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -120,15 +120,38 @@ class Scheme:
         try:
             tensors = load_file(folder / TENSORS)
             text = json.loads((folder / TEXT).read_text(encoding="utf-8"))
-            if text["format"] != FORMAT:
+            if type(text["format"]) is not int or text["format"] != FORMAT:
                 raise DamagedData(folder / TEXT, f"format {text['format']}", FORMAT, advice)
-            fields = (tensors["weights"], tensors["alphas"], tuple(text["names"]), text["metadata"])
+            fields = _fields(tensors, text)
         except FileNotFoundError as problem:
             raise DamagedData(folder, "no file", f"{TENSORS} and {TEXT}", advice) from problem
-        except (SafetensorError, ValueError, KeyError, TypeError) as problem:
+        except (
+            SafetensorError,
+            OSError,
+            ValueError,
+            KeyError,
+            TypeError,
+            RecursionError,
+        ) as problem:
             damage = f"unreadable content ({type(problem).__name__})"
             raise DamagedData(folder, damage, "a scheme", advice) from problem
         return cls(*fields)
+
+
+def _fields(
+    tensors: Mapping[str, Tensor], text: Mapping[str, Any]
+) -> tuple[Tensor, Tensor, tuple[str, ...], dict[str, Any]]:
+    """What the two files hold.
+
+    Raises:
+        TypeError, KeyError: something else than `Scheme.save` writes.
+    """
+    names, metadata = text["names"], text["metadata"]
+    kinds = {tensors[key].dtype for key in ("weights", "alphas")}
+    plain = isinstance(names, list) and all(isinstance(name, str) for name in names)
+    if not plain or not isinstance(metadata, dict) or kinds != {torch.float32}:
+        raise TypeError("another kind of value")
+    return tensors["weights"], tensors["alphas"], tuple(names), metadata
 
 
 def _rounded(table: Tensor) -> list[list[float]]:

@@ -40,7 +40,8 @@ Number: TypeAlias = int | float
 Value = Annotated[Any, AfterValidator(_json_value), WithJsonSchema({"type": JSON_TYPES})]
 Values = dict[str, Value]
 Image = Annotated[list[Count], Field(min_length=3, max_length=3)]
-Constants = Annotated[list[float], Field(min_length=3, max_length=3)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Constants = Annotated[list[Finite], Field(min_length=3, max_length=3)]
 Bounds = Annotated[list[Number], Field(min_length=2, max_length=2)]
 Names = Annotated[list[Text], Field(min_length=1)]
 Rule = Annotated[list[str], Field(min_length=2, max_length=2)]
@@ -215,7 +216,7 @@ class DatasetDeclaration(Declaration):
     fingerprint: Annotated[str, Field(pattern=SHA256)] | None = None
     mean: Constants | None = None
     std: Constants | None = None
-    tolerance: Annotated[float, Field(gt=0)] | None = None
+    tolerance: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     splits: dict[str, Count] = {}
     each: dict[str, Bounds] = {}
     formats: list[Text] = []

@@ -9,7 +9,7 @@ from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
 from kdbench.errors import BadValue, UnknownName, UserError
 from kdbench.plan.scales import SCALES, Scale
-from kdbench.plan.validation import SHA256, TABLE_ID, Line, Strict, one_line
+from kdbench.plan.validation import SHA256, TABLE_ID, Label, Line, Strict, one_line
 from kdbench.plan.yaml_values import read_yaml
 from kdbench.store.disk import read_text
 
@@ -63,7 +63,7 @@ class CustomTable(Strict):
     dataset: str = "cifar100"
     pairs: list[str] = Field(min_length=1)
     methods: list[str] = Field(min_length=1)
-    labels: dict[str, Annotated[Line, Field(min_length=1)]] = {}
+    labels: dict[str, Label] = {}
     comparisons: list[Annotated[list[str], Field(min_length=2, max_length=2)]] = []
     sizes: bool = False
     protocol: str = "review"

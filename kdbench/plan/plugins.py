@@ -58,7 +58,7 @@ def _load_module(module: str, where: str) -> ModuleType:
     loaded = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(loaded)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         reason = f"{type(error).__name__}: {' '.join(str(error).split())[:LONGEST_REASON]}"
         raise BadValue(module, reason, "code that can be imported", moved.advice(error)) from None
     return loaded

@@ -52,6 +52,7 @@ def printable(text: str) -> str:
 
 
 Line = Annotated[str, Field(max_length=LONGEST_LINE), AfterValidator(printable)]
+Label = Annotated[str, Field(min_length=1, max_length=LONGEST_LINE), AfterValidator(printable)]
 
 
 class Strict(BaseModel):

@@ -11,7 +11,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from kdbench.errors import DamagedData
+from kdbench.errors import DamagedData, UserError
 from kdbench.store.atomic import write_json
 from kdbench.store.canonical import canonical
 
@@ -45,15 +45,24 @@ def read_record(path: Path) -> dict[str, Any]:
 
     Raises:
         DamagedData: not JSON, or not a record of a schema that is known.
+        UserError: the file cannot be read.
     """
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}; {MEND}") from error
+    except (ValueError, RecursionError) as error:
         advice = "delete the file and run again"
         raise DamagedData(path, f"unreadable JSON ({error})", "a record", advice) from None
-    if not isinstance(record, dict) or record.get("schema") not in (SCHEMA, UNSEALED):
+    known = (SCHEMA, UNSEALED)
+    if not isinstance(record, dict) or record.get("schema") not in known or _is_true(record):
         raise DamagedData(path, "another layout", f"a record of schema {SCHEMA}", "delete the file")
     return record
+
+
+def _is_true(record: Mapping[str, Any]) -> bool:
+    """Whether the schema is true, which Python takes for 1."""
+    return record["schema"] is True
 
 
 def read_intact(path: Path) -> dict[str, Any]:

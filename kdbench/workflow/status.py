@@ -122,6 +122,8 @@ def _record_of(spec: RunSpec, paths: Paths) -> dict[str, Any]:
         digest, code = None, None
     if digest != spec.digest or not isinstance(code, str):
         owner = "no run's record" if digest is None else f"the record of run {digest}"
+        if digest == spec.digest:
+            owner = f"the code {code!r} in the record of run {digest}"
         advice = "delete the file and run again"
         raise DamagedData(path, owner, f"the record of run {spec.digest}", advice)
     return record
