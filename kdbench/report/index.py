@@ -2,7 +2,9 @@
 
 import json
 import shlex
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from itertools import groupby
 from types import MappingProxyType
 
 from kdbench.exhibits.tables import Exhibit
@@ -10,11 +12,12 @@ from kdbench.plan.graph import Graph
 from kdbench.plan.params import FILE, changed_keys
 from kdbench.report.judgement.judge import judge_claims
 from kdbench.report.judgement.outcomes import Judgement
-from kdbench.report.markdown import bullets, pipe, quoted
-from kdbench.report.presentation import TextTable
+from kdbench.report.markdown import bullets, paragraphs, pipe, quoted
+from kdbench.report.presentation import TextTable, paper_label
 from kdbench.report.readings.banner import banner, comparable, imported_teachers
 from kdbench.report.readings.provenance import hours
-from kdbench.report.readings.records import Records
+from kdbench.report.readings.records import CellState, Records
+from kdbench.report.readings.verdict import Verdict
 from kdbench.report.render import Rendered
 from kdbench.store.record import Seal
 from kdbench.store.spec import PHASES
@@ -64,22 +67,16 @@ def index(
         rendered: the exhibits.
         others: files that a report of another plan left in the folder, by their exhibits' titles.
     """
-    contents = [f"- [{e.title}](#{_anchor(e)})" for e, _ in rendered]
-    sections = [
-        f'<a id="{_anchor(exhibit)}"></a>\n\n## {exhibit.title}\n\n{part.body}'
-        for exhibit, part in rendered
-    ]
     return "\n".join(
         [
             f"{quoted(banner(graph))}# kdbench report, scale {graph.scale.name}\n",
             f"{_about(graph)}\n",
-            *(contents or ["*params.yaml asks for no exhibit.*"]),
-            "",
-            *sections,
+            *_exhibits(graph, records, rendered),
             *_claims(graph, records),
             f"## How to read this\n\n{HOW_TO_READ}",
             f"## Runs\n\n{_counts(graph, records)}\n",
             *_seals(graph, records),
+            *_diverged(graph, records),
             f"## What is missing\n\n{_missing(graph, records)}",
             *_others(others),
         ]
@@ -96,7 +93,10 @@ def _about(graph: Graph) -> str:
             )
     else:
         verdicts = "No cell gets a verdict: these numbers are not comparable with published ones."
-    return f"Measured numbers beside the published ones. {verdicts}"
+    pages = (
+        "For a browser the same stands in `index.html`, which `kdbench report` writes beside it."
+    )
+    return f"Measured numbers beside the published ones. {verdicts} {pages}"
 
 
 def _claims(graph: Graph, records: Records) -> list[str]:
@@ -126,8 +126,38 @@ def _others(others: Mapping[str, str]) -> list[str]:
     return [f"\n## Not in this report\n\n{OTHERS}\n\n{links}\n"]
 
 
-def _anchor(exhibit: Exhibit) -> str:
-    return exhibit.slug
+def _exhibits(
+    graph: Graph, records: Records, rendered: Sequence[tuple[Exhibit, Rendered]]
+) -> list[str]:
+    """A table per paper of the exhibits that have a result; the others in one line."""
+    parts = []
+    for paper, group in groupby(rendered, key=lambda pair: pair[0].id.partition("/")[0]):
+        entries = list(group)
+        lines = [_entry(graph, records, *one) for one in entries if _done(graph, records, one[0])]
+        waiting = [_link(*one) for one in entries if not _done(graph, records, one[0])]
+        table = pipe(TextTable(["exhibit", "done", "standing"], lines)) if lines else ""
+        empty = f"{CellState.NOT_RUN.value.capitalize()}: {'; '.join(waiting)}." if waiting else ""
+        parts.append(f"## {paper_label(paper)}\n\n{paragraphs([table, empty])}\n")
+    return parts or ["*params.yaml asks for no exhibit.*\n"]
+
+
+def _done(graph: Graph, records: Records, exhibit: Exhibit) -> int:
+    return sum(records.get(run) is not None for run in graph.behind(exhibit))
+
+
+def _entry(graph: Graph, records: Records, exhibit: Exhibit, part: Rendered) -> list[str]:
+    """Title with its page, how much is done, and the verdicts or the result in one sentence."""
+    planned = len(graph.behind(exhibit))
+    verdicts = Counter(line.result.verdict for line in part.lines if line.result.verdict)
+    said = ", ".join(
+        f"{verdicts[verdict]} {verdict.value}" for verdict in Verdict if verdicts[verdict]
+    )
+    lead = part.presentation.lead if part.presentation else ""
+    return [_link(exhibit, part), f"{_done(graph, records, exhibit)} of {planned}", said or lead]
+
+
+def _link(exhibit: Exhibit, part: Rendered) -> str:
+    return f"[{exhibit.title}]({part.page})"
 
 
 def _counts(graph: Graph, records: Records) -> str:
@@ -151,6 +181,11 @@ def _seals(graph: Graph, records: Records) -> list[str]:
     if unsealed:
         made = "record is" if unsealed == 1 else "records are"
         lines.append(f"{unsealed} {made} {Seal.ABSENT.value}.")
+    return [f"{bullets(lines)}\n"] if lines else []
+
+
+def _diverged(graph: Graph, records: Records) -> list[str]:
+    lines = [f"Diverged: {run}." for run in records.diverged(graph.runs.values())]
     return [f"{bullets(lines)}\n"] if lines else []
 
 

@@ -8,7 +8,7 @@ from tabulate import tabulate
 from kdbench.exhibits.tables import NamedRuns
 from kdbench.report.presentation import Presentation, TextTable
 
-LINKS = {"svg": "SVG", "png": "PNG", "csv": "CSV of all these numbers"}
+LINKS = {"svg": "SVG", "png": "PNG", "pdf": "PDF", "csv": "CSV of all these numbers"}
 
 # What could begin a tag, but for the tags that reports have of their own.
 FOREIGN_TAG = re.compile(r"<(?=[A-Za-z/!?])(?!br>|a id=\"[\w-]+\"></a>|/a>)")
@@ -49,12 +49,12 @@ def section(
     unfinished: str,
     provenance: str,
 ) -> str:
-    """A figure or summary under its heading in the index.
+    """A figure or summary under its heading.
 
     Args:
         exhibit: gives caption and notes.
         presentation: gives the table and what is said of it.
-        places: paths of its files by kind, relative to the index.
+        places: paths of its files by kind, relative to its page.
         unfinished: how many runs are not run yet; "" for none.
         provenance: how the numbers were made.
     """

@@ -13,6 +13,14 @@ if TYPE_CHECKING:
 
 MARK = "†"  # of a published number whose source is not the paper itself
 PAPER = "paper"  # the usual source of a published number
+PAPERS = {
+    "dfa": "DFA",
+    "distpro": "DistPro",
+    "sbs": "SBS",
+    "crd": "CRD",
+    "ours": "Our studies",
+    "own": "Your tables",
+}
 PLUS_MINUS = "\N{PLUS-MINUS SIGN}"
 MINUS = "\N{MINUS SIGN}"
 
@@ -32,7 +40,7 @@ class Presentation:
     Attributes:
         numbers: everything that is shown, with all digits.
         table: the same for readers.
-        images: contents by kind, "svg" and "png"; none for a summary.
+        images: contents by kind, "svg", "png" and "pdf"; none for a summary.
         lead: the result in one sentence, printed before the table; "" for none.
         notes: paragraphs after the table.
     """
@@ -42,6 +50,11 @@ class Presentation:
     images: Mapping[str, bytes] = field(default_factory=dict)
     lead: str = ""
     notes: tuple[str, ...] = ()
+
+
+def paper_label(name: str) -> str:
+    """A paper's printed name by the first part of its exhibits' ids."""
+    return PAPERS.get(name, name)
 
 
 def number(estimate: Estimate | None, state: CellState) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 
 from kdbench.exhibits.tables import Exhibit, Figure, NamedRuns, Summary, Table
 from kdbench.plan.graph import Graph
+from kdbench.report.latex import latex
 from kdbench.report.markdown import quoted, section
 from kdbench.report.presentation import Presentation, csv_bytes
 from kdbench.report.readings.banner import banner
@@ -17,7 +18,7 @@ from kdbench.report.table_page import table_markdown
 
 TABLES, FIGURES = "tables", "figures"
 FOLDERS = (TABLES, FIGURES)
-SUFFIXES = (".md", ".svg", ".png", ".csv")  # what people read first
+SUFFIXES = (".md", ".svg", ".png", ".pdf", ".csv", ".tex")  # what people read first
 LEFT_OUT = f"*{CellState.LEFT_OUT.value} by params.yaml*\n".capitalize()
 
 
@@ -27,13 +28,15 @@ class Rendered:
 
     Attributes:
         files: contents by path inside the report's folder.
-        body: Markdown under the exhibit's heading in the index; links are relative to it.
+        body: Markdown of the exhibit's own page, under its heading.
+        page: where that page lies in the report.
         lines: a table's cells.
         presentation: of a figure or summary; None without finished runs.
     """
 
     files: Mapping[str, bytes]
     body: str
+    page: str
     lines: Sequence[Line] = ()
     presentation: Presentation | None = None
 
@@ -48,34 +51,45 @@ def render_table(table: Table, graph: Graph, records: Records) -> Rendered:
     lines = read_lines(graph, table, records)
     cells = [line.result for line in lines]
     body = table_markdown(graph, table, cells, records)
-    page, data = (f"{TABLES}/{table.slug}{suffix}" for suffix in (".md", ".csv"))
-    text = f"{quoted(banner(graph))}# {table.title}\n\n{body}"
-    links = f"[This table alone]({page}) · [CSV, one line per cell]({data})\n"
-    files = {page: text.encode(), data: csv_bytes(frame(lines))}
-    return Rendered(files, f"{body}\n{links}", lines)
+    page, data, tex = (f"{TABLES}/{table.slug}{suffix}" for suffix in (".md", ".csv", ".tex"))
+    links = f"[CSV, one line per cell]({table.slug}.csv) · [LaTeX]({table.slug}.tex)\n"
+    numbers = frame(lines)
+    files = {
+        page: page_of(table, graph, f"{body}\n{links}"),
+        data: csv_bytes(numbers),
+        tex: latex(numbers, table.title, banner(graph)).encode(),
+    }
+    return Rendered(files, body, page, lines)
 
 
 def render_named_runs(exhibit: NamedRuns, graph: Graph, records: Records) -> Rendered:
     """A figure or summary, of those of its runs that have finished."""
     planned = {key: spec for key, spec in graph.drawn[exhibit.id].items() if spec}
+    folder, kind = (TABLES, "summary") if isinstance(exhibit, Summary) else (FIGURES, "figure")
+    page = f"{folder}/{exhibit.slug}.md"
     runs = records.finished(planned)
     if not planned:
-        return Rendered({}, LEFT_OUT)
-    altered = records.altered(list(planned.values()))
-    notes = [f"Not used: {line}." for line in altered]
+        return Rendered({page: page_of(exhibit, graph, LEFT_OUT)}, LEFT_OUT, page)
+    notes = [f"Not used: {line}." for line in records.altered(list(planned.values()))]
     if not runs:
-        return Rendered({}, f"{' '.join([f'*{CellState.NOT_RUN.value}*', *notes])}\n")
+        body = f"{' '.join([f'*{CellState.NOT_RUN.value}*', *notes])}\n"
+        return Rendered({page: page_of(exhibit, graph, body)}, body, page)
     presentation = present(exhibit, graph, runs, records)
     files = {**presentation.images, "csv": csv_bytes(presentation.numbers)}
-    folder, kind = (TABLES, "summary") if isinstance(exhibit, Summary) else (FIGURES, "figure")
-    places = {suffix: f"{folder}/{exhibit.slug}.{suffix}" for suffix in files}
+    places = {suffix: f"{exhibit.slug}.{suffix}" for suffix in files}
     behind = records.behind([spec for spec, _ in runs.values()])
-    absent = len(planned) - len(runs) - len(altered)
+    absent = len(planned) - len(runs) - len(notes)
     if absent:
         notes.insert(0, f"{absent} of {len(planned)} runs are not run yet.")
     body = section(exhibit, presentation, places, " ".join(notes), made_with(behind, kind))
-    by_place = {places[suffix]: content for suffix, content in files.items()}
-    return Rendered(by_place, body, presentation=presentation)
+    by_place = {f"{folder}/{places[suffix]}": content for suffix, content in files.items()}
+    by_place[page] = page_of(exhibit, graph, body)
+    return Rendered(by_place, body, page, presentation=presentation)
+
+
+def page_of(exhibit: Exhibit, graph: Graph, body: str) -> bytes:
+    """An exhibit's own page in Markdown, under its notice and title."""
+    return f"{quoted(banner(graph))}# {exhibit.title}\n\n{body}".encode()
 
 
 def present(exhibit: NamedRuns, graph: Graph, runs: FinishedRuns, records: Records) -> Presentation:

@@ -1,7 +1,8 @@
-"""A table as Markdown: a block of two or three lines per method, one column per pair."""
+"""A table as Markdown: a block of two to four lines per method, one column per pair."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from html import escape
 from itertools import groupby
 
 from kdbench.exhibits.tables import Table
@@ -33,16 +34,15 @@ TOO_WIDE = "their runs decide no gap as small as the tolerance, not even 0"
 
 
 def table_markdown(graph: Graph, table: Table, cells: Sequence[Result], records: Records) -> str:
-    """Legend, table, last-epoch table, notes and footer; the caller sets banner and title."""
+    """Legend, table, notes and footer; the caller sets banner and title."""
     requested = requested_only(cells)
     if not requested:
         return f"*{CellState.LEFT_OUT.value} by params.yaml*\n".capitalize()
     planned = [c.evaluation for c in graph.cells[table.id] if c.evaluation]
     parts = [
         legend(graph, table),
-        _main_table(graph, requested),
+        _main_table(graph, table, requested),
         _verdicts(graph, requested),
-        _last_table(graph, table, requested),
         _comparisons(graph, table, requested, records),
         _sizes(graph, table, requested, records),
         bullets(table_notes(graph, table, cells, records)),
@@ -51,19 +51,44 @@ def table_markdown(graph: Graph, table: Table, cells: Sequence[Result], records:
     return paragraphs(parts) + "\n"
 
 
-def _main_table(graph: Graph, cells: Sequence[Result]) -> str:
+def _main_table(graph: Graph, table: Table, cells: Sequence[Result]) -> str:
+    """Rows that have a number; the others are folded below, where there are both."""
+    rows = _rows(graph, cells)
+    shown = [row for row in rows if any(result.ours for result in row[1])]
+    folded = [row for row in rows if row not in shown]
+    if not shown or not folded:
+        return _block(graph, table, cells, rows)
+    names = ", ".join(label for label, _ in folded)
+    below = _block(graph, table, cells, folded)
+    summary = f"<summary>{len(folded)} without a number yet: {escape(names)}</summary>"
+    details = f"<details>{summary}\n\n{below}\n\n</details>"
+    return f"{_block(graph, table, cells, shown)}\n\n{details}"
+
+
+def _block(
+    graph: Graph,
+    table: Table,
+    cells: Sequence[Result],
+    rows: Sequence[tuple[str, Sequence[Result]]],
+) -> str:
+    """Per row ours, the last epoch where another is reported, published, and the verdict."""
     lines: list[list[str]] = []
-    if not any(result.published for result in cells):  # a table of our own
-        lines = [[f"**{label}**", *map(_ours, row)] for label, row in _rows(graph, cells)]
-        return pipe(TextTable(["", *_heads(graph, cells)], lines))
-    for label, row in _rows(graph, cells):
-        lines.append(
-            [f"**{label}**", "ours", *(f"**{_ours(r)}**" if r.ours else _ours(r) for r in row)]
-        )
-        lines.append(["", "published", *(printed(result) for result in row)])
-        if comparable(graph) and any(result.verdict for result in row):
+    own = not any(result.published for result in cells)  # a table of our own
+    for label, row in rows:
+        numbers = list(map(_ours, row)) if own else [_bold(result) for result in row]
+        lines.append([f"**{label}**", *([] if own else ["ours"]), *numbers])
+        if epoch_of(table) != "last" and any(result.last for result in row):
+            last = [number(result.last, result.state) if result.last else "" for result in row]
+            lines.append(["last epoch", *last] if own else ["", "last epoch", *last])
+        if not own:
+            lines.append(["", "published", *(printed(result) for result in row)])
+        if not own and comparable(graph) and any(result.verdict for result in row):
             lines.append(["", "verdict", *(verdict(result) for result in row)])
-    return pipe(TextTable(["", "", *_heads(graph, cells)], lines))
+    return pipe(TextTable(["", *([] if own else [""]), *_heads(graph, cells)], lines))
+
+
+def _bold(result: Result) -> str:
+    return f"**{_ours(result)}**" if result.ours else _ours(result)
 
 
 def _verdicts(graph: Graph, cells: Sequence[Result]) -> str:
@@ -74,18 +99,6 @@ def _verdicts(graph: Graph, cells: Sequence[Result]) -> str:
     wide = sum(r.against is not None and r.against.too_wide for r in cells)
     could_not = f" {wide} could not have been reproduced: {TOO_WIDE}." if wide else ""
     return f"**Verdicts of {counts.total()} compared cells: {listed}.**{could_not}"
-
-
-def _last_table(graph: Graph, table: Table, cells: Sequence[Result]) -> str:
-    if epoch_of(table) == "last" or not any(result.last for result in cells):
-        return ""
-    lines = [
-        [label, *(number(result.last, result.state) + _missed(result) for result in row)]
-        for label, row in _rows(graph, cells)
-        if any(result.last for result in row)
-    ]
-    title = "The same runs at their last epoch, which no look at the test set chooses:"
-    return f"{title}\n\n{pipe(TextTable(['', *_heads(graph, cells)], lines))}"
 
 
 def _comparisons(graph: Graph, table: Table, cells: Sequence[Result], records: Records) -> str:

@@ -52,6 +52,7 @@ def test_the_report_of_own_tables_leaves_the_study_s_as_it_was(project):
         "own/cells.csv",
         "own/tables/own-mine.csv",
         "own/tables/own-mine.md",
+        "own/tables/own-mine.tex",
     }
 
 
@@ -62,7 +63,7 @@ def test_a_plan_with_both_writes_both_reports(project):
     study, own = (page.read_text(encoding="utf-8") for page in pages)
 
     assert pages == readmes(plan.graph, plan.paths)
-    assert "## Mine # 1" in own and "## Mine # 1" not in study
+    assert "[Mine # 1](" in own and "[Mine # 1](" not in study
     assert '<a id="distpro-table1"></a>' in study and "distpro-table1" not in own
     assert "The papers' claims" in study and "The papers' claims" not in own
 

@@ -10,8 +10,8 @@ import pytest
 from kdbench.errors import UserError
 from kdbench.report.make import make_report
 
-FIGURE = [f"figures/distpro-figure6{suffix}" for suffix in (".csv", ".png", ".svg")]
-TABLE = [f"tables/distpro-table1{suffix}" for suffix in (".csv", ".md")]
+FIGURE = [f"figures/distpro-figure6{suffix}" for suffix in (".csv", ".md", ".pdf", ".png", ".svg")]
+TABLE = [f"tables/distpro-table1{suffix}" for suffix in (".csv", ".md", ".tex")]
 SITE = [f"{name}.html" for name in ("cells", "index", "methods", "mine")]
 SITE += ["cells.csv", *(f"assets/{name}" for name in ("early.js", "site.css", "site.js"))]
 PAGES = {name: f"pages/distpro-{name}.html" for name in ("table1", "figure6")}
@@ -72,17 +72,25 @@ def test_the_banner_opens_every_page_unless_the_scale_is_the_papers(project, sca
 
 @pytest.mark.parametrize("finished", [True, False])
 def test_links_of_the_index_lead_to_files(project, finished):
-    """Every relative link and every anchor resolves, with and without records."""
+    """Every relative link of the index and of its pages resolves, with and without records."""
     plan = project(scale="smoke")
     page = make_report((full(plan) if finished else plan).graph, plan.paths)
-    text = page.read_text(encoding="utf-8")
+    links = {
+        file: re.findall(r"\]\(([^)]+)\)", file.read_text(encoding="utf-8"))
+        for file in page.parent.rglob("*.md")
+    }
 
-    links = re.findall(r"\]\(([^)]+)\)", text)
+    assert len(links[page]) == 2 and sum(map(len, links.values())) >= (8 if finished else 4)
+    for file, targets in links.items():
+        assert all((file.parent / target).is_file() for target in targets), file
 
-    assert len(links) >= (8 if finished else 4)
-    for link in links:
-        anchor = f'<a id="{link[1:]}"></a>'
-        assert anchor in text if link.startswith("#") else (page.parent / link).is_file()
+
+def test_the_index_of_the_whole_plan_is_a_summary(project):
+    """All exhibits and claims at scale lite take 200 lines at most."""
+    plan = project(scale="lite", exhibits=["all"], datasets=["cifar10", "cifar100", "cinic10"])
+    text = make_report(plan.graph, plan.paths).read_text(encoding="utf-8")
+
+    assert text.count("\n") <= 200 and all(e.title in text for e in plan.graph.exhibits)
 
 
 def test_an_absent_search_gives_no_picture(project):
@@ -90,8 +98,10 @@ def test_an_absent_search_gives_no_picture(project):
     plan = project(scale="smoke")
     page = make_report(plan.graph, plan.paths)
 
-    assert "\n\n*not run yet*\n" in page.read_text(encoding="utf-8")
-    assert not list(page.parent.glob("figures/*"))
+    assert "Not run yet: " in page.read_text(encoding="utf-8")
+    assert [path.name for path in page.parent.glob("figures/*")] == ["distpro-figure6.md"]
+    alone = page.parent / "figures/distpro-figure6.md"
+    assert alone.read_text(encoding="utf-8").endswith("\n\n*not run yet*\n")
 
 
 def test_the_index_counts_runs_and_says_how_to_make_the_rest(project):
@@ -131,7 +141,8 @@ def test_files_without_records_go_and_foreign_files_stay(project):
 
     board = "pairs/cifar100-wrn-40-2-wrn-16-2-review.html"
     pages = ["README.md", *SITE, *PAGES.values(), board]
-    assert sorted(files_of(folder)) == sorted([*pages, *TABLE, *foreign])
+    figure = "figures/distpro-figure6.md"
+    assert sorted(files_of(folder)) == sorted([*pages, figure, *TABLE, *foreign])
 
 
 def test_a_report_deletes_nothing_that_another_plan_wrote(project):
@@ -145,7 +156,7 @@ def test_a_report_deletes_nothing_that_another_plan_wrote(project):
 
     after = files_of(folder)
     assert {name: after[name] for name in FIGURE} == {name: before[name] for name in FIGURE}
-    assert "## Not in this report" in page and "](figures/distpro-figure6.svg)" in page
+    assert "## Not in this report" in page and "](figures/distpro-figure6.md)" in page
     assert "Not in this report" not in before["README.md"].decode()
 
 

@@ -30,7 +30,7 @@ STYLE: dict[Any, Any] = {
 
 def images(figure: "Figure") -> Mapping[str, bytes]:
     """A figure in every format of a report, by kind."""
-    return {"svg": svg(figure), "png": png(figure)}
+    return {"svg": svg(figure), "png": png(figure), "pdf": pdf(figure)}
 
 
 def sheet(width: float, height: float, title: str, banner: str) -> "Figure":
@@ -108,6 +108,11 @@ def svg(figure: "Figure") -> bytes:
 def png(figure: "Figure") -> bytes:
     """The figure as PNG, for places that show no SVG."""
     return _bytes(figure, "png", {"Software": "kdbench"})
+
+
+def pdf(figure: "Figure") -> bytes:
+    """The figure as PDF for papers, without the date of making."""
+    return _bytes(figure, "pdf", {"CreationDate": None, "ModDate": None, "Creator": "kdbench"})
 
 
 def _bytes(figure: "Figure", form: str, metadata: dict[str, str | None]) -> bytes:

@@ -10,9 +10,10 @@ from kdbench.exhibits.tables import Exhibit
 from kdbench.plan.graph import Graph
 from kdbench.report.judgement.judge import judge_claims
 from kdbench.report.judgement.outcomes import Judgement
+from kdbench.report.presentation import paper_label
 from kdbench.report.readings.lines import Line, command_of
 from kdbench.report.readings.records import Records
-from kdbench.report.site.words import STANDINGS, paper_label, standing
+from kdbench.report.site.words import STANDINGS, standing
 from kdbench.store.spec import RunSpec
 
 ALL = "reproduce_all"

@@ -13,7 +13,7 @@ from kdbench.exhibits.tables import Exhibit, Table
 from kdbench.plan.graph import Graph
 from kdbench.report.judgement.comparisons import in_words, row_comparisons
 from kdbench.report.notes import READING, legend, our_readings, table_notes
-from kdbench.report.presentation import PAPER, csv_bytes
+from kdbench.report.presentation import PAPER, csv_bytes, paper_label
 from kdbench.report.readings.banner import banner, changed_parameters, comparable
 from kdbench.report.readings.lines import MIXED, RULES, Line, frame
 from kdbench.report.readings.provenance import hours, made_with
@@ -26,7 +26,7 @@ from kdbench.report.site.details import Detail, read_detail
 from kdbench.report.site.figure_charts import figure_chart
 from kdbench.report.site.overview import Overview, Work
 from kdbench.report.site.standings import Board, Standing, boards
-from kdbench.report.site.words import STANDINGS, css, environment, paper_label, standing
+from kdbench.report.site.words import STANDINGS, css, environment, standing
 
 PAGES, BOARDS = "pages", "pairs"
 GENERATOR = '<meta name="generator" content="kdbench">'

@@ -6,20 +6,12 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from kdbench.report.presentation import MINUS, PLUS_MINUS
+from kdbench.report.presentation import MINUS, PLUS_MINUS, paper_label
 from kdbench.report.readings.lines import Line, Measured
 from kdbench.report.readings.records import CellState
 from kdbench.report.readings.statistics import Estimate
 from kdbench.report.readings.verdict import Gap, Verdict
 
-PAPERS = {
-    "dfa": "DFA",
-    "distpro": "DistPro",
-    "sbs": "SBS",
-    "crd": "CRD",
-    "ours": "Our studies",
-    "own": "Your tables",
-}
 MEASURED = "measured"
 STANDINGS = {
     Verdict.REPRODUCED.value: "our interval lies within the tolerance around the published number",
@@ -49,11 +41,6 @@ def css(text: str) -> str:
     'not-run-yet'
     """
     return re.sub(r"[^a-z]+", "-", text.lower()).strip("-")
-
-
-def paper_label(name: str) -> str:
-    """A paper's printed name by the first part of its exhibits' ids."""
-    return PAPERS.get(name, name)
 
 
 def fixed(value: float | None, digits: int = 2) -> str:

@@ -97,7 +97,9 @@ def test_the_report_gets_image_numbers_and_table(project, exhibit):
     part = rendered(plan, exhibit)
 
     slug = exhibit.replace("/", "-")
-    assert sorted(part.files) == [f"figures/{slug}.{kind}" for kind in ("csv", "png", "svg")]
+    assert sorted(part.files) == [
+        f"figures/{slug}.{kind}" for kind in ("csv", "md", "pdf", "png", "svg")
+    ]
     assert part.files[f"figures/{slug}.png"].startswith(b"\x89PNG")
     assert part.files[f"figures/{slug}.svg"].startswith(b"<?xml")
     planned = len(plan.graph.drawn[exhibit])
