@@ -11,7 +11,7 @@ from kdbench.report.presentation import Presentation, TextTable
 LINKS = {"svg": "SVG", "png": "PNG", "pdf": "PDF", "csv": "CSV of all these numbers"}
 
 # What could begin a tag, but for the tags that reports have of their own.
-FOREIGN_TAG = re.compile(r"<(?=[A-Za-z/!?])(?!br>|a id=\"[\w-]+\"></a>|/a>)")
+FOREIGN_TAG = re.compile(r"<(?=[A-Za-z/!?])(?!br>|/?(details|summary)>)")
 
 
 def without_tags(text: str) -> str:

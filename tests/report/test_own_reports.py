@@ -64,7 +64,7 @@ def test_a_plan_with_both_writes_both_reports(project):
 
     assert pages == readmes(plan.graph, plan.paths)
     assert "[Mine # 1](" in own and "[Mine # 1](" not in study
-    assert '<a id="distpro-table1"></a>' in study and "distpro-table1" not in own
+    assert "(tables/distpro-table1.md)" in study and "distpro-table1" not in own
     assert "The papers' claims" in study and "The papers' claims" not in own
 
 
@@ -72,9 +72,9 @@ def test_an_own_table_shows_its_teacher_its_comparisons_and_its_sizes(project):
     """Title, the teacher's row, the decided lead and the measured networks stand on the page."""
     plan = own_plan(project)
     (page,) = write_report(plan.graph, plan.paths)
-    text = page.read_text(encoding="utf-8")
+    text = (page.parent / "tables/own-mine.md").read_text(encoding="utf-8")
 
-    assert "## Mine # 1" in text
+    assert "# Mine # 1" in text
     assert "| **Teacher**" in text and "75.00 (1)" in text
     assert "KD against" in text and "better, by more than chance" in text
     assert "Parameters and multiply-adds" in text and "0.8 M, 88 M" in text
@@ -87,7 +87,8 @@ def test_sizes_are_shown_only_where_they_are_asked_for(project):
         evaluate(plan, cell.evaluation, [70.0])
     (page,) = write_report(plan.graph, plan.paths)
 
-    assert "multiply-adds" not in page.read_text(encoding="utf-8")
+    alone = page.parent / "tables/own-mine.md"
+    assert "multiply-adds" not in alone.read_text(encoding="utf-8")
 
 
 def test_no_text_of_a_user_is_html_in_a_report(project):
@@ -101,4 +102,4 @@ def test_no_text_of_a_user_is_html_in_a_report(project):
     assert len(texts) >= 3
     assert not [n for n, text in texts.items() if "<script>alert" in text or "<img src=x" in text]
     assert "&lt;script>alert(1)&lt;/script>&lt;img src=x" in texts["README.md"]
-    assert '<a id="own-mine"></a>' in texts["README.md"]
+    assert "<br>→ " in texts["own-mine.md"]
