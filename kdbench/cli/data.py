@@ -52,6 +52,48 @@ def data_prepare(
             say(f"{name}: {sentence}")
 
 
+@app.command("new")
+def data_new(
+    name: Annotated[str, typer.Argument(help="Small letters, digits, - and _.")],
+    source: Annotated[
+        Path, typer.Option(help="Folder with train/<class>/ and test/<class>/, or parquet files.")
+    ],
+    size: Annotated[
+        int | None,
+        typer.Option(min=8, max=512, help="Pixels of a side; by default the pictures' own."),
+    ] = None,
+    test_share: Annotated[
+        float | None, typer.Option(min=0.01, max=0.9, help="Where there are no test images.")
+    ] = None,
+    image: Annotated[str | None, typer.Option(help="Column of a parquet file.")] = None,
+    label: Annotated[str | None, typer.Option(help="Column of a parquet file.")] = None,
+    folder: Annotated[Path, typer.Option(help="Where the two files go.")] = Path("datasets"),
+) -> None:
+    """Write the two files of a data set of your own from what its folder holds, and prepare it.
+
+    Example: kdbench data new flowers --source photos --size 64
+    """
+    from kdbench.cli.data_set import write_data_set
+    from kdbench.data.ingest.prepare import provide
+    from kdbench.plan.components import find_components
+    from kdbench.store.paths import Paths
+
+    columns = {key: value for key, value in (("image", image), ("label", label)) if value}
+    declared = {
+        **({"test_share": test_share} if test_share else {}),
+        **({"keys": columns} if columns else {}),
+    }
+    files, content = write_data_set(name, source, folder, size, declared)
+    for file in files:
+        say(str(file))
+    described = find_components([str(folder)]).get("dataset", name, where="data").described
+    data = provide(Paths().data, described, source)
+    counts = ", ".join(f"{count} {split}" for split, count in sorted(content.splits.items()))
+    say(f"{name}: {counts} images, {len(content.classes)} classes, fingerprint {data.fingerprint}")
+    say(f"Put into params.yaml:  plugins: [{folder}]  and  datasets: [{name}]")
+    say(f"and a table of your own with  dataset: {name}  (docs/own-data.md)")
+
+
 @app.command("verify")
 def data_verify(
     names: Annotated[
