@@ -69,8 +69,8 @@ network, about = kdbench.load(".")  # this folder; checks the weights' SHA-256
 logits = network(torch.zeros(1, *about.image))  # images as below; classes in about.classes
 ```
 
-`kdbench teacher import` takes this folder as a teacher. The weights are safetensors: nothing in
-them is run when they are read.
+`kdbench teacher import model.safetensors` takes these weights as a teacher (`--network`,
+`--dataset` and `--claim` as in the table above). They are safetensors: nothing in them is run.
 """
 
 
