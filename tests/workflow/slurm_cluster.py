@@ -8,7 +8,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 GPUS = 4
@@ -110,6 +110,8 @@ class Slurm:
     def stop(self):
         """End the jobs, then the daemons."""
         subprocess.run(["scancel", "--user", "root"], env=self.environment, timeout=60, check=False)
+        with suppress(AssertionError):  # no daemon answers, or a job does not end
+            until(lambda: not self.jobs("RUNNING,PENDING,COMPLETING"), 60)
         for daemon in ("slurmd", "slurmctld", "munged"):
             file = self.folder / f"{daemon}.pid"
             if file.is_file():
