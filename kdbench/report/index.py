@@ -7,11 +7,13 @@ from collections.abc import Mapping, Sequence
 from itertools import groupby
 from types import MappingProxyType
 
+from kdbench.exhibits.claims import Claim
 from kdbench.exhibits.tables import Exhibit
 from kdbench.plan.graph import Graph
 from kdbench.plan.params import FILE, changed_keys
-from kdbench.report.judgement.judge import judge_claims
-from kdbench.report.judgement.outcomes import Judgement
+from kdbench.report.judgement.comparisons import ClaimState
+from kdbench.report.judgement.judge import NO_EXHIBIT, judge_claims
+from kdbench.report.judgement.outcomes import NO_RUN, Judgement
 from kdbench.report.markdown import bullets, paragraphs, pipe, quoted
 from kdbench.report.presentation import TextTable, paper_label
 from kdbench.report.readings.banner import banner, comparable, imported_teachers
@@ -46,6 +48,9 @@ ours, printed with the evidence; such a value is of one run, and nothing says wh
 would give. At a scale whose notice says that its numbers are not comparable, nothing is decided \
 and the evidence is that of this report's runs.
 """
+
+NO_EVIDENCE = (NO_RUN.evidence, NO_EXHIBIT)
+STATE_OF_FOLDED = ClaimState.UNTESTED.value
 
 OTHERS = (
     "This plan does not ask for these exhibits. A report of another plan wrote their files, which "
@@ -101,14 +106,21 @@ def _about(graph: Graph) -> str:
 
 def _claims(graph: Graph, records: Records) -> list[str]:
     """What the papers say in words, and what this report's runs say of it; empty without any."""
-    lines = [
-        [claim.text, claim.where, *_judged(judgement)]
-        for claim, judgement in judge_claims(graph, records)
-    ]
-    if not lines:
+    judged = judge_claims(graph, records)
+    if not judged:
         return []
-    table = pipe(TextTable(["claim", "where", "state", "in the mean", "evidence"], lines))
-    return [f"## The papers' claims\n\n{CLAIMS}\n{table}\n"]
+    shown = [one for one in judged if one[1].evidence not in NO_EVIDENCE]
+    folded = [one for one in judged if one not in shown]
+    parts = [f"## The papers' claims\n\n{CLAIMS}", _claims_table(shown) if shown else ""]
+    if folded:
+        summary = f"<summary>{len(folded)} without a finished run, {STATE_OF_FOLDED}</summary>"
+        parts.append(f"<details>{summary}\n\n{_claims_table(folded)}\n</details>\n")
+    return [paragraphs(parts)]
+
+
+def _claims_table(judged: Sequence[tuple[Claim, Judgement]]) -> str:
+    lines = [[claim.text, claim.where, *_judged(judgement)] for claim, judgement in judged]
+    return pipe(TextTable(["claim", "where", "state", "in the mean", "evidence"], lines))
 
 
 def _judged(judgement: Judgement) -> list[str]:

@@ -18,6 +18,7 @@ from kdbench.exhibits.keys import SizeKey
 from kdbench.papers import all_claims, catalogue
 from kdbench.report.judgement.evidence import UNMET
 from kdbench.report.judgement.judge import NO_EXHIBIT, judge_claim, judge_claims
+from kdbench.report.judgement.outcomes import NO_RUN
 from kdbench.report.make import make_report
 from kdbench.report.readings.records import Records
 
@@ -218,6 +219,20 @@ def test_the_report_lists_the_claims_of_its_papers_alone(project):
     assert section.count("**not testable yet**") == 4 and "**holds**" not in section
     assert "here: 3 of 3 comparisons are clearly so" in section
     assert "DistPro" not in section and text.index("## DFA") < text.index("## The papers' claims")
+
+
+def test_claims_without_a_finished_run_are_folded(project):
+    """A report at its beginning shows those that have evidence, and how many have none."""
+    plan = plan_of(project, "dfa", scale="lite", seeds=3)
+    rows = {"DFA": around(76.0), "Random": around(75.0), "Average": around(75.0)}
+    table(plan, "dfa/ablation", rows | {"Last": around(75.0)})
+
+    text = make_report(plan.graph, plan.paths).read_text(encoding="utf-8")
+
+    shown, _, folded = text.partition(" without a finished run, not testable yet</summary>")
+    assert "here: 3 of 3 comparisons are clearly so" in shown and NO_RUN.evidence not in shown
+    number = int(shown.rpartition("<details><summary>")[2])
+    assert folded.partition("</details>")[0].count(NO_RUN.evidence) == number > 0
 
 
 def test_a_paper_without_claims_has_no_section(project):
