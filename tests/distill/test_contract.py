@@ -80,6 +80,7 @@ def assembled(method, folder, monkeypatch):
         stopper=None,
         inputs=SimpleNamespace(data=lambda run: data, folder=lambda run: folder),
         start_bar=lambda *_: lambda: None,
+        say=lambda line: None,
     )
 
     def stop(state, step, *_):
