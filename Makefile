@@ -15,6 +15,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 reproduce: $(STAMP)
 	@kdbench verify --repair --scale $(SCALE)
 	@snakemake --cores all reproduce_all --config scale=$(SCALE)
+	@echo "The report for a browser: $(CURDIR)/reports/$(SCALE)/index.html"
 	@echo "The report: $(CURDIR)/reports/$(SCALE)/README.md"
 
 test: $(STAMP) check
