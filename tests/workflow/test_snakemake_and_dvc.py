@@ -272,7 +272,7 @@ def test_the_report_of_an_own_table_leaves_the_study_s_report_as_it_was(built):
         built.snakemake(*words)
         assert "Nothing to be done" in built.snakemake(*words)
         assert {path: path.read_bytes() for path in before} == before
-        assert "| **Teacher**" in (folder / "own/README.md").read_text()
+        assert "| **Teacher**" in (folder / "own/tables/own-t.md").read_text()
 
 
 def test_a_wrong_parameter_is_one_line_and_nothing_runs(built):
