@@ -271,7 +271,10 @@ def test_the_report_of_an_own_table_leaves_the_study_s_report_as_it_was(built):
         words = ["--config", f"tables={table}", f"exhibits={exhibits}"]
         built.snakemake(*words)
         assert "Nothing to be done" in built.snakemake(*words)
-        assert {path: path.read_bytes() for path in before} == before
+        same = {path for path in before if path.read_bytes() == before[path]}
+        # A page for a browser names the command that makes a cell, with the options of this call.
+        assert all(path.suffix == ".html" for path in before.keys() - same)
+        assert exhibits != '["own"]' or same == before.keys()
         assert "| **Teacher**" in (folder / "own/tables/own-t.md").read_text()
 
 
