@@ -99,10 +99,10 @@ def test_the_student_s_norms_count_each_batch_once(taught, method, monkeypatch):
         counts.update(batches={int(n.num_batches_tracked) for n in norms}, steps=progress.epoch * 3)
         return finish(job, progress, network, *rest)
 
-    teachers = []
+    teachers, build = [], assemble.Teacher
     monkeypatch.setattr(training, "_finish", spy)
     monkeypatch.setattr(
-        training, "Teacher", lambda *given: teachers.append(assemble.Teacher(*given)) or teachers[0]
+        assemble, "Teacher", lambda *given: teachers.append(build(*given)) or teachers[0]
     )
     spec = student(taught, method)
     trained(taught, spec)
