@@ -290,7 +290,7 @@ def test_dvc_dependencies_are_those_of_the_plan(pipeline, scale):
         assert upstream not in declared.after([stage]), f"{upstream} also depends on {stage}"
 
 
-@pytest.mark.parametrize("scale", SCALES)
+@pytest.mark.parametrize("scale", [pytest.param("smoke", marks=pytest.mark.slow), "lite", "paper"])
 def test_every_dvc_stage_watches_the_parameters_of_its_runs(pipeline, scale, tmp_path):
     """With any leaf of params.yaml changed, each DVC stage with a new run notices by itself.
 

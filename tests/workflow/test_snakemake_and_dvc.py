@@ -174,7 +174,7 @@ def test_a_clone_without_artifacts_makes_its_tables(built, tmp_path):
     assert not (copy.root / "results/lite/artifacts/teacher").exists()
 
 
-@pytest.mark.parametrize("source", ["pulled", "rebuilt"])
+@pytest.mark.parametrize("source", ["pulled", pytest.param("rebuilt", marks=pytest.mark.slow)])
 def test_an_artifact_comes_back_only_when_a_needed_run_wants_it(request, tmp_path, source):
     """A new KD student wants data and teacher: pulled from the remote, or made again to the bit."""
     project = request.getfixturevalue("pushed" if source == "pulled" else "built")

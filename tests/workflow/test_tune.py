@@ -18,7 +18,7 @@ from kdbench.runs import assemble
 from kdbench.runs.held_out import places
 from kdbench.store.atomic import write_json
 from kdbench.store.paths import Paths
-from kdbench.workflow import snakemake
+from kdbench.workflow import calls
 from kdbench.workflow import tune as tuning
 from kdbench.workflow.tune import lines, ranked, tuning_table
 
@@ -191,7 +191,7 @@ def test_tune_asks_for_each_job_once(tmp_path, monkeypatch):
     graph = load_graph(Path(), {"scale": "smoke", "tables": [OWN], "exhibits": ["own"]})
     (tmp_path / "Snakefile").touch()
     called = []
-    monkeypatch.setattr(snakemake.subprocess, "call", lambda words, **_: called.append(words) or 0)
+    monkeypatch.setattr(calls, "_to_its_end", lambda words, root: called.append(words) or 0)
 
     tuning.make(graph, Paths(tmp_path), tuning_table(graph, "own/mine"), 1, {})
 
