@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from conftest import Project
+from made_up import Project
 from synthetic import TABLES, fill
 
 from kdbench.report.make import make_report

@@ -5,7 +5,7 @@ import re
 from html.parser import HTMLParser
 
 import pytest
-from conftest import Project
+from made_up import Project
 from synthetic import TABLES, fill
 
 from kdbench.errors import UserError

@@ -10,8 +10,8 @@ import threading
 import psutil
 import pytest
 import yaml
-from conftest import TINY, new_project
 from slurm_cluster import GPUS, absent, running_slurm, until
+from small_project import TINY, new_project
 from tiny_project import without_times
 
 from kdbench.store.record import read_record
