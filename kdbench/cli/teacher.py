@@ -1,5 +1,7 @@
 """`kdbench teacher`: teachers that were trained elsewhere."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,7 +13,9 @@ from kdbench.errors import BadValue, UnknownName, UserError
 if TYPE_CHECKING:
     from kdbench.data.stored.open import Stored
     from kdbench.models.view import View
-    from kdbench.runs.importing import Source
+    from kdbench.plan.components import Component, Components
+    from kdbench.runs.imported import Imported
+    from kdbench.runs.importing import Reading, Source
 
 app = typer.Typer(help="Use teachers that were trained elsewhere.", no_args_is_help=True)
 
@@ -73,54 +77,92 @@ def teacher_import(
 
     Example: kdbench teacher import wrn_40_2.pth --network wrn-40-2 --claim 75.61 --constants crd
     """
+    view = _view(constants, mean, std, resize, crop, interpolation)
+    given = Given(network, dataset, naming, part, class_order, constants, view)
+    imported, name = _import(file, given, _percent(claim), tolerance)
+    say(
+        f"top-1 {imported.top1:.2f} % on {imported.images} test images, "
+        f"claimed {imported.claim:.2f} %"
+    )
+    say("To use it at the scales lite and paper, put into params.yaml:")
+    say(f"teachers: {{{dataset}/{name}: {imported.sha256}}}")
+
+
+@dataclass(frozen=True)
+class Given:
+    """What the command line says of a file; see the options of `teacher_import`."""
+
+    network: str | None
+    dataset: str
+    naming: str | None
+    part: str | None
+    class_order: str | None
+    constants: str | None
+    view: "View"
+
+
+def _import(
+    file: Path, given: Given, claim: float | None, tolerance: float
+) -> tuple["Imported", str]:
+    """Read and check the file; what was imported, and the network's name."""
     from kdbench.plan.components import find_components
     from kdbench.plan.params import FILE, load_params
     from kdbench.store.paths import Paths
 
-    claim = _percent(claim)
-    view = _view(constants, mean, std, resize, crop, interpolation)
     if not file.exists():
         raise UserError(f"teacher import: {file}: no such file; give what the authors' code saved")
     plugins = load_params(Path(FILE)).plugins if Path(FILE).is_file() else []
     components = find_components(plugins)
-    declared = components.get("dataset", dataset, where="--dataset").described
+    declared = components.get("dataset", given.dataset, where="--dataset").described
     from kdbench.data.ingest.prepare import provide
-    from kdbench.models.class_order import read_order
-    from kdbench.models.view import Shape
     from kdbench.runs.importing import (
         ExpectedAccuracy,
         Reading,
         Source,
         check_precision,
         import_teacher,
-        known_orders,
-        read_weights,
     )
 
     source, paths = Source.find(file), Paths()
-    component = components.get("network", _network(source, network), where="--network")
-    reading = Reading(naming, part, None, _exported_view(source, view))
-    if not (paths.data / dataset / "meta.json").is_file() and declared.get("classes"):
-        # The file is looked at before a data set is downloaded for it.
-        shape = Shape([""] * declared["classes"], tuple(declared["image"]))
-        read_weights(source, component, components, shape, reading)
-    data = provide(paths.data, declared, progress=download_lines(dataset))
-    if class_order is not None and class_order in known_orders(data):
-        order: list[str] | None = known_orders(data)[class_order]
-    else:
-        order = read_order(Path(class_order), data.classes) if class_order else None
-    view = _with_data(reading.view, data, constants)
-    reading = Reading(naming, part, order or _exported_order(source, data), view)
+    component = components.get("network", _network(source, given.network), where="--network")
+    reading = Reading(given.naming, given.part, None, _exported_view(source, given.view))
+    if not (paths.data / given.dataset / "meta.json").is_file():
+        _look_ahead(source, component, components, declared, reading)
+    data = provide(paths.data, declared, progress=download_lines(given.dataset))
+    view = _with_data(reading.view, data, given.constants)
+    reading = Reading(given.naming, given.part, _order(source, data, given.class_order), view)
     imported = import_teacher(
         source, component, data, paths, ExpectedAccuracy(claim, tolerance),
         components=components, precision=check_precision(), reading=reading, say=say,
     )  # fmt: skip
-    say(
-        f"top-1 {imported.top1:.2f} % on {imported.images} test images, "
-        f"claimed {imported.claim:.2f} %"
-    )
-    say(f"To use it at the scales lite and paper, put into {FILE}:")
-    say(f"teachers: {{{dataset}/{component.name}: {imported.sha256}}}")
+    return imported, component.name
+
+
+def _look_ahead(
+    source: "Source",
+    component: "Component",
+    components: "Components",
+    declared: Mapping[str, Any],
+    reading: "Reading",
+) -> None:
+    """Read the file before a data set is downloaded for it, where its classes are declared."""
+    from kdbench.models.view import Shape
+    from kdbench.runs.importing import read_weights
+
+    if declared.get("classes"):
+        shape = Shape([""] * declared["classes"], tuple(declared["image"]))
+        read_weights(source, component, components, shape, reading)
+
+
+def _order(source: "Source", data: "Stored", class_order: str | None) -> list[str] | None:
+    """Class names in the order of the file's outputs: a known order, a file's, an export's."""
+    from kdbench.models.class_order import read_order
+    from kdbench.runs.importing import known_orders
+
+    if class_order is None:
+        return _exported_order(source, data)
+    known = known_orders(data)
+    return known.get(class_order) or read_order(Path(class_order), data.classes)
 
 
 def _percent(claim: float | None) -> float | None:
