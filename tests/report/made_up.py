@@ -12,6 +12,20 @@ from kdbench.store.record import write_record
 FIRST = {"exhibits": ["distpro/table1", "distpro/figure6"], "datasets": ["cifar100"]}
 
 
+def provenance(spec, **more):
+    """Where a made-up record comes from."""
+    return {
+        "commit": "0123456789abcdef",
+        "dirty": False,
+        "versions": {"python": "3.11.7", "torch": "2.9.0"},
+        "device": "test device",
+        "threads": 1,
+        "precision": "float32",
+        "seed": getattr(spec, "seed", None),
+        **more,
+    }
+
+
 class Project:
     """A project folder with a plan whose runs can be declared finished."""
 
@@ -33,15 +47,7 @@ class Project:
             "metrics": metrics or {},
             "curves": {},
             "cost": {"seconds": 1800.0, "steps": 20},
-            "provenance": {
-                "commit": "0123456789abcdef",
-                "dirty": False,
-                "versions": {"python": "3.11.7", "torch": "2.9.0"},
-                "device": "test device",
-                "threads": 1,
-                "precision": "float32",
-                "seed": getattr(spec, "seed", None),
-            },
+            "provenance": provenance(spec),
             "artifacts": {},
             "notes": [],
             **more,

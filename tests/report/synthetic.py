@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from finished import dense
+from made_up import provenance
 
 from kdbench.plan.graph import Graph
 from kdbench.report.readings.cells import published
@@ -51,16 +52,7 @@ def record(spec: RunSpec, aim: float, chance: random.Random) -> dict[str, Any]:
         "metrics": _both(top1),
         "curves": _curves(epochs, top1, chance),
         "cost": {"seconds": chance.uniform(1e3, 2e3), "steps": 390 * max(1, epochs)},
-        "provenance": {
-            "commit": "0123456789abcdef",
-            "dirty": False,
-            "versions": {"python": "3.11.7", "torch": "2.9.0"},
-            "device": "test device",
-            "threads": 1,
-            "precision": "float32",
-            "seed": getattr(spec, "seed", None),
-            "finished": "2026-01-02T03:04:05Z",
-        },
+        "provenance": provenance(spec, finished="2026-01-02T03:04:05Z"),
         "artifacts": {},
         "notes": [],
     }
