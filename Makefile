@@ -10,7 +10,7 @@ STAMP := $(VENV)/.installed
 export PATH := $(abspath $(VENV))/bin:$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: reproduce test test-all chaos check format golden setup clean
+.PHONY: reproduce test test-all coverage chaos check docs reference format golden setup clean
 
 reproduce: $(STAMP)
 	@kdbench verify --repair --scale $(SCALE)
@@ -24,21 +24,36 @@ test: $(STAMP) check
 test-all: $(STAMP) check
 	@pytest -n 2 -m "not cuda"
 
+# The share of lines and branches that the tests run, by file; the page is htmlcov/index.html.
+coverage: $(STAMP)
+	@pytest -n 2 --cov --cov-report=term --cov-report=html
+
 check: $(STAMP)
-	@ruff check kdbench tests benchmarks
-	@ruff format --check kdbench tests benchmarks
+	@ruff check kdbench tests benchmarks docs
+	@ruff format --check kdbench tests benchmarks docs
 	@snakefmt --check Snakefile rules
 	@mypy
 	@lint-imports --no-cache --no-logo
+	@codespell
 
 format: $(STAMP)
-	@ruff check --fix kdbench tests benchmarks
-	@ruff format kdbench tests benchmarks
+	@ruff check --fix kdbench tests benchmarks docs
+	@ruff format kdbench tests benchmarks docs
 	@snakefmt Snakefile rules
 
 # Faults into a running smoke, of a small plan: kills, full disks, flipped bits, two commands at once.
 chaos: $(STAMP)
 	@python tests/chaos/chaos.py --faults $(FAULTS) --seed $(SEED)
+
+# The documentation for a browser; a warning fails.
+docs: $(STAMP)
+	@python docs/reference.py --check
+	@python -m sphinx --quiet --fail-on-warning --keep-going docs build/docs
+	@echo "The documentation: $(CURDIR)/build/docs/index.html"
+
+# The pages of commands and keys, from the command line and the schemas.
+reference: $(STAMP)
+	@python docs/reference.py
 
 # Golden numbers of components whose revision was raised, and of new ones.
 golden: $(STAMP)
