@@ -59,6 +59,7 @@ class StagedNetwork(nn.Module):
     `torch.func.functional_call` reaches every kind of pass:
 
         functional_call(network, weights, (images,), {"read": True})     # Features
+        functional_call(network, weights, (images,), {"read": True, "until": 1})  # as read(x, 1)
         functional_call(network, weights, (pre,), {"after": 2})          # as from_stage(2, pre)
         functional_call(network, weights, (raw,), {"after": 2, "raw": True})
 
@@ -93,7 +94,13 @@ class StagedNetwork(nn.Module):
         self.image = tuple(image)
 
     def forward(
-        self, x: Tensor, *, read: bool = False, after: int | None = None, raw: bool = False
+        self,
+        x: Tensor,
+        *,
+        read: bool = False,
+        after: int | None = None,
+        raw: bool = False,
+        until: int | None = None,
     ) -> Tensor | Features:
         """Run the network once, on images or from the middle.
 
@@ -103,13 +110,19 @@ class StagedNetwork(nn.Module):
             after: stage whose last ReLU is the first thing to run.
             raw: with `after`, x stands in the place of the last block's output instead; a norm
                 between the two runs on it (pre-activation networks).
+            until: with `read`, the last stage that runs, see `read`.
 
         Raises:
-            ValueError: both `read` and `after`; a part of the network has not all features.
+            ValueError: both `read` and `after`, or `until` without `read`; a part of the network
+                has not all features.
             IndexError: there is no such stage.
             UserError: `after` in a network that cannot go on from a map (transformers).
         """
         segments = self.segments
+        if until is not None:
+            if not read:
+                raise ValueError("only what is read can stop at a stage: give read with until")
+            segments = segments[: self._place(until) + 1]
         if after is not None:
             if read:
                 raise ValueError("only a whole pass can be read: give either read or after")
@@ -121,7 +134,8 @@ class StagedNetwork(nn.Module):
             x = stage.carried
             if read:
                 maps.append(stage)
-        pooled, logits = self.head(x)
+        # A pass that stops early has no logits: whoever asks for one of (B, 0) gets an error.
+        pooled, logits = (x.new_empty(len(x), 0),) * 2 if until is not None else self.head(x)
         return _features(logits, maps, pooled) if read else logits
 
     def head(self, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -136,9 +150,20 @@ class StagedNetwork(nn.Module):
         overrides it calls it at the end of the constructor too.
         """
 
-    def read(self, x: Tensor) -> Features:
-        """Logits and all features of images (B, C, H, W), from one forward pass."""
-        features: Features = self(x, read=True)
+    def read(self, x: Tensor, until: int | None = None) -> Features:
+        """Logits and all features of images (B, C, H, W), from one forward pass.
+
+        Args:
+            x: images.
+            until: the last stage that runs, where no later one is looked at. Maps up to it have the
+                bits of a whole pass; lists end there; logits and pooled vector are (B, 0).
+
+        Raises:
+            IndexError: there is no stage `until`.
+        """
+        features: Features = (
+            self(x, read=True) if until is None else self(x, read=True, until=until)
+        )
         return features
 
     def from_stage(self, i: int, x: Tensor, *, raw: bool = False) -> Tensor:
@@ -170,6 +195,14 @@ class StagedNetwork(nn.Module):
             IndexError: there is no stage i.
         """
         return self.segments[i].last_norm
+
+    def _place(self, i: int) -> int:
+        """Position of stage i, counted from 0.
+
+        Raises:
+            IndexError: there is no stage i.
+        """
+        return range(len(self.trunk))[i]
 
     @property
     def segments(self) -> list[Segment]:

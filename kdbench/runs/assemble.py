@@ -195,18 +195,19 @@ class Teacher:
                 norm.track_running_stats = False  # its own statistics stay as trained
         self._normalise(mode)
 
-    def read(self, images: Tensor, *, graph: bool = False) -> Features:
+    def read(self, images: Tensor, *, graph: bool = False, until: int | None = None) -> Features:
         """Features of a batch; with `graph`, differentiable in the images (never in a weight).
 
-        Of several modes, the first one's, with the others' as `FeaturesByMode`: a pass each.
+        Of several modes, the first one's, with the others' as `FeaturesByMode`: a pass each. With
+        `until`, those up to a stage alone, see `StagedNetwork.read`.
         """
         with torch.set_grad_enabled(graph):
             if len(self.modes) == 1:
-                return self.network.read(images)
+                return self.network.read(images, until)
             by_mode = {}
             for mode in self.modes:
                 self._normalise(mode)
-                by_mode[mode] = self.network.read(images)
+                by_mode[mode] = self.network.read(images, until)
             return FeaturesByMode.of(by_mode)
 
     def _normalise(self, mode: str) -> None:
@@ -227,9 +228,10 @@ class Teachers(Teacher):
         super().__init__(networks[0], mode, *others)
         self._each = [Teacher(network, mode, *others) for network in networks]
 
-    def read(self, images: Tensor, *, graph: bool = False) -> Features:
+    def read(self, images: Tensor, *, graph: bool = False, until: int | None = None) -> Features:
         """The features of each, as `FeaturesOfTeachers`."""
-        return FeaturesOfTeachers.of([each.read(images, graph=graph) for each in self._each])
+        looks = (each.read(images, graph=graph, until=until) for each in self._each)
+        return FeaturesOfTeachers.of(list(looks))
 
 
 def make_teacher(networks: Sequence[StagedNetwork], mode: str, *others: str) -> Teacher | None:

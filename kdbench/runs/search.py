@@ -48,19 +48,22 @@ class SearchStep:
     def __call__(self, batch: Batch, position: TrainingPosition) -> dict[str, Tensor]:
         """Search on one batch; the validation batches go round in epochs of their own."""
         self.searcher.lr = rate_at(self.recipe, position.step, self.steps)
-        return self.searcher.step(self._read(batch), self._validation(position.step), position)
+        depth = self.searcher.teacher_depth(position)
+        train = self._read(batch, depth.train)
+        return self.searcher.step(train, self._validation(position, depth.validation), position)
 
-    def _validation(self, step: int) -> SearchBatch | None:
+    def _validation(self, position: TrainingPosition, depth: int | None) -> SearchBatch | None:
         """The validation batch of a step, with the teacher's features if the search wants them."""
         if self.validation is None:
             return None
-        batch = self.validation.batch(*divmod(step, self.validation.steps))
-        return self._read(batch) if self.searcher.teacher_on_validation else SearchBatch(batch)
+        batch = self.validation.batch(*divmod(position.step, self.validation.steps))
+        wanted = self.searcher.teacher_on_validation
+        return self._read(batch, depth) if wanted else SearchBatch(batch)
 
-    def _read(self, batch: Batch) -> SearchBatch:
-        """A batch with the teacher's features."""
+    def _read(self, batch: Batch, depth: int | None) -> SearchBatch:
+        """A batch with the teacher's features, up to a stage."""
         with self.precision.autocast():
-            return SearchBatch(batch, self.teacher.read(batch.images))
+            return SearchBatch(batch, self.teacher.read(batch.images, until=depth))
 
 
 def run_search(job: Job[SearchRun]) -> PhaseResult:

@@ -21,7 +21,7 @@ from kdbench.search.dfa_losses import DFALosses
 from kdbench.search.dfa_turns import turn_at
 from kdbench.search.problem import Tensors
 from kdbench.search.process_log import ProcessLog
-from kdbench.search.searcher import Autocast, SearchBatch, Searcher, required
+from kdbench.search.searcher import Autocast, SearchBatch, Searcher, TeacherDepth, required
 
 ORDERS = ("first", "second")
 GRADIENTS = ("finite-difference", "exact")
@@ -197,6 +197,13 @@ class DFASearch(Searcher):
         """Whose turn it is, and whether its β moves."""
         turn = turn_at(position, len(self.betas), self.head_start)
         return turn.group, turn.moves
+
+    def teacher_depth(self, position: TrainingPosition) -> TeacherDepth:
+        """The validation loss looks at one group; training at all groups, or at that one too."""
+        turn = turn_at(position, len(self.betas), self.head_start)
+        fitted = self._fitted_betas(turn.group, self.betas[turn.group])
+        deepest = max(self.losses.groups[group].index for group in fitted)
+        return TeacherDepth(train=deepest, validation=self.losses.groups[turn.group].index)
 
     def inner(self, data: SearchBatch, group: int, weights: Tensors, beta: Tensor) -> Tensor:
         """Training loss as a function of weights and of one group's β, without side effects."""

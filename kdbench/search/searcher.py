@@ -40,6 +40,18 @@ class SearchBatch(NamedTuple):
         return self.teacher
 
 
+class TeacherDepth(NamedTuple):
+    """The last stage of the teacher that a step looks at; None for the whole network.
+
+    Attributes:
+        train: in the training batch.
+        validation: in the validation batch, of a search with `teacher_on_validation`.
+    """
+
+    train: int | None = None
+    validation: int | None = None
+
+
 class Finding(Protocol):
     """What a search found."""
 
@@ -110,6 +122,13 @@ class Searcher(ABC):
         By default all steps do.
         """
         return None
+
+    def teacher_depth(self, position: TrainingPosition) -> TeacherDepth:
+        """How deep the teacher must run for a step; features end there.
+
+        By default to its end.
+        """
+        return TeacherDepth()
 
     @classmethod
     def load_finding(cls, folder: Path) -> Finding:

@@ -60,6 +60,33 @@ def test_a_read_has_the_logits_of_a_plain_pass(stem):
 
 @torch.no_grad()
 @every
+def test_a_pass_that_stops_at_a_stage_shows_the_same_bits_up_to_there(stem):
+    """Later stages do not run, nor does the head: it has no logits to give."""
+    network, features = shown(stem)
+    ran = []
+    note = lambda module, *_: ran.append(module)  # noqa: E731
+    hooks = [segment.register_forward_hook(note) for segment in network.segments]
+    for last in range(len(network.stages)):
+        ran.clear()
+        part = network.read(four(stem), last)
+
+        assert ran == network.segments[: last + 1]
+        for name in ("pre", "post", "out", "blocks"):
+            own, whole = (flat(getattr(f, name)) for f in (part, features))
+            assert len(getattr(part, name)) == last + 1
+            assert all(torch.equal(a, b) for a, b in zip(own, whole, strict=False))
+        assert part.logits.shape == part.pooled.shape == (4, 0)
+    for hook in hooks:
+        hook.remove()
+
+
+def flat(maps):
+    """All maps of a list that may hold lists."""
+    return [m for entry in maps for m in (entry if isinstance(entry, list) else [entry])]
+
+
+@torch.no_grad()
+@every
 def test_a_stage_ends_as_its_segment_says(stem):
     """`post` is the activated `pre`, `out` the map that the field means, blocks end in either."""
     network, features = shown(stem)
@@ -350,6 +377,10 @@ def test_a_part_cannot_be_read_and_a_stage_must_exist(stem):
 
     with pytest.raises(ValueError, match="either read or after"):
         network(four(stem), read=True, after=1)
+    with pytest.raises(ValueError, match="give read with until"):
+        network(four(stem), until=1)
+    with pytest.raises(IndexError):
+        network.read(four(stem), len(network.trunk))
     with pytest.raises(IndexError):
         network.from_stage(len(network.trunk), four(stem))
     with pytest.raises(IndexError):

@@ -11,8 +11,10 @@ from kdbench.engine.precision import Precision
 from kdbench.exhibits.protocols import CRD
 from kdbench.models.pruning.structure import Structure
 from kdbench.runs.search import SearchStep, _base
+from kdbench.search.searcher import TeacherDepth
 
 CPU = Precision("float32", False, torch.device("cpu"))
+WHOLE = TeacherDepth()
 
 
 def batch(number):
@@ -20,14 +22,15 @@ def batch(number):
     return Batch(torch.full((2, 3, 4, 4), float(number)), torch.arange(2), torch.arange(2))
 
 
-def spy(*, teacher_on_validation):
+def spy(*, teacher_on_validation, depth=WHOLE):
     """A searcher that returns what it is given, and a teacher whose features are the images."""
     searcher = SimpleNamespace(
         lr=None,
         teacher_on_validation=teacher_on_validation,
+        teacher_depth=lambda position: depth,
         step=lambda train, validation, position: (train, validation),
     )
-    return searcher, SimpleNamespace(read=lambda images: ("features of", images))
+    return searcher, SimpleNamespace(read=lambda images, until: (f"up to {until}", images))
 
 
 class Loader:
@@ -51,6 +54,17 @@ def test_validation_batches_go_round_and_have_features_if_the_search_wants_them(
     assert validation.batch.images.mean() == 21
     assert (validation.teacher is not None) == wanted
     assert not wanted or validation.teacher[1] is validation.batch.images
+
+
+def test_the_teacher_runs_as_deep_as_a_step_looks():
+    """Each batch has its own depth, and None is the whole network."""
+    searcher, teacher = spy(teacher_on_validation=True, depth=TeacherDepth(3, 1))
+    step = SearchStep(searcher, teacher, Loader(), CRD, 10, CPU)
+    position = TrainingPosition(4, 20, 0, 2)
+    assert [data.teacher[0] for data in step(batch(1), position)] == ["up to 3", "up to 1"]
+
+    searcher.teacher_depth = lambda position: TeacherDepth()
+    assert {data.teacher[0] for data in step(batch(1), position)} == {"up to None"}
 
 
 def test_without_a_validation_share_there_is_no_validation_batch():

@@ -31,6 +31,7 @@ from kdbench.runs.assemble import make_loss
 from kdbench.search.darts import MetaGradient
 from kdbench.search.dfa_losses import unit_distance
 from kdbench.search.dfa_turns import turn_at
+from kdbench.search.searcher import SearchBatch
 
 FLOAT32 = Precision("float32", False, torch.device("cpu"))
 
@@ -275,6 +276,38 @@ def test_the_finding_grows_by_one_row_per_step_and_serves_the_method(tmp_path):
     student = WideResNet(10, 1, classes=5, image=(3, 8, 8))
     loss, _ = make_loss(method_part("dfa"), student, teacher, 0, FLOAT32, scheme=scheme)
     assert torch.equal(loss.shares, scheme.weights[-1])
+
+
+@pytest.mark.parametrize("pair", PAIRS)
+@pytest.mark.parametrize("options", METHODS, ids=IDS)
+def test_a_search_needs_no_teacher_beyond_the_depth_it_names(pair, options):
+    """With features that end there, every tensor and loss has the bits that whole features give."""
+    (teacher, whole), (_, short) = start(pair, **options), start(pair, **options)
+    for step in range(6):
+        position = TrainingPosition(step, 6, 0, 1)
+        depth = short.teacher_depth(position)
+        with torch.no_grad():
+            cut = (
+                SearchBatch(batch, teacher.read(batch.images, until))
+                for batch, until in zip(batches(step), depth, strict=True)
+            )
+            cut = tuple(cut)
+        losses = short.step(*cut, position)
+        expected = take(whole, teacher, step)
+
+        assert losses.keys() == expected.keys()
+        assert all(torch.equal(losses[name], value) for name, value in expected.items())
+    assert_same(everything(whole), everything(short))
+
+
+@pytest.mark.parametrize(("fitted", "train"), [("all", [3, 3, 3]), ("turn", [1, 2, 3])])
+def test_the_teacher_is_looked_at_as_deep_as_the_groups_in_the_losses_lie(fitted, train):
+    """Validation ends at the stage whose turn it is, training at the deepest that is fitted."""
+    _, search = start(fitted=fitted)
+    depths = [search.teacher_depth(TrainingPosition(step, 6, 0, 1)) for step in (0, 2, 4)]
+
+    assert [depth.validation for depth in depths] == [1, 2, 3]
+    assert [depth.train for depth in depths] == train
 
 
 def test_a_blank_finding_has_equal_weights_within_a_group():

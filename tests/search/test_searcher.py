@@ -6,6 +6,7 @@ import pytest
 import torch
 from build_search import SGD, build
 
+from kdbench.engine.position import TrainingPosition
 from kdbench.engine.precision import Precision
 from kdbench.errors import BadValue
 from kdbench.exhibits.protocols import CRD
@@ -74,10 +75,11 @@ def searcher():
 
 
 def test_a_search_may_leave_every_hook_at_its_default(searcher):
-    """It then trains nothing beside the student, runs to its end, and is blank as it is found."""
+    """It then trains nothing beside the student, has the teacher run whole, and runs to its end."""
     assert not list(searcher.connectors.parameters())
     assert not searcher.finished
     assert not searcher.teacher_on_validation
+    assert searcher.teacher_depth(TrainingPosition(0, 1, 0, 1)) == (None, None)
     assert searcher.blank() == searcher.finding() == "what was found"
 
 
