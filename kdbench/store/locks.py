@@ -45,6 +45,24 @@ def held(file: Path) -> Iterator[None]:
         lock.release()
 
 
+def is_held(file: Path, *, without_locks: bool = False) -> bool:
+    """Whether another process holds the lock of that name now.
+
+    Args:
+        file: the lock file; there need be none.
+        without_locks: the answer where the file system has no locks and the file is there.
+    """
+    if not file.is_file():
+        return False
+    try:
+        with FileLock(file, timeout=0, fallback_to_soft=False):
+            return False
+    except Timeout:
+        return True
+    except (OSError, NotImplementedError):
+        return without_locks
+
+
 def _acquire(file: Path) -> tuple[BaseFileLock, os.stat_result]:
     """The lock, held, and its file."""
     while True:

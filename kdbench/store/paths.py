@@ -3,11 +3,14 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from kdbench.store.place import Place
 from kdbench.store.spec import RunSpec
 
+RESULTS = "results"
 RECORD = "results/{scale}/records/{phase}/{dataset}/{cell}.{digest}.json"
 ARTIFACTS = "results/{scale}/artifacts/{phase}/{dataset}/{cell}.{digest}"
 DIVERGED = "results/{scale}/diverged/{phase}/{dataset}/{cell}.{digest}.json"
+LOG = "results/{scale}/logs/{phase}/{dataset}/{cell}.{digest}.log"
 TRACKED = "results/{scale}/tracked/{phase}/{dataset}"
 MANIFEST = "artifacts.json"
 # In a run's folder of artifacts while it trains: the last, the one before, and one that is damaged.
@@ -15,12 +18,13 @@ CHECKPOINT = "checkpoint.pt"
 PREVIOUS = "checkpoint.previous.pt"
 DAMAGED = "checkpoint.damaged.pt"
 CHECKPOINTS = (CHECKPOINT, PREVIOUS, DAMAGED)
+REDONE = "results/{scale}/redo"  # beside a finished run, the same run made again
 REPORT_RECORD = "results/{scale}/records/report/{dataset}.{digest}.json"
 REPORT = "reports/{scale}"
 OWN_REPORT = f"{REPORT}/own"
 
 
-def _fill(pattern: str, spec: RunSpec) -> str:
+def _fill(pattern: str, spec: RunSpec | Place) -> str:
     return pattern.format(
         scale=spec.scale,
         phase=spec.phase,
@@ -36,19 +40,23 @@ class Paths:
 
     root: Path = Path()
 
-    def record(self, spec: RunSpec) -> Path:
+    def record(self, spec: RunSpec | Place) -> Path:
         """The small JSON that says what a finished run found."""
         return self.root / _fill(RECORD, spec)
 
-    def diverged(self, spec: RunSpec) -> Path:
+    def diverged(self, spec: RunSpec | Place) -> Path:
         """Says of a run without a record that its loss was not finite, and where that was."""
         return self.root / _fill(DIVERGED, spec)
 
-    def artifacts(self, spec: RunSpec) -> Path:
+    def log(self, spec: RunSpec | Place) -> Path:
+        """What a job of Snakemake's printed."""
+        return self.root / _fill(LOG, spec)
+
+    def artifacts(self, spec: RunSpec | Place) -> Path:
         """The folder of the run's artifacts and of its checkpoint."""
         return self.root / _fill(ARTIFACTS, spec)
 
-    def manifest(self, spec: RunSpec) -> Path:
+    def manifest(self, spec: RunSpec | Place) -> Path:
         """Lists the finished artifacts with their checksums; present only when all are."""
         return self.artifacts(spec) / MANIFEST
 
@@ -58,11 +66,15 @@ class Paths:
         pattern = RECORD.rpartition("/")[0], ARTIFACTS.rpartition("/")[0]
         return self.root / pattern[0].format(**parts), self.root / pattern[1].format(**parts)
 
+    @property
+    def results(self) -> Path:
+        """The folder of all records and artifacts, of every scale."""
+        return self.root / RESULTS
+
     def recorded(self) -> list[tuple[str, str, str]]:
         """Scale, phase and data set of every folder of records."""
-        results = self.root / "results"
-        folders = [path for path in sorted(results.glob("*/records/*/*")) if path.is_dir()]
-        parts = [folder.relative_to(results).parts for folder in folders]
+        folders = [path for path in sorted(self.results.glob("*/records/*/*")) if path.is_dir()]
+        parts = [folder.relative_to(self.results).parts for folder in folders]
         return [(scale, phase, dataset) for scale, _, phase, dataset in parts]
 
     def tracked(self, scale: str, phase: str, dataset: str) -> Path:
@@ -71,8 +83,18 @@ class Paths:
 
     def tracked_run(self, artifacts: Path) -> Path:
         """Where DVC holds the artifacts of the run whose own folder of artifacts is given."""
-        scale, _, *within = artifacts.relative_to(self.root / "results").parts
+        scale, _, *within = artifacts.relative_to(self.results).parts
         return self.tracked(scale, within[0], within[1]).joinpath(*within[2:])
+
+    def kinds_of_files(self, scale: str) -> dict[Path, str]:
+        """Folders of a scale that hold files of runs, as `<phase>/<data set>/<cell>.<digest>`.
+
+        Returns:
+            Folder -> what a name has after the digest; "" for artifacts, which are folders.
+        """
+        suffixes = {"records": ".json", "artifacts": "", "diverged": ".json"}
+        suffixes |= {"logs": ".log", "benchmarks": ".tsv"}
+        return {self.results / scale / kind: suffix for kind, suffix in suffixes.items()}
 
     def report(self, scale: str, *, own: bool = False) -> Path:
         """The folder of a scale's tables and figures, or of the user's own tables."""
@@ -90,3 +112,32 @@ class Paths:
     def checkpoint(self, sha256: str) -> Path:
         """The weights of an imported teacher, by the SHA-256 of the file they came in."""
         return self.data / "teachers" / f"{sha256}.safetensors"
+
+
+@dataclass(frozen=True)
+class PathsAside(Paths):
+    """Paths of a project in which one run lies beside its finished self, while it is made again.
+
+    Attributes:
+        digest: of that run; everything else lies where it always does.
+    """
+
+    digest: str = ""
+
+    def record(self, spec: RunSpec | Place) -> Path:
+        """As of `Paths`; of the run that is made again, aside."""
+        return self._aside(spec, super().record(spec))
+
+    def diverged(self, spec: RunSpec | Place) -> Path:
+        """As of `Paths`; of the run that is made again, aside."""
+        return self._aside(spec, super().diverged(spec))
+
+    def artifacts(self, spec: RunSpec | Place) -> Path:
+        """As of `Paths`; of the run that is made again, aside."""
+        return self._aside(spec, super().artifacts(spec))
+
+    def _aside(self, spec: RunSpec | Place, path: Path) -> Path:
+        if spec.digest != self.digest:
+            return path
+        below = path.relative_to(self.results / spec.scale)
+        return self.root / REDONE.format(scale=spec.scale) / below

@@ -48,15 +48,27 @@ def read_record(path: Path) -> dict[str, Any]:
         UserError: the file cannot be read.
     """
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
+        content = path.read_bytes()
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}; {MEND}") from error
+    return parse_record(content, path)
+
+
+def parse_record(content: bytes, where: Path | str) -> dict[str, Any]:
+    """A record from the bytes of its file, whatever its seal.
+
+    Raises:
+        DamagedData: not JSON, or not a record of a schema that is known; the line names `where`.
+    """
+    try:
+        record = json.loads(content.decode("utf-8"))
     except (ValueError, RecursionError) as error:
         advice = "delete the file and run again"
-        raise DamagedData(path, f"unreadable JSON ({error})", "a record", advice) from None
+        raise DamagedData(where, f"unreadable JSON ({error})", "a record", advice) from None
     known = (SCHEMA, UNSEALED)
     if not isinstance(record, dict) or record.get("schema") not in known or _is_true(record):
-        raise DamagedData(path, "another layout", f"a record of schema {SCHEMA}", "delete the file")
+        layout = f"a record of schema {SCHEMA}"
+        raise DamagedData(where, "another layout", layout, "delete the file")
     return record
 
 
