@@ -20,6 +20,12 @@ def all_claims() -> list[Claim]:
     return [claim for module in _modules() for claim in getattr(module, "CLAIMS", ())]
 
 
+def bibtex_keys(paper: str) -> tuple[str, ...]:
+    """Keys in sources.bib of a paper, by the first part of its exhibits' ids; none of our own."""
+    listed = (getattr(module, "BIBTEX", {}) for module in _modules())
+    return next((keys[paper] for keys in listed if paper in keys), ())
+
+
 def published_numbers(csv_name: str) -> dict[tuple[str, str, str, str], Published]:
     """All numbers of one CSV file of this package by (exhibit, setting, method, metric)."""
     return read_published(Path(__file__).with_name(csv_name))

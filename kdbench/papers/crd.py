@@ -6,6 +6,8 @@ from kdbench.exhibits.protocols import CRD
 from kdbench.exhibits.requests import Pair
 from kdbench.exhibits.tables import TOP1, Row, Table
 
+BIBTEX = {"crd": ("tian2020crd",)}
+
 SAME = Table(
     id="crd/table1",
     title="CRD, Table 1: CIFAR-100, teacher and student of one architecture",

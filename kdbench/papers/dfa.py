@@ -27,6 +27,8 @@ from kdbench.exhibits.protocols import (
 from kdbench.exhibits.requests import Pair, Parameters, SearchRequest
 from kdbench.exhibits.tables import TOP1, Figure, Origin, Row, Table
 
+BIBTEX = {"dfa": ("guan2020dfa",)}
+
 WRNS = (
     Pair("wrn-28-4", "wrn-16-2"),
     Pair("wrn-28-4", "wrn-16-4"),

@@ -7,6 +7,8 @@ from kdbench.exhibits.protocols import DISTPRO_SEARCH, REVIEW
 from kdbench.exhibits.requests import Pair, Parameters, SearchRequest
 from kdbench.exhibits.tables import TOP1, Figure, Origin, Row, Summary, Table
 
+BIBTEX = {"distpro": ("deng2022distpro",)}
+
 # The pathways of the release: a stage's map or a deeper one of the student, the stem included.
 TEN: Parameters = (
     ("connections", "downward"),

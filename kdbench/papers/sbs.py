@@ -14,6 +14,8 @@ from kdbench.exhibits.requests import (
 )
 from kdbench.exhibits.tables import TEST_ERROR, Column, Figure, Row, Summary, Table
 
+BIBTEX = {"sbs": ("gu2020sbs",)}
+
 TEACHER = "densenet-bc-100-12"
 WHOLE = Pair(TEACHER, TEACHER)
 DATASETS = {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100"}

@@ -57,6 +57,8 @@ class Declaration(Strict):
         kind: of component; needed in plug-ins, whose folders hold several kinds.
         module: name of the .py file beside this one, where it is not of this file's name.
         citation: where the component is described.
+        bibtex: keys of its sources in kdbench/papers/sources.bib; of a plug-in, in a sources.bib
+            beside this file.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -66,6 +68,7 @@ class Declaration(Strict):
     kind: Literal["method", "network", "dataset", "search"] | None = None
     module: Annotated[str, Field(pattern=FILE_NAME)] = ""
     citation: str = ""
+    bibtex: list[Text] = []
 
     @cached_property
     def as_written(self) -> dict[str, Any]:
