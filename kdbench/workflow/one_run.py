@@ -1,0 +1,71 @@
+"""What `kdbench status NAME` says of one run, and which runs are at work now."""
+
+import json
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+from kdbench.plan.graph import Graph
+from kdbench.plan.params import FILE, changed_keys
+from kdbench.store.artifacts import LOCK
+from kdbench.store.locks import is_held
+from kdbench.store.paths import Paths
+from kdbench.store.spec import RunSpec
+from kdbench.workflow.status import state
+
+LOG_TAIL = 4096  # bytes, which hold the last lines
+
+
+def at_work(graph: Graph, paths: Paths) -> Iterator[tuple[RunSpec, str]]:
+    """Runs of the plan whose folders are locked now, with the last line that they printed.
+
+    A run that Snakemake started prints into its log, every half a minute how far it is.
+    """
+    for run in graph.runs.values():
+        if is_held(paths.artifacts(run) / LOCK):
+            yield run, last_line(paths.log(run))
+
+
+def last_line(log: Path) -> str:
+    """The last line of a log; empty where there is none."""
+    if not log.is_file():
+        return ""
+    with log.open("rb") as file:
+        file.seek(max(0, log.stat().st_size - LOG_TAIL))
+        lines = file.read().decode(errors="replace").splitlines()
+    return next((line.strip() for line in reversed(lines) if line.strip()), "")
+
+
+def describe_run(run: RunSpec, graph: Graph, paths: Paths) -> Iterator[str]:
+    """State of one run, of what it reads, where it is shown, and the command that makes it; lines.
+
+    Raises:
+        DamagedData: a record is damaged, or another run's.
+    """
+    working = {one.digest: line for one, line in at_work(graph, paths)}
+    now = f", at work now: {working[run.digest]}" if run.digest in working else ""
+    yield f"{run.digest}  {run.title}: {state(run, paths)}{now}"
+    yield f"  record: {paths.record(run)}"
+    for role, upstream in run.upstream.items():
+        manifest = paths.manifest(upstream).is_file() or upstream.phase == "evaluation"
+        absent = "" if manifest else ", its artifacts are not here"
+        now = f"{state(upstream, paths)}{absent}"
+        yield f"  reads {role}: {upstream.title} ({upstream.digest}), {now}"
+    shown = [e.id for e in graph.exhibits if run.digest in {r.digest for r in graph.behind(e)}]
+    behind = [
+        exhibit.id
+        for exhibit in graph.exhibits
+        if exhibit.id not in shown
+        and any(run in target.with_upstream() for target in graph.behind(exhibit))
+    ]
+    yield from ([f"  shown in: {', '.join(shown)}"] if shown else [])
+    yield from ([f"  behind: {', '.join(behind)}"] if behind else [])
+    yield f"  to make it with all that it needs: kdbench run {run.digest} {_options(graph, paths)}"
+
+
+def _options(graph: Graph, paths: Paths) -> str:
+    """Options under which the run is planned as it is here."""
+    changed = changed_keys(graph.params, paths.root / FILE)
+    others = {key: value for key, value in changed.items() if key != "scale"}
+    override = f" --override {shlex.quote(json.dumps(others))}" if others else ""
+    return f"--scale {graph.scale.name}{override}"

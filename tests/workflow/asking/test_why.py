@@ -1,0 +1,134 @@
+"""`kdbench why`: nothing that a digest holds is left out of the answer."""
+
+import json
+
+import pytest
+
+from kdbench.errors import UserError
+from kdbench.plan.graph import make_graph
+from kdbench.plan.params import Params
+from kdbench.store.paths import Paths
+from kdbench.store.record import write_record
+from kdbench.workflow.asking import aspects
+from kdbench.workflow.asking.aspects import ASPECTS, IRRELEVANT, aspect_of, compared, described
+from kdbench.workflow.asking.difference import flat, given
+from kdbench.workflow.asking.why import why
+
+CELL = "wrn-40-2_wrn-16-2_kd"
+TABLE = {"exhibits": ["distpro/table1"], "pairs": ["wrn-40-2:wrn-16-2"]}
+ON_REQUEST = ["all", "crd", "dfa", "distpro", "sbs", "ours"]
+
+
+def plans():
+    """The whole plan at every scale, with a table, imported teachers and held-out images."""
+    own = {"id": "mine", "pairs": ["resnet56:resnet20"], "methods": ["kd"], "held_out": 0.1}
+    teachers = {"cifar100/wrn-40-2": "0" * 64}
+    for scale in ("smoke", "lite", "paper"):
+        yield make_graph(
+            Params(scale=scale, exhibits=[*ON_REQUEST, "own"], tables=[own], teachers=teachers)
+        )
+
+
+def digest_content(run, monkeypatch):
+    """What a run's digest is made of."""
+    contents = []
+    monkeypatch.setattr("kdbench.store.spec.digest_of", lambda c: contents.append(c) or "0" * 12)
+    type(run).digest.func(run)
+    return contents[0]
+
+
+def test_every_key_of_every_digest_has_an_aspect_or_is_listed_as_irrelevant(monkeypatch):
+    """Parameters and revisions by aspect, the others with a reason; no aspect is never used."""
+    used = set()
+    for graph in plans():
+        for run in graph.runs.values():
+            assert run.digest  # those of inputs are known before the function is replaced
+        for run in graph.runs.values():
+            with monkeypatch.context() as patch:
+                content = digest_content(run, patch)
+            assert {*content} == {"params", "revisions", *IRRELEVANT}, run.title
+            spec = {"params": content["params"], "revisions": content["revisions"]}
+            keys = {key: aspect_of(key) for key in given({"spec": spec})}
+            assert None not in keys.values(), (run.title, keys)
+            used |= {*keys.values()}
+            if run.phase != "data":
+                assert {*flat(content["params"])} <= {*keys}
+    assert used == {*ASPECTS}
+
+
+def test_an_aspect_that_is_missing_is_seen(monkeypatch):
+    """Without the aspect of epochs the check above would fail."""
+    fewer = {name: pattern for name, pattern in ASPECTS.items() if name != "epochs"}
+    monkeypatch.setattr(aspects, "ASPECTS", fewer)
+
+    assert aspect_of("recipe.epochs") is None
+
+
+def test_the_runs_behind_a_cell_are_all_described():
+    """Its students, their teacher, their search, its data."""
+    graph = make_graph(Params(scale="lite", **TABLE))
+    evaluation = graph.run("evaluation/wrn-40-2_wrn-16-2_distpro")
+
+    assert {*described(evaluation)} == {"evaluation", "student", "teacher", "search", "data"}
+
+
+def test_a_cell_at_scale_paper_without_overrides_is_as_published():
+    """No aspect has a difference."""
+    graph = make_graph(Params(scale="paper", **TABLE))
+    cell = graph.run(f"evaluation/{CELL}")
+
+    assert not any(compared(cell, cell).values())
+
+
+@pytest.mark.parametrize(
+    ("change", "aspect", "key"),
+    [
+        ({"seeds": 2}, "seeds", "evaluation, runs"),
+        ({"methods": {"kd": {"temperature": 9.0}}}, "method", "temperature"),
+        ({"scales": {"paper": {"student_epochs": 3}}}, "epochs", "student, recipe.epochs"),
+        ({"scales": {"paper": {"teacher_epochs": 3}}}, "epochs", "teacher, recipe.epochs"),
+        ({"scales": {"paper": {"batch": 32}}}, "protocol", "student, recipe.batch"),
+        ({"scales": {"paper": {"train_share": 0.5}}}, "data and scale", "data, train_share"),
+        ({"scales": {"paper": {"precision": "bf16"}}}, "rounding", "student, precision"),
+        ({"scales": {"paper": {"teacher_epoch": "last"}}}, "teacher", "teacher_epoch"),
+        ({"teachers": {"cifar100/wrn-40-2": "0" * 64}}, "teacher", "teacher, checkpoint"),
+    ],
+    ids=json.dumps,
+)
+def test_a_change_is_said_under_its_aspect(change, aspect, key):
+    """And nowhere else, but for what follows from it."""
+    published, here = (
+        make_graph(Params(scale="paper", **TABLE, **more)).run(f"evaluation/{CELL}")
+        for more in ({}, change)
+    )
+
+    assert any(key in name for name in compared(published, here)[aspect])
+
+
+def test_the_answer_has_every_aspect_and_the_teachers_accuracy(tmp_path):
+    """One line per aspect, whether or not it differs, then what the records say."""
+    graph, paths = make_graph(Params(scale="lite", **TABLE)), Paths(tmp_path)
+    teacher = graph.run("teacher/wrn-40-2")
+    origin = {"code": "another", "versions": {"torch": "2.9.0"}, "device": "test device"}
+    content = {"spec": teacher.as_dict(), "provenance": origin, "notes": ["A remark."]}
+    metrics = {"best": {"top1": 31.5, "epoch": 20}, "last": {"top1": 31.0}}
+    write_record(paths.record(teacher), {**content, "metrics": metrics})
+    lines = list(why(graph, paths, CELL))
+
+    heads = [line.strip().partition(":")[0] for line in lines]
+    assert {*ASPECTS} <= {*heads}
+    text = "\n".join(lines)
+    assert "distpro/table1, row KD (added by us), WRN-40-2 → WRN-16-2" in lines[0]
+    assert "  normalisation: as published" in lines
+    assert "student, recipe.epochs 240 -> 8" in text
+    assert "76.51 published, 31.50 % here, taken at its best epoch on the test set" in text
+    assert "versions: torch 2.9.0; the paper's are not known" in text
+    assert f"made by today's code: no: {teacher.title}" in text
+    assert "notes of the runs: A remark." in text
+
+
+def test_a_run_that_no_table_shows_is_refused(tmp_path):
+    """The line says where to look."""
+    graph = make_graph(Params(**TABLE))
+    with pytest.raises(UserError, match="no table shows this run"):
+        list(why(graph, Paths(tmp_path), "data/cifar100"))
