@@ -7,15 +7,23 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from kdbench.cli.cite import cite_command
+from kdbench.cli.compare import compare_command
 from kdbench.cli.data import app as data_app
+from kdbench.cli.doctor import doctor_command
 from kdbench.cli.estimate import estimate_command
 from kdbench.cli.export import export_command
+from kdbench.cli.merge import merge_command, share_command
 from kdbench.cli.method import app as method_app
 from kdbench.cli.overrides import overrides_of
+from kdbench.cli.prune import prune_command
+from kdbench.cli.redo import redo_command
 from kdbench.cli.schema import schema_command
 from kdbench.cli.teacher import app as teacher_app
 from kdbench.cli.tune import tune_command
 from kdbench.cli.verify import verify_command
+from kdbench.cli.version import version_option
+from kdbench.cli.why import why_command
 from kdbench.cli.zoo import zoo_command
 from kdbench.console import fail, say, start_bar
 from kdbench.errors import BadValue, UserError
@@ -36,10 +44,19 @@ app = typer.Typer(
 app.add_typer(data_app, name="data")
 app.add_typer(method_app, name="method")
 app.add_typer(teacher_app, name="teacher")
+app.callback()(version_option)
+app.command("cite")(cite_command)
+app.command("compare")(compare_command)
+app.command("why")(why_command)
 app.command("zoo")(zoo_command)
 app.command("schema")(schema_command)
+app.command("doctor")(doctor_command)
 app.command("estimate")(estimate_command)
 app.command("export")(export_command)
+app.command("merge")(merge_command)
+app.command("prune")(prune_command)
+app.command("redo")(redo_command)
+app.command("share")(share_command)
 app.command("tune")(tune_command)
 app.command("verify")(verify_command)
 
@@ -161,19 +178,28 @@ def build(
 
 @app.command()
 def status(
+    name: Annotated[
+        str | None,
+        typer.Argument(help="One run: its digest or cell; what it reads, what makes it."),
+    ] = None,
     scale: Scale = None,
     override: Override = None,
     runs: Annotated[bool, typer.Option("--runs", help="List every run.")] = False,
 ) -> None:
-    """Say what exists and what is missing, per exhibit.
+    """Say what exists, what is missing and what is at work, per exhibit; or all about one run.
 
     Example: kdbench status --scale lite --runs
     """
     from kdbench.store.paths import Paths
+    from kdbench.workflow.one_run import at_work, describe_run
     from kdbench.workflow.status import describe, list_runs
 
-    graph = _graph(scale, override)
-    lines = [*(list_runs(graph, Paths()) if runs else describe(graph, Paths()))]
+    graph, paths = _graph(scale, override), Paths()
+    if name is not None:
+        lines = [*describe_run(graph.run(name), graph, paths)]
+    else:
+        lines = [*(list_runs(graph, paths) if runs else describe(graph, paths))]
+        lines += [f"  at work: {run.title}  {said}" for run, said in at_work(graph, paths)]
     for line in lines:  # all of them, or an error
         say(line)
 

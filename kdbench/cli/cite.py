@@ -1,0 +1,32 @@
+"""`kdbench cite`: BibTeX of what an exhibit rests on."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from kdbench.cli.overrides import overrides_of
+from kdbench.console import say
+
+
+def cite_command(
+    exhibits: Annotated[
+        list[str], typer.Argument(metavar="EXHIBIT...", help="Exhibits or papers, or all.")
+    ],
+    scale: Annotated[
+        str | None, typer.Option(help="smoke, lite or paper; by default that of params.yaml.")
+    ] = None,
+    override: Annotated[
+        str | None, typer.Option(metavar="JSON", help="Replaces top-level keys of params.yaml.")
+    ] = None,
+) -> None:
+    """Print the BibTeX of paper, data sets, networks, methods and searches behind exhibits.
+
+    Example: kdbench cite distpro/table1 --scale paper
+    """
+    from kdbench.plan.graph import load_graph
+    from kdbench.workflow.asking.cite import cite
+
+    graph = load_graph(Path(), {**overrides_of(scale, override), "exhibits": exhibits})
+    for line in cite(graph, graph.exhibits):
+        say(line)

@@ -1,0 +1,26 @@
+"""`kdbench compare`: what changed between two sets of records."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from kdbench.console import say
+
+
+def compare_command(
+    first: Annotated[str, typer.Argument(metavar="A", help="A folder with records, or a commit.")],
+    second: Annotated[str, typer.Argument(metavar="B", help="Another, or '.' for this project.")],
+) -> None:
+    """Say how two sets of records differ: parameters, versions, devices, numbers, and noise.
+
+    A set is a project folder, any folder of records (another machine's, say), or a commit.
+
+    Example: kdbench compare HEAD~1 .
+    """
+    from kdbench.store.record_sets import read_record_set
+    from kdbench.workflow.asking.compare import compare
+
+    sets = [read_record_set(name, Path()) for name in (first, second)]
+    for line in compare(*sets):
+        say(line)

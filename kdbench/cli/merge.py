@@ -1,0 +1,56 @@
+"""`kdbench merge` and `kdbench share`: records travel between people and machines."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from kdbench.cli.overrides import overrides_of
+from kdbench.console import say
+
+LICENCE = "https://spdx.org/licenses/Apache-2.0"
+
+
+def merge_command(
+    folder: Annotated[Path, typer.Argument(help="A project folder, or what kdbench share wrote.")],
+    dry: Annotated[bool, typer.Option("--dry-run", help="Only say what would be taken.")] = False,
+) -> None:
+    """Take records and artifacts of another person or machine in; nothing is overwritten.
+
+    Each is checked by digest, seal and hash. Conflicts are shown, and exit with code 3.
+
+    Example: kdbench merge ../from-alice --dry-run
+    """
+    from kdbench.store.paths import Paths
+    from kdbench.workflow.sharing.merge import merge
+
+    result = merge(folder, Paths(), say, dry=dry)
+    say(f"{'would be: ' if dry else ''}{result.summary}")
+    if result.conflicts or result.refused:
+        raise typer.Exit(3)
+
+
+def share_command(
+    out: Annotated[Path, typer.Argument(help="A folder that does not exist yet.")],
+    scale: Annotated[
+        str | None, typer.Option(help="smoke, lite or paper; by default that of params.yaml.")
+    ] = None,
+    override: Annotated[
+        str | None, typer.Option(metavar="JSON", help="Replaces top-level keys of params.yaml.")
+    ] = None,
+    artifacts: Annotated[
+        bool, typer.Option("--artifacts", help="Weights and schemes too: gigabytes at scale paper.")
+    ] = False,
+    licence: Annotated[str, typer.Option(help="Address of the files' licence.")] = LICENCE,
+) -> None:
+    """Copy the finished runs of the plan into a folder to send, described as an RO-Crate.
+
+    Example: kdbench share to-bob --scale lite --override '{"exhibits": ["distpro/table1"]}'
+    """
+    from kdbench.plan.graph import load_graph
+    from kdbench.store.paths import Paths
+    from kdbench.workflow.sharing.share import share
+
+    graph = load_graph(Path(), overrides_of(scale, override))
+    count = share(graph, Paths(), out, licence=licence, artifacts=artifacts)
+    say(f"{out}: {count} finished runs; whoever gets it: kdbench merge {out.name}")

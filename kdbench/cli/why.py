@@ -1,0 +1,32 @@
+"""`kdbench why`: why a number may differ from the published one."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from kdbench.cli.overrides import overrides_of
+from kdbench.console import say
+
+
+def why_command(
+    cell: Annotated[str, typer.Argument(help="A cell, or a run that it measures; or a digest.")],
+    scale: Annotated[
+        str | None, typer.Option(help="smoke, lite or paper; by default that of params.yaml.")
+    ] = None,
+    override: Annotated[
+        str | None, typer.Option(metavar="JSON", help="Replaces top-level keys of params.yaml.")
+    ] = None,
+) -> None:
+    """Say why a cell's number may differ from the published one, aspect by aspect.
+
+    Protocol, epochs, teacher, normalisation, seeds, scale, versions, device, code, source.
+
+    Example: kdbench why wrn-40-2_wrn-16-2_kd --scale lite
+    """
+    from kdbench.plan.graph import load_graph
+    from kdbench.store.paths import Paths
+    from kdbench.workflow.asking.why import why
+
+    for line in why(load_graph(Path(), overrides_of(scale, override)), Paths(), cell):
+        say(line)
