@@ -1,5 +1,6 @@
 # make reproduce: environment, every exhibit at scale smoke, the path of the report.
 # make test: environment, checks, tests. Both do all their own set-up.
+# make test-all: also the long tests, which catch what shorter ones of make test catch as a rule.
 
 PYTHON ?= python3
 VENV ?= .venv

@@ -2,8 +2,10 @@
 
 import json
 import shlex
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import typer
@@ -54,14 +56,34 @@ task_weight = 1.0
 """
 
 
+def written(folder):
+    """The folder with a small params.yaml and a method of one's own."""
+    (folder / "own").mkdir()
+    (folder / "own/halves.py").write_text(CODE)
+    (folder / "own/halves.toml").write_text(DECLARATION)
+    (folder / "params.yaml").write_text(yaml.safe_dump(PARAMS))
+    return folder
+
+
 @pytest.fixture
 def project(tmp_path):
-    """A folder with a small params.yaml and a method of one's own."""
-    (tmp_path / "own").mkdir()
-    (tmp_path / "own/halves.py").write_text(CODE)
-    (tmp_path / "own/halves.toml").write_text(DECLARATION)
-    (tmp_path / "params.yaml").write_text(yaml.safe_dump(PARAMS))
-    return tmp_path
+    """See `written`."""
+    return written(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def taught_once(tmp_path_factory):
+    """Such a folder whose teacher is trained; never changed."""
+    folder = written(tmp_path_factory.mktemp("taught"))
+    result = kdbench(folder, "run", "teacher/resnet56")
+    assert result.returncode == 0, result.stderr
+    return folder
+
+
+@pytest.fixture
+def taught(taught_once, tmp_path):
+    """A copy of it."""
+    return Path(shutil.copytree(taught_once, tmp_path, dirs_exist_ok=True))
 
 
 def kdbench(folder, *words):
@@ -205,10 +227,10 @@ def test_all_runs_are_done_in_one_process_one_after_the_other(project):
     assert "5 of    5 runs" in kdbench(project, "status").stdout
 
 
-def test_all_runs_go_on_but_for_those_that_need_one_that_failed(project):
+def test_all_runs_go_on_but_for_those_that_need_one_that_failed(taught):
     """Each failure is one line, and the call ends with an exit code."""
     override = json.dumps({"methods": {"halves": {"weight": 1e38}}})
-    result = kdbench(project, "run", "--all", "--override", override)
+    result = kdbench(taught, "run", "--all", "--override", override)
 
     assert result.returncode == 2
     assert result.stderr.strip() == "kdbench: 2 of 5 runs failed; see the lines above"
@@ -218,12 +240,12 @@ def test_all_runs_go_on_but_for_those_that_need_one_that_failed(project):
     assert "evaluation cifar100 resnet56: done" in result.stdout
 
 
-def test_several_runs_may_be_named_and_one_that_fails_costs_the_others_nothing(project):
+def test_several_runs_may_be_named_and_one_that_fails_costs_the_others_nothing(taught):
     """The order does not matter; a wrong name is refused before anything runs."""
     names = ["evaluation/resnet56_resnet20_halves", "evaluation/resnet56"]
-    wrong = kdbench(project, "run", *names, "resnet57")
+    wrong = kdbench(taught, "run", *names, "resnet57")
     override = json.dumps({"methods": {"halves": {"weight": 1e38}}})
-    result = kdbench(project, "run", *names, "--override", override)
+    result = kdbench(taught, "run", *names, "--override", override)
 
     assert wrong.returncode == 2 and "resnet57" in wrong.stderr and not wrong.stdout
     assert result.returncode == 2
@@ -231,10 +253,10 @@ def test_several_runs_may_be_named_and_one_that_fails_costs_the_others_nothing(p
     assert "evaluation cifar100 resnet56: done" in result.stdout
 
 
-def test_a_programming_error_in_one_method_does_not_stop_the_others(project):
+def test_a_programming_error_in_one_method_does_not_stop_the_others(taught):
     """Its traceback is shown, and the call fails."""
-    (project / "own/halves.py").write_text(CODE.replace("teacher.logits)", "teacher.nothing)"))
-    result = kdbench(project, "run", "evaluation/resnet56_resnet20_halves", "evaluation/resnet56")
+    (taught / "own/halves.py").write_text(CODE.replace("teacher.logits)", "teacher.nothing)"))
+    result = kdbench(taught, "run", "evaluation/resnet56_resnet20_halves", "evaluation/resnet56")
 
     assert result.returncode == 2
     assert "Traceback" in result.stderr and "AttributeError" in result.stderr

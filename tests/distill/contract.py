@@ -27,12 +27,19 @@ CPU = Precision("float32", False, torch.device("cpu"))
 LATE = TrainingPosition(step=90, steps=100, epoch=9, epochs=10)  # warm-ups are over
 PAIR = ("wrn-10-2", "resnet8")  # teacher and student; widths differ at every stage
 KINDS = ("pre", "post", "out")
+# To a smaller map, to one of its size and to a larger one: there are 27, all of these kinds.
+PATHWAYS = ["t1-s2", "t2-s2", "t3-s1"]
 
 
 def network(name, side=16, seed=0):
     """A network for small images."""
     data = SimpleNamespace(image=(3, side, side), classes=range(CLASSES))
     return assemble.make_network(network_part(name), data, seed, CPU)
+
+
+def few_pathways(method):
+    """Parameters that leave a method three pathways, if it has any."""
+    return {"maps": PATHWAYS} if "maps" in method_part(method).parameters else {}
 
 
 def finding(method, student, teacher, **changes):

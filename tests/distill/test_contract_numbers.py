@@ -4,8 +4,8 @@ import copy
 
 import pytest
 import torch
-from contract import METHODS, PAIR, build, finite, network, scene
-from typed_runs import method_part
+from contract import METHODS, PAIR, build, few_pathways, finite, network, scene
+from sampling import sampled
 
 # The compiler's remarks on what it looks at, and on what it leaves to Python.
 quiet = pytest.mark.filterwarnings("ignore:(The .grad attribute|Dynamo does not know):UserWarning")
@@ -22,8 +22,9 @@ BROKEN = {
     "crd": "negatives are drawn by a generator made for the step",
     "jacobian": "its gradient in the images is taken by autograd inside the loss",
 }
-# To a smaller map, to one of its size and to a larger one; each is compiled for seconds.
-PATHWAYS = ["t1-s2", "t2-s2", "t3-s1"]
+# What `make test` compiles: of losses on logits, on maps with and without connectors, on pairs of
+# images, with a first part, and of those in pieces.
+COMPILED = ("kd", "sp", "nst", "fitnet", "vid", "ft", "sckd", "jacobian")
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +52,7 @@ def assert_near(actual, expected, rtol):
 def test_channels_last_maps_and_connectors_give_the_same_terms(nets, method):
     """And the same gradients, to float32's rounding."""
     teacher, student = nets
-    loss = build(method, student, teacher)
+    loss = build(method, student, teacher, **few_pathways(method))
     last = copy.deepcopy(loss).to(memory_format=torch.channels_last)
 
     def reorder(of, x):
@@ -93,12 +94,11 @@ def test_terms_under_bfloat16_autocast_are_near_those_in_float64(nets, method):
 
 
 @quiet
-@every
+@pytest.mark.parametrize("method", sampled(METHODS, COMPILED))
 def test_a_compiled_loss_gives_what_the_eager_one_gives(nets, method):
     """As one graph, except where `BROKEN` lists a reason: there in pieces."""
     teacher, student = nets
-    few = {"maps": PATHWAYS} if "maps" in method_part(method).parameters else {}
-    loss, twin = (build(method, student, teacher, **few) for _ in range(2))
+    loss, twin = (build(method, student, teacher, **few_pathways(method)) for _ in range(2))
     expected, slopes = both(loss, scene(student, teacher))
     terms, compiled_slopes = _compiled(twin, nets, method not in BROKEN)
 
@@ -112,7 +112,7 @@ def test_a_method_listed_as_broken_does_not_compile_as_one_graph(nets, method):
     """So the list names no method that could be taken off it."""
     teacher, student = nets
     with pytest.raises(torch._dynamo.exc.Unsupported):
-        _compiled(build(method, student, teacher), nets, whole=True)
+        _compiled(build(method, student, teacher, **few_pathways(method)), nets, whole=True)
 
 
 def _compiled(loss, nets, whole):
@@ -128,7 +128,7 @@ def _compiled(loss, nets, whole):
 def test_batches_of_six_three_and_two_images_give_finite_gradients(nets, method):
     """They reach the student, and are not all 0 but for two images."""
     teacher, student = nets
-    loss = build(method, student, teacher)
+    loss = build(method, student, teacher, **few_pathways(method))
     for count in (6, 3, 2):
         terms, slopes = both(loss, scene(student, teacher, count=count))
         assert finite(terms.values())
@@ -157,7 +157,7 @@ DEAD = {
 def test_constant_maps_give_finite_values_and_gradients(nets, method, case):
     """Maps, vectors and logits that are 0 or 1 everywhere, or images that are all equal."""
     teacher, student = nets
-    loss = build(method, student, teacher)
+    loss = build(method, student, teacher, **few_pathways(method))
 
     def change(of, x):
         return DEAD[case][of](x) if of in DEAD[case] else x

@@ -17,6 +17,7 @@ from contract import (
     METHODS,
     PAIR,
     Scene,
+    few_pathways,
     finding,
     finite,
     network,
@@ -56,8 +57,9 @@ def corners(method):
 
 def build(method, student, teacher, changes):
     """A method's loss in train mode with some parameters replaced."""
-    given = method_part(method, **changes)
-    scheme = finding(method, student, teacher)
+    few = few_pathways(method)
+    given = method_part(method, **few, **changes)
+    scheme = finding(method, student, teacher, **few)
     extra = {} if scheme is None else {"scheme": scheme}
     if assemble.find_loss(given).takes_labels():
         extra["labels"] = torch.arange(LABELS) % CLASSES
@@ -113,11 +115,11 @@ def _detached(value):
 def test_gradients_are_finite_at_every_corner(nets, method):
     """At all corners, on all inputs; the message says where one is not."""
     teacher, student = nets
+    cases = {k: v for k, v in CASES.items() if k != "one image" or method not in NO_SINGLE}
+    scenes = {name: scene(student, teacher, **case) for name, case in cases.items()}
     wrong = []
     for changes in corners(method):
         loss = build(method, student, teacher, changes)
-        cases = {k: v for k, v in CASES.items() if k != "one image" or method not in NO_SINGLE}
-        scenes = {name: scene(student, teacher, **case) for name, case in cases.items()}
         wrong += [f"{changes}: {name}" for name, seen in scenes.items() if not sound(loss, seen)]
         alike = build(method, teacher, teacher, changes)
         if not sound(alike, equal_features(teacher)):

@@ -1,7 +1,7 @@
 """Projects of made-up records, and pages without libraries."""
 
 import pytest
-from made_up import Project
+from made_up import WITHOUT_LIBRARIES, Project
 
 
 @pytest.fixture
@@ -14,4 +14,4 @@ def project(tmp_path):
 def without_libraries(request, monkeypatch):
     """Pages without scripts of libraries, but in a browser: bundling Vega takes seconds."""
     if "browser" not in request.module.__name__:
-        monkeypatch.setattr("kdbench.report.site.assets._version", lambda _: None)
+        monkeypatch.setattr(WITHOUT_LIBRARIES, lambda _: None)

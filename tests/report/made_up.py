@@ -9,6 +9,7 @@ from kdbench.plan.params import Params
 from kdbench.store.paths import Paths
 from kdbench.store.record import write_record
 
+WITHOUT_LIBRARIES = "kdbench.report.site.assets._version"  # tests have it find none
 FIRST = {"exhibits": ["distpro/table1", "distpro/figure6"], "datasets": ["cifar100"]}
 
 

@@ -2,10 +2,12 @@
 
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 
 import pytest
+from made_up import WITHOUT_LIBRARIES, Project
 
 from kdbench.errors import UserError
 from kdbench.report.make import make_report
@@ -33,35 +35,49 @@ def full(plan):
     return plan
 
 
-def test_a_report_is_made_of_an_index_tables_and_figures(project):
+@pytest.fixture(scope="module")
+def written_once(tmp_path_factory):
+    """The folder of a full plan and its report at scale smoke; never changed."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(WITHOUT_LIBRARIES, lambda _: None)
+        plan = full(Project(tmp_path_factory.mktemp("written"), scale="smoke"))
+        make_report(plan.graph, plan.paths)
+    return plan.paths.root
+
+
+@pytest.fixture
+def written(written_once, project, tmp_path):
+    """A copy of it: the plan and the report's page."""
+    shutil.copytree(written_once, tmp_path, dirs_exist_ok=True)
+    plan = project(scale="smoke")
+    return plan, plan.paths.report("smoke") / "README.md"
+
+
+def test_a_report_is_made_of_an_index_tables_and_figures(written):
     """The folder holds two indices, a table's two files, a figure's three, pages, and no more."""
-    plan = full(project(scale="smoke"))
+    _, page = written
 
-    page = make_report(plan.graph, plan.paths)
-
-    assert page == plan.paths.report("smoke") / "README.md"
     board = "pairs/cifar100-wrn-40-2-wrn-16-2-review.html"
     pages = ["README.md", *SITE, *PAGES.values(), board]
     assert sorted(files_of(page.parent)) == sorted([*pages, *FIGURE, *TABLE])
 
 
-def test_the_same_records_give_the_same_bytes(project, tmp_path):
-    """Two reports, the second from scratch, agree in every byte."""
-    plan = full(project(scale="smoke"))
-    page = make_report(plan.graph, plan.paths)
+def test_the_same_records_give_the_same_bytes(written):
+    """Two reports, the second from scratch, agree in every byte; the page is the index."""
+    plan, page = written
     first = files_of(page.parent)
     for name in first:
         (page.parent / name).unlink()
 
-    make_report(plan.graph, plan.paths)
-
+    assert make_report(plan.graph, plan.paths) == page
     assert files_of(page.parent) == first
 
 
 @pytest.mark.parametrize("scale", ["smoke", "lite", "paper"])
 def test_the_banner_opens_every_page_unless_the_scale_is_the_papers(project, scale):
     """At smoke and lite index and table begin with the scale's notice, at paper with a title."""
-    plan = full(project(scale=scale))
+    plan = project(scale=scale, exhibits=["distpro/table1"])
+    plan.evaluate("DistPro", [70.0, 71.0, 72.0])
     page = make_report(plan.graph, plan.paths)
 
     for path in (page, page.parent / "tables/distpro-table1.md"):
@@ -71,10 +87,13 @@ def test_the_banner_opens_every_page_unless_the_scale_is_the_papers(project, sca
 
 
 @pytest.mark.parametrize("finished", [True, False])
-def test_links_of_the_index_lead_to_files(project, finished):
+def test_links_of_the_index_lead_to_files(request, project, finished):
     """Every relative link of the index and of its pages resolves, with and without records."""
-    plan = project(scale="smoke")
-    page = make_report((full(plan) if finished else plan).graph, plan.paths)
+    if finished:
+        page = request.getfixturevalue("written")[1]
+    else:
+        plan = project(scale="smoke")
+        page = make_report(plan.graph, plan.paths)
     links = {
         file: re.findall(r"\]\(([^)]+)\)", file.read_text(encoding="utf-8"))
         for file in page.parent.rglob("*.md")
@@ -104,10 +123,10 @@ def test_an_absent_search_gives_no_picture(project):
     assert alone.read_text(encoding="utf-8").endswith("\n\n*not run yet*\n")
 
 
-def test_the_index_counts_runs_and_says_how_to_make_the_rest(project):
+def test_the_index_counts_runs_and_says_how_to_make_the_rest(written):
     """Two of the planned runs are done; the command for the others names the scale."""
-    plan = full(project(scale="smoke"))
-    text = make_report(plan.graph, plan.paths).read_text(encoding="utf-8")
+    plan, page = written
+    text = page.read_text(encoding="utf-8")
 
     planned = len(plan.graph.runs)
     assert re.search(rf"\| \*\*all\*\* +\| +2 \| +{planned} \| +1\.0 h \|", text)
@@ -127,10 +146,10 @@ def test_the_command_for_the_rest_requests_what_this_report_requested(project):
     assert 'exhibits=["ours/controls"]' in words and "seeds=null" in words
 
 
-def test_files_without_records_go_and_foreign_files_stay(project):
+def test_files_without_records_go_and_foreign_files_stay(written):
     """A figure whose search is gone takes its files with it, and only those."""
-    plan = full(project(scale="smoke"))
-    folder = make_report(plan.graph, plan.paths).parent
+    plan, page = written
+    folder = page.parent
     foreign = ["notes.md", "figures/mine.svg", "figures/distpro-figure6.txt", "pairs/mine.html"]
     for name in foreign:
         (folder / name).write_text("mine")
@@ -145,10 +164,9 @@ def test_files_without_records_go_and_foreign_files_stay(project):
     assert sorted(files_of(folder)) == sorted([*pages, figure, *TABLE, *foreign])
 
 
-def test_a_report_deletes_nothing_that_another_plan_wrote(project):
+def test_a_report_deletes_nothing_that_another_plan_wrote(project, written):
     """The report of fewer exhibits leaves the others' files, and its index links to them."""
-    plan = full(project(scale="smoke"))
-    folder = make_report(plan.graph, plan.paths).parent
+    folder = written[1].parent
     before = files_of(folder)
 
     smaller = project(scale="smoke", exhibits=["distpro/table1"])
@@ -160,10 +178,10 @@ def test_a_report_deletes_nothing_that_another_plan_wrote(project):
     assert "Not in this report" not in before["README.md"].decode()
 
 
-def test_a_damaged_record_leaves_the_old_report_alone(project):
+def test_a_damaged_record_leaves_the_old_report_alone(written):
     """The error is one line, and no file changes."""
-    plan = full(project(scale="smoke"))
-    folder = make_report(plan.graph, plan.paths).parent
+    plan, page = written
+    folder = page.parent
     before = files_of(folder)
     plan.paths.record(plan.cell("DistPro").evaluation).write_text("{")
 

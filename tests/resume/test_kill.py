@@ -9,6 +9,7 @@ import time
 
 import pytest
 from tiny_project import (
+    EVALUATION,
     OTHER_STUDENT,
     SEARCH,
     STUDENT,
@@ -62,11 +63,13 @@ def signalled(project, name, saves, number=signal.SIGKILL):
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory):
-    """A project whose runs were never interrupted."""
-    project = TinyProject(tmp_path_factory.mktemp("whole"))
-    code, output = project.command(STUDENT, seconds="1000")
-    assert code == 0, output
+def whole(finished_once, tmp_path_factory):
+    """A project whose runs were never interrupted, down to one student."""
+    folder = tmp_path_factory.mktemp("whole")
+    shutil.copytree(finished_once.root, folder, dirs_exist_ok=True)
+    project = TinyProject(folder)
+    for name in (OTHER_STUDENT, EVALUATION):
+        project.undo(name)
     return project
 
 

@@ -7,6 +7,7 @@ import signal
 import time
 
 import pytest
+from sampling import sampled
 from tiny_project import TEACHER, TinyProject, without_times
 
 OWN = {"pairs": ["resnet56:resnet20"], "protocol": "review", "dataset": "cifar100", "seeds": 1}
@@ -58,10 +59,7 @@ def killed_after(project, name, saves):
     return output + errors
 
 
-@pytest.mark.parametrize(
-    "case",
-    [pytest.param(c, marks=pytest.mark.slow if "second" in c else ()) for c in CASES],
-)
+@pytest.mark.parametrize("case", sampled(CASES, ["sbs"]))
 def test_a_run_killed_twice_ends_in_the_same_bits(taught, tmp_path, case):
     """Artifacts are equal byte for byte, records but for clocks; both kills left work to do."""
     name, searches = CASES[case]

@@ -3,7 +3,7 @@
 from hashlib import sha256
 
 import pytest
-from imports import KEY, NETWORK, command, small_project, take, trained_checkpoint
+from imports import KEY, NETWORK, command, copied_checkpoint, small_project, take
 
 from kdbench.errors import DamagedData, UnknownName, UserError
 
@@ -15,9 +15,9 @@ def project(tmp_path):
 
 
 @pytest.fixture
-def checkpoint(project):
+def checkpoint(project, trained_once):
     """See `trained_checkpoint`."""
-    return trained_checkpoint(project)
+    return copied_checkpoint(trained_once, project)
 
 
 def test_a_checkpoint_below_its_claimed_accuracy_is_not_imported(project, checkpoint):

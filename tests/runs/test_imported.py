@@ -6,7 +6,7 @@ from hashlib import sha256
 import numpy as np
 import pytest
 import torch
-from imports import KEY, NETWORK, command, small_project, take, trained_checkpoint
+from imports import KEY, NETWORK, command, copied_checkpoint, small_project, take
 from safetensors.torch import load_file
 from typed_runs import network_part
 
@@ -30,9 +30,9 @@ def project(tmp_path):
 
 
 @pytest.fixture
-def checkpoint(project):
+def checkpoint(project, trained_once):
     """See `trained_checkpoint`."""
-    return trained_checkpoint(project)
+    return copied_checkpoint(trained_once, project)
 
 
 def test_an_imported_teacher_takes_the_place_of_training(project, checkpoint):

@@ -6,6 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from sampling import sampled
 from tiny_project import EVALUATION, SEARCH, STUDENT, TEACHER, without_times
 
 from kdbench.plan.graph import load_graph
@@ -52,7 +53,7 @@ DAMAGES = {
 }
 
 
-@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize("damage", sampled(DAMAGES, ("scheme", "prepared data", "manifest")))
 def test_a_damaged_input_is_mended_and_the_run_ends_in_the_same_bits(finished, damage):
     """The run that reads it names it in one line; no other record is written again."""
     owner, name, spoil = DAMAGES[damage]

@@ -54,6 +54,7 @@ def test_the_last_group_is_searched_through_trained_connectors():
     assert found.weights.isfinite().all()
 
 
+@pytest.mark.slow
 def test_a_falling_rate_and_terms_of_the_turn_alone_leave_the_last_group_untrained():
     """What the test above would see: ST near that of orthogonal maps."""
     falling = replace(shipped(DISTPRO_SEARCH), milestones=DISTPRO_SEARCH.shortened(3).milestones)
@@ -62,6 +63,7 @@ def test_a_falling_rate_and_terms_of_the_turn_alone_leave_the_last_group_untrain
     assert of_the_last_group(losses, "st") > 1.2
 
 
+@pytest.mark.slow
 def test_the_draw_of_the_connectors_hardly_decides_what_is_found():
     """With the order of the images held, two draws' weight changes correlate at 0.7 or more."""
     ends = [searched(shipped(DFA_SEARCH), draw=draw, **LITE)[1].weights for draw in (0, 1)]

@@ -21,6 +21,7 @@ from dfa_runs import (
     take,
     written_out,
 )
+from sampling import sampled
 from torch import randn
 from typed_runs import method_part
 
@@ -224,7 +225,7 @@ def test_the_bridge_finds_the_map_that_tells_classes_and_the_plain_loss_the_easy
 
 
 @pytest.mark.parametrize("options", METHODS, ids=IDS)
-@pytest.mark.parametrize("stopped", [0, 1, 4])
+@pytest.mark.parametrize("stopped", sampled([0, 1, 4], [1]))
 def test_a_resumed_search_ends_in_the_same_bits(options, stopped):
     """It is saved after any step, loaded into a search of another seed, and carried on."""
     teacher, whole = start(**options)

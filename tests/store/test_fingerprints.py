@@ -1,6 +1,7 @@
 """What a record was made by: code counts, words about it do not."""
 
 import pytest
+from plan_fixtures import planned
 
 from kdbench.store import fingerprint
 from kdbench.store.fingerprint import code_fingerprint, run_fingerprint
@@ -62,13 +63,19 @@ def test_folders_do_not_count(tmp_path):
     assert code_fingerprint(files) == code_fingerprint(reversed(files))
 
 
-def edited(package_copy, monkeypatch, planned, changed):
-    """Cells of a small plan whose fingerprint an edit of one file changes, by phase."""
+@pytest.fixture(scope="module")
+def unchanged():
+    """A small plan, and the fingerprints of its runs by the code as it is."""
     graph = planned(pairs=["resnet56:resnet20"], exhibits=["distpro/table1"])
+    fingerprint._tree.cache_clear()
+    return graph, {k: run_fingerprint(run) for k, run in graph.runs.items()}
+
+
+def edited(package_copy, monkeypatch, unchanged, changed):
+    """Cells of a small plan whose fingerprint an edit of one file changes, by phase."""
+    graph, before = unchanged
     folder = package_copy("copy")
     monkeypatch.setattr(fingerprint, "ROOT", folder)
-    fingerprint._tree.cache_clear()
-    before = {k: run_fingerprint(run) for k, run in graph.runs.items()}
     with (folder / changed).open("a") as file:
         file.write("\nANOTHER = 1\n")
     fingerprint._tree.cache_clear()
@@ -95,15 +102,15 @@ REACH = {
 
 
 @pytest.mark.parametrize("changed", REACH)
-def test_an_edit_reaches_the_runs_that_use_the_file(package_copy, monkeypatch, planned, changed):
+def test_an_edit_reaches_the_runs_that_use_the_file(package_copy, monkeypatch, unchanged, changed):
     """A component's file reaches the runs that name it, a shared file its whole phase."""
-    assert edited(package_copy, monkeypatch, planned, changed) == REACH[changed]
+    assert edited(package_copy, monkeypatch, unchanged, changed) == REACH[changed]
 
 
 @pytest.mark.parametrize("changed", ["models/blocks.py", "engine/fit.py", "runs/training.py"])
-def test_the_training_code_reaches_every_training(package_copy, monkeypatch, planned, changed):
+def test_the_training_code_reaches_every_training(package_copy, monkeypatch, unchanged, changed):
     """Teachers, searches, students and evaluations."""
-    touched = edited(package_copy, monkeypatch, planned, changed)
+    touched = edited(package_copy, monkeypatch, unchanged, changed)
 
     assert touched.keys() == {"teacher", "search", "student", "evaluation"}
     assert touched["student"] == ALL

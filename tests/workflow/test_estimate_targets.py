@@ -13,8 +13,9 @@ from kdbench.workflow.estimate import find_target
 
 @pytest.fixture(name="project")
 def fresh_project(tmp_path, monkeypatch, process_as_before):
-    """A small project where nothing ran, as the current folder."""
-    project = TinyProject(tmp_path, exhibits=["distpro/table1"])
+    """A small project where nothing ran, as the current folder; of three kinds of students."""
+    methods = ["none", "kd", "distpro"]
+    project = TinyProject(tmp_path, exhibits=["distpro/table1"], methods_only=methods)
     monkeypatch.chdir(tmp_path)
     return project
 

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from sampling import sampled
 
 from kdbench.plan import build
 from kdbench.plan.graph import Graph, make_graph
@@ -290,7 +291,7 @@ def test_dvc_dependencies_are_those_of_the_plan(pipeline, scale):
         assert upstream not in declared.after([stage]), f"{upstream} also depends on {stage}"
 
 
-@pytest.mark.parametrize("scale", [pytest.param("smoke", marks=pytest.mark.slow), "lite", "paper"])
+@pytest.mark.parametrize("scale", sampled(SCALES, ["lite"]))  # the stages are alike at all scales
 def test_every_dvc_stage_watches_the_parameters_of_its_runs(pipeline, scale, tmp_path):
     """With any leaf of params.yaml changed, each DVC stage with a new run notices by itself.
 
@@ -321,7 +322,7 @@ def with_revision(graph, kind, name):
     return Graph(graph.params, components, graph.exhibits)
 
 
-@pytest.mark.parametrize("scale", ["smoke", "paper"])
+@pytest.mark.parametrize("scale", sampled(["smoke", "paper"], ["smoke"]))
 def test_dvc_notices_a_raised_revision(pipeline, scale):
     """The DVC stages with new runs depend on the folder of the declaration that was changed."""
     dvc, graph = pipeline(scale), planned(scale)

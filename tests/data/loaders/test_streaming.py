@@ -371,6 +371,7 @@ print(len(shared), "batches")
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to give a process a /dev/shm of its own")
 def test_batches_are_the_same_where_shared_memory_has_no_room(images, tmp_path):
     """Enough for semaphores, not for a batch; without the pipe the loader waits for ever."""

@@ -3,6 +3,7 @@
 import pytest
 from finished import carve, evaluate, finished_runs, plan_of, rendered, search
 from matplotlib.style import context
+from sampling import sampled
 
 from kdbench.report.figures.correlation_figure import draw as draw_correlation
 from kdbench.report.figures.drawing import STYLE, matrix, png, sheet, svg
@@ -75,7 +76,7 @@ def finished(project, exhibit, scale="smoke"):
     return plan
 
 
-@pytest.mark.parametrize("exhibit", FIGURES)
+@pytest.mark.parametrize("exhibit", sampled(FIGURES, ("dfa/weights", "sbs/figure4")))
 def test_two_drawings_are_the_same_bytes_and_bear_the_notice(project, exhibit):
     """Neither dates nor random ids enter the files; the notice is in the image."""
     plan = finished(project, exhibit)
