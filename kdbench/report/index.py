@@ -26,7 +26,8 @@ from kdbench.store.spec import PHASES
 
 HOW_TO_READ = """\
 - **ours** is measured by the runs behind this report; **published** is printed in the paper, \
-never measured here. † marks a published number that we do not have from the paper itself.
+never measured here. †, § and ‖ mark published numbers that we do not have from the paper itself; \
+a note on the page names each source once.
 - ‡ marks a method whose source is not public or leaves much open: a note says how we read it.
 - **not run yet**: the plan has the run, its record is not there. **not built yet**: kdbench has \
 no such method. **diverged**: a loss or an evaluation was not finite, a note says when. **record \

@@ -1,5 +1,7 @@
 """A table as LaTeX with booktabs, from the same data frame as its CSV."""
 
+from collections import Counter
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -24,11 +26,13 @@ def latex(cells: "pd.DataFrame", title: str, notice: str) -> str:
         title: the caption.
         notice: a comment above the table; "" for none.
     """
-    heads, rows = list(dict.fromkeys(cells["column"])), list(dict.fromkeys(cells["row"]))
-    by_place = {(line["row"], line["column"]): line for line in cells.to_dict("records")}
+    by_place = {(one["row_number"], one["column_number"]): one for one in cells.to_dict("records")}
+    rows = {number: one["row"] for (number, _), one in by_place.items()}
+    heads = told_apart({n: (one["column"], one["dataset"]) for (_, n), one in by_place.items()})
     published = bool(cells["published"].notna().any())
     lines = [
-        [escaped(row), *(_cell(by_place, row, head, published) for head in heads)] for row in rows
+        [escaped(label), *(_cell(by_place.get((row, head)), published) for head in heads)]
+        for row, label in rows.items()
     ]
     said = " Ours, then published." if published else ""
     body = [" & ".join(line) + r" \\" for line in lines]
@@ -40,7 +44,7 @@ def latex(cells: "pd.DataFrame", title: str, notice: str) -> str:
             rf"\caption{{{escaped(title)}.{said}}}",
             rf"\begin{{tabular}}{{l{'c' * len(heads)}}}",
             r"\toprule",
-            " & ".join(["", *map(escaped, heads)]) + r" \\",
+            " & ".join(["", *map(escaped, heads.values())]) + r" \\",
             r"\midrule",
             *body,
             r"\bottomrule",
@@ -60,8 +64,23 @@ def escaped(text: str) -> str:
     return "".join(SPECIAL.get(character, character) for character in text)
 
 
-def _cell(by_place: Any, row: str, head: str, published: bool) -> str:
-    line = by_place.get((row, head))
+def told_apart(heads: Mapping[int, tuple[str, str]]) -> dict[int, str]:
+    """Headings by their columns' numbers; equal ones get their data set, then their number.
+
+    >>> told_apart({1: ("A", "x"), 2: ("A", "y"), 3: ("B", "x"), 4: ("B", "x")})
+    {1: 'A (x)', 2: 'A (y)', 3: 'B (3)', 4: 'B (4)'}
+    """
+    texts, pairs = Counter(text for text, _ in heads.values()), Counter(heads.values())
+
+    def addition(number: int, text: str, dataset: str) -> str:
+        if texts[text] == 1:
+            return ""
+        return f" ({dataset if pairs[text, dataset] == 1 else number})"
+
+    return {number: text + addition(number, text, data) for number, (text, data) in heads.items()}
+
+
+def _cell(line: Mapping[Any, Any] | None, published: bool) -> str:
     if line is None:
         return EMPTY
     ours = _number(line["ours_mean"], line["ours_std"])

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from kdbench.exhibits.tables import Column, Table
 from kdbench.plan.graph import Graph
-from kdbench.report.presentation import MARK, PAPER, PLUS_MINUS
+from kdbench.report.presentation import PLUS_MINUS, source_marks
 from kdbench.report.readings.banner import comparable
 from kdbench.report.readings.cells import Result, epoch_of, head
 from kdbench.report.readings.provenance import remarks
@@ -36,6 +36,7 @@ def table_notes(graph: Graph, table: Table, cells: Sequence[Result], records: Re
         *table.notes,
         *_variances(table, requested_only(cells)),
         *notes_of(graph, requested_only(cells)),
+        *_trust(requested_only(cells)),
         *_left_out(graph, cells),
         *(f"Diverged: {run}." for run in records.diverged(planned)),
         *(f"Not used: {record}." for record in records.altered(_behind(planned))),
@@ -68,12 +69,12 @@ def legend(graph: Graph, table: Table, spread: str = SPREAD) -> str:
 
 
 def notes_of(graph: Graph, cells: Sequence[Result]) -> list[str]:
-    """What our readings are, what marks mean, which sources are not the paper."""
+    """What our readings are, and what marks of ours mean."""
     readings = our_readings(graph, cells)
     texts = {label: text.removeprefix("our reading: ") for label, text in readings.items()}
     ours = [f"{READING} {label}, our reading: {text}." for label, text in texts.items()]
     larger = [LARGER] if any(result.missed for result in cells) else []
-    return [*ours, *larger, *_teachers(cells), *_trust(graph, cells)]
+    return [*ours, *larger, *_teachers(cells)]
 
 
 def requested_only(cells: Sequence[Result]) -> list[Result]:
@@ -121,16 +122,10 @@ def _teachers(cells: Sequence[Result]) -> list[str]:
     return [AT_BEST] if chosen else []
 
 
-def _trust(graph: Graph, cells: Sequence[Result]) -> list[str]:
-    def where(result: Result) -> str:
-        return f"{result.cell.row.label}, {_place(graph, result.cell.column)}"
-
-    marked = [r for r in cells if r.published and r.published.source != PAPER]
-    by_source: dict[str, list[str]] = {}
-    for result in marked:
-        assert result.published is not None
-        by_source.setdefault(result.published.source, []).append(where(result))
-    return [f"{MARK} Source: {source} ({'; '.join(cells)})." for source, cells in by_source.items()]
+def _trust(cells: Sequence[Result]) -> list[str]:
+    """Where published numbers were read that were not read in the paper, a line per source."""
+    marks = source_marks(result.published for result in cells)
+    return [f"{mark} Source: {source}." for source, mark in marks.items()]
 
 
 def _behind(targets: Sequence[RunSpec]) -> list[RunSpec]:

@@ -1,9 +1,10 @@
 """What an exhibit shows, as numbers and ready texts, before any kind of page is written."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from kdbench.exhibits.published import Published
 from kdbench.report.readings.cells import Result
 from kdbench.report.readings.records import CellState
 from kdbench.report.readings.statistics import Estimate
@@ -11,8 +12,9 @@ from kdbench.report.readings.statistics import Estimate
 if TYPE_CHECKING:
     import pandas as pd
 
-MARK = "†"  # of a published number whose source is not the paper itself
 PAPER = "paper"  # the usual source of a published number
+DAGGERS = ("†", "§", "‖")
+"""Marks of published numbers whose source is not the paper; doubled where these do not suffice."""
 PAPERS = {
     "dfa": "DFA",
     "distpro": "DistPro",
@@ -65,14 +67,28 @@ def number(estimate: Estimate | None, state: CellState) -> str:
     return f"{estimate.mean:.2f}{spread} ({estimate.n})"
 
 
-def printed(result: Result) -> str:
-    """The published number, `76.36 ± 0.07 (5)`, marked where the paper is not its source."""
+def source_marks(numbers: Iterable[Published | None]) -> dict[str, str]:
+    """A mark per source that is not the paper, in the order of a table's cells.
+
+    >>> source_marks([None, Published(70.0, None, "a summary"), Published(71.0, None, "a mail")])
+    {'a summary': '†', 'a mail': '§'}
+    """
+    sources = dict.fromkeys(one.source for one in numbers if one and one.source != PAPER)
+    repeats = (divmod(place, len(DAGGERS)) for place in range(len(sources)))
+    return {
+        s: DAGGERS[mark] * (1 + times) for s, (times, mark) in zip(sources, repeats, strict=True)
+    }
+
+
+def printed(result: Result, marks: Mapping[str, str]) -> str:
+    """The published number, `76.36 ± 0.07 (5)`, with the mark of its source (`source_marks`)."""
     if result.published is None:
         return "not known"
     value, spread, runs = result.published.value, result.published.spread, result.published.runs
     text = f"{value:.2f}" if spread is None else f"{value:.2f} {PLUS_MINUS} {spread:.2f}"
     text += f" ({runs})" if runs else ""
-    return text if result.published.source == PAPER else f"{text} {MARK}"
+    mark = marks.get(result.published.source, "")
+    return f"{text} {mark}" if mark else text
 
 
 def verdict(result: Result) -> str:

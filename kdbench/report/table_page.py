@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from itertools import groupby
 
-from kdbench.exhibits.tables import Table
+from kdbench.exhibits.tables import Row, Table
 from kdbench.plan.graph import Graph
 from kdbench.report.judgement.comparisons import in_words, row_comparisons
 from kdbench.report.markdown import bullets, paragraphs, pipe
@@ -16,7 +16,7 @@ from kdbench.report.notes import (
     requested_only,
     table_notes,
 )
-from kdbench.report.presentation import TextTable, number, printed, verdict
+from kdbench.report.presentation import TextTable, number, printed, source_marks, verdict
 from kdbench.report.readings.banner import comparable
 from kdbench.report.readings.cells import Result, Size, epoch_of, head, size_of
 from kdbench.report.readings.provenance import made_with
@@ -72,6 +72,7 @@ def _block(
 ) -> str:
     """Per row ours, the last epoch where another is reported, published, and the verdict."""
     lines: list[list[str]] = []
+    marks = source_marks(result.published for result in cells)
     own = not any(result.published for result in cells)  # a table of our own
     for label, row in rows:
         numbers = list(map(_ours, row)) if own else [_bold(result) for result in row]
@@ -80,7 +81,7 @@ def _block(
             last = [number(result.last, result.state) if result.last else "" for result in row]
             lines.append(["last epoch", *last] if own else ["", "last epoch", *last])
         if not own:
-            lines.append(["", "published", *(printed(result) for result in row)])
+            lines.append(["", "published", *(printed(result, marks) for result in row)])
         if not own and comparable(graph) and any(result.verdict for result in row):
             lines.append(["", "verdict", *(verdict(result) for result in row)])
     return pipe(TextTable(["", *([] if own else [""]), *_heads(graph, cells)], lines))
@@ -142,8 +143,8 @@ def _missed(result: Result) -> str:
 
 
 def _rows(graph: Graph, cells: Sequence[Result]) -> list[tuple[str, list[Result]]]:
-    by_row: Callable[[Result], str] = lambda result: result.cell.row.label  # noqa: E731
-    rows = [(label, list(group)) for label, group in groupby(cells, by_row)]
+    by_row: Callable[[Result], Row] = lambda result: result.cell.row  # noqa: E731
+    rows = [(row.label, list(group)) for row, group in groupby(cells, by_row)]
     marked = {label for label, row in rows if our_readings(graph, row)}
     return [(f"{label} {READING}" if label in marked else label, row) for label, row in rows]
 

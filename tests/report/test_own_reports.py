@@ -103,3 +103,19 @@ def test_no_text_of_a_user_is_html_in_a_report(project):
     assert not [n for n, text in texts.items() if "<script>alert" in text or "<img src=x" in text]
     assert "&lt;script>alert(1)&lt;/script>&lt;img src=x" in texts["README.md"]
     assert "<br>→ " in texts["own-mine.md"]
+
+
+def test_rows_that_share_a_label_stay_two_rows(project):
+    """Two methods that params.yaml gives one name have a line of numbers each."""
+    labels = {"none": "Same", "kd": "Same"}
+    plan = project(scale="lite", exhibits=["own"], tables=[{**TABLE, "labels": labels}])
+    _, alone, taught = plan.graph.cells["own/mine"]
+    evaluate(plan, alone.evaluation, [70.0])
+    evaluate(plan, taught.evaluation, [72.0])
+    (page,) = write_report(plan.graph, plan.paths)
+
+    lines = (page.parent / "tables/own-mine.md").read_text(encoding="utf-8").splitlines()
+    assert [line.split("|")[2].split()[0] for line in lines if "**Same**" in line] == [
+        "70.00",
+        "72.00",
+    ]

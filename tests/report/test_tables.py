@@ -216,7 +216,22 @@ def test_a_source_other_than_the_paper_is_marked(project, monkeypatch):
     text = markdown_of(project(scale="smoke"))
 
     assert line_of(text, "DistPro", "published")[0] == "70.00 †"
-    assert "† Source: secondary summary (" in text
+    assert "- † Source: secondary summary.\n" in text
+
+
+def test_every_source_has_a_mark_of_its_own_and_one_note(project, monkeypatch):
+    """Two sources, alternating by column: two marks, and either is explained once."""
+
+    def second_hand(_graph, _table, _row, column):
+        pairs = project(scale="smoke").table.pairs
+        return Published(70.0, None, f"summary {pairs.index(column.pair) % 2}")
+
+    monkeypatch.setattr(tables, "published", second_hand)
+    text = markdown_of(project(scale="smoke"))
+
+    assert line_of(text, "DistPro", "published")[:3] == ["70.00 †", "70.00 §", "70.00 †"]
+    assert text.count("Source: ") == text.count("- † Source: summary 0.\n") + 1
+    assert text.count("- § Source: summary 1.\n") == 1
 
 
 @pytest.mark.parametrize(

@@ -243,6 +243,8 @@ def _flat(line: Line) -> dict[str, Any]:
         "title": line.table.title,
         "row": line.row,
         "column": line.head,
+        "row_number": line.place[0] + 1,
+        "column_number": line.place[1] + 1,
         "dataset": line.dataset,
         "teacher": line.teacher,
         "student": line.student,

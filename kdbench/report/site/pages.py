@@ -13,7 +13,7 @@ from kdbench.exhibits.tables import Exhibit, Table
 from kdbench.plan.graph import Graph
 from kdbench.report.judgement.comparisons import in_words, row_comparisons
 from kdbench.report.notes import READING, legend, our_readings, table_notes
-from kdbench.report.presentation import PAPER, csv_bytes, paper_label
+from kdbench.report.presentation import DAGGERS, PAPER, csv_bytes, paper_label, source_marks
 from kdbench.report.readings.banner import banner, changed_parameters, comparable
 from kdbench.report.readings.lines import MIXED, RULES, Line, frame
 from kdbench.report.readings.provenance import hours, made_with
@@ -38,7 +38,6 @@ DOORS = (
     ("mine.html", "My method"),
 )
 KINDS = {"md": "Markdown", "csv": "CSV", "tex": "LaTeX", "svg": "SVG", "png": "PNG", "pdf": "PDF"}
-DAGGERS = ("†", "§", "‖", "††", "§§", "‖‖")
 
 
 @dataclass
@@ -197,7 +196,7 @@ class Site:
             f"{PAGES}/{table.slug}.html",
             table=table,
             legend=_legend(graph, table),
-            sources=_sources(part.lines),
+            sources=source_marks(line.published for line in part.lines),
             shown=[(a, b, [line for line in c if line.place[1] in filled]) for a, b, c in shown],
             heads=[columns[place] for place in filled],
             folded=[row for row in rows if row not in shown],
@@ -277,14 +276,6 @@ def _legend(graph: Graph, table: Table) -> tuple[str, str]:
 
 def _states(claims: Sequence[Any]) -> list[str]:
     return list(dict.fromkeys(claim.judgement.state.value for claim in claims))
-
-
-def _sources(lines: Sequence[Line]) -> dict[str, str]:
-    """A mark per source of published numbers that is not the paper."""
-    names = dict.fromkeys(
-        line.published.source for line in lines if line.published and line.published.source != PAPER
-    )
-    return {name: DAGGERS[place % len(DAGGERS)] for place, name in enumerate(names)}
 
 
 def _files(part: Rendered) -> list[tuple[str, str]]:
