@@ -3,7 +3,8 @@
 import atexit
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 from kdbench.errors import UserError
 
@@ -19,6 +20,23 @@ def say(text: str) -> None:
 def start_bar(title: str, total: int, done: int) -> Callable[[], None]:
     """Show a training's progress; returns what to call after every step."""
     return _bar(title, total, done) if sys.stdout.isatty() else _lines(title, total, done)
+
+
+@contextmanager
+def screen(*, live: bool) -> Iterator[Callable[[Sequence[str]], None]]:
+    """Give a function that shows lines: on a terminal they take the place of those before.
+
+    Args:
+        live: whether it is called again and again.
+    """
+    if not (live and sys.stdout.isatty()):
+        yield lambda lines: say("\n".join(lines))
+        return
+    from rich.live import Live
+    from rich.text import Text
+
+    with Live(auto_refresh=False) as display:
+        yield lambda lines: display.update(Text("\n".join(lines)), refresh=True)
 
 
 def _bar(title: str, total: int, done: int) -> Callable[[], None]:

@@ -24,6 +24,7 @@ from kdbench.cli.tune import tune_command
 from kdbench.cli.verify import verify_command
 from kdbench.cli.version import version_option
 from kdbench.cli.why import why_command
+from kdbench.cli.watch import watch_command
 from kdbench.cli.zoo import zoo_command
 from kdbench.console import fail, say, start_bar
 from kdbench.errors import BadValue, UserError
@@ -59,6 +60,7 @@ app.command("redo")(redo_command)
 app.command("share")(share_command)
 app.command("tune")(tune_command)
 app.command("verify")(verify_command)
+app.command("watch")(watch_command)
 
 Scale = Annotated[
     str | None, typer.Option(help="smoke, lite or paper; by default that of params.yaml.")

@@ -214,7 +214,10 @@ def execute(spec: RunSpec, paths: Paths, options: Options, stopper: Stopper) -> 
         job = Job(spec, paths, stopper, options.start_bar, origin, precision, options.say)
         forget_peak(device)
         begun = time.perf_counter()
-        result = _phase(job)
+        try:
+            result = _phase(job)
+        finally:
+            paths.running(spec).unlink(missing_ok=True)
         for key in ("seconds", "wall_seconds"):
             result.cost.setdefault(key, time.perf_counter() - begun)
         manifest = seal(folder)

@@ -1,6 +1,6 @@
 """One run in progress: its specification, its folder, its device, and what it will say."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -10,6 +10,7 @@ from kdbench.data.stored.open import Stored, open_data
 from kdbench.engine.precision import Precision
 from kdbench.engine.stopping import Stopper
 from kdbench.errors import DamagedData
+from kdbench.runs.progress import follow
 from kdbench.store.artifacts import checked
 from kdbench.store.canonical import digest_of
 from kdbench.store.paths import Paths
@@ -155,6 +156,21 @@ class Job(Generic[Spec]):
     def folder(self) -> Path:
         """Where this run's artifacts go."""
         return self.paths.artifacts(self.spec)
+
+    def follow(
+        self, total: int, done: int, curves: Mapping[str, Sequence[float]]
+    ) -> Callable[[], None]:
+        """Show how far the run is, by a bar and for `kdbench watch`; returns what a step calls.
+
+        Args:
+            total: steps that there are.
+            done: those that are done.
+            curves: values by name, to which the training adds as it goes.
+        """
+        bar = self.start_bar(self.spec.title, total, done)
+        file = self.paths.running(self.spec)
+        device = str(self.origin.get("device", ""))
+        return follow(self.spec, file, device, bar, total=total, done=done, curves=curves)
 
     def input_digests(self) -> dict[str, str]:
         """Digest of the artifacts that were read, by role."""

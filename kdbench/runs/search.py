@@ -76,7 +76,7 @@ def run_search(job: Job[SearchRun]) -> PhaseResult:
     state.load(precision.device, job.say)
     step = SearchStep(searcher, teacher, held, recipe, loader.steps, precision)
     done = state.epoch * loader.steps + state.step
-    tick = job.start_bar(job.spec.title, recipe.epochs * loader.steps, done)
+    tick = job.follow(recipe.epochs * loader.steps, done, state.curves)
     for means in fit(state, step, loader, recipe.epochs, job.stopper, tick, searcher.work):
         state.log({"epoch": float(state.epoch), **means})
         if searcher.finished:

@@ -131,7 +131,7 @@ def run_training(job: Job[TeacherRun | StudentRun]) -> PhaseResult:
     state.load(precision.device, job.say)
     evaluator = Evaluator(student, measured, recipe, precision, before)
     done, epochs = state.epoch * loader.steps + state.step, before + recipe.epochs
-    tick = job.start_bar(job.spec.title, epochs * loader.steps, done)
+    tick = job.follow(epochs * loader.steps, done, state.curves)
     student.train()
     step = training.step
     for means in fit(state, step, loader, epochs, job.stopper, tick, step.work):

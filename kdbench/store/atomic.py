@@ -165,11 +165,12 @@ def _sweep_files(path: Path) -> None:
     name = re.compile(rf"\.{re.escape(path.name)}\.(\d+){re.escape(HOST)}")
     for entry in os.scandir(path.parent):
         match = name.fullmatch(entry.name)
-        if match and not _is_running(int(match[1])):
+        if match and not is_running(int(match[1])):
             Path(entry).unlink(missing_ok=True)
 
 
-def _is_running(process: int) -> bool:
+def is_running(process: int) -> bool:
+    """Whether this machine has a process of that number."""
     try:
         os.kill(process, 0)
     except ProcessLookupError:

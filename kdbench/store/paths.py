@@ -11,6 +11,8 @@ RECORD = "results/{scale}/records/{phase}/{dataset}/{cell}.{digest}.json"
 ARTIFACTS = "results/{scale}/artifacts/{phase}/{dataset}/{cell}.{digest}"
 DIVERGED = "results/{scale}/diverged/{phase}/{dataset}/{cell}.{digest}.json"
 LOG = "results/{scale}/logs/{phase}/{dataset}/{cell}.{digest}.log"
+RUNNING = "results/{scale}/running/{phase}/{dataset}/{cell}.{digest}.json"
+EVENT_FILES = "results/{scale}/tensorboard"
 TRACKED = "results/{scale}/tracked/{phase}/{dataset}"
 MANIFEST = "artifacts.json"
 # In a run's folder of artifacts while it trains: the last, the one before, and one that is damaged.
@@ -51,6 +53,18 @@ class Paths:
     def log(self, spec: RunSpec | Place) -> Path:
         """What a job of Snakemake's printed."""
         return self.root / _fill(LOG, spec)
+
+    def running(self, spec: RunSpec) -> Path:
+        """How far a run is that trains at this moment; see `store/running.py`."""
+        return self.root / _fill(RUNNING, spec)
+
+    def all_running(self, scale: str) -> Path:
+        """The folder of all such files."""
+        return self.root / RUNNING.partition("/{phase}")[0].format(scale=scale)
+
+    def event_files(self, scale: str) -> Path:
+        """The folder of TensorBoard's event files, which `kdbench watch` writes."""
+        return self.root / EVENT_FILES.format(scale=scale)
 
     def artifacts(self, spec: RunSpec | Place) -> Path:
         """The folder of the run's artifacts and of its checkpoint."""

@@ -2,5 +2,6 @@
 
 Imports point one way, lowest first:
 
-    words <- details, standings, overview <- boards <- charts <- figure_charts, assets <- pages
+    words <- details, standings, overview <- boards <- charts <- figure_charts, assets
+        <- shell <- running <- pages
 """

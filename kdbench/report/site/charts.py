@@ -59,6 +59,15 @@ def curves(detail: Detail) -> Spec | None:
         for name, points in run["series"].items()
         for epoch, value in points
     ]
+    return curve_chart(rows)
+
+
+def curve_chart(rows: Sequence[Mapping[str, Any]]) -> Spec | None:
+    """Curves of which a list shows one at a time, the accuracy first; None without any point.
+
+    Args:
+        rows: points with "seed" (the series), "curve" (its name), "epoch" and "value".
+    """
     if not rows:
         return None
     names = list(dict.fromkeys(row["curve"] for row in rows))

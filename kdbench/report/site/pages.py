@@ -15,28 +15,22 @@ from kdbench.report.judgement.comparisons import in_words, row_comparisons
 from kdbench.report.notes import READING, legend, our_readings, table_notes
 from kdbench.report.presentation import DAGGERS, PAPER, csv_bytes, paper_label, source_marks
 from kdbench.report.readings.banner import banner, changed_parameters, comparable
-from kdbench.report.readings.lines import MIXED, RULES, Line, frame
+from kdbench.report.readings.lines import MIXED, Line, frame
 from kdbench.report.readings.provenance import hours, made_with
 from kdbench.report.readings.records import Records
 from kdbench.report.render import Rendered
 from kdbench.report.site import charts
-from kdbench.report.site.assets import chart_library, table_library
 from kdbench.report.site.boards import MethodRow, method_rows
 from kdbench.report.site.details import Detail, read_detail
 from kdbench.report.site.figure_charts import figure_chart
 from kdbench.report.site.overview import Overview, Work
+from kdbench.report.site.running import idle_page
+from kdbench.report.site.shell import GENERATOR, RUNNING, frame_of, page
 from kdbench.report.site.standings import Board, Standing, boards
-from kdbench.report.site.words import STANDINGS, css, environment, standing
+from kdbench.report.site.words import STANDINGS, css, standing
 
 PAGES, BOARDS = "pages", "pairs"
-GENERATOR = '<meta name="generator" content="kdbench">'
 INTERVAL, VERDICT = "half of the 95 % interval over seeds", " Verdict:"
-DOORS = (
-    ("index.html", "Overview"),
-    ("cells.html", "Every cell"),
-    ("methods.html", "Which method?"),
-    ("mine.html", "My method"),
-)
 KINDS = {"md": "Markdown", "csv": "CSV", "tex": "LaTeX", "svg": "SVG", "png": "PNG", "pdf": "PDF"}
 
 
@@ -75,21 +69,9 @@ class Site:
     @cached_property
     def environment(self) -> Environment:
         """Templates, with what all pages share."""
-        made = environment()
         finished = [r for r in map(self.records.get, self.graph.runs.values()) if r]
-        made.globals.update(
-            scale=self.graph.scale.name,
-            notice=banner(self.graph),
-            banner=banner(self.graph),
-            tables=table_library(),
-            charts=chart_library(),
-            doors=DOORS,
-            generator=GENERATOR,
-            about=f"{len(finished)} records, {hours(finished)} of device work",
-            rule_names=RULES,
-            curves=charts.curves,
-        )
-        return made
+        about = f"the records of this project alone: {len(finished)}, "
+        return frame_of(self.graph, f"{about}{hours(finished)} of device work")
 
     def pages(self) -> Mapping[str, bytes]:
         """All pages by path inside the report's folder."""
@@ -109,12 +91,11 @@ class Site:
             if board.standings:
                 pages[f"{BOARDS}/{board.slug}.html"] = self._board(board)
         encoded = {path: text.encode() for path, text in pages.items()}
+        encoded[RUNNING] = idle_page(self.graph)
         return {**encoded, "cells.csv": csv_bytes(frame(self.lines))} if self.lines else encoded
 
     def _page(self, template: str, here: str, **context: Any) -> str:
-        root = "../" * here.count("/")
-        page = self.environment.get_template(f"{template}.html.jinja")
-        return page.render(here=here, root=root, **context)
+        return page(self.environment, template, here, context)
 
     def _index(self) -> str:
         claims = self.overview.claims

@@ -151,4 +151,6 @@
   all("main > .chart .vega, main section > .chart .vega").forEach(draw);
   addEventListener("hashchange", () => open(location.hash.slice(1), false));
   open(location.hash.slice(1), false);
+  const again = document.getElementById("again");
+  if (again) setInterval(() => { if (again.checked) location.reload(); }, 1000 * Math.max(2, Number(again.dataset.every)));
 })();
