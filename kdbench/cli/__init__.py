@@ -23,8 +23,8 @@ from kdbench.cli.teacher import app as teacher_app
 from kdbench.cli.tune import tune_command
 from kdbench.cli.verify import verify_command
 from kdbench.cli.version import version_option
-from kdbench.cli.why import why_command
 from kdbench.cli.watch import watch_command
+from kdbench.cli.why import why_command
 from kdbench.cli.zoo import zoo_command
 from kdbench.console import fail, say, start_bar
 from kdbench.errors import BadValue, UserError
