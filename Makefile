@@ -30,16 +30,16 @@ coverage: $(STAMP)
 	@pytest -n 2 --cov --cov-report=term --cov-report=html
 
 check: $(STAMP)
-	@ruff check kdbench tests benchmarks docs
-	@ruff format --check kdbench tests benchmarks docs
+	@ruff check kdbench tests benchmarks docs examples
+	@ruff format --check kdbench tests benchmarks docs examples
 	@snakefmt --check Snakefile rules
 	@mypy
 	@lint-imports --no-cache --no-logo
 	@codespell
 
 format: $(STAMP)
-	@ruff check --fix kdbench tests benchmarks docs
-	@ruff format kdbench tests benchmarks docs
+	@ruff check --fix kdbench tests benchmarks docs examples
+	@ruff format kdbench tests benchmarks docs examples
 	@snakefmt Snakefile rules
 
 # Faults into a running smoke, of a small plan: kills, full disks, flipped bits, two commands at once.

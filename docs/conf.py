@@ -14,6 +14,7 @@ version = release = _project["version"]
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_copybutton"]
 exclude_patterns = ["_build", "Thumbs.db"]
 source_suffix = {".md": "markdown"}
+default_role = "code"  # one backtick in docstrings
 nitpicky = False  # type hints name torch's classes, whose inventory is not at hand offline
 
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
