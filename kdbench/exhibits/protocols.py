@@ -79,7 +79,7 @@ DFA_CINIC = Recipe(
 )
 
 # Length and schedule of DFA's search are not published. DARTS's 50 epochs for all groups together:
-# the declared budget of β lets each group's weights go as far as 50 epochs a group would, at a
+# the declared budget of β lets each group's weights go as far as 50 epochs per group would, at a
 # third of the cost. The rate never falls: groups take turns, and a deep one must not be searched
 # through connectors that hardly learn.
 DFA_SEARCH = replace(DFA_CIFAR.shortened(50), name="dfa search", milestones=())

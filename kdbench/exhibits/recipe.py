@@ -11,7 +11,7 @@ class Recipe:
     Attributes:
         name: the protocol's name in tables.
         epochs: passes over the training images.
-        batch: images a step.
+        batch: images per step.
         lr: learning rate of the first step.
         milestones: epochs (fractions allowed) from which on the rate is multiplied by `gamma`
             once more.

@@ -37,14 +37,14 @@ def check(
     names: Sequence[str] = (),
     start_bar: Callable[[str, int, int], Callable[[], None]] | None = None,
 ) -> list[str]:
-    """Try every network, method and search of a plan once a pair, before any training.
+    """Try every network, method and search of a plan once per pair, before any training.
 
     Networks are built for their data set's images and classes, losses and searches on them, and
     losses compare noise of their features' shapes, forwards and backwards. Nothing is written.
 
     Args:
         graph: the plan.
-        say: told what was tried, a line a phase.
+        say: told what was tried, one line per phase.
         names: methods, searches, networks, data sets or pairs; runs with one of them are tried.
         start_bar: shows how far it is; see `console.start_bar`.
 

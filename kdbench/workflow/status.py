@@ -41,7 +41,7 @@ def _finished(spec: RunSpec, paths: Paths) -> tuple[str, Seal]:
 
 
 def describe(graph: Graph, paths: Paths) -> Iterator[str]:
-    """One line an exhibit, then one a phase."""
+    """One line per exhibit, then one per phase."""
     yield f"scale {graph.params.scale}"
     for exhibit in graph.exhibits:
         specs = _runs_of(exhibit, graph)
@@ -66,7 +66,7 @@ def describe(graph: Graph, paths: Paths) -> Iterator[str]:
 
 
 def list_runs(graph: Graph, paths: Paths) -> Iterator[str]:
-    """One line a run."""
+    """One line per run."""
     for spec in ordered(graph.runs):
         yield f"{spec.digest}  {spec.phase:10}  {state(spec, paths):20}  {spec.dataset} {spec.cell}"
 
