@@ -163,7 +163,10 @@ def build(
     phase: Annotated[
         str, typer.Argument(help="data, teacher, search, student, evaluation, report")
     ],
-    dataset: Annotated[str, typer.Argument(help="The data set, for instance cifar100.")],
+    dataset: Annotated[
+        str | None,
+        typer.Argument(help="The data set, for instance cifar100; in a DVC stage, the stage's."),
+    ] = None,
     scale: Scale = None,
     override: Override = None,
     cores: Annotated[int | None, typer.Option(min=1, help="CPU cores; by default all.")] = None,
@@ -228,7 +231,7 @@ def check_command(
     graph = _graph(scale, override)
     from kdbench.runs.check import check
 
-    problems = check(graph, say, names=names or (), start_bar=start_bar)
+    problems = check(graph, say, paths=Paths(), names=names or (), start_bar=start_bar)
     problems += absent_teachers(graph, Paths())
     if problems:
         print(*problems, sep="\n", file=sys.stderr)
@@ -252,7 +255,7 @@ def report(scale: Scale = None, override: Override = None) -> None:
 def main() -> None:
     """Entry point: user errors become one line and an exit code, those of usage too."""
     try:
-        code = app(standalone_mode=False)
+        code = app(standalone_mode=False, prog_name="kdbench")  # also of python -m kdbench
     except UserError as error:
         sys.exit(fail(error))
     except typer.Abort:

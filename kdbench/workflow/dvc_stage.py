@@ -3,7 +3,7 @@
 import os
 
 from kdbench.console import say
-from kdbench.errors import UnknownName
+from kdbench.errors import UnknownName, UserError
 from kdbench.plan.graph import Graph
 from kdbench.plan.job_groups import JobGroups
 from kdbench.plan.params import FILE, changed_keys
@@ -13,16 +13,29 @@ from kdbench.store.tracked import WITH_ARTIFACTS, track, track_all
 from kdbench.workflow.calls import make_missing, require_snakefile
 from kdbench.workflow.report import REPORT, readmes, report_record
 
+STAGE = "DVC_STAGE"  # set by DVC for the commands of a stage: dvc.yaml's name of it
 
-def build_stage(graph: Graph, paths: Paths, phase: str, dataset: str, cores: int | None) -> int:
+
+def build_stage(
+    graph: Graph, paths: Paths, phase: str, dataset: str | None, cores: int | None
+) -> int:
     """Have Snakemake make the records of one phase and data set; returns its exit code.
+
+    Args:
+        graph: the plan.
+        paths: of the project.
+        phase: what is built, or "report".
+        dataset: on which; None for that of the DVC stage which is at work.
+        cores: of the CPU; None for all.
 
     Raises:
         UnknownName: no such phase or data set.
-        UserError: no Snakefile here.
+        UserError: no data set is given and no DVC stage is at work, or no Snakefile is here.
     """
     if phase not in (*PHASES, REPORT):
         raise UnknownName("phase", phase, (*PHASES, REPORT), where="kdbench build")
+    if dataset is None:
+        dataset = _dataset_of_stage(phase, graph.params.scale)
     known = ["all"] if phase == REPORT else graph.params.datasets
     if dataset not in known:
         raise UnknownName("dataset", dataset, known, where=f"kdbench build {phase}")
@@ -44,9 +57,28 @@ def build_stage(graph: Graph, paths: Paths, phase: str, dataset: str, cores: int
     return code
 
 
+def _dataset_of_stage(phase: str, scale: str) -> str:
+    """The data set of the DVC stage that is at work: its name is `<phase>@<scale>-<data set>`.
+
+    So dvc.yaml's commands, which a shell reads, need no name from params.yaml in them.
+
+    Raises:
+        UserError: this is no stage of that phase and scale.
+    """
+    stage = os.environ.get(STAGE, "")
+    _, begin, dataset = stage.partition(f"{phase}@{scale}-")
+    if begin:
+        return dataset
+    if phase == REPORT:
+        return "all"
+    why = f"the DVC stage {stage!r} is of another phase or scale" if stage else "none is given"
+    advice = f"name it: kdbench build {phase} cifar100, for instance"
+    raise UserError(f"kdbench build {phase}: no data set ({why}); {advice}")
+
+
 def _track(graph: Graph, paths: Paths, phase: str, dataset: str) -> None:
     """Within a DVC stage, have DVC hold what is finished, of failed calls as well."""
-    if "DVC_STAGE" not in os.environ:
+    if STAGE not in os.environ:
         return
     if phase in WITH_ARTIFACTS:
         track(paths, graph.params.scale, phase, dataset, say)

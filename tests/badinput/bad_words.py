@@ -87,7 +87,7 @@ COMMANDS = {  # words: what the line must say
     "restore": ["kdbench restore", "'name'", "see kdbench restore --help"],
     "restore nothing_like_it_at_all": ["no run is called"],
     "build": ["kdbench build", "'phase'"],
-    "build student": ["kdbench build", "'dataset'"],
+    "build student": ["kdbench build student", "no data set", "kdbench build student cifar100"],
     "build studnet cifar100": ["'studnet'", "mean 'student'?"],
     "build student cifar1000": ["'cifar1000'", "mean 'cifar100'?"],
     "build student cifar100 --cores 0": ["--cores", "1", "see kdbench build --help"],

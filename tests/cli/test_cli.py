@@ -314,3 +314,18 @@ def test_progress_on_a_terminal_is_a_bar_that_ends(monkeypatch):
     assert "student x" in screen.getvalue()
     assert "2/2" in screen.getvalue()
     assert screen.getvalue().rstrip().endswith("\x1b[?25h")
+
+
+@pytest.mark.parametrize("words", [["status", "foo"], ["status", "--scal", "lite"], ["foo"]])
+def test_a_wrong_word_is_answered_alike_however_the_command_was_called(project, words):
+    """`python -m kdbench` names the command as `kdbench` does, with the page that helps."""
+    by_module = subprocess.run(
+        [sys.executable, "-m", "kdbench", *words], cwd=project, capture_output=True, text=True
+    )
+
+    assert by_module.returncode == 2
+    assert by_module.stderr == kdbench(project, *words).stderr
+    assert by_module.stderr.endswith(
+        "see kdbench status --help\n" if len(words) > 1 else "see kdbench --help\n"
+    )
+    assert "-m" not in by_module.stderr

@@ -89,11 +89,11 @@ class Pipeline:
         return moves - noticed
 
 
-def key_of(stage):
-    """(phase, data set) of a stage, from the command that builds it."""
-    tool, verb, phase, dataset = stage["command"].split()
-    assert (tool, verb) == ("kdbench", "build")
-    return phase, dataset
+def key_of(name, stage, scale):
+    """(phase, data set) of a stage, from its name; and its command builds that phase."""
+    phase, _, item = name.partition("@")
+    assert stage["command"] == f"kdbench build {phase}"
+    return phase, item.removeprefix(f"{scale}-") if item != scale else "all"
 
 
 @pytest.fixture(scope="module")
@@ -114,7 +114,7 @@ def pipeline(tmp_path_factory):
         )
         assert done.returncode == 0, done.stderr
         answer = json.loads(done.stdout.splitlines()[-1])
-        names = {name: key_of(stage) for name, stage in answer["stages"].items()}
+        names = {name: key_of(name, stage, scale) for name, stage in answer["stages"].items()}
         needs = {key: set() for key in names.values()}
         for stage, needed in answer["edges"]:
             needs[names[stage]].add(names[needed])
