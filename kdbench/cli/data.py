@@ -161,7 +161,7 @@ def data_list(
 
 def _fingerprint(folder: Path) -> str | None:
     """Of what is prepared in a folder; None where nothing whole is."""
-    from kdbench.data.stored.files import read_meta
+    from kdbench.store.prepared import read_meta
 
     try:
         return str(read_meta(folder)["fingerprint"])

@@ -187,13 +187,14 @@ def _counts(graph: Graph, records: Records) -> str:
 
 
 def _seals(graph: Graph, records: Records) -> list[str]:
-    """Records that were changed after their runs, and how many have no seal that would show it."""
+    """Changed records, how many have no seal that would show it, and data prepared again."""
     runs = list(graph.runs.values())
     lines = [f"Not used: {line}." for line in records.altered(runs)]
     unsealed = sum(records.seal(run) is Seal.ABSENT for run in runs)
     if unsealed:
         made = "record is" if unsealed == 1 else "records are"
         lines.append(f"{unsealed} {made} {Seal.ABSENT.value}.")
+    lines += records.stale(runs)
     return [f"{bullets(lines)}\n"] if lines else []
 
 

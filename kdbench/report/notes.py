@@ -40,6 +40,7 @@ def table_notes(graph: Graph, table: Table, cells: Sequence[Result], records: Re
         *_left_out(graph, cells),
         *(f"Diverged: {run}." for run in records.diverged(planned)),
         *(f"Not used: {record}." for record in records.altered(_behind(planned))),
+        *records.stale(planned),
         *remarks(records.behind(planned)),
     ]
 

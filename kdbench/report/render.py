@@ -81,6 +81,7 @@ def render_named_runs(exhibit: NamedRuns, graph: Graph, records: Records) -> Ren
     absent = len(planned) - len(runs) - len(notes)
     if absent:
         notes.insert(0, f"{absent} of {len(planned)} runs are not run yet.")
+    notes += records.stale(list(planned.values()))
     body = section(exhibit, presentation, places, " ".join(notes), made_with(behind, kind))
     by_place = {f"{folder}/{places[suffix]}": content for suffix, content in files.items()}
     by_place[page] = page_of(exhibit, graph, body)

@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from kdbench.data.stored.files import META, read_meta
 from kdbench.data.stored.open import Stored, open_data
 from kdbench.engine.precision import Precision
 from kdbench.engine.stopping import Stopper
@@ -14,6 +13,7 @@ from kdbench.runs.progress import follow
 from kdbench.store.artifacts import checked
 from kdbench.store.canonical import digest_of
 from kdbench.store.paths import Paths
+from kdbench.store.prepared import changed_data
 from kdbench.store.record import Seal, read_record, seal_of
 from kdbench.store.spec import RunSpec
 from kdbench.store.teacher_runs import DataRun
@@ -104,18 +104,13 @@ class Inputs:
         Raises:
             DamagedData: it does; the line says how to go on with either.
         """
-        source, record = self.paths.data / run.dataset, self.paths.record(run)
-        made_from = read_record(record)["metrics"].get("source_fingerprint")
-        if not made_from or not (source / META).is_file():
-            return
-        current = str(read_meta(source).get("fingerprint"))
-        if current != made_from:
-            advice = (
-                f"finished runs saw the older images: prepare those again, or, to begin anew with "
-                f"these, delete results/{run.scale}/*/*/{run.dataset}"
-            )
+        record = self.paths.record(run)
+        if change := changed_data(run, read_record(record), self.paths):
             raise DamagedData(
-                source, f"fingerprint {current[:12]}", f"{made_from[:12]}, as in {record}", advice
+                change.source,
+                f"fingerprint {change.current}",
+                f"{change.used}, as in {record}",
+                change.advice,
             )
 
 

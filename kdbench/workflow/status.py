@@ -9,6 +9,7 @@ from kdbench.exhibits.tables import Exhibit
 from kdbench.plan.graph import Graph, ordered
 from kdbench.store.fingerprint import is_todays_code
 from kdbench.store.paths import CHECKPOINT, PREVIOUS, Paths
+from kdbench.store.prepared import stale
 from kdbench.store.record import MEND, Seal, read_record, seal_of
 from kdbench.store.spec import PHASES, RunSpec
 from kdbench.store.teacher_runs import ImportedTeacher
@@ -58,6 +59,7 @@ def describe(graph: Graph, paths: Paths) -> Iterator[str]:
             yield f"  {phase:20} {summary}"
         older += states[OLDER]
     yield from _seals(graph, paths)
+    yield from (f"  {line}" for line in _stale(graph, paths))
     yield from _unused_teachers(graph)
     yield from (f"  {line}" for line in absent_teachers(graph, paths))
     if older:
@@ -110,6 +112,12 @@ def _seals(graph: Graph, paths: Paths) -> Iterator[str]:
     if unsealed:
         records = "record is" if unsealed == 1 else "records are"
         yield f"  {unsealed} {records} {Seal.ABSENT.value}: nothing shows changes after the run"
+
+
+def _stale(graph: Graph, paths: Paths) -> Iterator[str]:
+    """One line for every data set whose finished runs saw other images than it holds now."""
+    finished = (spec for spec in graph.runs.values() if paths.record(spec).is_file())
+    return stale(((spec, _record_of(spec, paths)) for spec in finished), paths)
 
 
 def _record_of(spec: RunSpec, paths: Paths) -> dict[str, Any]:

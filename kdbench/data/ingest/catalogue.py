@@ -8,9 +8,9 @@ from typing import Any
 
 from tabulate import tabulate
 
-from kdbench.data.stored.files import AGAIN
 from kdbench.data.stored.open import open_data, verify_data
 from kdbench.errors import DamagedData, UserError
+from kdbench.store.prepared import AGAIN
 
 PREPARED, ABSENT, STAND_IN, DAMAGED = "prepared", "absent", "stand-in only", "damaged"
 WIDTHS = [None, None, 14, None, 18, 30, 30]  # characters a column of the table, None for any

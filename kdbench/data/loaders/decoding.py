@@ -14,9 +14,10 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset, get_worker_info
 
 from kdbench.data.stored.arrow import Encoded
-from kdbench.data.stored.files import AGAIN, ENCODED_FORMATS
+from kdbench.data.stored.files import ENCODED_FORMATS
 from kdbench.data.stored.rgb import rgb_pixels
 from kdbench.errors import BadValue, DamagedData, UnknownName, UserError
+from kdbench.store.prepared import AGAIN
 
 Pixels: TypeAlias = Tensor | NDArray[np.uint8]  # what a worker hands over, see `_shared`
 

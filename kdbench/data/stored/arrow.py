@@ -11,10 +11,10 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from kdbench.data.stored.files import AGAIN
 from kdbench.data.stored.fingerprint import Digests, Labels
 from kdbench.errors import DamagedData
 from kdbench.store.disk import checksum_of
+from kdbench.store.prepared import AGAIN
 
 Row: TypeAlias = tuple[int, bytes]  # label, an encoded image
 Content: TypeAlias = tuple[Labels, NDArray[np.uint8]]  # (N,) labels, (N, 32) SHA-256 of the images

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
-from kdbench.data.stored.files import AGAIN, META, read_meta
 from kdbench.data.stored.fingerprint import Digests
 from kdbench.errors import BadValue, DamagedData, UnknownName
+from kdbench.store.prepared import AGAIN, META, read_meta
 
 PartT = TypeVar("PartT")  # what a form of prepared data holds of one split
 

@@ -10,34 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kdbench.data.stored.fingerprint import Index, blocks
-from kdbench.errors import BadValue, DamagedData, UserError
+from kdbench.errors import BadValue, DamagedData
 from kdbench.store.atomic import write_text
 from kdbench.store.disk import plain_errors
+from kdbench.store.prepared import AGAIN, META
 
-META = "meta.json"
 # The first two are the description, and what a process leaves that is killed while writing it.
 OWN_FILES = re.compile(r"meta\.json|\.meta\.json\.\d+|\w+_(images|labels)\.npy|\w+-\d{4,}\.arrow")
 ENCODED_FORMATS = ("JPEG", "PNG")  # of images that stay encoded
-AGAIN = "prepare the data set again"
-
-
-def read_meta(folder: Path) -> dict[str, Any]:
-    """The description of a prepared data set.
-
-    Raises:
-        UserError: there is none.
-        DamagedData: it is no JSON object.
-    """
-    path = folder / META
-    if not path.is_file():
-        raise UserError(f"{folder}: no prepared data set here (no {META}); {AGAIN}")
-    try:
-        meta = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise DamagedData(path, f"no JSON ({error})", "a JSON object", AGAIN) from error
-    if not isinstance(meta, dict):
-        raise DamagedData(path, f"a {type(meta).__name__}", "a JSON object", AGAIN)
-    return meta
 
 
 def write_meta(folder: Path, meta: Mapping[str, Any]) -> None:

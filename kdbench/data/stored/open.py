@@ -6,9 +6,9 @@ from typing import TypeAlias
 from kdbench.data.stored import arrays, shards
 from kdbench.data.stored.arrays import Prepared
 from kdbench.data.stored.base import format_of
-from kdbench.data.stored.files import META, read_meta
 from kdbench.data.stored.shards import Sharded
 from kdbench.errors import DamagedData
+from kdbench.store.prepared import META, read_meta
 
 Stored: TypeAlias = Prepared | Sharded
 

@@ -20,10 +20,8 @@ from kdbench.data.stored.arrow import (
 )
 from kdbench.data.stored.base import StoredData
 from kdbench.data.stored.files import (
-    AGAIN,
     check_place,
     map_array,
-    read_meta,
     save_array,
     write_meta,
 )
@@ -32,6 +30,7 @@ from kdbench.data.stored.validation import check_result
 from kdbench.errors import DamagedData
 from kdbench.store.atomic import whole_folder
 from kdbench.store.disk import checksum_of
+from kdbench.store.prepared import AGAIN, read_meta
 
 # Keys of `meta.json` that `write` sets, or that are counted afterwards.
 COMPUTED = {"format", "fingerprint", "counts", "shards", "classes", "twins"}

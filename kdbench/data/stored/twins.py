@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from kdbench.data.stored.files import read_meta, write_meta
+from kdbench.data.stored.files import write_meta
 from kdbench.data.stored.fingerprint import Digests, Index
 from kdbench.data.stored.open import Stored, open_data
+from kdbench.store.prepared import read_meta
 
 TRAIN = "train"
 TWINS = "twins"  # key of meta.json

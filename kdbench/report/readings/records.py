@@ -11,6 +11,7 @@ from kdbench.errors import BadValue, DamagedData
 from kdbench.exhibits.keys import RunKey
 from kdbench.plan.graph import Cell
 from kdbench.store.paths import Paths
+from kdbench.store.prepared import stale
 from kdbench.store.record import MEND, Seal, read_record, seal_of
 from kdbench.store.spec import RunSpec
 from kdbench.store.student_runs import SearchRun, structure_of
@@ -150,6 +151,14 @@ class Records:
             for spec in targets
             if self.seal(spec) is Seal.BROKEN
         ]
+
+    def stale(self, targets: Iterable[RunSpec]) -> list[str]:
+        """Which data sets hold other images now than finished runs saw, a sentence each.
+
+        Among the targets and all that they depend on; their numbers are used.
+        """
+        runs = ((spec, record.content) for spec, record in self.behind(targets))
+        return [f"Other images: {line}." for line in stale(runs, self.paths)]
 
     def seal(self, spec: RunSpec) -> Seal | None:
         """Whether a run's record is what the run wrote; None where there is none."""

@@ -238,7 +238,10 @@ class Site:
             image=images[0] if images else "",
             spec=spec,
             work=self._work(exhibit),
-            remarks=[f"Not used: {line}." for line in altered],
+            remarks=[
+                *(f"Not used: {line}." for line in altered),
+                *self.records.stale(planned),
+            ],
             made=made_with(self.records.behind(planned), "exhibit") if shown else "",
             files=_files(part),
         )
