@@ -154,6 +154,17 @@ class CRD(DistillationLoss):
             self.of_teacher.update(theirs.detach(), index)
         return loss
 
+    def bytes_held(self, images: int, batch: int) -> int:
+        """Both memories, and of the step what is larger: the draw's rows, or the memories' copies.
+
+        While a step draws, each image of the batch has three rows of a position (8 bytes) per
+        training image, or two and three of a byte; when it updates, the backward pass still needs
+        the old memories, and each update makes a new one and a copy.
+        """
+        rows = self.of_student.rows
+        memory = images * rows.shape[1] * rows.element_size()
+        return 2 * memory + max(3 * 8 * batch * images, 2 * memory)
+
     @torch.no_grad()
     def draw(self, batch: Batch, position: TrainingPosition) -> Tensor:
         """(B, K) positions of images of other classes, the same whenever this step is taken.

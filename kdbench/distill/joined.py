@@ -87,6 +87,10 @@ class JoinedLosses(DistillationLoss):
         """What each part does."""
         return tuple(part.loss.work(position) for part in self._parts)
 
+    def bytes_held(self, images: int, batch: int) -> int:
+        """Those of all parts."""
+        return sum(part.loss.bytes_held(images, batch) for part in self._parts)
+
     def trained_with_student(self) -> nn.Module:
         """What each part has trained."""
         return nn.ModuleList(part.loss.trained_with_student() for part in self._parts)

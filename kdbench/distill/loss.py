@@ -91,6 +91,15 @@ class DistillationLoss(nn.Module):
         """
         return None
 
+    def bytes_held(self, images: int, batch: int) -> int:
+        """The most bytes at once that grow with the training set; by default none do.
+
+        Args:
+            images: of the training set.
+            batch: images of a step.
+        """
+        return 0
+
     def trained_with_student(self) -> nn.Module:
         """The module whose parameters the student's optimiser trains: by default all of the loss.
 

@@ -78,6 +78,10 @@ class PerTeacher(DistillationLoss):
         """What each loss does."""
         return tuple(loss.work(position) for loss in self._losses)
 
+    def bytes_held(self, images: int, batch: int) -> int:
+        """Those of all losses."""
+        return sum(loss.bytes_held(images, batch) for loss in self._losses)
+
     def trained_with_student(self) -> nn.Module:
         """What each loss has trained."""
         return nn.ModuleList(loss.trained_with_student() for loss in self._losses)

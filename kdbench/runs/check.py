@@ -10,22 +10,31 @@ from torch import Tensor
 
 from kdbench.data.loaders.batch import Batch
 from kdbench.distill.aggregation import block_shapes
+from kdbench.distill.loss import DistillationLoss
 from kdbench.distill.several_teachers import FeaturesOfTeachers
 from kdbench.engine.position import TrainingPosition
 from kdbench.engine.precision import Precision
 from kdbench.engine.seeds import seeded
-from kdbench.errors import UnknownName, UserError
+from kdbench.errors import BadValue, UnknownName, UserError
 from kdbench.models.pruning.build import build_pruned
 from kdbench.models.stages import Features, Stage, StagedNetwork
+from kdbench.models.view import Shape, View
 from kdbench.plan.graph import Graph
 from kdbench.runs import assemble
+from kdbench.runs.estimate.lengths import data_size
+from kdbench.runs.imported import read_imported
 from kdbench.search.searcher import check_base
 from kdbench.store.canonical import canonical
 from kdbench.store.parts import Code, Network
+from kdbench.store.paths import Paths
 from kdbench.store.student_runs import SearchRun, StudentRun, TaughtRun
-from kdbench.store.teacher_runs import AnyTeacher
+from kdbench.store.teacher_runs import AnyTeacher, ImportedTeacher
 
 IMAGES = 2
+PROJECT = Paths()
+PROTOCOL = View()
+GIGABYTE = 10**9
+LARGE = GIGABYTE  # bytes of a loss's memory from which on a reader should know
 CPU = Precision("float32", False, torch.device("cpu"))
 MIDDLE = TrainingPosition(step=5, steps=10, epoch=1, epochs=2)
 
@@ -34,6 +43,7 @@ def check(
     graph: Graph,
     say: Callable[[str], None],
     *,
+    paths: Paths = PROJECT,
     names: Sequence[str] = (),
     start_bar: Callable[[str, int, int], Callable[[], None]] | None = None,
 ) -> list[str]:
@@ -44,7 +54,8 @@ def check(
 
     Args:
         graph: the plan.
-        say: told what was tried, one line per phase.
+        say: told what was tried, one line per phase, and what needs much memory, a line each.
+        paths: of the project, where imported teachers lie.
         names: methods, searches, networks, data sets or pairs; runs with one of them are tried.
         start_bar: shows how far it is; see `console.start_bar`.
 
@@ -57,7 +68,7 @@ def check(
     distinct = list(_distinct(graph))
     runs = _named(distinct, names)
     tick = start_bar("check", len(runs), 0) if start_bar else None
-    trials = _Trials(graph)
+    trials = _Trials(graph, paths)
     problems: list[str] = []
     counts = {"teacher": 0, "search": 0, "student": 0}
     for run in runs:
@@ -71,6 +82,8 @@ def check(
             problems.append(f"{_name(run)}: cannot run: {type(error).__name__}: {reason}")
         if tick:
             tick()
+    for line in trials.large:
+        say(line)
     tried = ", ".join(f"{n} {phase}" for phase, n in counts.items() if n)
     say(f"tried once each: {tried} runs that differ in more than their seed")
     return problems
@@ -116,7 +129,9 @@ def _labels(run: Tried) -> set[str]:
 
 def _key(run: Tried) -> str:
     """The same for runs that differ in seed, recipe or share of the data alone."""
-    return canonical([run.phase, run.dataset, *(part.identity() for part in _parts(run))])
+    imported = [o.checkpoint for o in run.with_upstream() if isinstance(o, ImportedTeacher)]
+    parts = [part.identity() for part in _parts(run)]
+    return canonical([run.phase, run.dataset, *parts, *imported])
 
 
 def _parts(run: Tried) -> list[Code]:
@@ -136,21 +151,22 @@ def _name(run: Tried) -> str:
     return f"{run.dataset}, {what}"
 
 
-@dataclass(frozen=True)
-class _Shape:
-    """Images (C, H, W) and the names of classes, which is all that a network must know."""
-
-    image: tuple[int, int, int]
-    classes: list[str]
-
-
 @dataclass
 class _Trials:
-    """Networks and schemes that were built already, by name and data set."""
+    """Networks and schemes that were built already, by name and data set.
+
+    Attributes:
+        graph: the plan.
+        paths: of the project.
+        networks, schemes: what was built.
+        large: a line for every loss that needs much memory.
+    """
 
     graph: Graph
+    paths: Paths
     networks: dict[str, StagedNetwork] = field(default_factory=dict)
     schemes: dict[str, Any] = field(default_factory=dict)
+    large: list[str] = field(default_factory=list)
 
     def attempt(self, run: Tried) -> None:
         """Build and run what one run needs."""
@@ -159,12 +175,12 @@ class _Trials:
         elif isinstance(run, StudentRun):
             self._student(run)
         else:
-            self._network(run.dataset, run.network).stages  # noqa: B018 (measures every map)
+            self._teacher(run).stages  # noqa: B018 (measures every map)
 
     def _search(self, run: SearchRun) -> Any:
         student = deepcopy(self._network(run.dataset, run.student))  # a search may put gates in
         (teacher,) = run.teachers
-        network = self._network(run.dataset, teacher.network)
+        network = self._teacher(teacher)
         base = self._finding(run.base) if run.base else None
         if run.base:
             check_base(assemble.find_class(run.base.search), run.base.search.module)
@@ -177,7 +193,7 @@ class _Trials:
         image, classes = self._shape(run.dataset)
         if run.structure:
             student = build_pruned(self._finding(run.structure), classes, image)
-        networks = [self._network(run.dataset, teacher.network) for teacher in run.teachers]
+        networks = [self._teacher(teacher) for teacher in run.teachers]
         loss: Any
         loss, _ = assemble.make_student_loss(
             run,
@@ -189,6 +205,7 @@ class _Trials:
             scheme=self._finding,
             labels=lambda: torch.arange(2 * IMAGES) % classes,
         )
+        self._note_memory(run, loss)
         ours = _noise("student", student, batch)
         theirs = _noise_of_teachers(networks, batch)
         terms = dict(loss(ours, theirs, batch, MIDDLE))
@@ -207,12 +224,34 @@ class _Trials:
             raise UserError("its search cannot run")
         return finding
 
-    def _network(self, dataset: str, network: Network) -> StagedNetwork:
+    def _note_memory(self, run: StudentRun, loss: DistillationLoss) -> None:
+        """Note what a loss holds that grows with the training set, where that is much."""
+        try:
+            images = data_size(run.data, self.graph.components, self.paths).counts["train"]
+        except BadValue:  # a plug-in's data set that does not say how large it is
+            return
+        size = loss.bytes_held(images, run.recipe.batch)
+        if size >= LARGE:
+            self.large.append(
+                f"{_name(run)}: its memory of {images:,} training images, with batches of "
+                f"{run.recipe.batch}, needs {size:,} bytes ({size / GIGABYTE:.1f} GB) beside the "
+                "networks"
+            )
+
+    def _teacher(self, run: AnyTeacher) -> StagedNetwork:
+        """A teacher's network for the images as it looks at them."""
+        view = PROTOCOL
+        if isinstance(run, ImportedTeacher) and self.paths.checkpoint(run.checkpoint).is_file():
+            view = View.from_dict(read_imported(run, self.paths).view)
+        return self._network(run.dataset, run.network, view)
+
+    def _network(self, dataset: str, network: Network, view: View = PROTOCOL) -> StagedNetwork:
         """A network as it is before training."""
-        key = canonical([dataset, network.identity()])
+        image, classes = self._shape(dataset)
+        seen = view.image(image)
+        key = canonical([dataset, network.identity(), list(seen)])
         if key not in self.networks:
-            image, classes = self._shape(dataset)
-            data = _Shape(image, [str(number) for number in range(classes)])
+            data = Shape([str(number) for number in range(classes)], seen)
             self.networks[key] = assemble.make_network(network, data, 0, CPU)
         return self.networks[key]
 

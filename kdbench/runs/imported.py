@@ -68,7 +68,7 @@ class Imported:
 def run_imported(job: Job[ImportedTeacher]) -> PhaseResult:
     """The teacher phase where params.yaml names a checkpoint: measure it under the protocol."""
     run = job.spec
-    imported, file = _stored(run, job.paths), job.paths.checkpoint(run.checkpoint)
+    imported, file = read_imported(run, job.paths), job.paths.checkpoint(run.checkpoint)
     data = job.inputs.data(run.data)
     view = View.from_dict(imported.view)
     network = assemble.make_viewing_network(
@@ -104,7 +104,13 @@ def measure(network: StagedNetwork, data: Stored, recipe: Recipe, precision: Pre
     return accuracy(*predict(network, loader.in_order(TEST_BATCH), precision))
 
 
-def _stored(run: ImportedTeacher, paths: Paths) -> Imported:
+def read_imported(run: ImportedTeacher, paths: Paths) -> Imported:
+    """What is known of the checkpoint that a run names.
+
+    Raises:
+        UserError: it was not imported here.
+        DamagedData: it is of another network or data set, or its description is unreadable.
+    """
     name, file = run.network.name, paths.checkpoint(run.checkpoint)
     command = f"kdbench teacher import FILE --dataset {run.dataset} --network {name}"
     try:

@@ -69,8 +69,9 @@ network, about = kdbench.load(".")  # this folder; checks the weights' SHA-256
 logits = network(torch.zeros(1, *about.image))  # images as below; classes in about.classes
 ```
 
-`kdbench teacher import model.safetensors` takes these weights as a teacher (`--network`,
-`--dataset` and `--claim` as in the table above). They are safetensors: nothing in them is run.
+`kdbench teacher import` takes this folder as a teacher, whose network and accuracy it reads from
+there (`--dataset` as in the table above), or `model.safetensors` alone with `--network` and
+`--claim`. The weights are safetensors: nothing in them is run.
 """
 
 

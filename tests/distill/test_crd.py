@@ -1,5 +1,6 @@
 """CRD: the contrastive loss, the memories, and which negatives are drawn."""
 
+from itertools import accumulate
 from types import SimpleNamespace
 
 import pytest
@@ -7,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from build_loss import build_loss
 from torch import randn
+from torch.profiler import ProfilerActivity, profile
 
 from kdbench.data.loaders.batch import Batch
 from kdbench.distill.crd import CRD, contrast
@@ -133,3 +135,35 @@ def test_labels_of_a_single_class_are_refused():
     """There would be no negatives."""
     with pytest.raises(BadValue, match="two classes or more"):
         few_negatives(labels=torch.zeros(9, dtype=torch.long))
+
+
+@pytest.mark.parametrize(("images", "batch", "dimension"), [(20_000, 32, 16), (30_000, 4, 128)])
+def test_the_bytes_that_grow_with_the_training_set_are_foretold(images, batch, dimension):
+    """Within a tenth of what two steps allocate at once, whichever part is the largest."""
+    labels = torch.arange(images) % 10
+    nets = SimpleNamespace(pooled_width=6), SimpleNamespace(pooled_width=9)
+    loss = None
+
+    def two_steps():
+        nonlocal loss
+        sizes = {"labels": labels, "negatives": 12, "dimension": dimension}
+        loss = build_loss(CRD, *nets, **sizes)
+        for step in range(2):
+            index = torch.arange(batch)
+            served = Batch(torch.zeros(batch, 3, 2, 2), labels[index], index)
+            ours = SimpleNamespace(pooled=randn(batch, 6, requires_grad=True))
+            theirs = SimpleNamespace(pooled=randn(batch, 9))
+            loss(ours, theirs, served, TrainingPosition(step, 2, 0, 1))["crd"].backward()
+
+    measured = most_bytes(two_steps)
+
+    assert measured == pytest.approx(loss.bytes_held(images, batch), rel=0.1)
+
+
+def most_bytes(work):
+    """The most bytes that PyTorch holds at once while it works."""
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
+        work()
+    events = [e for e in profiler.profiler.kineto_results.events() if e.name() == "[memory]"]
+    held = accumulate(e.nbytes() for e in sorted(events, key=lambda event: event.start_ns()))
+    return max(held)

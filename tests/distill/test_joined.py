@@ -11,6 +11,7 @@ from kdbench.distill.jacobian import Jacobian
 from kdbench.distill.joined import FeaturesByMode, JoinedLosses, Part
 from kdbench.distill.kd import KD
 from kdbench.distill.loss import DistillationLoss
+from kdbench.distill.several_teachers import PerTeacher
 from kdbench.errors import UserError
 from kdbench.runs.assemble import Teacher, make_student_loss
 
@@ -130,3 +131,19 @@ def test_the_plan_says_what_the_cross_entropy_of_a_sum_weighs():
 
     assert isinstance(loss, JoinedLosses)
     assert weight == 0.75
+
+
+def test_several_losses_hold_the_bytes_of_all_of_them():
+    """Joined, and one per teacher; most losses hold nothing that grows with the training set."""
+
+    class Remembering(DistillationLoss):
+        """A loss with a memory."""
+
+        def bytes_held(self, images, batch):
+            """Eight bytes an image, and one of the batch."""
+            return 8 * images + batch
+
+    parts = [Part("b", Remembering(), "eval"), Part("a", DistillationLoss(), "eval")]
+
+    assert JoinedLosses(parts).bytes_held(1000, 64) == 8064
+    assert PerTeacher([Remembering(), Remembering()], "b").bytes_held(1000, 64) == 2 * 8064

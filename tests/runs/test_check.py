@@ -159,3 +159,43 @@ def test_every_number_has_a_range_and_every_text_its_choices(kind):
             held.update(present)
 
     assert held == {"ranges", "choices", "patterns"}
+
+
+def crd_at_the_size_of_imagenet(project):
+    """What a check of CRD says, on a data set of 1.28 million images that was never prepared."""
+    project.edit(
+        methods_only=["crd"],
+        plugins=[],
+        scale="paper",
+        exhibits=["own"],
+        datasets=["imagenet"],
+        pairs=[],
+        scales={},
+        tables=[{"id": "t", "dataset": "imagenet", "protocol": "crd",
+                 "pairs": ["resnet34:resnet18"], "methods": ["crd"]}],
+    )  # fmt: skip
+    lines = []
+    return check(load_graph(project.root), lines.append), lines
+
+
+def test_a_memory_of_very_many_images_is_said_with_its_bytes(project):
+    """In one line; it is no failure, as another machine may have so much."""
+    failures, (line, summary) = crd_at_the_size_of_imagenet(project)
+    run = next(r for r in load_graph(project.root).runs.values() if r.phase == "student")
+    images, batch = 1_281_167, run.recipe.batch
+    size = 2 * 4 * 128 * images + max(24 * batch * images, 2 * 4 * 128 * images)
+
+    assert failures == [] and summary.startswith("tried once each")
+    assert line == (
+        f"imagenet, resnet34:resnet18, crd: its memory of 1,281,167 training images, with batches "
+        f"of {batch}, needs {size:,} bytes ({size / 1e9:.1f} GB) beside the networks"
+    )
+
+
+def test_a_memory_that_fits_is_not_spoken_of(project):
+    """That of a small data set."""
+    lines = []
+    project.edit(methods_only=["crd"], plugins=[])
+    check(load_graph(project.root), lines.append)
+
+    assert len(lines) == 1

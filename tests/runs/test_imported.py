@@ -15,7 +15,10 @@ from kdbench.errors import DamagedData, UserError
 from kdbench.evaluate.classification import accuracy
 from kdbench.exhibits.protocols import REVIEW
 from kdbench.models.view import View
+from kdbench.plan.graph import load_graph
+from kdbench.runs import assemble
 from kdbench.runs.assemble import Teacher, make_network
+from kdbench.runs.check import check
 from kdbench.runs.export import About, export_network
 from kdbench.runs.importing import (
     Reading,
@@ -73,7 +76,7 @@ def seen_by_hand(images):
 
 
 def test_a_teacher_looks_at_images_as_it_wants_them(project, checkpoint, monkeypatch):
-    """In the check, its own record, a student's training, and its evaluation; the student does not.
+    """In its own record, a student's training, and its evaluation; the student does not.
 
     The logits that the student is taught by are those of a pass by hand over such images.
     """
@@ -111,6 +114,40 @@ def test_a_teacher_looks_at_images_as_it_wants_them(project, checkpoint, monkeyp
     with torch.no_grad():
         otherwise = (network(images) - taught).abs().mean()
     assert (logits.float() - taught).abs().mean() < 0.05 * otherwise, "but for bfloat16"
+
+
+def test_the_check_builds_a_teacher_for_the_images_that_it_sees(project, checkpoint, monkeypatch):
+    """Losses then meet the maps that they will have; the student is built for whole images."""
+    view = View(crop=4)
+    taken = take(project, checkpoint[0], 50.0, tolerance=100, view=view)
+    project.edit(teachers={KEY: taken.sha256}, methods_only=["fitnet"], exhibits=["own"], tables=[
+        {"id": "t", "pairs": ["resnet56:resnet20"], "methods": ["teacher", "fitnet"]}
+    ])  # fmt: skip
+    sides, plain = {}, assemble.make_network
+
+    def spy(network, data, *others):
+        sides.setdefault(network.name, set()).add(data.image)
+        return plain(network, data, *others)
+
+    monkeypatch.setattr(assemble, "make_network", spy)
+    problems = check(load_graph(project.root), lambda _: None, paths=project.paths)
+
+    assert problems == []
+    assert sides == {"resnet56": {(3, 4, 4)}, "resnet20": {(3, 32, 32)}}
+
+
+def test_the_check_names_a_crop_that_the_images_do_not_have(project, checkpoint):
+    """Of a data set that is declared smaller than the one on which it was imported."""
+    taken = take(project, checkpoint[0], 50.0, tolerance=100, view=View(resize=64, crop=40))
+    file = project.paths.checkpoint(taken.sha256).with_suffix(".json")
+    about = json.loads(file.read_text())
+    file.write_text(json.dumps({**about, "view": {"crop": 40}}))
+    project.edit(teachers={KEY: taken.sha256}, methods_only=["none"])
+    (line,) = check(load_graph(project.root), lambda _: None, paths=project.paths)
+
+    assert line == (
+        "cifar100, resnet56: --crop: found 40, expected at most 32, the side of the scaled image"
+    )
 
 
 def test_a_teacher_that_looks_in_another_way_is_another_teacher(project, checkpoint):
