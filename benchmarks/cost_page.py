@@ -64,6 +64,11 @@ Energy is device hours at a power that the output states: nvidia-smi's limit for
 core for a CPU, or `--watts`. Wall hours schedule the runs along their dependencies on `--cores` or
 `--gpus`.
 
+`--save` keeps the timings in `results/timings.json`, which git ignores. Jobs then ask their
+scheduler for twice the time that was measured and 20 minutes, and on a CPU for one and a half times
+the memory, in place of the declared figures ([clusters.md](clusters.md)). Jobs that run here take
+the timings of this machine; those of a cluster the newest of the kind of device that they ask for.
+
 No hours stand here: {no_hours}
 """
 COUNTED = """. Where images are held out that

@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,7 +15,8 @@ from kdbench.errors import BadValue
 
 if TYPE_CHECKING:
     from kdbench.plan.graph import Graph
-    from kdbench.workflow.estimate import Machine
+    from kdbench.store.paths import Paths
+    from kdbench.workflow.estimate import Estimate, Groups, Machine
 
 CORE_WATTS = 10.0
 DEVICES = ("cpu", "cuda")
@@ -48,8 +50,13 @@ def estimate_command(
     ] = None,
     kinds: Annotated[bool, typer.Option("--kinds", help="List every kind of work.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    save: Annotated[
+        bool, typer.Option("--save", help="Have jobs ask for these minutes and this memory.")
+    ] = False,
 ) -> None:
-    """Say what unfinished runs will take: time, energy, memory and disk. Changes no file.
+    """Say what unfinished runs will take: time, energy, memory and disk.
+
+    Changes no file but with --save, which keeps the timings in results/timings.json.
 
     Real steps are timed for a few minutes, on random images; no data set is needed.
 
@@ -63,11 +70,15 @@ def estimate_command(
     graph, groups = find_target(Path(), overrides_of(scale, override), target)
     from kdbench.runs.estimate.measure import Budget
 
+    if save and tflops is not None:
+        raise BadValue("--save", f"--tflops {tflops:g}", "timings", "leave --tflops away")
     on, machine, sentences = _machine(graph, device, gpus, cores, tflops, watts)
     budget = Budget(seconds, minutes, tflops)
     tell = _to_stderr if as_json else say
     result = estimate(graph, groups, Paths(), machine, budget, tell, on)
     result.notes = sentences
+    if save:
+        _save(result, groups, Paths(), on, tell)
     if as_json:
         say(json.dumps(json_of(result), indent=2))
         return
@@ -76,6 +87,22 @@ def estimate_command(
     say(table(result))
     for line in notes(result):
         say(f"- {line}")
+
+
+def _save(
+    result: "Estimate", groups: "Groups", paths: "Paths", on: str, tell: Callable[[str], None]
+) -> None:
+    """Keep the timings of what is not finished."""
+    import torch
+
+    from kdbench.engine.environment import device_name
+    from kdbench.store.timings import save_timings
+    from kdbench.workflow.estimate import timings_of
+
+    runs = [run for specs in groups.values() for run in specs if not paths.record(run).is_file()]
+    timings = timings_of(result, runs, device_name(torch.device(on)))
+    save_timings(paths.timings, timings)
+    tell(f"{paths.timings}: jobs of {len(timings.runs)} runs will ask for what was timed")
 
 
 def _to_stderr(line: str) -> None:

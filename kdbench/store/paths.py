@@ -23,6 +23,7 @@ CHECKPOINTS = (CHECKPOINT, PREVIOUS, DAMAGED)
 REDONE = "results/{scale}/redo"  # beside a finished run, the same run made again
 REPORT_RECORD = "results/{scale}/records/report/{dataset}.{digest}.json"
 REPORT = "reports/{scale}"
+TIMINGS = "results/timings.json"
 OWN_REPORT = f"{REPORT}/own"
 
 
@@ -117,6 +118,11 @@ class Paths:
     def report_record(self, scale: str, digest: str) -> Path:
         """Says which records a report was made from."""
         return self.root / REPORT_RECORD.format(scale=scale, dataset="all", digest=digest)
+
+    @property
+    def timings(self) -> Path:
+        """What runs take on devices of this machine, as `kdbench estimate --save` timed it."""
+        return self.root / TIMINGS
 
     @property
     def data(self) -> Path:

@@ -1,10 +1,12 @@
 """What a target will cost: time, device hours, energy, memory and disk of what is not finished."""
 
+import platform
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -18,6 +20,7 @@ from kdbench.plan.params import FILE, load_params
 from kdbench.store.paths import Paths
 from kdbench.store.spec import RunSpec
 from kdbench.store.teacher_runs import ComputingRun, DataRun
+from kdbench.store.timings import Timing, Timings
 from kdbench.workflow.schedule import Task, finish_time
 
 if TYPE_CHECKING:
@@ -254,6 +257,26 @@ class _Counter:
             )
             for job, members in jobs.items()
         }
+
+
+def timings_of(estimate: Estimate, runs: Iterable[RunSpec], name: str) -> Timings:
+    """What jobs will ask for: seconds of the runs, and on a CPU their memory.
+
+    Args:
+        estimate: of these runs, which were timed or scaled on one device.
+        runs: those that are not finished.
+        name: of the device.
+    """
+    measured, on_cpu = estimate.measured, estimate.machine.device == "cpu"
+    timed: dict[str, Timing] = {}
+    for run in runs:
+        seconds, _ = measured.seconds_of(run)
+        if seconds:  # data sets and imported teachers have none
+            memory = measured.memory_of(run) if on_cpu else None
+            timed[run.digest] = Timing(seconds=seconds, memory=memory)
+    taken = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    device, node = estimate.machine.device, platform.node()
+    return Timings(device=device, name=name, node=node, taken=taken, runs=timed)
 
 
 def start_up_seconds(graph: Graph) -> float:

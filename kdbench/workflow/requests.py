@@ -1,14 +1,18 @@
 """What a job asks of the machine that runs it: GPUs, minutes, memory. The only place that says so.
 
-The figures are upper estimates by phase and pair, so that a scheduler neither refuses a job nor
-ends it early. None of them changes a number: a job that reaches its time limit leaves a checkpoint
-and goes on in its next attempt, and one that ran out of memory asks for more.
+Where `kdbench estimate --save` has timed a run, its job asks for the minutes and, on a CPU, the
+memory that follow from that. The other figures are declared here: upper estimates by phase and
+pair, so that a scheduler neither refuses a job nor ends it early. None of them changes a number: a
+job that reaches its time limit leaves a checkpoint and goes on in its next attempt, and one that
+ran out of memory asks for more.
 """
 
 import math
 import os
+import platform
 import subprocess
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -19,6 +23,7 @@ from kdbench.plan.params import Params
 from kdbench.store.spec import RunSpec
 from kdbench.store.student_runs import EvaluationRun, SearchRun, StudentRun
 from kdbench.store.teacher_runs import ComputingRun, DataRun, TeacherRun
+from kdbench.store.timings import Timing, Timings, choose_timings
 
 GPUS = "KDBENCH_GPUS"  # GPUs that a job asks for, whatever is visible here
 LONGEST = "KDBENCH_JOB_MINUTES"  # the longest time that a job may ask for
@@ -26,6 +31,8 @@ DAY = 1440  # minutes; what most clusters allow
 
 MEMORY = {"data": 4000, "teacher": 8000, "search": 12000, "student": 8000, "evaluation": 4000}
 DECODING = 8000  # MB more where images are decoded by processes of their own
+TIMED_MEMORY = 1.5  # of what a timed run held: real images, checkpoints, a report of the test set
+LEAST_MEMORY = 2000  # MB of any job
 STREAMED = 128  # pixels per side from which on images are not held in memory
 
 START = 20  # minutes in which a job starts Python on a busy file system, and ends
@@ -44,15 +51,19 @@ class Requests:
     Args:
         params: what the user asked for.
         local: whether the jobs run on this machine; asked late, because Snakemake knows it late.
+        timings: what was timed, see `store.timings`. Jobs that run here take those of this machine,
+            jobs of a cluster the newest of the kind of device that they ask for.
 
     Raises:
         BadValue: one of the variables `KDBENCH_GPUS` and `KDBENCH_JOB_MINUTES` is no such number.
     """
 
-    def __init__(self, params: Params, local: Callable[[], bool]) -> None:
+    def __init__(
+        self, params: Params, local: Callable[[], bool], timings: Sequence[Timings] = ()
+    ) -> None:
         self._components: Components = find_components(params.plugins)
         self._smoke = params.scale == "smoke"
-        self._local = local
+        self._local, self._timings = local, timings
         self._given = _number(GPUS, 0)
         self._longest = _number(LONGEST, 1) or DAY
 
@@ -77,12 +88,30 @@ class Requests:
 
     def memory(self, runs: Sequence[RunSpec], attempt: int = 1) -> int:
         """MB of main memory of one job; twice as much where its first attempt failed."""
-        return min(attempt, 2) * max(MEMORY[run.phase] + self._images_mb(run) for run in runs)
+        return min(attempt, 2) * max(self._memory(run) for run in runs)
 
-    def announcement(self) -> str:
-        """What a reader should know of GPUs before long jobs start; "" at scale smoke."""
+    def announcement(self, runs: Iterable[RunSpec] = ()) -> str:
+        """What a reader should know of the requests before long jobs start; "" at scale smoke.
+
+        Args:
+            runs: those that are to be made.
+        """
         if self._smoke:
             return ""
+        return " ".join([self._of_gpus(), self._of_timings(runs)]).rstrip()
+
+    def _of_timings(self, runs: Iterable[RunSpec]) -> str:
+        timed = Counter(
+            (timings.name, timings.node, timings.taken)
+            for run in runs
+            if (timings := self._timed_on(run)) and run.digest in timings.runs
+        )
+        return " ".join(
+            f"{count} runs ask for the time that was measured on {name} of {node} ({taken})."
+            for (name, node, taken), count in timed.items()
+        )
+
+    def _of_gpus(self) -> str:
         change = f"{GPUS}=N in the environment changes it"
         if self._given is not None:
             return f"Each job that computes asks for {self._given} GPU, as {GPUS} says."
@@ -96,7 +125,24 @@ class Requests:
     def _visible(self) -> int:
         return visible_gpus()
 
+    def _timed_on(self, run: RunSpec) -> Timings | None:
+        """The timings of the kind of device that a run's job will have."""
+        device = "cuda" if self.gpus([run]) else "cpu"
+        return choose_timings(self._timings, device, platform.node() if self._local() else None)
+
+    def _timing(self, run: RunSpec) -> Timing | None:
+        timings = self._timed_on(run) if self._timings else None
+        return timings.runs.get(run.digest) if timings else None
+
+    def _memory(self, run: RunSpec) -> int:
+        timing = self._timing(run)
+        if timing is None or timing.memory is None:
+            return MEMORY[run.phase] + self._images_mb(run)
+        return max(LEAST_MEMORY, math.ceil(TIMED_MEMORY * timing.memory / 1e6))
+
     def _seconds(self, run: RunSpec, on_gpu: bool) -> float:
+        if timing := self._timing(run):
+            return timing.seconds
         if isinstance(run, EvaluationRun):
             return 60.0 * MEASURED * len(run.runs)
         declared = self._declared(run)

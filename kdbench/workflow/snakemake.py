@@ -18,6 +18,7 @@ from kdbench.plan.yaml_values import read_yaml
 from kdbench.store.paths import Paths
 from kdbench.store.spec import RunSpec
 from kdbench.store.teacher_runs import ComputingRun
+from kdbench.store.timings import read_timings
 from kdbench.workflow.calls import PART
 from kdbench.workflow.report import readmes, report_record, write_report
 from kdbench.workflow.requests import Requests
@@ -49,7 +50,8 @@ class Workflow:
         self.graph: Graph = load_graph(root, self.overrides)
         self.scale = self.graph.params.scale
         self.job_groups = JobGroups(self.graph, self.paths)
-        self.requests = Requests(self.graph.params, local)
+        timings = read_timings(self.paths.timings)
+        self.requests = Requests(self.graph.params, local, timings)
         self.readmes = [str(page) for page in readmes(self.graph, self.paths)]
         self.report_record = str(report_record(self.graph, self.paths))
 
@@ -130,7 +132,8 @@ class Workflow:
 
     def start(self, local: bool) -> None:
         """Say what the jobs ask for; start a server for those that run here and take seconds."""
-        if announcement := self.requests.announcement():
+        left = [run for run in self.graph.runs.values() if not self._done(run)]
+        if announcement := self.requests.announcement(left):
             say(announcement)
         if local and self.graph.scale.cells_per_job:
             serve_from()

@@ -120,6 +120,14 @@ class Measured:
             return None, timed
         return sum(seconds or 0.0 for seconds, _ in parts), timed
 
+    def memory_of(self, run: RunSpec) -> int | None:
+        """The largest memory of a run's steps or, without any, its passes; None if not timed."""
+        if run.digest in self.work:
+            return self.work[run.digest].unit.memory
+        held = [self.passes[forward.key].memory for forward, _ in self.forwards.images_of(run)]
+        known = [memory for memory in held if memory is not None]
+        return max(known) if known and len(known) == len(held) else None
+
 
 def measure(
     runs: Iterable[RunSpec],
