@@ -1,11 +1,13 @@
 """`kdbench method`: methods of one's own."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from kdbench.console import say
+from kdbench.errors import UserError
 
 app = typer.Typer(help="Write distillation methods of your own.", no_args_is_help=True)
 
@@ -25,8 +27,30 @@ def method_new(
     Example: kdbench method new my_loss
     """
     from kdbench.cli.template import write_template
+    from kdbench.plan.params import FILE
 
     for file in write_template(name, folder):
         say(str(file))
     say(f"Put into params.yaml:  plugins: [{folder}]")
+    if Path(FILE).is_file():
+        for line in _costs(name, folder):
+            say(line)
     say(f"Then:  kdbench check, and  snakemake --cores 2 --config methods_only='[none, {name}]'")
+
+
+def _costs(name: str, folder: Path) -> Iterator[str]:
+    """A line per scale: what the method will add to the plan of the params.yaml that is here."""
+    from kdbench.plan.graph import load_graph
+    from kdbench.plan.params import FILE, load_params
+    from kdbench.plan.scales import SCALES
+    from kdbench.store.paths import Paths
+    from kdbench.workflow.added_rows import added_by, in_words
+
+    try:
+        plugins = [*dict.fromkeys([*load_params(Path(FILE)).plugins, str(folder)])]
+        for scale in SCALES:
+            graph = load_graph(Path(), {"plugins": plugins, "scale": scale})
+            added = added_by(graph, [name], Paths())
+            yield f"At scale {scale} it {in_words(added, graph.scale.stand_in)}"
+    except UserError as error:
+        say(f"What it adds is not known, because the plan cannot be made: {error}")

@@ -90,6 +90,14 @@ class Requests:
         """MB of main memory of one job; twice as much where its first attempt failed."""
         return min(attempt, 2) * max(self._memory(run) for run in runs)
 
+    def hours(self, runs: Iterable[RunSpec]) -> float:
+        """How long runs take one after the other: as timed, or by the figures declared here."""
+        return sum(self._seconds(run, bool(self.gpus([run]))) for run in runs) / 3600
+
+    def timed(self, runs: Iterable[RunSpec]) -> int:
+        """How many of the runs were timed."""
+        return sum(self._timing(run) is not None for run in runs)
+
     def announcement(self, runs: Iterable[RunSpec] = ()) -> str:
         """What a reader should know of the requests before long jobs start; "" at scale smoke.
 

@@ -13,6 +13,7 @@ from kdbench.store.prepared import stale
 from kdbench.store.record import MEND, Seal, read_record, seal_of
 from kdbench.store.spec import PHASES, RunSpec
 from kdbench.store.teacher_runs import ImportedTeacher
+from kdbench.workflow.added_rows import added_lines
 
 OLDER = "done, by older code"
 ALTERED = "done, altered since"
@@ -61,6 +62,7 @@ def describe(graph: Graph, paths: Paths) -> Iterator[str]:
     yield from _seals(graph, paths)
     yield from (f"  {line}" for line in _stale(graph, paths))
     yield from _unused_teachers(graph)
+    yield from (f"  {line}" for line in added_lines(graph, paths))
     yield from (f"  {line}" for line in absent_teachers(graph, paths))
     if older:
         places = paths.folders(graph.params.scale, "<phase>", "<data set>")[0]
