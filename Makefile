@@ -1,17 +1,19 @@
 # make reproduce: environment, every exhibit at scale smoke, the path of the report.
 # make test: environment, checks, tests. Both do all their own set-up.
 # make test-all: also the long tests, which catch what shorter ones of make test catch as a rule.
+# make bench: some ten minutes of timing on an idle machine, then docs/performance.md.
 
 PYTHON ?= python3
 VENV ?= .venv
 SCALE ?= smoke
 FAULTS ?= 200
 SEED ?= 1
+FIELD ?= build/field
 STAMP := $(VENV)/.installed
 export PATH := $(abspath $(VENV))/bin:$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: reproduce test test-all coverage chaos check docs reference format golden setup clean
+.PHONY: reproduce test test-all coverage chaos bench check docs reference format golden setup clean
 
 reproduce: $(STAMP)
 	@kdbench verify --repair --scale $(SCALE)
@@ -55,6 +57,17 @@ docs: $(STAMP)
 # The pages of commands and keys, from the command line and the schemas.
 reference: $(STAMP)
 	@python docs/reference.py
+
+# Both sides of every comparison, timed in turn, and the page made from the results. The field's
+# side needs a checkout of RepDistiller in FIELD, which is cloned where there is none; without one
+# its rows are left out, and the page says so.
+bench: $(STAMP)
+	@test -d $(FIELD) || git clone --quiet --depth 1 https://github.com/HobbitLong/RepDistiller $(FIELD) || true
+	@python benchmarks/kd_step.py --minutes 6 --field $(FIELD)
+	@python benchmarks/search_steps.py --minutes 3 --only "dfa, first order"
+	@python benchmarks/distpro_step.py --minutes 2
+	@python benchmarks/frozen_teacher.py --minutes 1
+	@python benchmarks/performance_page.py
 
 # Golden numbers of components whose revision was raised, and of new ones.
 golden: $(STAMP)

@@ -1,6 +1,6 @@
 """DistPro's search step against the algebra of the release, in one process.
 
-    python benchmarks/distpro_step.py --threads 2 --rounds 3
+    python benchmarks/distpro_step.py --minutes 3
 
 The release's pathways: teacher stages 0 to 3, student stages at or below, the `complex` transform:
 10 pathways. All sides have the same weights to start with and see the same batches (noise, or a
@@ -20,21 +20,24 @@ folder of prepared data); they take turns. What the sides do:
 "bf16"            bfloat16 autocast for all passes but those of the difference or derivative.
 
 SGD is without Nesterov here, whose virtual step the release does not know. The first step's
-gradients in the alphas are compared before the clock starts.
+gradients in the alphas are compared before the clock starts. results/distpro_step.json has every
+round, the convolution peak of the same process, and the shares of torch's operations.
 """
 
 import argparse
 import copy
+import os
 from collections.abc import Callable
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
-from statistics import median
-from time import perf_counter
 
 import torch
+from machine import about, no_bfloat16, peak, write
 from metagradient import ANYWHERE, batches, distpro, network
+from operations import shares
 from torch import Tensor
+from turns import LEAST, Contender, take_turns
 
 from kdbench.data.loaders.batch import Batch
 from kdbench.distill.pathways import Pathways
@@ -49,6 +52,7 @@ from kdbench.store.parts import Runtime
 RELEASE = {"connections": "downward", "stem": True, "transforms": ["complex"]}
 GRADIENTS = ("finite-difference", "exact")
 SGD = {"lr": 0.1, "momentum": 0.9, "weight_decay": 5e-4}
+RELEASED, EXACT = "as released, float32", "kdbench, float32, exact"
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
@@ -154,20 +158,6 @@ def difference(search: DistProSearch, other: Released, train: Batch, validation:
     return ((one - two).norm() / two.norm()).item()
 
 
-def seconds(work: Callable[[], None]) -> float:
-    """How long it takes, the device's queue emptied before and after."""
-    _wait()
-    begun = perf_counter()
-    work()
-    _wait()
-    return perf_counter() - begun
-
-
-def _wait() -> None:
-    if DEVICE.type == "cuda":
-        torch.cuda.synchronize()
-
-
 def read_arguments() -> argparse.Namespace:
     """What the command line asks for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -175,14 +165,16 @@ def read_arguments() -> argparse.Namespace:
     parser.add_argument("--student", default="wrn-16-2")
     parser.add_argument("--batch", type=int, default=128)
     parser.add_argument("--size", type=int, default=32)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--rounds", type=int, default=LEAST, help="at least so many")
+    parser.add_argument("--minutes", type=float, default=3.0, help="no round begins later")
+    parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--data", type=Path, help="folder of prepared data instead of noise")
+    parser.add_argument("--out", type=Path, help="folder of distpro_step.json; benchmarks/results")
     return parser.parse_args()
 
 
 def main() -> None:
-    """Measure and print."""
+    """Measure and write."""
     asked = read_arguments()
     runtime = Runtime(threads=asked.threads, precision="float32", channels_last=False)
     prepare_process(runtime, DEVICE)  # real float32 on a GPU too
@@ -191,7 +183,9 @@ def main() -> None:
     teacher, student = pair
     teacher.train()  # as the release; untrained running statistics would make its maps explode
     near = copy.deepcopy(teacher).to(memory_format=torch.channels_last)
-    kinds = [(low, gradient) for gradient in GRADIENTS for low in (False, True)]
+    skipped = [reason] if (reason := no_bfloat16(DEVICE)) else []
+    lows = (False,) if skipped else (False, True)
+    kinds = [(low, gradient) for gradient in GRADIENTS for low in lows]
     searches = [ours(student, teacher, low=low, gradient=gradient) for low, gradient in kinds]
     for search in searches:
         search.pathways.load_state_dict(searches[0].pathways.state_dict())
@@ -200,28 +194,29 @@ def main() -> None:
     train, validation = (Batch(*(part.to(DEVICE) for part in batch)) for batch in batches(2, asked))
     apart = difference(searches[0], released, train, validation)
     sides: dict[str, Callable[[], None]] = {
-        "as released, float32": lambda: released.step(train, validation),
-        "as released, whole, float32": lambda: released.step(train, validation, whole=True),
+        RELEASED: lambda: released.step(train, validation),
+        f"{RELEASED}, whole": lambda: released.step(train, validation, whole=True),
     }
     for (low, gradient), search in zip(kinds, searches, strict=True):
         name = f"kdbench, {'bf16' if low else 'float32'}, {gradient}"
         sides[name] = partial(stepping, search, near, train, validation)
-    for work in sides.values():
-        work()
-    spent: dict[str, list[float]] = {name: [] for name in sides}
-    for _ in range(asked.rounds):
-        for name, work in sides.items():
-            spent[name].append(seconds(work))
-    middle = {name: median(values) for name, values in spent.items()}
-    print(
-        f"{asked.teacher} -> {asked.student}, {len(released.alphas)} pathways, batch {asked.batch},"
-        f" {DEVICE}, {asked.threads} thread(s), median of {asked.rounds}, torch {torch.__version__}"
-    )
-    print(f"gradients of the first step: {apart:.1e} apart")
-    print(f"{'':36}{'ms a step':>10}{'times faster than either release':>34}")
-    for name, value in middle.items():
-        gains = [f"{middle[side] / value:8.2f}" for side in list(sides)[:2]]
-        print(f"{name:36}{1000 * value:10.1f}{''.join(gains)}")
+    contenders = {name: Contender(work) for name, work in sides.items()}
+    take_turns(contenders, 60 * asked.minutes, least=asked.rounds)
+    content = {
+        "about": about(asked.threads),
+        "skipped": skipped,
+        "pair": f"{asked.teacher} -> {asked.student}",
+        "pathways": len(released.alphas),
+        "batch": asked.batch,
+        "apart": apart,
+        "peak": peak(torch.float32, torch.channels_last, asked.batch),
+        "seconds": {name: contender.seconds for name, contender in contenders.items()},
+        "operations": {name: shares(sides[name]) for name in (RELEASED, EXACT)},
+    }
+    first = contenders[RELEASED].median
+    for name, contender in contenders.items():
+        print(f"{name:40}{contender.median:8.2f} s{first / contender.median:8.2f} times faster")
+    print(write("distpro_step", content, asked.out))
 
 
 if __name__ == "__main__":

@@ -1,36 +1,39 @@
 """kdbench's KD step and epoch beside those of the field's code, in one process, turn by turn.
 
-    git clone https://github.com/HobbitLong/RepDistiller field
-    python benchmarks/kd_step.py --field field --rounds 5
+    git clone https://github.com/HobbitLong/RepDistiller build/field
+    python benchmarks/kd_step.py --field build/field
 
 The field's side is RepDistiller's networks and KD loss in the loop of its `train_distill`, float32;
 "step" on batches that are there already, "epoch" with its loader (PIL images, random crop and flip,
 a DataLoader without workers: on few cores workers only take turns with the training). kdbench's
 side is the step and the in-memory loader of a real run, in the number formats that are asked for.
-Every round does all sides once, forwards, then backwards. Printed are medians over the rounds, in
-images per second, and over the field's bare step; and the share of the convolution peak: the
-multiply-adds of a step over its time, over the fastest of some 3 x 3 convolutions, forward and
-backward, in the same process and number format. With --out, results/kd_step.json has every round.
+A round takes `--steps` of either kind from every side, forwards, then backwards; an epoch is timed
+in such parts, which follow one another, so that all sides share what the machine does meanwhile.
+results/kd_step.json has every round, the multiply-adds of a step, and the fastest of some 3 x 3
+convolutions, forward and backward, in the same process and number format.
 """
 
 import argparse
-import json
-import platform
+import os
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from hashlib import sha256
+from itertools import chain, count, islice
 from pathlib import Path
-from statistics import median
-from time import perf_counter
 from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from machine import about, no_bfloat16, peak, write
 from numpy.typing import NDArray
+from turns import LEAST, Contender, take_turns
 
 from kdbench.data.loaders.augment import Augment
+from kdbench.data.loaders.batch import Batch
 from kdbench.data.loaders.in_memory import InMemoryLoader
 from kdbench.engine.fit import fit
 from kdbench.engine.multiply_adds import MultiplyAdds
@@ -48,6 +51,7 @@ from kdbench.runs.assemble import Teacher, find_class, make_loss, make_sgd
 from kdbench.runs.steps import TrainStep
 from kdbench.store.parts import Runtime
 
+CPU = torch.device("cpu")
 PAIRS = {  # ours, teacher and student; the field's names of both
     "wrn-40-2:wrn-16-2": ("wrn_40_2", "wrn_16_2"),
     "resnet56:resnet20": ("resnet56", "resnet20"),
@@ -59,29 +63,52 @@ FORMATS = {
     "bf16-nhwc": ("bf16", True),
 }
 STEP, EPOCH = "step", "epoch"
-WARM_UP = 2
-PEAK_SHAPES = ((16, 32), (32, 32), (64, 16), (128, 8), (256, 8))  # channels and side of the maps
+IMAGES = 5_000  # of an epoch
 
 
 @dataclass
 class Side:
-    """One contender.
+    """One contender: the field's code, or ours in one number format.
 
     Attributes:
         step: does one step on a batch that is there.
-        epoch: does one epoch, its loader included.
+        loop: does some steps of an epoch, its loader included.
         macs: multiply-adds of a step.
         plain: whether it runs with torch's own settings, which the field's code does not touch.
         format: key of `FORMATS`.
-        seconds: of every round, by "step" and "epoch".
     """
 
-    step: Callable[[], None]
-    epoch: Callable[[], None]
+    step: Callable[[], Any]
+    loop: Callable[[], Any]
     macs: int
     plain: bool = False
     format: str = "float32"
-    seconds: dict[str, list[float]] = field(default_factory=lambda: {STEP: [], EPOCH: []})
+
+    def prepare(self, threads: int) -> None:
+        """Give the process the settings of this side: torch's own, or those of a run."""
+        name, channels_last = FORMATS[self.format]
+        runtime = Runtime(threads=threads, precision=name, channels_last=channels_last)
+        prepare_process(runtime, CPU)
+        if self.plain:
+            torch.use_deterministic_algorithms(False)
+
+
+class Passing:
+    """Some batches of a loader's epoch at a time, epoch after epoch, as if each part were one.
+
+    The loader's own work at the start of an epoch is done once per epoch, as in a run.
+
+    Attributes:
+        steps: batches at a time.
+    """
+
+    def __init__(self, loader: InMemoryLoader, steps: int) -> None:
+        self.steps = steps
+        self._batches = chain.from_iterable(loader.epoch(number) for number in count())
+
+    def epoch(self, number: int, start: int = 0) -> Iterator[Batch]:
+        """The next batches, wherever the loader stands."""
+        return islice(self._batches, self.steps)
 
 
 class Pictures(torch.utils.data.Dataset[tuple[Any, int, int]]):
@@ -121,7 +148,7 @@ def noise(images: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     return pixels, rng.integers(0, 100, images)
 
 
-def field_side(names: tuple[str, str], recipe: Recipe, images: int) -> Side:
+def field_side(names: tuple[str, str], recipe: Recipe, steps: int) -> Side:
     """The field's networks, loss and loop."""
     from distiller_zoo.KD import DistillKL  # type: ignore[import-not-found]
     from models import model_dict  # type: ignore[import-not-found]
@@ -132,7 +159,7 @@ def field_side(names: tuple[str, str], recipe: Recipe, images: int) -> Side:
     student.train()
     divergence = DistillKL(4.0)
     optimiser = torch.optim.SGD(student.parameters(), lr=0.05, momentum=0.9, weight_decay=5e-4)
-    data = Pictures(*noise(images), recipe)
+    data = Pictures(*noise(IMAGES), recipe)
     loader = torch.utils.data.DataLoader(data, batch_size=recipe.batch, shuffle=True)
 
     def train(pixels: torch.Tensor, labels: torch.Tensor) -> None:
@@ -147,35 +174,38 @@ def field_side(names: tuple[str, str], recipe: Recipe, images: int) -> Side:
 
     pixels, labels, _ = next(iter(loader))
 
-    def epoch() -> None:
-        for pixels, labels, _ in loader:
+    endless = chain.from_iterable(loader for _ in count())
+
+    def loop() -> None:
+        for pixels, labels, _ in islice(endless, steps):
             train(pixels, labels)
 
     step = lambda: train(pixels, labels)  # noqa: E731
-    return Side(step, epoch, macs_of(step), plain=True)
+    return Side(step, loop, macs_of(step), plain=True)
 
 
-def our_side(pair: str, key: str, recipe: Recipe, images: int, threads: int, folder: Path) -> Side:
+def our_side(pair: str, key: str, recipe: Recipe, steps: int, threads: int, folder: Path) -> Side:
     """The step, the loader and the loop of a real run."""
     name, channels_last = FORMATS[key]
     runtime = Runtime(threads=threads, precision=name, channels_last=channels_last)
-    precision = prepare_process(runtime, torch.device("cpu"))
+    precision = prepare_process(runtime, CPU)
     teacher, student = (precision.place(network(one)) for one in pair.split(":"))
     resolver = Resolver(Params(scale="paper"), find_components())
     method, _ = resolver.method(resolver.get("method", "kd"), pair, ())
     loss, weight = make_loss(method, student.train(), teacher, 0, precision)
     optimiser = make_sgd(recipe, student, loss.trained_with_student())
-    loader = in_memory(recipe, images, precision)
+    loader = in_memory(recipe, IMAGES, precision)
     looking = Teacher(teacher, method.teacher_mode)
     step = TrainStep(student, looking, loss, weight, optimiser, recipe, loader.steps, precision)
     state = TrainState(folder / key, "benchmark", {"student": student, "optimiser": optimiser})
-    epochs = fit(state, step, loader, recipe.epochs, Stopper(checkpoint_seconds=1e9))
+    passing = Passing(loader, steps)
+    parts = fit(state, step, passing, recipe.epochs, Stopper(checkpoint_seconds=1e9))
     batch, position = loader.batch(0, 0), TrainingPosition(0, 10**6, 0, 10**3)
 
     def one() -> None:
         step(batch, position)
 
-    return Side(one, lambda: state.log(next(epochs)), macs_of(one), format=key)
+    return Side(one, lambda: state.log(next(parts)), macs_of(one), format=key)
 
 
 def network(name: str) -> StagedNetwork:
@@ -209,122 +239,95 @@ def macs_of(step: Callable[[], None]) -> int:
     return counted.macs
 
 
-def settings(side: Side, threads: int) -> None:
-    """Give the process the settings of a side: torch's own, or those of a run."""
-    name, channels_last = FORMATS[side.format]
-    runtime = Runtime(threads=threads, precision=name, channels_last=channels_last)
-    prepare_process(runtime, torch.device("cpu"))
-    if side.plain:
-        torch.use_deterministic_algorithms(False)
+def measure(pair: str, asked: argparse.Namespace, formats: Sequence[str]) -> list[dict[str, Any]]:
+    """Time the sides of a pair in turn; one row per side."""
+    recipe = Recipe(**{**CRD.as_dict(), "batch": asked.batch, "epochs": 10**6})
+    with tempfile.TemporaryDirectory() as folder:
+        sides = {"field": field_side(PAIRS[pair], recipe, asked.steps)} if asked.field else {}
+        for key in formats:
+            side = our_side(pair, key, recipe, asked.steps, asked.threads, Path(folder))
+            sides[f"kdbench, {key}"] = side
+        contenders = {
+            (name, kind): Contender(work, repeats, partial(side.prepare, asked.threads))
+            for name, side in sides.items()
+            for kind, work, repeats in ((STEP, side.step, asked.steps), (EPOCH, side.loop, 1))
+        }
+        take_turns(contenders, 60 * asked.minutes / len(asked.pairs), least=asked.rounds)
+    peaks = {key: peak_of(key, asked.batch) for key in {side.format for side in sides.values()}}
+    return [
+        {
+            "pair": pair,
+            "side": name,
+            "format": side.format,
+            "multiply_adds": side.macs,
+            "peak": peaks[side.format],
+            "step_seconds": contenders[name, STEP].seconds,
+            "loop_seconds": [s / asked.steps for s in contenders[name, EPOCH].seconds],
+        }
+        for name, side in sides.items()
+    ]
 
 
-def seconds_of(work: Callable[[], None]) -> float:
-    """How long it takes."""
-    began = perf_counter()
-    work()
-    return perf_counter() - began
-
-
-def measure(
-    sides: dict[str, Side], rounds: int, steps: int, kinds: list[str], threads: int
-) -> None:
-    """Time every side in turn; `steps` steps count as one measurement of a step."""
-    for side in sides.values():
-        settings(side, threads)
-        for _ in range(WARM_UP):
-            side.step()
-    for number in range(rounds):
-        order = list(sides.values())[:: 1 if number % 2 == 0 else -1]
-        for side in order:
-            settings(side, threads)
-            for kind in kinds:
-                repeats, work = (steps, side.step) if kind == STEP else (1, side.epoch)
-                side.seconds[kind].append(mean_of(work, repeats))
-
-
-def mean_of(work: Callable[[], None], repeats: int) -> float:
-    """Mean time of some repetitions."""
-    return seconds_of(lambda: [work() for _ in range(repeats)] and None) / repeats
-
-
-def peak(key: str, batch: int) -> float:
-    """Multiply-adds per second of the fastest 3 x 3 convolution, forward and backward."""
+def peak_of(key: str, batch: int) -> float:
+    """The convolution peak in a format."""
     name, channels_last = FORMATS[key]
     kind = torch.bfloat16 if name == "bf16" else torch.float32
-    layout = torch.channels_last if channels_last else torch.contiguous_format
-    return max(_speed(c, s, batch, kind, layout) for c, s in PEAK_SHAPES)
+    return peak(kind, torch.channels_last if channels_last else torch.contiguous_format, batch)
 
 
-def _speed(channels: int, side: int, batch: int, kind: torch.dtype, layout: Any) -> float:
-    maps = torch.randn(batch, channels, side, side).to(kind).to(memory_format=layout)
-    maps.requires_grad_()
-    layer = torch.nn.Conv2d(channels, channels, 3, padding=1, bias=False)
-    layer = layer.to(kind).to(memory_format=layout)
-
-    def work() -> None:
-        layer(maps).sum().backward()
-
-    work()
-    best = min(seconds_of(work) for _ in range(5))
-    return 3 * 9 * channels**2 * side**2 * batch / best
-
-
-def lines(
-    pair: str, sides: dict[str, Side], peaks: dict[str, float], batch: int, images: int
-) -> Iterator[str]:
-    """The table's rows of one pair."""
-    first = median(next(iter(sides.values())).seconds[STEP])
-    for name, side in sides.items():
-        step = median(side.seconds[STEP])
-        share = side.macs / step / peaks[side.format]
-        epoch = images / median(side.seconds[EPOCH]) if side.seconds[EPOCH] else float("nan")
-        yield (
-            f"| {pair} | {name} | {batch / step:.0f} | {first / step:.2f} "
-            f"| {epoch:.0f} | {epoch / (batch / first):.2f} | {100 * share:.0f} % |"
-        )
+def files_of(field: Path) -> str:
+    """SHA-256 over the Python files of the field's networks and KD loss, ordered by name."""
+    files = sorted([*field.glob("models/*.py"), field / "distiller_zoo/KD.py"])
+    return sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
 
 def read_arguments() -> argparse.Namespace:
     """What the command line asks for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--field", type=Path, required=True, help="a checkout of RepDistiller")
+    parser.add_argument("--field", type=Path, help="a checkout of RepDistiller; none: ours alone")
     parser.add_argument("--pairs", nargs="+", default=list(PAIRS), choices=list(PAIRS))
     parser.add_argument("--formats", nargs="+", default=list(FORMATS), choices=list(FORMATS))
     parser.add_argument("--batch", type=int, default=64)
-    parser.add_argument("--images", type=int, default=5000, help="of an epoch; 0 for no epochs")
-    parser.add_argument("--steps", type=int, default=5, help="of one measurement")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--out", type=Path, help="a JSON file with every round")
+    parser.add_argument("--steps", type=int, default=4, help="of one measurement")
+    parser.add_argument("--rounds", type=int, default=LEAST, help="at least so many")
+    parser.add_argument("--minutes", type=float, default=6.0, help="no round begins later")
+    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--out", type=Path, help="folder of kd_step.json; benchmarks/results")
     return parser.parse_args()
 
 
 def main() -> None:
-    """Measure and print."""
+    """Measure and write."""
     asked = read_arguments()
-    sys.path.insert(0, str(asked.field))
-    recipe = Recipe(**{**CRD.as_dict(), "batch": asked.batch, "epochs": 10**6})
-    images, kinds = asked.images or asked.batch, [STEP, EPOCH] if asked.images else [STEP]
-    about = {"torch": torch.__version__, "python": platform.python_version()}
-    about |= {"machine": platform.machine(), "cpu": torch.backends.cpu.get_cpu_capability()}
-    print(f"{about}, {asked.threads} thread(s), batch {asked.batch}\n")
-    print("| pair | side | step, images/s | over field | epoch, images/s | over field | peak |")
-    print("|---|---|---|---|---|---|---|")
-    results = {}
+    torch.set_num_threads(asked.threads)
+    skipped = []
+    if asked.field and not (asked.field / "distiller_zoo/KD.py").is_file():
+        skipped.append(
+            f"the field's side is left out: no checkout of RepDistiller in {asked.field}"
+        )
+        asked.field = None
+    if asked.field:
+        sys.path.insert(0, str(asked.field))
+    formats = asked.formats
+    if reason := no_bfloat16(CPU):
+        skipped.append(reason)
+        formats = [key for key in formats if FORMATS[key][0] != "bf16"]
+    for reason in skipped:
+        print(reason, flush=True)
+    rows: list[dict[str, Any]] = []
     for pair in asked.pairs:
-        with tempfile.TemporaryDirectory() as folder:
-            sides = {"field, float32": field_side(PAIRS[pair], recipe, images)}
-            for key in asked.formats:
-                side = our_side(pair, key, recipe, images, asked.threads, Path(folder))
-                sides[f"kdbench, {key}"] = side
-            measure(sides, asked.rounds, asked.steps, kinds, asked.threads)
-            peaks = {side.format: peak(side.format, asked.batch) for side in sides.values()}
-            for line in lines(pair, sides, peaks, asked.batch, images):
-                print(line, flush=True)
-        results[pair] = {name: {"macs": s.macs, **s.seconds} for name, s in sides.items()}
-    if asked.out:
-        content = {"about": about, "asked": {k: str(v) for k, v in vars(asked).items()}}
-        asked.out.write_text(json.dumps({**content, "seconds": results}, indent=1) + "\n")
+        rows += measure(pair, asked, formats)
+        print(pair, f"{len(rows[-1]['step_seconds'])} rounds", flush=True)
+    content = {
+        "about": about(asked.threads),
+        "field": files_of(asked.field) if asked.field else None,
+        "skipped": skipped,
+        "batch": asked.batch,
+        "images": IMAGES,
+        "steps": asked.steps,
+        "rows": rows,
+    }
+    print(write("kd_step", content, asked.out))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,235 @@
+"""Write docs/performance.md from what the benchmarks measured, benchmarks/results/*.json.
+
+    python benchmarks/performance_page.py
+    python benchmarks/performance_page.py --check    # fails where the page is not what they say
+
+A benchmark that has not run has a line in place of its tables.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from tabulate import tabulate
+
+ROOT = Path(__file__).parents[1]
+PAGE, RESULTS = ROOT / "docs/performance.md", ROOT / "benchmarks/results"
+HEAD = """# Performance
+
+Written by `python benchmarks/performance_page.py` from `benchmarks/results/*.json`. `make bench`
+takes all measurements anew and writes the page: both sides of a comparison run in one process and
+take turns, times are medians over rounds, and the files hold every round. The *peak* is that of
+the fastest of five 3 x 3 convolutions, forward and backward, in the same process and number
+format; a step's share of it is its multiply-adds over its time, over that peak.
+"""
+FIELD = """The field's side is [RepDistiller](https://github.com/HobbitLong/RepDistiller): its
+networks and its KD step, float32, as its code has them. "Step" trains on a batch that is there;
+"epoch" loads its images too, from random images in memory: PIL and torchvision's transforms on
+the field's side, the in-memory loader of a run on ours."""
+DFA = """A step of the search over a KD step of the same pair and batch (float32, channels-last).
+DFA's steps differ by the group whose turn it is and by whether its β moves, so every kind is
+timed and the whole is their mean over a search."""
+DISTPRO = """The release's algebra runs teacher, student and pathways five times a step; "whole"
+differentiates in all weights at both points of the central difference. kdbench's step has the
+same algebra with what is equal computed once (docs/architecture.md, section 8)."""
+FROZEN = """A teacher only looks, so its norms could be folded into its convolutions and its
+weights laid out for the kernels once (torch's `jit.freeze` and `optimize_for_inference`). Such a
+pass gives logits alone, and other bits. Measured is the pass of the teacher, without a graph,
+against the one that a run does; from that follows what KD's step would gain."""
+MISSING = "Not measured: `{command}`."
+TARGETS = {  # of KD's step, over the field's: float32, bf16
+    "wrn-40-2:wrn-16-2": (1.25, 4.0),
+    "resnet56:resnet20": (1.1, 2.5),
+    "resnet32x4:shufflenet-v2": (1.25, 4.0),
+}
+Result = Mapping[str, Any]
+
+
+def page(results: Mapping[str, Result]) -> str:
+    """The whole page, of whatever was measured."""
+    sections = (
+        ("KD: step and epoch", "kd_step", "python benchmarks/kd_step.py", kd),
+        ("Steps of the searches", "search_steps", "python benchmarks/search_steps.py", searches),
+        ("DistPro's step", "distpro_step", "python benchmarks/distpro_step.py", distpro),
+        ("A frozen teacher", "frozen_teacher", "python benchmarks/frozen_teacher.py", frozen),
+    )
+    parts = [HEAD]
+    for title, name, command, section in sections:
+        parts.append(f"## {title}\n")
+        if name not in results:
+            parts.append(MISSING.format(command=command) + "\n")
+            continue
+        result = results[name]
+        lines = [machine(result), *(f"{why[0].upper()}{why[1:]}." for why in skipped(result))]
+        parts += [" ".join(lines) + "\n", *(f"{block}\n" for block in section(result))]
+    return "\n".join(parts)
+
+
+def machine(result: Result) -> str:
+    """Where and when it was measured, in a line."""
+    a = result["about"]
+    return (
+        f"{a['taken']}, {a['device']} ({a['instructions']}, {a['system']}), "
+        f"{a['threads']} thread(s), torch {a['torch']}, Python {a['python']}."
+    )
+
+
+def skipped(result: Result) -> Sequence[str]:
+    """What was left out, a reason each."""
+    reasons: Sequence[str] = result.get("skipped", ())
+    return reasons
+
+
+def kd(result: Result) -> Iterator[str]:
+    """KD's step and epoch beside the field's."""
+    yield FIELD
+    rows = [cells for pair in TARGETS for cells in kd_rows(pair, result)]
+    headers = ["pair", "side", "step, images/s", "over the field's step", "target"]
+    headers += ["epoch, images/s", "over the field's step", "of the peak", "rounds"]
+    yield table(headers, rows)
+    yield (
+        f"Batches of {result['batch']}, an epoch of {result['images']:,} images in parts of "
+        f"{result['steps']} steps. The target is that of the bare step."
+    )
+
+
+def kd_rows(pair: str, result: Result) -> Iterator[list[str]]:
+    """A pair's rows; without the field's side there is nothing to compare with."""
+    sides = [row for row in result["rows"] if row["pair"] == pair]
+    field = next((row for row in sides if row["side"] == "field"), None)
+    base = median(field["step_seconds"]) if field else None
+    for row in sides:
+        step, loop = median(row["step_seconds"]), median(row["loop_seconds"])
+        target = "" if row is field else times(TARGETS[pair][row["format"].startswith("bf16")])
+        gains = [times(base / seconds) if base else "" for seconds in (step, loop)]
+        share = row["multiply_adds"] / step / row["peak"]
+        speeds = [f"{result['batch'] / seconds:.0f}" for seconds in (step, loop)]
+        cells = [pair.replace(":", " -> "), row["side"], speeds[0], gains[0], target]
+        yield [*cells, speeds[1], gains[1], percent(share), str(len(row["step_seconds"]))]
+
+
+def searches(result: Result) -> Iterator[str]:
+    """Each search's step in KD steps, and where its time goes."""
+    yield DFA
+    for one in result["searches"]:
+        kd_step = median(one["kd_seconds"])
+        rows = [
+            [k["kind"], percent(k["share"]), seconds(k["seconds"]), times(s / kd_step)]
+            for k in one["kinds"]
+            for s in [median(k["seconds"])]
+        ]
+        mean = sum(k["share"] * median(k["seconds"]) for k in one["kinds"])
+        rows.append(["**whole search**", "100 %", f"{mean:.2f}", f"**{times(mean / kd_step)}**"])
+        yield f"### {one['search']}: {one['pair']}, batch {one['batch']}"
+        yield table(["kind of step", "of the steps", "s a step", "in KD steps"], rows)
+        yield (
+            f"KD's step: {kd_step:.2f} s, medians of {len(one['kd_seconds'])} rounds. "
+            f"Where a step spends its time ({one['profiled']}): {listed(one['parts'])}; "
+            f"by operation: {listed(one['operations'])}."
+        )
+
+
+def distpro(result: Result) -> Iterator[str]:
+    """DistPro's step against the release's algebra."""
+    yield DISTPRO
+    spent = {name: median(values) for name, values in result["seconds"].items()}
+    first, whole = list(spent.values())[:2]
+    rows = [
+        [name, f"{value:.2f}", times(first / value), times(whole / value)]
+        for name, value in spent.items()
+    ]
+    yield table(["side", "s a step", "against the release's algebra", "against it whole"], rows)
+    rounds = len(next(iter(result["seconds"].values())))
+    yield (
+        f"{result['pair']}, {result['pathways']} pathways, batch {result['batch']}, medians of "
+        f"{rounds} rounds; the first step's gradients in the alphas are {result['apart']:.0e} "
+        "apart (central difference on both sides). By operation: "
+        + "; ".join(f"{name}: {listed(parts)}" for name, parts in result["operations"].items())
+        + "."
+    )
+
+
+def frozen(result: Result) -> Iterator[str]:
+    """What freezing a teacher would give."""
+    yield FROZEN
+    rows = []
+    for one in result["pairs"]:
+        base = median(one["seconds"]["as a run"])
+        student = median(one["kd_seconds"]) - base  # all of KD's step but the teacher
+        rows += [
+            [
+                one["pair"].replace(":", " -> "),
+                name,
+                f"{1e3 * s:.0f}",
+                times(base / s),
+                times((student + base) / (student + s)),
+                f"{one['apart'][name]:.0e}",
+            ]
+            for name, values in one["seconds"].items()
+            for s in [median(values)]
+        ]
+    headers = [
+        "pair",
+        "the teacher's pass",
+        "ms",
+        "times faster",
+        "KD's step, times faster",
+        "logits apart",
+    ]
+    yield table(headers, rows)
+    yield f"Batches of {result['batch']}, float32, channels-last."
+
+
+def table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table in Markdown; text as it is."""
+    return tabulate(rows, headers, "github", disable_numparse=True)
+
+
+def times(ratio: float) -> str:
+    """A ratio with two digits behind the point."""
+    return f"{ratio:.2f}"
+
+
+def percent(share: float) -> str:
+    """A share."""
+    return f"{100 * share:.0f} %"
+
+
+def seconds(values: Sequence[float]) -> str:
+    """A median in seconds."""
+    return f"{median(values):.2f}"
+
+
+def listed(parts: Mapping[str, float]) -> str:
+    """Shares of at least a hundredth, largest first."""
+    large = ((name, share) for name, share in parts.items() if share >= 0.01)
+    return ", ".join(f"{name} {percent(share)}" for name, share in large)
+
+
+def read(folder: Path) -> dict[str, Result]:
+    """What was measured, by the name of the benchmark."""
+    files = sorted(folder.glob("*.json"))
+    return {file.stem: json.loads(file.read_text(encoding="utf-8")) for file in files}
+
+
+def main() -> None:
+    """Write the page, or compare it."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--check", action="store_true", help="compare, write nothing")
+    parser.add_argument("--results", type=Path, default=RESULTS)
+    parser.add_argument("--page", type=Path, default=PAGE)
+    asked = parser.parse_args()
+    text = page(read(asked.results))
+    if not asked.check:
+        asked.page.write_text(text, encoding="utf-8")
+        print(asked.page)
+    elif not asked.page.is_file() or asked.page.read_text(encoding="utf-8") != text:
+        sys.exit(f"{asked.page} is not what {asked.results} says: run `{Path(__file__).name}`")
+
+
+if __name__ == "__main__":
+    main()
