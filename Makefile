@@ -63,8 +63,8 @@ reference: $(STAMP)
 # its rows are left out, and the page says so.
 bench: $(STAMP)
 	@test -d $(FIELD) || git clone --quiet --depth 1 https://github.com/HobbitLong/RepDistiller $(FIELD) || true
-	@python benchmarks/kd_step.py --minutes 6 --field $(FIELD)
-	@python benchmarks/search_steps.py --minutes 3 --only "dfa, first order"
+	@python benchmarks/kd_step.py --minutes 5 --field $(FIELD)
+	@python benchmarks/search_steps.py --minutes 2 --only "dfa, first order"
 	@python benchmarks/distpro_step.py --minutes 2
 	@python benchmarks/frozen_teacher.py --minutes 1
 	@python benchmarks/performance_page.py
