@@ -188,6 +188,7 @@ class Components:
     datasets: dict[str, tuple[Path, DatasetDeclaration]] = field(default_factory=dict)
     searches: dict[str, tuple[Path, SearchDeclaration]] = field(default_factory=dict)
     plugins: set[Path] = field(default_factory=set)
+    _named: dict[str, Component[NetworkDeclaration]] = field(default_factory=dict, repr=False)
 
     @property
     def declarations(self) -> Mapping[str, Mapping[str, tuple[Path, Declaration]]]:
@@ -225,7 +226,9 @@ class Components:
             UnknownName: with the nearest name that exists.
         """
         if kind == "network":
-            return self._network(name, where)
+            if name not in self._named:
+                self._named[name] = self._network(name, where)
+            return self._named[name]
         if name not in self.declarations[kind]:
             raise UnknownName(kind, name, self.names(kind), where=where)
         path, declaration = self.declarations[kind][name]
@@ -273,6 +276,7 @@ class Components:
                 self.methods[path.stem] = path, declaration
             case NetworkDeclaration():
                 self.networks[path.stem] = path, declaration
+                self._named.clear()
             case DatasetDeclaration():
                 self.datasets[path.stem] = path, declaration
             case SearchDeclaration():

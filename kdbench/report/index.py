@@ -1,7 +1,5 @@
 """The report's first page: every exhibit of a scale, what stands behind it, what is missing."""
 
-import json
-import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import groupby
@@ -10,13 +8,13 @@ from types import MappingProxyType
 from kdbench.exhibits.claims import Claim
 from kdbench.exhibits.tables import Exhibit
 from kdbench.plan.graph import Graph
-from kdbench.plan.params import FILE, changed_keys
 from kdbench.report.judgement.comparisons import ClaimState
-from kdbench.report.judgement.judge import NO_EXHIBIT, judge_claims
+from kdbench.report.judgement.judge import NO_EXHIBIT
 from kdbench.report.judgement.outcomes import NO_RUN, Judgement
 from kdbench.report.markdown import bullets, paragraphs, pipe, quoted
 from kdbench.report.presentation import TextTable, paper_label
 from kdbench.report.readings.banner import banner, comparable, imported_teachers
+from kdbench.report.readings.lines import ALL, command_of
 from kdbench.report.readings.provenance import hours
 from kdbench.report.readings.records import CellState, Records
 from kdbench.report.readings.verdict import Verdict
@@ -63,6 +61,7 @@ def index(
     graph: Graph,
     records: Records,
     rendered: Sequence[tuple[Exhibit, Rendered]],
+    judged: Sequence[tuple[Claim, Judgement]] = (),
     others: Mapping[str, str] = MappingProxyType({}),
 ) -> str:
     """README.md of a report, in Markdown.
@@ -71,6 +70,7 @@ def index(
         graph: the plan.
         records: of the project.
         rendered: the exhibits.
+        judged: the papers' claims, and what this report's runs say of them.
         others: files that a report of another plan left in the folder, by their exhibits' titles.
     """
     return "\n".join(
@@ -78,7 +78,7 @@ def index(
             f"{quoted(banner(graph))}# kdbench report, scale {graph.scale.name}\n",
             f"{_about(graph)}\n",
             *_exhibits(graph, records, rendered),
-            *_claims(graph, records),
+            *_claims(judged),
             f"## How to read this\n\n{HOW_TO_READ}",
             f"## Runs\n\n{_counts(graph, records)}\n",
             *_seals(graph, records),
@@ -105,9 +105,8 @@ def _about(graph: Graph) -> str:
     return f"Measured numbers beside the published ones. {verdicts} {pages}"
 
 
-def _claims(graph: Graph, records: Records) -> list[str]:
+def _claims(judged: Sequence[tuple[Claim, Judgement]]) -> list[str]:
     """What the papers say in words, and what this report's runs say of it; empty without any."""
-    judged = judge_claims(graph, records)
     if not judged:
         return []
     shown = [one for one in judged if one[1].evidence not in NO_EVIDENCE]
@@ -215,10 +214,7 @@ def _missing(graph: Graph, records: Records) -> str:
     if not missing:
         return f"Every planned run is finished.\n\n{not_built}".rstrip() + "\n"
     verb = "run is" if missing == 1 else "runs are"
-    changed = changed_keys(graph.params, records.paths.root / FILE)
-    words = [f"{key}={json.dumps(value)}" for key, value in changed.items() if key != "scale"]
-    command = f"snakemake --cores all reproduce_all --config scale={graph.scale.name}"
-    command = " ".join([command, *(shlex.quote(word) for word in words)])
+    command = command_of(graph, records, ALL)
     return (
         f"{missing} of {len(graph.runs)} {verb} missing. "
         f"This makes them, and this report again:\n\n"

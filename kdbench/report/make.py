@@ -7,6 +7,7 @@ from kdbench.exhibits.tables import Exhibit
 from kdbench.papers import catalogue
 from kdbench.plan.graph import Graph
 from kdbench.report.index import index
+from kdbench.report.judgement.judge import judge_claims
 from kdbench.report.markdown import without_tags
 from kdbench.report.readings.records import Records
 from kdbench.report.render import FOLDERS, SUFFIXES, render
@@ -35,11 +36,12 @@ def make_report(graph: Graph, paths: Paths, records: Records | None = None) -> P
         DamagedData: a record is not what it should be.
     """
     records = records or Records(paths)
-    rendered = [(exhibit, render(exhibit, graph, records)) for exhibit in graph.exhibits]
     folder = paths.report(graph.scale.name, own=graph.own)
-    page = index(graph, records, rendered, others_in(folder, graph))
+    rendered = [(exhibit, render(exhibit, graph, records, folder)) for exhibit in graph.exhibits]
+    judged = judge_claims(graph, records)
+    page = index(graph, records, rendered, judged, others_in(folder, graph))
     files = {name: content for _, part in rendered for name, content in part.files.items()}
-    files.update(Site(graph, records, rendered).pages())
+    files.update(Site(graph, records, rendered, judged).pages())
     files.update(write_needed(folder))
     for name, content in files.items():
         if name.endswith(".md"):

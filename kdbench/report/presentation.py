@@ -1,7 +1,7 @@
 """What an exhibit shows, as numbers and ready texts, before any kind of page is written."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from kdbench.exhibits.published import Published
@@ -11,6 +11,7 @@ from kdbench.report.readings.statistics import Estimate
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.figure import Figure
 
 PAPER = "paper"  # the usual source of a published number
 DAGGERS = ("†", "§", "‖")
@@ -42,14 +43,14 @@ class Presentation:
     Attributes:
         numbers: everything that is shown, with all digits.
         table: the same for readers.
-        images: contents by kind, "svg", "png" and "pdf"; none for a summary.
+        draw: makes the figure for matplotlib; None for a summary.
         lead: the result in one sentence, printed before the table; "" for none.
         notes: paragraphs after the table.
     """
 
     numbers: "pd.DataFrame"
     table: TextTable
-    images: Mapping[str, bytes] = field(default_factory=dict)
+    draw: "Callable[[], Figure] | None" = None
     lead: str = ""
     notes: tuple[str, ...] = ()
 

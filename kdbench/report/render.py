@@ -3,10 +3,12 @@
 import importlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from kdbench.exhibits.tables import Exhibit, Figure, NamedRuns, Summary, Table
 from kdbench.plan.graph import Graph
+from kdbench.report.figures.reuse import images_of
 from kdbench.report.latex import latex
 from kdbench.report.markdown import quoted, section
 from kdbench.report.presentation import Presentation, csv_bytes
@@ -41,13 +43,22 @@ class Rendered:
     presentation: Presentation | None = None
 
 
-def render(exhibit: Exhibit, graph: Graph, records: Records) -> Rendered:
-    """The files and the index section of one exhibit."""
-    return RENDERERS[type(exhibit)](exhibit, graph, records)
+def render(
+    exhibit: Exhibit, graph: Graph, records: Records, folder: Path | None = None
+) -> Rendered:
+    """The files and the index section of one exhibit.
+
+    Args:
+        exhibit: a table, figure or summary.
+        graph: the plan.
+        records: of the project.
+        folder: of an earlier report, whose images are taken over where they would be the same.
+    """
+    return RENDERERS[type(exhibit)](exhibit, graph, records, folder)
 
 
-def render_table(table: Table, graph: Graph, records: Records) -> Rendered:
-    """A table as Markdown and CSV."""
+def render_table(table: Table, graph: Graph, records: Records, _: Path | None = None) -> Rendered:
+    """A table as Markdown, CSV and LaTeX."""
     lines = read_lines(graph, table, records)
     cells = [line.result for line in lines]
     body = table_markdown(graph, table, cells, records)
@@ -62,7 +73,9 @@ def render_table(table: Table, graph: Graph, records: Records) -> Rendered:
     return Rendered(files, body, page, lines)
 
 
-def render_named_runs(exhibit: NamedRuns, graph: Graph, records: Records) -> Rendered:
+def render_named_runs(
+    exhibit: NamedRuns, graph: Graph, records: Records, report: Path | None = None
+) -> Rendered:
     """A figure or summary, of those of its runs that have finished."""
     planned = {key: spec for key, spec in graph.drawn[exhibit.id].items() if spec}
     folder, kind = (TABLES, "summary") if isinstance(exhibit, Summary) else (FIGURES, "figure")
@@ -75,7 +88,8 @@ def render_named_runs(exhibit: NamedRuns, graph: Graph, records: Records) -> Ren
         body = f"{' '.join([f'*{CellState.NOT_RUN.value}*', *notes])}\n"
         return Rendered({page: page_of(exhibit, graph, body)}, body, page)
     presentation = present(exhibit, graph, runs, records)
-    files = {**presentation.images, "csv": csv_bytes(presentation.numbers)}
+    files = dict(_images(exhibit, graph, runs, presentation, report))
+    files["csv"] = csv_bytes(presentation.numbers)
     places = {suffix: f"{exhibit.slug}.{suffix}" for suffix in files}
     behind = records.behind([spec for spec, _ in runs.values()])
     absent = len(planned) - len(runs) - len(notes)
@@ -86,6 +100,19 @@ def render_named_runs(exhibit: NamedRuns, graph: Graph, records: Records) -> Ren
     by_place = {f"{folder}/{places[suffix]}": content for suffix, content in files.items()}
     by_place[page] = page_of(exhibit, graph, body)
     return Rendered(by_place, body, page, presentation=presentation)
+
+
+def _images(
+    exhibit: NamedRuns,
+    graph: Graph,
+    runs: FinishedRuns,
+    presentation: Presentation,
+    report: Path | None,
+) -> Mapping[str, bytes]:
+    if not isinstance(exhibit, Figure):
+        return {}
+    folder = report / FIGURES if report else None
+    return images_of(exhibit, graph, runs, presentation, folder)
 
 
 def page_of(exhibit: Exhibit, graph: Graph, body: str) -> bytes:
@@ -117,7 +144,7 @@ def _renderer(folder: str, exhibit: NamedRuns) -> Callable[..., Any]:
 
 
 # With `present`, the one place that knows the kinds of exhibits.
-RENDERERS: Mapping[type[Exhibit], Callable[[Any, Graph, Records], Rendered]] = {
+RENDERERS: Mapping[type[Exhibit], Callable[[Any, Graph, Records, Path | None], Rendered]] = {
     Table: render_table,
     Figure: render_named_runs,
     Summary: render_named_runs,

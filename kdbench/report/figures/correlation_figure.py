@@ -1,12 +1,13 @@
 """Draws a search's parameter against its student's test error, with their correlation."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from kdbench.errors import BadValue
 from kdbench.exhibits import tables as exhibits
 from kdbench.plan.graph import Graph
-from kdbench.report.figures.drawing import COLOURS, STYLE, images, sheet
+from kdbench.report.figures.drawing import COLOURS, STYLE, sheet
 from kdbench.report.presentation import Presentation, TextTable, number
 from kdbench.report.readings.banner import banner as notice_of
 from kdbench.report.readings.records import CellState, FinishedRuns
@@ -35,7 +36,7 @@ def render(figure: exhibits.Figure, graph: Graph, runs: FinishedRuns) -> Present
     return Presentation(
         numbers=frame(tries, x),
         table=table(tries, x),
-        images=images(draw(tries, x, figure.title, notice_of(graph))),
+        draw=partial(draw, tries, x, figure.title, notice_of(graph)),
         lead=in_words(tries, printed),
         notes=(UNMET,) if unmet else (),
     )

@@ -28,9 +28,9 @@ STYLE: dict[Any, Any] = {
 }
 
 
-def images(figure: "Figure") -> Mapping[str, bytes]:
-    """A figure in every format of a report, by kind."""
-    return {"svg": svg(figure), "png": png(figure), "pdf": pdf(figure)}
+def images(figure: "Figure", source: str) -> Mapping[str, bytes]:
+    """A figure in every format of a report, by kind; the SVG names what it was drawn from."""
+    return {"png": png(figure), "pdf": pdf(figure), "svg": svg(figure, source)}
 
 
 def sheet(width: float, height: float, title: str, banner: str) -> "Figure":
@@ -100,9 +100,9 @@ def matrix(
     return mesh
 
 
-def svg(figure: "Figure") -> bytes:
+def svg(figure: "Figure", source: str) -> bytes:
     """The figure as SVG, without the date of making."""
-    return _bytes(figure, "svg", {"Date": None, "Creator": "kdbench"})
+    return _bytes(figure, "svg", {"Date": None, "Creator": "kdbench", "Identifier": source})
 
 
 def png(figure: "Figure") -> bytes:

@@ -1,11 +1,12 @@
 """Draws the channels that a search removed: one matrix per dense block, over a bar for its end."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING
 
 from kdbench.exhibits import tables as exhibits
 from kdbench.plan.graph import Graph
-from kdbench.report.figures.drawing import STYLE, images, matrix, sheet
+from kdbench.report.figures.drawing import STYLE, matrix, sheet
 from kdbench.report.presentation import Presentation, TextTable
 from kdbench.report.readings.banner import banner as notice_of
 from kdbench.report.readings.dropped import (
@@ -40,7 +41,7 @@ def render(figure: exhibits.Figure, graph: Graph, runs: FinishedRuns) -> Present
     return Presentation(
         numbers=frame(blocks),
         table=table(blocks, alone),
-        images=images(draw(blocks, figure.title, notice_of(graph))),
+        draw=partial(draw, blocks, figure.title, notice_of(graph)),
         notes=(remaining(budgets),),
     )
 

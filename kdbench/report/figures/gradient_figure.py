@@ -1,11 +1,12 @@
 """Draws what pulls at DFA's β: each path's gradient over the search, and their cosine."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from kdbench.exhibits import tables as exhibits
 from kdbench.plan.graph import Graph
-from kdbench.report.figures.drawing import COLOURS, STYLE, images, sheet
+from kdbench.report.figures.drawing import COLOURS, STYLE, sheet
 from kdbench.report.presentation import Presentation, TextTable, optional
 from kdbench.report.readings.banner import banner as notice_of
 from kdbench.report.readings.path_gradients import COSINE, PathGradients, read_path_gradients
@@ -26,7 +27,7 @@ def render(figure: exhibits.Figure, graph: Graph, runs: FinishedRuns) -> Present
     return Presentation(
         numbers=frame(searches),
         table=table(searches),
-        images=images(draw(searches, figure.title, notice_of(graph))),
+        draw=partial(draw, searches, figure.title, notice_of(graph)),
     )
 
 

@@ -2,12 +2,13 @@
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from functools import partial
 from statistics import stdev
 from typing import TYPE_CHECKING
 
 from kdbench.exhibits import tables as exhibits
 from kdbench.plan.graph import Graph
-from kdbench.report.figures.drawing import STYLE, images, matrix, sheet
+from kdbench.report.figures.drawing import STYLE, matrix, sheet
 from kdbench.report.presentation import Presentation, TextTable
 from kdbench.report.readings.aggregation import Aggregation, read_aggregation
 from kdbench.report.readings.banner import banner as notice_of
@@ -26,7 +27,7 @@ def render(figure: exhibits.Figure, graph: Graph, runs: FinishedRuns) -> Present
     return Presentation(
         numbers=frame(searches),
         table=table(searches),
-        images=images(draw(searches, figure.title, notice_of(graph))),
+        draw=partial(draw, searches, figure.title, notice_of(graph)),
         notes=tuple(spread_notes(searches)),
     )
 

@@ -1,11 +1,12 @@
 """Draws a penalty's strength against the epochs of its search and the test error of its student."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from kdbench.exhibits import tables as exhibits
 from kdbench.plan.graph import Graph
-from kdbench.report.figures.drawing import COLOURS, STYLE, images, sheet
+from kdbench.report.figures.drawing import COLOURS, STYLE, sheet
 from kdbench.report.presentation import Presentation, TextTable, number
 from kdbench.report.readings.banner import banner as notice_of
 from kdbench.report.readings.records import CellState, FinishedRuns
@@ -27,7 +28,7 @@ def render(figure: exhibits.Figure, graph: Graph, runs: FinishedRuns) -> Present
     return Presentation(
         numbers=frame(tries),
         table=table(tries),
-        images=images(draw(tries, figure.title, notice_of(graph))),
+        draw=partial(draw, tries, figure.title, notice_of(graph)),
     )
 
 

@@ -1,11 +1,12 @@
 """Draws the searched process: one panel per teacher map, then their sums."""
 
 from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from kdbench.exhibits import tables as exhibits
 from kdbench.plan.graph import Graph
-from kdbench.report.figures.drawing import COLOURS, STYLE, STYLES, Line, images, sheet
+from kdbench.report.figures.drawing import COLOURS, STYLE, STYLES, Line, sheet
 from kdbench.report.presentation import Presentation, TextTable
 from kdbench.report.readings.banner import banner as notice_of
 from kdbench.report.readings.process import PathwayProcess, read_process
@@ -30,7 +31,7 @@ def render(figure: exhibits.Figure, graph: Graph, runs: FinishedRuns) -> Present
     return Presentation(
         numbers=process.frame(),
         table=totals_table(process),
-        images=images(draw(process, figure.title, notice_of(graph))),
+        draw=partial(draw, process, figure.title, notice_of(graph)),
     )
 
 

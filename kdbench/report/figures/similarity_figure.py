@@ -1,6 +1,7 @@
 """Draws how alike searched processes are: an annotated matrix of correlations."""
 
 from collections.abc import Sequence
+from functools import partial
 from itertools import combinations
 from typing import TYPE_CHECKING
 
@@ -8,7 +9,7 @@ from kdbench.exhibits import tables as exhibits
 from kdbench.exhibits.keys import RunKey
 from kdbench.exhibits.requests import Pair
 from kdbench.plan.graph import Graph
-from kdbench.report.figures.drawing import STYLE, images, matrix, sheet
+from kdbench.report.figures.drawing import STYLE, matrix, sheet
 from kdbench.report.presentation import Presentation, TextTable
 from kdbench.report.readings.banner import banner as notice_of
 from kdbench.report.readings.course import POINTS, Course, likeness, read_course
@@ -28,7 +29,7 @@ def render(figure: exhibits.Figure, graph: Graph, runs: FinishedRuns) -> Present
     return Presentation(
         numbers=frame(courses),
         table=table(courses),
-        images=images(draw(courses, figure.title, notice_of(graph))),
+        draw=partial(draw, courses, figure.title, notice_of(graph)),
         notes=(NOTE,),
     )
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from kdbench.errors import BadValue
@@ -9,7 +10,7 @@ from kdbench.exhibits import tables as exhibits
 from kdbench.exhibits.keys import NetworkRole, RunKey, SizeKey
 from kdbench.exhibits.tables import TEST_ERROR
 from kdbench.plan.graph import Graph
-from kdbench.report.figures.drawing import COLOURS, STYLE, images, sheet
+from kdbench.report.figures.drawing import COLOURS, STYLE, sheet
 from kdbench.report.presentation import Presentation, TextTable, number
 from kdbench.report.readings.banner import banner as notice_of
 from kdbench.report.readings.cells import reported
@@ -57,7 +58,7 @@ def render(figure: exhibits.Figure, graph: Graph, runs: FinishedRuns) -> Present
     return Presentation(
         numbers=frame(points),
         table=table(points),
-        images=images(draw(points, figure.title, notice_of(graph))),
+        draw=partial(draw, points, figure.title, notice_of(graph)),
         notes=tuple(not_in_flops(points)),
     )
 

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from kdbench.exhibits.published import Published
 from kdbench.exhibits.tables import Metric, Table
 from kdbench.plan.graph import Graph
-from kdbench.plan.params import FILE, changed_keys
 from kdbench.report.readings.banner import comparable
 from kdbench.report.readings.cells import Result, epoch_of, head, labels, results, values
 from kdbench.report.readings.records import CellState, Record, Records
@@ -24,6 +23,9 @@ if TYPE_CHECKING:
 
 RULES = {"best": "best epoch on the test set", "last": "last epoch", "selected": "on validation"}
 """Which epoch a number is of, by its key in records."""
+
+ALL = "reproduce_all"
+"""Snakemake's rule that makes every exhibit."""
 
 MIXED, DIRTY, MISSED = "mixed devices", "uncommitted code", "over its budget"
 
@@ -212,7 +214,7 @@ def command_of(graph: Graph, records: Records, target: str, **more: Any) -> str:
         target: the file, relative to that folder; or a rule.
         more: keys of params.yaml that shall have these values.
     """
-    changed = {**changed_keys(graph.params, records.paths.root / FILE), **more}
+    changed = {**records.changed(graph.params), **more}
     words = [f"{key}={json.dumps(value)}" for key, value in changed.items() if key != "scale"]
     command = f"snakemake --cores all {shlex.quote(target)} --config scale={graph.scale.name}"
     return " ".join([command, *(shlex.quote(word) for word in words)])

@@ -10,6 +10,7 @@ from typing import Any
 from kdbench.errors import BadValue, DamagedData
 from kdbench.exhibits.keys import RunKey
 from kdbench.plan.graph import Cell
+from kdbench.plan.params import FILE, Params, changed_keys
 from kdbench.store.paths import Paths
 from kdbench.store.prepared import stale
 from kdbench.store.record import MEND, Seal, read_record, seal_of
@@ -90,6 +91,7 @@ class Records:
     paths: Paths
     _seen: dict[str, Record | None] = field(default_factory=dict)
     _seals: dict[str, Seal] = field(default_factory=dict)
+    _changed: dict[int, tuple[Params, dict[str, Any]]] = field(default_factory=dict)
 
     def get(self, spec: RunSpec) -> Record | None:
         """The record of a run; None where it has not finished, or was changed after the run.
@@ -164,6 +166,12 @@ class Records:
         """Whether a run's record is what the run wrote; None where there is none."""
         self.get(spec)
         return self._seals.get(spec.digest)
+
+    def changed(self, params: Params) -> dict[str, Any]:
+        """See `changed_keys`; params.yaml is read once, as the records are."""
+        if id(params) not in self._changed:  # beside it the object itself: no other has its id
+            self._changed[id(params)] = params, changed_keys(params, self.paths.root / FILE)
+        return self._changed[id(params)][1]
 
     def relative(self, spec: RunSpec) -> str:
         """Path of a run's record inside the project folder."""

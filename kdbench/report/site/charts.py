@@ -7,6 +7,8 @@ from kdbench.report.site.boards import MethodRow
 from kdbench.report.site.details import Detail
 
 Spec = Mapping[str, Any]
+Series = tuple[str, str, Sequence[Sequence[float]]]
+"""Whose curve it is, its name, and its points (epoch, value)."""
 SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"  # a name; nothing is fetched
 FEW = 15  # methods whose names fit beside their points
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#888888")
@@ -53,29 +55,31 @@ def quantity(field: str, title: str, *, zero: bool = False) -> dict[str, Any]:
 
 def curves(detail: Detail) -> Spec | None:
     """Every run's accuracy and losses over the epochs; None without any curve."""
-    rows = [
-        {"seed": f"seed {run['seed']}", "curve": name, "epoch": epoch, "value": value}
-        for run in detail.curves
-        for name, points in run["series"].items()
-        for epoch, value in points
-    ]
-    return curve_chart(rows)
+    return curve_chart(
+        [
+            (f"seed {run['seed']}", name, points)
+            for run in detail.curves
+            for name, points in run["series"].items()
+        ]
+    )
 
 
-def curve_chart(rows: Sequence[Mapping[str, Any]]) -> Spec | None:
+def curve_chart(series_of: Sequence[Series]) -> Spec | None:
     """Curves of which a list shows one at a time, the accuracy first; None without any point.
 
-    Args:
-        rows: points with "seed" (the series), "curve" (its name), "epoch" and "value".
+    The points lie in Vega-Lite's place for data of a page's own, from which site.js makes its rows:
+    a row's keys would be most of a page.
     """
-    if not rows:
+    lists = [one for one in series_of if one[2]]
+    if not lists:
         return None
-    names = list(dict.fromkeys(row["curve"] for row in rows))
+    names = list(dict.fromkeys(name for _, name, _ in lists))
     first = "test_top1" if "test_top1" in names else names[0]
     choice = {"input": "select", "options": names, "name": "curve "}
     return chart(
-        rows,
+        [],
         220,
+        usermeta={"curves": lists},
         params=[{"name": "shown", "value": first, "bind": choice}, *params("seed")],
         transform=[{"filter": "datum.curve == shown"}],
         mark={"type": "line", "point": True, "tooltip": True},

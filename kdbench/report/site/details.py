@@ -206,7 +206,9 @@ def _curves(run: RunSpec, training: Record) -> dict[str, Any]:
 def _points(epochs: Sequence[float], values: Sequence[Any], stride: int) -> list[list[float]]:
     """Known points, every so many, and always the last one."""
     known = [(e, v) for e, v in zip(epochs, values, strict=True) if isinstance(v, int | float)]
-    chosen = known[::stride] + (known[-1:] if known[::stride][-1:] != known[-1:] else [])
+    chosen = known[::stride]
+    if known and chosen[-1] is not known[-1]:
+        chosen.append(known[-1])
     return [[round(float(e), 3), float(f"{v:.5g}")] for e, v in chosen]
 
 

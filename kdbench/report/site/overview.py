@@ -8,15 +8,12 @@ from statistics import fmean
 from kdbench.exhibits.claims import Claim
 from kdbench.exhibits.tables import Exhibit
 from kdbench.plan.graph import Graph
-from kdbench.report.judgement.judge import judge_claims
 from kdbench.report.judgement.outcomes import Judgement
 from kdbench.report.presentation import paper_label
-from kdbench.report.readings.lines import Line, command_of
+from kdbench.report.readings.lines import ALL, Line, command_of
 from kdbench.report.readings.records import Records
 from kdbench.report.site.words import STANDINGS, standing
 from kdbench.store.spec import RunSpec
-
-ALL = "reproduce_all"
 
 
 @dataclass(frozen=True)
@@ -85,12 +82,18 @@ class Entry:
 class Overview:
     """What the first screen shows of a report."""
 
-    def __init__(self, graph: Graph, records: Records, lines: Sequence[Line]) -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        records: Records,
+        lines: Sequence[Line],
+        judged: Sequence[tuple[Claim, Judgement]],
+    ) -> None:
         self.graph, self.records = graph, records
         self.bars = _bars(lines)
         self._means = _mean_seconds(graph, records)
         self.all = self.work(graph.runs.values(), command_of(graph, records, ALL))
-        self.claims = [self._claim(*judged) for judged in judge_claims(graph, records)]
+        self.claims = [self._claim(*one) for one in judged]
         self.entries = [self._entry(exhibit) for exhibit in graph.exhibits]
 
     def work(self, runs: Iterable[RunSpec], command: str) -> Work:

@@ -9,9 +9,11 @@ from typing import Any
 
 from jinja2 import Environment
 
+from kdbench.exhibits.claims import Claim
 from kdbench.exhibits.tables import Exhibit, Table
 from kdbench.plan.graph import Graph
 from kdbench.report.judgement.comparisons import in_words, row_comparisons
+from kdbench.report.judgement.outcomes import Judgement
 from kdbench.report.notes import READING, legend, our_readings, table_notes
 from kdbench.report.presentation import DAGGERS, PAPER, csv_bytes, paper_label, source_marks
 from kdbench.report.readings.banner import banner, changed_parameters, comparable
@@ -40,11 +42,13 @@ class Site:
 
     Attributes:
         rendered: every exhibit with what was made of it.
+        judged: the papers' claims, and what this report's runs say of them.
     """
 
     graph: Graph
     records: Records
     rendered: Sequence[tuple[Exhibit, Rendered]]
+    judged: Sequence[tuple[Claim, Judgement]] = ()
 
     @cached_property
     def lines(self) -> list[Line]:
@@ -54,7 +58,7 @@ class Site:
     @cached_property
     def overview(self) -> Overview:
         """What the first screen shows."""
-        return Overview(self.graph, self.records, self.lines)
+        return Overview(self.graph, self.records, self.lines, self.judged)
 
     @cached_property
     def boards(self) -> list[Board]:

@@ -54,9 +54,4 @@ def _page(
 
 
 def _curves(one: Running) -> charts.Spec | None:
-    rows = [
-        {"seed": "this run", "curve": name, "epoch": epoch, "value": value}
-        for name in one.measured
-        for epoch, value in one.points(name)
-    ]
-    return charts.curve_chart(rows)
+    return charts.curve_chart([("this run", name, one.points(name)) for name in one.measured])

@@ -87,7 +87,7 @@ def test_two_drawings_are_the_same_bytes_and_bear_the_notice(project, exhibit):
 
     texts = [text.get_text().replace("\n", " ") for text in one.texts]
     assert texts[:2] == ["a title", notice] and "NOT comparable" in notice
-    assert svg(one) == svg(two) and png(one) == png(two)
+    assert svg(one, "x") == svg(two, "x") and png(one) == png(two)
 
 
 @pytest.mark.parametrize("exhibit", FIGURES)

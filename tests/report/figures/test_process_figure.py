@@ -79,7 +79,7 @@ def test_two_drawings_are_the_same_bytes(project):
     plan.search()
     first, second = (draw(process_of(plan), "title", "banner") for _ in range(2))
 
-    assert svg(first) == svg(second) and png(first) == png(second)
+    assert svg(first, "x") == svg(second, "x") and png(first) == png(second)
 
 
 def test_the_banner_is_printed_in_the_figure(project):

@@ -88,6 +88,8 @@
     if (!document.body.dataset.charts) return;
     await chartLibrary();
     const spec = JSON.parse(document.getElementById(place.dataset.spec).textContent);
+    const curves = spec.usermeta?.curves;
+    if (curves) spec.data = { values: curves.flatMap(([seed, curve, points]) => points.map(([epoch, value]) => ({ seed, curve, epoch, value }))) };
     const style = getComputedStyle(root);
     const ink = style.getPropertyValue("--ink").trim();
     const line = style.getPropertyValue("--line").trim();
