@@ -209,7 +209,12 @@ def _points(epochs: Sequence[float], values: Sequence[Any], stride: int) -> list
     chosen = known[::stride]
     if known and chosen[-1] is not known[-1]:
         chosen.append(known[-1])
-    return [[round(float(e), 3), float(f"{v:.5g}")] for e, v in chosen]
+    return [[round(float(e), 3), _short(float(v))] for e, v in chosen]
+
+
+def _short(value: float) -> float:
+    """A number with the digits that a chart shows."""
+    return round(value, 3) if abs(value) >= 1 else float(f"{value:.5g}")
 
 
 def _latency(metrics: Mapping[str, Any]) -> dict[str, float]:
