@@ -4,10 +4,12 @@ import os
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import yaml
+
+from kdbench.workflow.served import SERVER
 
 REPOSITORY = Path(__file__).parents[1]
 FILES = ("Snakefile", "dvc.yaml", "params.yaml", ".dvcignore", ".gitignore")
@@ -42,9 +44,16 @@ PARAMS = {
 
 @dataclass(frozen=True)
 class Project:
-    """A project folder, and commands run in it."""
+    """A project folder, and commands run in it.
+
+    Attributes:
+        root: the folder.
+        server: socket of a server that does the jobs, see `servers.py`; "" where each job starts
+            Python and torch of its own.
+    """
 
     root: Path
+    server: str = ""
 
     def __call__(self, *words: str, check: bool = True, **environment: str) -> str:
         """Run a command; returns all that it printed."""
@@ -73,6 +82,7 @@ class Project:
             "KDBENCH_DEVICE": "cpu",
             "DVC_NO_ANALYTICS": "1",
             "GIT_CONFIG_GLOBAL": os.devnull,
+            **({SERVER: self.server} if self.server else {}),
         }
 
     def snakemake(self, *words: str) -> str:
@@ -98,7 +108,7 @@ class Project:
     def copy(self, to: Path) -> "Project":
         """The same project elsewhere, with times of writing as they are."""
         shutil.copytree(self.root, to, symlinks=True)
-        return Project(to)
+        return replace(self, root=to)
 
 
 def new_project(root: Path, **changes: object) -> Project:
