@@ -10,6 +10,7 @@ import torch
 
 from kdbench.errors import UserError
 from kdbench.evaluate import cost
+from kdbench.exhibits.tasks import CLASSIFICATION, SEGMENTATION
 from kdbench.plan.components import Component, find_components
 from kdbench.plan.declarations import NetworkDeclaration
 from kdbench.runs.assemble import find_class
@@ -18,6 +19,7 @@ from kdbench.store.disk import plain_errors
 
 FILE = Path("docs/zoo.md")
 SMALL = (3, 32, 32)
+OUTPUTS = {SEGMENTATION: 19}  # of dense networks, by task
 HEADS = (
     "name", "label", "parameters", "multiply-adds (M)", "with elements (M)", "stages", "pooled",
     "source",
@@ -88,7 +90,8 @@ def measure(component: Component[NetworkDeclaration], classes: int, image: Seque
 def compose(components: Iterable[Component[NetworkDeclaration]]) -> str:
     """The whole page, for networks in any order."""
     ordered = sorted(components, key=lambda component: _natural(component.name))
-    native = [c for c in ordered if c.declaration.image]
+    dense = [c for c in ordered if c.declaration.task != CLASSIFICATION]
+    native = [c for c in ordered if c.declaration.image and c not in dense]
     small = [c for c in ordered if not c.declaration.image]
     students = sorted(filter(_of_sbs, ordered), key=lambda component: component.name != TEACHER)
     tables = [
@@ -102,6 +105,11 @@ def compose(components: Iterable[Component[NetworkDeclaration]]) -> str:
             [measure(c, 10, SMALL) for c in students],
         ),
     ]
+    for task, classes in OUTPUTS.items():
+        built = [c for c in dense if c.declaration.task == task]
+        title = f"{task.capitalize()}, 512 × 512 pixels, {classes} outputs for every pixel"
+        measured = [measure(c, classes, c.declaration.image or SMALL) for c in built]
+        tables.append((f"{title}; parameters with the auxiliary head's", measured))
     sources = list(dict.fromkeys(entry.citation for _, entries in tables for entry in entries))
     sections = [HEADER]
     for title, entries in tables:

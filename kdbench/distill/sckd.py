@@ -64,7 +64,8 @@ class SCKD(DistillationLoss):
         self, student: Features, teacher: Features, batch: Batch, position: TrainingPosition
     ) -> dict[str, Tensor]:
         """A term for the logits, "kd", and one a stage, "hint1", "hint2", ..."""
-        terms = {"kd": self.kd_weight * kd(student.logits, teacher.logits, self.temperature)}
+        logits = per_row(student.logits), per_row(teacher.logits)
+        terms = {"kd": self.kd_weight * kd(*logits, self.temperature)}
         for (i, j), connector in zip(self.pairs, self.connectors, strict=True):
             target = teacher.pre[j]
             maps = resized(connector(student.pre[i]), (target.shape[2], target.shape[3]))
@@ -93,6 +94,11 @@ class SCKD(DistillationLoss):
                     total[place] += gradient
         for parameter, gradient in zip(parameters, total, strict=True):
             parameter.grad = gradient
+
+
+def per_row(logits: Tensor) -> Tensor:
+    """(N, classes): logits as they are, or of dense networks a row for every pixel."""
+    return logits if logits.ndim == 2 else logits.movedim(1, -1).flatten(0, -2)
 
 
 def _gradient(loss: Tensor, parameters: Sequence[nn.Parameter]) -> list[Tensor]:

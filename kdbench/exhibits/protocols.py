@@ -103,6 +103,39 @@ SBS = Recipe(
 )
 SBS_SEARCH = replace(SBS, name="sbs search")
 
+# IFVD's code, which DistPro starts from: 40,000 steps of 8 crops of 512 x 512, from images scaled
+# by 0.7 to 2.1 and mirrored. Both are off by default in that code, and its README's command leaves
+# them off; its authors' numbers need them. Images less the mean that the code subtracts (there in
+# the order blue, green, red), undivided. The last weights are measured, on whole images.
+CITYSCAPES = Recipe(
+    name="cityscapes, crops of 512 x 512, mIoU of one matrix over whole images",
+    epochs=108,
+    steps_per_epoch=371,  # of whole batches: 40,068 steps in all
+    batch=8,
+    lr=0.01,
+    milestones=(),
+    schedule="poly",
+    nesterov=False,
+    weight_decay=5e-4,
+    augment="scale0.7to2.1by0.1-crop512x512-flip",
+    mean=(122.679 / 255, 116.669 / 255, 104.007 / 255),
+    std=(1 / 255, 1 / 255, 1 / 255),
+    reported="last",
+)
+# How long the search on Cityscapes is, DistPro does not print: a sixth, as on CIFAR-100.
+CITYSCAPES_SEARCH = replace(CITYSCAPES.shortened(18), name=f"{CITYSCAPES.name}, search")
+# The same at CamVid's half size, whose images are a sixteenth as large and rarely larger than a
+# crop of Cityscapes.
+CAMVID = replace(
+    CITYSCAPES,
+    name="camvid, crops of 96 x 96 of images at 240 x 180, mIoU of one matrix over whole images",
+    steps_per_epoch=None,
+    augment="scale0.5to1.2by0.1-crop96x96-flip",
+    mean=(),
+    std=(),
+)
+CAMVID_SEARCH = replace(CAMVID.shortened(18), name=f"{CAMVID.name}, search")
+
 # By protocol: the first rate of ShuffleNets and MobileNets, in ReviewKD's code and in CRD's.
 LIGHT_LR = {"review": 0.02, "distpro search": 0.02, "crd": 0.01, "crd search": 0.01}
 LIGHT_FAMILIES = frozenset({"shufflenet_v1", "shufflenet_v2", "mobilenet_v2"})
@@ -110,6 +143,8 @@ LIGHT_FAMILIES = frozenset({"shufflenet_v1", "shufflenet_v2", "mobilenet_v2"})
 # The data set whose channel constants a protocol has.
 CONSTANTS_OF = {"crd": "cifar100", "review": "cifar100", "dfa cinic": "cinic10"}
 PROTOCOLS = {recipe.name: recipe for recipe in (REVIEW, CRD, DFA_CIFAR, DFA_CINIC, SBS)}
+# By the first word of their names, which also say what is measured and how.
+PROTOCOLS |= {"cityscapes": CITYSCAPES, "camvid": CAMVID}
 # Searches under the protocol of a table of one's own: a sixth of the training's length.
 SEARCH_PROTOCOLS = {
     "crd": replace(CRD.shortened(40), name="crd search"),
@@ -117,4 +152,6 @@ SEARCH_PROTOCOLS = {
     "dfa cifar": DFA_SEARCH,
     "dfa cinic": DFA_CINIC_SEARCH,
     "sbs": SBS_SEARCH,
+    "cityscapes": CITYSCAPES_SEARCH,
+    "camvid": CAMVID_SEARCH,
 }

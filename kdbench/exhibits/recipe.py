@@ -1,7 +1,10 @@
 """Protocols: how a network is trained. Part of a result's identity; a table never mixes two."""
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
+
+# Keys that came later: a protocol that has their defaults keeps the digests it had.
+LATER = {"schedule": "step", "view": ""}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,11 +20,16 @@ class Recipe:
             once more.
         gamma: factor at a milestone.
         momentum, nesterov, weight_decay: of SGD.
-        augment: name understood by `kdbench.data.loaders.augment`.
+        augment: name understood by `kdbench.data.loaders.augment`, or by
+            `kdbench.data.loaders.joint` where images come with maps.
         mean, std: channel constants in 0..1; empty means measured on the training split.
         reported: which epoch the authors report, "best" (on the test set) or "last".
         steps_per_epoch: an epoch ends after so many batches; None means all of them.
         evaluate_every: epochs between two looks at the test set; the last epoch always has one.
+        schedule: "step" follows `milestones`; "poly" falls from `lr` to 0 as (1 - share of the
+            training)^0.9, step by step, and has no milestones.
+        view: what happens to every image that is measured, and to its map, as understood by
+            `kdbench.data.loaders.joint`; "" is nothing.
     """
 
     name: str
@@ -39,6 +47,8 @@ class Recipe:
     reported: str
     steps_per_epoch: int | None = None
     evaluate_every: int = 1
+    schedule: Literal["step", "poly"] = "step"
+    view: str = ""
 
     def shortened(self, epochs: int | None) -> "Recipe":
         """The same protocol in another number of epochs; milestones keep their place in it."""
@@ -50,7 +60,11 @@ class Recipe:
 
     def as_dict(self) -> dict[str, Any]:
         """JSON form; `Recipe(**…)` with tuples restored by `from_dict` inverts it."""
-        return dict(vars(self))  # no field nests: `asdict` took a third of the time of a plan
+        fields = dict(vars(self))  # no field nests: `asdict` took a third of the time of a plan
+        for key, default in LATER.items():
+            if fields[key] == default:
+                del fields[key]
+        return fields
 
     @staticmethod
     def from_dict(fields: dict[str, Any]) -> "Recipe":

@@ -104,7 +104,8 @@ class StudentRequest:
         lead: whether the scale's `lead_seeds` apply.
         least: how many at every scale, unless params.yaml says a number.
         search_recipe: the protocol of the searches that the methods need.
-        parameters: of the (first) method, where the exhibit differs from its declaration.
+        parameters: of the method, where the exhibit differs from its declaration; of a sum, of
+            the parts that know them.
         search_parameters: of its search.
         pruned_by: the student is what this search leaves of its pair's student; None for the
             network itself.

@@ -41,6 +41,8 @@ class Metric:
 
 TEACHER = "teacher"  # as the network that a search prunes: the column's own
 TOP1 = Metric("top1", "top-1 accuracy", "%")
+MIOU = Metric("miou", "mIoU", "%")
+RMSE = Metric("rmse", "RMSE", "m", higher_is_better=False)
 TEST_ERROR = Metric(
     "top1", "test error", "%", higher_is_better=False, complement=True, printed="test_error"
 )

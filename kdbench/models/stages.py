@@ -1,12 +1,13 @@
 """Networks cut into stages, which one forward pass can read out."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 from torch import Tensor, nn
 
+from kdbench.exhibits.tasks import CLASSIFICATION, TaskName
 from kdbench.models.segments import Segment, StageMaps
 from kdbench.models.shapes import ghost_pass
 
@@ -31,7 +32,7 @@ class Features:
     """Everything that one forward pass shows. Lists go by stage; stage 0 is the stem.
 
     Attributes:
-        logits: (B, classes).
+        logits: (B, classes); of dense networks (B, classes, H, W) at the images' size.
         pre: (B, C, H, W) before the stage's last ReLU.
         post: the same after that ReLU.
         out: what the field calls the stage's feature: `post` for most families, the raw residual
@@ -39,6 +40,7 @@ class Features:
         blocks: the (B, C, H, W) output of every block, before the ReLU (and the norm, in
             pre-activation networks) that follows; the stem counts as one block.
         pooled: (B, D), what the classifier sees.
+        auxiliary: logits of an auxiliary head, which dense networks may have in training.
     """
 
     logits: Tensor
@@ -47,6 +49,7 @@ class Features:
     out: list[Tensor]
     blocks: list[list[Tensor]]
     pooled: Tensor
+    auxiliary: Tensor | None = field(default=None, kw_only=True)
 
 
 class StagedNetwork(nn.Module):
@@ -71,10 +74,12 @@ class StagedNetwork(nn.Module):
         neck: module between the last stage and the pooling, if any.
 
     Attributes:
+        task: what the network is for.
         arguments: what the family was built with, without classes and image, in values that JSON
             can hold. Families that a student can be pruned from set it.
     """
 
+    task: ClassVar[TaskName] = CLASSIFICATION
     arguments: Mapping[str, Any]
 
     def __init__(

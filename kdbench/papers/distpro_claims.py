@@ -173,13 +173,6 @@ CLAIMS = (
                 "ImageNet: a process searched on Tiny-ImageNet or CIFAR-100 is about as good.",
             ),
             ("imagenet", "Table 4", "ImageNet: DistPro is the best method of all three pairs."),
-            (
-                "directions",
-                "section 4.4",
-                "Cityscapes: pathways from the last map to the first three are better than those "
-                "from lower to higher maps.",
-            ),
-            ("segmentation", "Table 5", "Cityscapes: DistPro is better than equal weights."),
             ("depth", "Table 6", "NYUv2: DistPro is better than equal weights and ReviewKD."),
         )
     ),

@@ -10,14 +10,17 @@ from kdbench.exhibits.recipe import Recipe
 from kdbench.exhibits.requests import (
     JOIN,
     FurtherTeacher,
+    Parameters,
     Request,
     SearchRequest,
     StudentRequest,
     TeacherRequest,
 )
 from kdbench.plan.components import Component, Components
+from kdbench.plan.declarations import Distiller
 from kdbench.plan.params import FILE, Params
 from kdbench.plan.resolve import Resolver, plugin_module, smoke_section
+from kdbench.plan.tasks import check_task, task_of
 from kdbench.store.names import CellName, SearchName
 from kdbench.store.parts import EACH, Method, StandIn
 from kdbench.store.spec import (
@@ -107,6 +110,7 @@ class Builder:
         has a teacher of another seed.
         """
         component, scale = self.resolve.get("network", network), self.resolve.scale
+        check_task(self.resolve.get("dataset", dataset), component)
         settings = {
             **self._place(
                 dataset, str(FurtherTeacher(network, seed)), {network: component.revision}
@@ -126,6 +130,7 @@ class Builder:
         """One search on one pair."""
         component = self.resolve.get("search", request.search)
         teacher, student = self._networks(request)
+        check_task(self.resolve.get("dataset", request.dataset), component, teacher, student)
         search, parameters = self.resolve.search(component, request.pair.key, request.parameters)
         naming = SearchName(
             teacher=request.pair.teacher,
@@ -163,6 +168,7 @@ class Builder:
         request = replace(request, method=JOIN.join(sorted(request.method.split(JOIN))))
         parts = [self.resolve.get("method", name) for name in request.method.split(JOIN)]
         teacher, student = self._networks(request)
+        check_task(self.resolve.get("dataset", request.dataset), student, *parts)
         taught = any(part.needs_teacher for part in parts)
         structure = self._structure(request)
         if structure:
@@ -261,14 +267,19 @@ class Builder:
     def _method(self, request: StudentRequest, parts: list[Component]) -> tuple[Method, str]:
         """One method, or several whose losses are added, and how the cell's name spells it.
 
-        Each part sees the teacher in its own mode. Of their weights of the cross-entropy the
+        Each part sees the teacher in its own mode, and takes what it knows of the exhibit's
+        parameters. Of their weights of the cross-entropy the
         largest counts: what weighs it less makes room for a term of its own, beside which the
         others still need the whole task.
         """
         pair = request.pair.single.key
         if len(parts) == 1:
             return self.resolve.method(parts[0], pair, request.parameters)
-        methods, spelled = zip(*(self.resolve.method(p, pair, ()) for p in parts), strict=True)
+        given = [_taken(part, request.parameters) for part in parts]
+        pairs = zip(parts, given, strict=True)
+        methods, spelled = zip(
+            *(self.resolve.method(p, pair, own) for p, own in pairs), strict=True
+        )
         modes = {method.teacher_mode for method in methods}
         joined = Method(
             name=request.method,
@@ -334,6 +345,7 @@ class Builder:
             "scale": self.resolve.scale.name,
             "dataset": dataset,
             "cell": cell,
+            "task": task_of(self.resolve.get("dataset", dataset)),
             "revisions": {"engine": ENGINE_REVISION, **revisions},
         }
 
@@ -346,6 +358,13 @@ class Builder:
         names = request.pair.teacher, request.pair.student
         teacher, student = (self.resolve.get("network", name) for name in names)
         return teacher, student
+
+
+def _taken(part: Component, parameters: Parameters) -> Parameters:
+    """Those of an exhibit's parameters that a part of a sum declares."""
+    declared = part.declaration
+    known = declared.defaults if isinstance(declared, Distiller) else {}
+    return tuple((key, value) for key, value in parameters if key in known)
 
 
 def _revisions(*components: Component) -> Revisions:

@@ -9,10 +9,12 @@ from kdbench.errors import BadValue, UnknownName
 from kdbench.exhibits.protocols import CONSTANTS_OF, PROTOCOLS, SEARCH_PROTOCOLS
 from kdbench.exhibits.recipe import Recipe
 from kdbench.exhibits.requests import JOIN, Pair, Parameters
-from kdbench.exhibits.tables import TEACHER, TOP1, Column, Origin, Row, Table
+from kdbench.exhibits.tables import TEACHER, Column, Origin, Row, Table
+from kdbench.exhibits.tasks import SCORES
 from kdbench.plan.components import Component, Components
 from kdbench.plan.pair_names import parse_pair
 from kdbench.plan.params import FILE, OWN, CustomTable, Params
+from kdbench.plan.tasks import task_of
 
 MOST_CELLS = 1000  # of a table
 SEARCH = "search."  # before a parameter of the search in a grid
@@ -39,7 +41,7 @@ def custom_tables(params: Params, components: Components) -> list[Table]:
 def _table(custom: CustomTable, components: Components, where: str) -> Table:
     if custom.protocol not in PROTOCOLS:
         raise UnknownName("protocol", custom.protocol, list(PROTOCOLS), where=where)
-    components.get("dataset", custom.dataset, where=where)
+    task = task_of(components.get("dataset", custom.dataset, where=where))
     _check_pruning(custom, components, where)
     _check_labels(custom, where)
     _check_size(custom, where)
@@ -51,7 +53,7 @@ def _table(custom: CustomTable, components: Components, where: str) -> Table:
         id=f"{OWN}/{custom.id}",
         title=custom.title or custom.id,
         dataset=custom.dataset,
-        metric=TOP1,
+        metric=SCORES[task],
         columns=tuple(_column(key, custom, components, where) for key in custom.pairs),
         rows=rows,
         recipe=_suited(PROTOCOLS[custom.protocol], custom.protocol, custom.dataset),

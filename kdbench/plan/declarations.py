@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import AfterValidator, ConfigDict, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
+from kdbench.exhibits.tasks import CLASSIFICATION, TaskName
 from kdbench.plan.validation import FILE_NAME, SHA256, Strict
 from kdbench.store.canonical import canonical
 
@@ -92,6 +93,8 @@ class Distiller(Declaration):
         choices: all values that a parameter may have.
         ranges: smallest and largest value of a parameter, both allowed.
         patterns: a regular expression that all of a text, or of every text of a list, must match.
+        tasks: what the data sets that it can be used on may ask for.
+        otherwise: why it cannot be used on others; its name comes before.
     """
 
     class_name: Text = Field(alias="class")
@@ -104,6 +107,8 @@ class Distiller(Declaration):
     choices: dict[str, list[Value]] = {}
     ranges: dict[str, Bounds] = {}
     patterns: dict[str, Pattern] = {}
+    tasks: Annotated[list[TaskName], Field(min_length=1)] = [CLASSIFICATION]
+    otherwise: Text = "is made for one class per image"
 
 
 class MethodDeclaration(Distiller):
@@ -147,6 +152,7 @@ class NetworkDeclaration(Declaration):
         arguments: further arguments of the class, the same for the whole family.
         image: size (C, H, W) for which docs/zoo.md measures it, where that is not 3 x 32 x 32.
         from_stage: false where the network cannot go on from a stage's map.
+        task: what it is for.
         names: for each code base whose checkpoints can be imported, pairs of a pattern and a
             replacement from its keys to ours.
     """
@@ -157,6 +163,7 @@ class NetworkDeclaration(Declaration):
     arguments: Values = {}
     image: Image | None = None
     from_stage: bool = True
+    task: TaskName = CLASSIFICATION
     names: dict[str, list[Rule]] = {}
 
 
@@ -187,6 +194,7 @@ class DatasetDeclaration(Declaration):
         licence: under which it may be used.
         source: the page that it comes from.
         how: how to get it, in a sentence.
+        task: what is learned on it.
         role: "stand-in" where it takes other data sets' places at scale smoke.
         classes: how many there are.
         class_names: their names.
@@ -205,12 +213,14 @@ class DatasetDeclaration(Declaration):
         keys: of labels and names in these files.
         known: classes of some files, to be compared.
         smoke: `stand_in`, the data set that takes its place at scale smoke, `augment`, the
-            augmentation there, and arguments of the stand-in's `prepare_stand_in`.
+            augmentation there, `batch` where that is not the scale's, and arguments of the
+            stand-in's `prepare_stand_in`.
     """
 
     licence: str = ""
     source: str = ""
     how: str = ""
+    task: TaskName = CLASSIFICATION
     role: Literal["stand-in"] | None = None
     classes: Count | None = None
     class_names: list[Text] = []

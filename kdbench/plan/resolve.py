@@ -101,15 +101,16 @@ class Resolver:
     ) -> Recipe:
         """A protocol at this scale, for a data set and a network."""
         scale = self.scale
-        recipe = recipe.shortened(epochs)
+        recipe, batch = recipe.shortened(epochs), scale.batch
         if network.family in LIGHT_FAMILIES:
             recipe = replace(recipe, lr=LIGHT_LR.get(recipe.name, recipe.lr))
         if scale.stand_in:
-            augment = smoke_section(self.get("dataset", dataset))["augment"]
-            recipe = replace(recipe, augment=augment, mean=(), std=())
+            smoke = smoke_section(self.get("dataset", dataset))
+            batch = smoke.get("batch", batch)
+            recipe = replace(recipe, augment=smoke["augment"], mean=(), std=(), view="")
         return replace(
             recipe,
-            batch=scale.batch or recipe.batch,
+            batch=batch or recipe.batch,
             lr=recipe.lr * scale.lr_factor,
             steps_per_epoch=scale.steps_per_epoch or recipe.steps_per_epoch,
             evaluate_every=scale.evaluate_every,

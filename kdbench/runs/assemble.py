@@ -11,7 +11,9 @@ from torch import Tensor, nn
 
 from kdbench.data.loaders.augment import Augment
 from kdbench.data.loaders.in_memory import InMemoryLoader
+from kdbench.data.loaders.mapped import MappedLoader, image_in_training
 from kdbench.data.loaders.streaming import StreamingLoader
+from kdbench.data.stored.maps import Mapped
 from kdbench.data.stored.open import Stored
 from kdbench.data.stored.shards import Sharded
 from kdbench.distill.joined import FeaturesByMode, JoinedLosses, Part
@@ -32,7 +34,7 @@ from kdbench.store.parts import Method, Network, SearchMethod
 from kdbench.store.student_runs import MeasuredRun, SearchRun, StudentRun
 from kdbench.store.teacher_runs import AnyTeacher, ImportedTeacher
 
-Loader: TypeAlias = InMemoryLoader | StreamingLoader
+Loader: TypeAlias = InMemoryLoader | StreamingLoader | MappedLoader
 
 
 class ImageShape(Protocol):
@@ -93,9 +95,8 @@ def make_network(
 ) -> StagedNetwork:
     """A network for a data set's images and classes, initialised from its own seed."""
     with seeded(seed, "network", network.name):
-        built: StagedNetwork = find_class(network)(
-            **network.parameters, classes=len(data.classes), image=data.image
-        )
+        shape = {"classes": len(data.classes), "image": data.image}
+        built: StagedNetwork = find_class(network)(**network.parameters, **shape)
     return precision.place(built)
 
 
@@ -108,12 +109,11 @@ def make_viewing_network(
     view: View,
     recipe: Recipe,
 ) -> StagedNetwork:
-    """A network that sees images as its view says, whatever they are normalised with.
+    """A network that sees images as its view says, made for the size of the view's crop.
 
-    It is made for the size of the view's crop. Images will come normalised with the recipe's
-    constants, if it has any, else with the data set's.
+    Images will come normalised with the recipe's constants, if it has any, else the data set's.
     """
-    shape = Shape(data.classes, view.image(data.image))
+    shape = Shape(data.classes, view.image(image_in_training(data, recipe.augment)))
     built = make_network(network, shape, seed, precision)
     look(built, view, recipe.mean or data.mean, recipe.std or data.std)
     return built
@@ -151,7 +151,8 @@ def trained_network(
     if isinstance(run, ImportedTeacher):
         return make_teacher_network(run, data, seed, inputs, precision, run.recipe)
     if run.structure is None:
-        return make_network(run.trained, data, seed, precision)
+        shape = Shape(data.classes, image_in_training(data, run.recipe.augment))
+        return make_network(run.trained, shape, seed, precision)
     find_class(run.trained)  # a plug-in's module registers how its family is pruned
     structure = Structure.load(inputs.folder(run.structure))
     with seeded(seed, "network", run.trained.name):
@@ -361,13 +362,13 @@ def make_loader(
 ) -> Loader:
     """A loader of one split, or of some positions in it, as the recipe says.
 
-    Pixels are kept on the device; encoded images are decoded by processes on the way there.
+    Pixels are kept on the device; encoded images and images with maps come there batch by batch.
 
     Raises:
         UnknownName: an augmentation that is not made for images of this form.
     """
     training = purpose != "test"
-    augment = recipe.augment if training else "none"
+    augment = recipe.augment if training else recipe.view or "none"
     settings: dict[str, Any] = {
         "batch": recipe.batch,
         "mean": recipe.mean or data.mean,
@@ -378,10 +379,12 @@ def make_loader(
         "steps_per_epoch": recipe.steps_per_epoch if training else None,
         "index": index,
     }
+    if isinstance(data, Mapped):
+        return MappedLoader(data, split, augment=augment, **settings)
     labels = data.labels(split)
     if isinstance(data, Sharded):
-        images = data.encoded(split)
-        return StreamingLoader(images, labels, image=data.image, augment=augment, **settings)
+        settings |= {"image": data.image, "augment": augment}
+        return StreamingLoader(data.encoded(split), labels, **settings)
     return InMemoryLoader(data.images(split), labels, augment=Augment.parse(augment), **settings)
 
 

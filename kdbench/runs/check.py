@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from kdbench.data.loaders.batch import Batch
@@ -16,10 +17,12 @@ from kdbench.engine.position import TrainingPosition
 from kdbench.engine.precision import Precision
 from kdbench.engine.seeds import seeded
 from kdbench.errors import BadValue, UnknownName, UserError
+from kdbench.exhibits.tasks import CLASSIFICATION
 from kdbench.models.pruning.build import build_pruned
 from kdbench.models.stages import Features, Stage, StagedNetwork
 from kdbench.models.view import Shape, View
 from kdbench.plan.graph import Graph
+from kdbench.plan.tasks import task_of
 from kdbench.runs import assemble
 from kdbench.runs.estimate.lengths import data_size
 from kdbench.runs.imported import read_imported
@@ -35,6 +38,7 @@ PROJECT = Paths()
 PROTOCOL = View()
 GIGABYTE = 10**9
 LARGE = GIGABYTE  # bytes of a loss's memory from which on a reader should know
+SMALL = (64, 96)  # (H, W) of images with maps
 CPU = Precision("float32", False, torch.device("cpu"))
 MIDDLE = TrainingPosition(step=5, steps=10, epoch=1, epochs=2)
 
@@ -259,16 +263,24 @@ class _Trials:
         """(C, H, W) and number of classes of what a data set is at this scale."""
         get = self.graph.components.get
         declared = get("dataset", dataset, where="check").described
+        task = declared.get("task", CLASSIFICATION)
         if self.graph.scale.stand_in:
             declared = get("dataset", declared["smoke"]["stand_in"], where="check").described
         channels, height, width = declared["image"]
+        if task != CLASSIFICATION:  # losses on maps fit any size; large ones would take long
+            height, width = SMALL
         return (channels, height, width), declared["classes"]
 
     def _batch(self, dataset: str) -> Batch:
         image, classes = self._shape(dataset)
         generator = torch.Generator().manual_seed(0)
         images = torch.randn(IMAGES, *image, generator=generator).requires_grad_()
-        return Batch(images, torch.arange(IMAGES) % classes, torch.arange(IMAGES))
+        numbers = torch.arange(IMAGES)
+        task = task_of(self.graph.components.get("dataset", dataset, where="check"))
+        if task == CLASSIFICATION:
+            return Batch(images, numbers % classes, numbers)
+        pixels = torch.arange(images[:, 0].numel()).view_as(images[:, 0]) % classes
+        return Batch(images, pixels, numbers)
 
 
 def _noise(role: str, network: StagedNetwork, batch: Batch) -> Features:
@@ -290,8 +302,11 @@ def _features(network: StagedNetwork, batch: Batch) -> Features:
     pre, post, out = ([_drawn(stage) for stage in network.stages] for _ in range(3))
     blocks = [[_drawn(shape) for shape in shapes] for shapes in block_shapes(network)]
     classes = network.classifier.out_features
-    pixels = batch.images.flatten(1)
-    logits = (pixels @ torch.randn(pixels.shape[1], classes) / pixels.shape[1] ** 0.5).tanh()
+    if network.task == CLASSIFICATION:
+        pixels = batch.images.flatten(1)
+        logits = (pixels @ torch.randn(pixels.shape[1], classes) / pixels.shape[1] ** 0.5).tanh()
+    else:
+        logits = F.conv2d(batch.images, torch.randn(classes, batch.images.shape[1], 1, 1))
     pooled = torch.randn(IMAGES, network.pooled_width).requires_grad_()
     return Features(logits, pre, post, out, blocks, pooled)
 

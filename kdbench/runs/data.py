@@ -9,7 +9,8 @@ import numpy as np
 
 from kdbench.data.ingest.prepare import prepare_stand_in, provide
 from kdbench.data.loaders import splits
-from kdbench.data.stored import arrays, shards
+from kdbench.data.stored import arrays, maps, shards
+from kdbench.data.stored.maps import Mapped
 from kdbench.data.stored.open import Stored, open_data, verify_data
 from kdbench.data.stored.shards import Sharded
 from kdbench.data.stored.twins import TRAIN, in_words, known_twins
@@ -51,6 +52,9 @@ def _take(data: Stored, target: Path, share: float) -> None:
     chosen = splits.take_share(np.asarray(data.labels("train")), share)
     if isinstance(data, Sharded):
         shards.take(data, target, {"train": chosen})
+        return
+    if isinstance(data, Mapped):
+        maps.take(data, target, {"train": chosen})
         return
     pixels: dict[str, Any] = {s: (data.images(s), data.labels(s)) for s in data.splits}
     pixels["train"] = (data.images("train")[chosen], data.labels("train")[chosen])

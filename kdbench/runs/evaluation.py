@@ -6,8 +6,8 @@ from typing import Any
 from kdbench.data.stored.open import Stored
 from kdbench.errors import Diverged
 from kdbench.evaluate import cost
-from kdbench.evaluate.classification import accuracy_by_class, predict, scores
 from kdbench.evaluate.latency import latency
+from kdbench.evaluate.tasks import task_of
 from kdbench.runs import assemble
 from kdbench.runs.held_out import measured_loader, remark
 from kdbench.runs.job import BEST, LAST, Job, PhaseResult
@@ -64,9 +64,8 @@ def _measure(
 ) -> dict[str, Any]:
     network = assemble.trained_network(run, data, 0, job.inputs, job.precision)
     assemble.load_weights(network, weights)
-    loader = measured_loader(run, data, job.precision)
+    loader, task = measured_loader(run, data, job.precision), task_of(network)
     try:
-        logits, labels = predict(network, loader.in_order(500), job.precision)
+        return task.measure(network, loader.in_order(task.at_once(network.image)), job.precision)
     except Diverged as error:
         raise Diverged(f"{run.title}, {weights.stem}: {error}") from None
-    return {**scores(logits, labels), "by_class": accuracy_by_class(logits, labels)}

@@ -52,7 +52,8 @@ class About:
         mean: of every channel in 0..1: pixels / 255, minus `mean`, over `std`, is what the network
             sees.
         std: see `mean`.
-        top1: accuracy in percent on the test set, as the run recorded it; None where unknown.
+        top1: accuracy in percent on the test set, as the run recorded it; None where unknown, and
+            of other tasks.
         structure: of a pruned student, its `Structure` in JSON form.
         provenance: where the weights come from.
         dataset: what it was trained on; "" where unknown.
@@ -286,7 +287,7 @@ def _about(inputs: Inputs, run: MeasuredRun, record: Mapping[str, Any], chosen: 
         image=list(data.image),
         mean=list(recipe.mean or data.mean),
         std=list(recipe.std or data.std),
-        top1=None if run.tuning_holdout else record["metrics"][chosen]["top1"],
+        top1=None if run.tuning_holdout else record["metrics"][chosen].get("top1"),
         structure=pruned,
         dataset=run.dataset,
         stand_in=data.stand_in,

@@ -57,4 +57,4 @@ def teacher_weights(run: TaughtRun) -> str:
 def places(share: float, data: Stored) -> tuple[splits.Index, splits.Index]:
     """Positions of the training images to fit and of those to measure on; no image is in both."""
     seed = derive(SEED, "choosing") % 2**32
-    return splits.held_out(groups(data.digests("train")), share, seed)
+    return splits.held_out(groups(data.together("train")), share, seed)

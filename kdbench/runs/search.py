@@ -7,6 +7,7 @@ from torch import Tensor
 
 from kdbench.data.loaders import splits
 from kdbench.data.loaders.batch import Batch
+from kdbench.data.loaders.mapped import image_in_training
 from kdbench.data.stored.open import Stored
 from kdbench.data.stored.twins import groups, without_twins
 from kdbench.engine.fit import fit
@@ -17,7 +18,7 @@ from kdbench.engine.seeds import derive
 from kdbench.engine.train_state import TrainState
 from kdbench.errors import BadValue, Diverged
 from kdbench.exhibits.recipe import Recipe
-from kdbench.models.view import View
+from kdbench.models.view import Shape, View
 from kdbench.runs import assemble
 from kdbench.runs.assemble import Loader, Teacher
 from kdbench.runs.held_out import fitted, teacher_weights
@@ -99,7 +100,8 @@ def build_search(job: Job[SearchRun], data: Stored) -> tuple[Searcher, Teacher]:
     assemble.load_weights(network, weights)
     # Were it the seed alone, the first of the students would begin where the search did.
     own = derive(run.seed, "search")
-    student = assemble.make_network(run.student, data, own, job.precision).train()
+    shape = Shape(data.classes, image_in_training(data, run.recipe.augment))
+    student = assemble.make_network(run.student, shape, own, job.precision).train()
     if run.search.start == "teacher":
         if View.load(weights.parent).as_dict():
             advice = "import it as the protocol looks at images, without constants or sizes"
@@ -135,8 +137,8 @@ def _loaders(job: Job[SearchRun], data: Stored) -> tuple[Loader, Loader | None]:
     share, seen = run.search.validation_share, fitted(run, data)
     if not share:
         return assemble.make_loader(*arguments, index=seen), None
-    digests = data.digests("train") if seen is None else data.digests("train")[seen]
     if VALID in data.splits:
+        digests = data.digests("train") if seen is None else data.digests("train")[seen]
         apart = without_twins(data.digests(VALID), digests)
         index = apart if len(apart) < len(data.labels(VALID)) else None
         held = assemble.make_loader(data, VALID, *settings, index=index, purpose="held")
@@ -144,6 +146,7 @@ def _loaders(job: Job[SearchRun], data: Stored) -> tuple[Loader, Loader | None]:
     seed = derive(run.seed, "held-out") % 2**32
     if seen is None:
         seen = np.arange(len(data.labels("train")))
+    digests = data.together("train")[seen]
     fit_index, held_index = (seen[part] for part in splits.held_out(groups(digests), share, seed))
     loader = assemble.make_loader(*arguments, index=fit_index)
     return loader, assemble.make_loader(*arguments, index=held_index, purpose="held")

@@ -3,7 +3,6 @@
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 
-import torch.nn.functional as F
 from torch import Tensor
 from torch.optim import SGD
 
@@ -13,6 +12,7 @@ from kdbench.distill.schedules import FirstPart
 from kdbench.engine.position import TrainingPosition
 from kdbench.engine.precision import Precision
 from kdbench.engine.schedules import rate_at
+from kdbench.evaluate.tasks import task_of
 from kdbench.exhibits.recipe import Recipe
 from kdbench.models.stages import Features, StagedNetwork
 from kdbench.runs.assemble import Teacher
@@ -26,7 +26,7 @@ class TrainStep:
         student: what is trained.
         teacher: None where the loss needs none.
         loss: None for a teacher's own training; its hooks are called where they belong.
-        task_weight: factor of the cross-entropy.
+        task_weight: factor of the task's own loss.
         optimiser: of student and connectors.
         recipe: gives the learning rate.
         steps: of an epoch.
@@ -46,16 +46,17 @@ class TrainStep:
         """Train on one batch; returns the weighted loss terms."""
         for group in self.optimiser.param_groups:
             group["lr"] = rate_at(self.recipe, position.step, self.steps)
-        theirs = None
+        theirs, own = None, task_of(self.student)
         if self.loss is None:
             with self.precision.autocast():
-                task, terms = self._task(self.student(batch.images), batch.labels), {}
+                task = own.loss_of_images(self.student, batch.images, batch.labels)
+                task, terms = self.task_weight * task, {}
         else:
             batch, theirs = self._read_teacher(batch)
             with self.precision.autocast():
                 ours = self.student.read(batch.images)
                 terms = dict(self.loss(ours, theirs, batch, position))
-                task = self._task(ours.logits, batch.labels)
+                task = self.task_weight * own.training_loss(ours, batch.labels)
         self.optimiser.zero_grad(set_to_none=True)
         self._backward(task, terms)
         self.optimiser.step()
@@ -82,9 +83,6 @@ class TrainStep:
             backward_of_sum(task)
         else:
             self.loss.combine(task, terms, list(self.student.parameters()))
-
-    def _task(self, logits: Tensor, labels: Tensor) -> Tensor:
-        return self.task_weight * F.cross_entropy(logits.float(), labels)
 
 
 @dataclass

@@ -18,7 +18,7 @@ from kdbench.engine.fit import fit
 from kdbench.engine.precision import Precision
 from kdbench.engine.train_state import TrainState
 from kdbench.errors import BadValue, Diverged
-from kdbench.evaluate.classification import accuracy, predict
+from kdbench.evaluate.tasks import task_of
 from kdbench.exhibits.recipe import Recipe
 from kdbench.models.stages import StagedNetwork
 from kdbench.runs import assemble
@@ -47,32 +47,40 @@ class Evaluator:
     before: int = 0
 
     def log(self, state: TrainState, means: Mapping[str, float]) -> None:
-        """Log an epoch's mean losses and, where it is time, the test accuracy; keep the best."""
+        """Log an epoch's mean losses and, where it is time, the test score; keep the best."""
         epoch = state.epoch - self.before
         if epoch <= 0:
             own = {f"first_{name}": value for name, value in means.items()}
             state.log({"first_epoch": float(state.epoch), **own})
             return
-        values = {"epoch": float(epoch), **means}
+        values, curve = {"epoch": float(epoch), **means}, curve_of(self.network)
+        task = task_of(self.network)
         if epoch % self.recipe.evaluate_every == 0 or epoch == self.recipe.epochs:
-            values["test_top1"] = top1 = self._look(epoch)
-            if not state.best or top1 > state.best["top1"]:
+            values[curve] = score = self._look(epoch)
+            if not state.best or task.better(score, state.best[task.score.key]):
                 weights = {k: v.detach().clone() for k, v in self.network.state_dict().items()}
-                state.best = {"top1": top1, "epoch": epoch, "weights": weights}
+                state.best = {task.score.key: score, "epoch": epoch, "weights": weights}
         else:
-            values["test_top1"] = -1.0  # no look; None in the record
+            values[curve] = -1.0  # no look; None in the record
         state.log(values)
 
     def _look(self, epoch: int) -> float:
-        """Top-1 accuracy in percent.
+        """The task's score.
 
         Raises:
             Diverged: the network is not finite in evaluation mode.
         """
+        task = task_of(self.network)
+        batches = self.loader.in_order(task.at_once(self.network.image))
         try:
-            return accuracy(*predict(self.network, self.loader.in_order(500), self.precision))
+            return task.look(self.network, batches, self.precision)
         except Diverged as error:
             raise Diverged(f"epoch {epoch}: {error}") from None
+
+
+def curve_of(network: StagedNetwork) -> str:
+    """The name of the curve of a network's scores on what it is measured on."""
+    return f"test_{task_of(network).score.key}"
 
 
 @dataclass(frozen=True)
@@ -156,7 +164,7 @@ def _two_parts(
 def _distillation(
     job: Job[TeacherRun | StudentRun], data: Stored, student: StagedNetwork
 ) -> tuple[Teacher | None, DistillationLoss | None, float]:
-    """The teacher, the loss with its connectors, and the weight of the cross-entropy."""
+    """The teacher, the loss with its connectors, and the weight of the task's own loss."""
     run = job.spec
     if not isinstance(run, StudentRun):
         return None, None, 1.0
@@ -196,12 +204,13 @@ def _finish(
     steps = state.epoch * loader.steps
     images = state.epoch * min(len(loader), loader.steps * job.spec.recipe.batch)
     curves = {name: thinned(values) for name, values in state.curves.items()}
-    curves["test_top1"] = [None if v < 0 else v for v in curves["test_top1"]]
-    last = state.curves["test_top1"][-1]
+    curve, key = curve_of(student), task_of(student).score.key
+    curves[curve] = [None if v < 0 else v for v in curves[curve]]
+    last = state.curves[curve][-1]
     return PhaseResult(
         metrics={
-            "last": {"top1": last, "epoch": state.epoch - before},
-            "best": {"top1": state.best["top1"], "epoch": state.best["epoch"]},
+            "last": {key: last, "epoch": state.epoch - before},
+            "best": {key: state.best[key], "epoch": state.best["epoch"]},
             "selected": None,
         },
         curves=curves,

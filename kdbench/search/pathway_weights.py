@@ -8,9 +8,9 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from kdbench.distill.pathways import Pathways
+from kdbench.evaluate.tasks import task_of
 from kdbench.models.stages import Features, StagedNetwork
 from kdbench.models.statistics import frozen_statistics
-from kdbench.search.divergence import cross_entropy
 from kdbench.search.hypergradient import exact_jvp, forward_mode
 from kdbench.search.normalise import normalisation
 from kdbench.search.problem import JVP, Directions, Tensors
@@ -27,7 +27,7 @@ class CutTerms:
     loss weights, and the exact derivative along a direction needs the student's maps only.
 
     Attributes:
-        task: cross-entropy, with the student's graph.
+        task: the task's loss, with the student's graph.
         losses: (n,) of the pathways, without a graph.
         student: the student's weights.
         maps: the student's map of each pathway, with its graph; several may be the same tensor.
@@ -78,7 +78,7 @@ class PathwayWeights:
     """What DistPro searches: one weight per pathway (a `BilevelProblem`).
 
     The weights to fit are the student's, then the transforms'; only the student's are visible to
-    the validation loss, which is the cross-entropy alone. Every pass but `terms` leaves the running
+    the validation loss, which is that of the task alone. Every pass but `terms` leaves the running
     statistics of the batch norms as they are; all passes normalise with the batch's own.
 
     Args:
@@ -94,7 +94,7 @@ class PathwayWeights:
     def __init__(
         self, student: StagedNetwork, pathways: Pathways, normalise: str, autocast: Autocast
     ) -> None:
-        self.student, self.pathways = student, pathways
+        self.student, self.pathways, self.task = student, pathways, task_of(student)
         self.mix = normalisation(normalise)
         self.autocast = autocast
         self._losses = _Losses(pathways)
@@ -115,7 +115,7 @@ class PathwayWeights:
             losses = self.pathways.distances(ends, data.features())
         hidden = self.weights[self.visible :]
         gradients = torch.autograd.grad(losses.sum(), [*ends, *hidden])
-        task = cross_entropy(features.logits, data.batch.labels)
+        task = self.task.training_loss(features, data.batch.labels)
         weights, n = self.weights[: self.visible], len(ends)
         parts = (maps, gradients[:n], gradients[n:], self._owners)
         return CutTerms(task, losses.detach(), weights, *parts)
@@ -148,16 +148,17 @@ class PathwayWeights:
         return self._terms(weights, data)[1]
 
     def inner(self, weights: Tensors, alphas: Tensor, data: SearchBatch) -> Tensor:
-        """Cross-entropy and weighted pathway losses with other weights and alphas."""
-        logits, losses = self._terms(weights, data)
-        return cross_entropy(logits, data.batch.labels) + self.mix(alphas) @ losses
+        """The task's loss and weighted pathway losses with other weights and alphas."""
+        features, losses = self._terms(weights, data)
+        task = self.task.training_loss(features, data.batch.labels)
+        return task + self.mix(alphas) @ losses
 
     def outer(self, weights: Tensors, data: SearchBatch) -> Tensor:
-        """Cross-entropy with other weights, of which only the student's are read."""
+        """The loss of the output, with other weights, of which only the student's are read."""
         named = dict(zip(self._names, weights[: self.visible], strict=True))
         with self.autocast(), frozen_statistics(self.student):
             logits = functional_call(self.student, named, (data.batch.images,))
-        return cross_entropy(logits, data.batch.labels)
+        return self.task.loss(logits, data.batch.labels)
 
     def _stages(self) -> list[int]:
         """The student's stages that pathways start from."""
@@ -176,10 +177,10 @@ class PathwayWeights:
         features = self._read(weights, data)
         return tuple(features.pre[stage] for stage in self._stages())
 
-    def _terms(self, weights: Tensors, data: SearchBatch) -> tuple[Tensor, Tensor]:
-        """Logits and pathway losses with other weights."""
+    def _terms(self, weights: Tensors, data: SearchBatch) -> tuple[Features, Tensor]:
+        """What the student sees and the pathway losses, with other weights."""
         hidden = dict(zip(self._hidden, weights[self.visible :], strict=True))
         features = self._read(weights, data)
         with frozen_statistics(self.pathways):
             losses = functional_call(self._losses, hidden, (features, data.features()))
-        return features.logits, losses
+        return features, losses

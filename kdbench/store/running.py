@@ -14,6 +14,7 @@ from functools import cached_property
 from pathlib import Path
 
 from kdbench.errors import UserError
+from kdbench.exhibits.tasks import SCORES
 from kdbench.store.atomic import is_running, write_json
 
 AXES = ("epoch", "first_epoch")  # names of curves that others stand over
@@ -76,9 +77,9 @@ class Running:
 
     @property
     def measured(self) -> list[str]:
-        """Names of the curves, the accuracy first."""
+        """Names of the curves, the task's score first."""
         names = [name for name in self.curves if name not in AXES]
-        return sorted(names, key=lambda name: (name != "test_top1", names.index(name)))
+        return sorted(names, key=lambda name: (not _is_score(name), names.index(name)))
 
     @cached_property
     def gone(self) -> bool:
@@ -106,7 +107,12 @@ def points_of(curves: Mapping[str, Sequence[float | None]], name: str) -> list[t
     epochs = curves.get("first_epoch" if name.startswith("first_") else "epoch", [])
     axis = epochs if len(epochs) == len(values) else range(1, len(values) + 1)
     points = [(e, v) for e, v in zip(axis, values, strict=True) if e is not None and v is not None]
-    return [(float(e), float(v)) for e, v in points if name != "test_top1" or v >= 0]
+    return [(float(e), float(v)) for e, v in points if not _is_score(name) or v >= 0]
+
+
+def _is_score(name: str) -> bool:
+    """Whether a curve is of the task's score, below 0 at epochs at which it was not measured."""
+    return name in {f"test_{metric.key}" for metric in SCORES.values()}
 
 
 def write_running(file: Path, running: Running) -> None:

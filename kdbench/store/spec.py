@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar
 
+from kdbench.exhibits.tasks import CLASSIFICATION
 from kdbench.store.canonical import canonical, digest_of
 
 PHASES = ("data", "teacher", "search", "student", "evaluation")
-CLASSIFICATION = "classification"
 
 # Raised by hand when the arithmetic of the training loop, the optimiser's use, the augmentation
 # or the evaluation changes; a rise makes every run a new one.
@@ -41,8 +41,8 @@ class RunSpec(ABC):
         phase: one of `PHASES`.
         scale, dataset, cell: the place of the run; `cell` is a readable name.
         revisions: revision of every component whose arithmetic the run uses.
-        task: what is learned; the default is in no digest, so that records made before there were
-            others keep their names.
+        task: what is learned, see `kdbench.exhibits.tasks`; the default is in no digest, so that
+            records made before there were others keep their names.
     """
 
     phase: ClassVar[str]

@@ -24,6 +24,7 @@ from kdbench.engine.position import TrainingPosition
 from kdbench.engine.precision import Precision
 from kdbench.engine.seeds import derive
 from kdbench.evaluate.classification import classify
+from kdbench.evaluate.tasks import task_of
 from kdbench.exhibits.protocols import REVIEW
 from kdbench.models.families.densenet import DenseNet
 from kdbench.models.families.resnet import ResNet
@@ -114,12 +115,17 @@ def method(cls, parameters, component):
     """Terms and gradients at three positions of a training, on maps of unequal sizes."""
     student = ResNet(8, classes=CLASSES, image=(3, 8, 8))
     teacher = WideResNet(depth(component), 2, classes=CLASSES, image=(3, 16, 16))
+    dense = "classification" not in component.declaration.tasks
     extra = {"scheme": scheme(component, parameters)} if component.search else {}
     if cls.takes_labels():
         extra["labels"] = torch.arange(4 * IMAGES) % CLASSES
     loss, seed = drawn("loss", component, lambda: cls(student, teacher, **parameters, **extra))
     batch = images(16)
     ours, theirs = features(student, graph=True), features(teacher)
+    if dense:
+        for seen in (ours, theirs):
+            seen.logits = randn(IMAGES, CLASSES, 16, 16).requires_grad_(seen is ours)
+        batch = batch._replace(labels=torch.arange(IMAGES * 16 * 16).view(-1, 16, 16) % CLASSES)
     if loss.images_need_grad:
         batch = batch._replace(images=batch.images.requires_grad_())
         for seen in (ours, theirs):
@@ -178,17 +184,20 @@ def split():
 def seen(built):
     """What a network gives of the images, and the gradient."""
     measured = {"initialisation": size(built.parameters())}
-    batch = images(16)
+    batch, task = images(16), task_of(built)
+    if task.name != "classification":
+        batch = batch._replace(labels=torch.arange(IMAGES * 16 * 16).view(-1, 16, 16) % CLASSES)
     for mode in ("train", "eval"):
         read = built.train(mode == "train").read(batch.images)
-        measured |= {f"{mode}, logit {k}": value for k, value in enumerate(read.logits[0])}
+        logits = read.logits.flatten(2).mean(2) if read.logits.ndim > 2 else read.logits
+        measured |= {f"{mode}, logit {k}": value for k, value in enumerate(logits[0])}
         for key in ("pre", "post", "out"):
             maps = getattr(read, key)
             measured |= {f"{mode}, {key} {i}": size([m]) for i, m in enumerate(maps)}
         slopes = torch.autograd.grad(
-            F.cross_entropy(read.logits, batch.labels), list(built.parameters())
+            task.training_loss(read, batch.labels), list(built.parameters()), allow_unused=True
         )
-        measured[f"{mode}, gradient"] = size(slopes)
+        measured[f"{mode}, gradient"] = size(slope for slope in slopes if slope is not None)
     return measured
 
 

@@ -1,7 +1,7 @@
 """The networks that the declarations name: a new declaration is picked up by itself.
 
 A declaration's first example is its smallest network. `from_stage = false` says that a family (of
-transformers) cannot go on from a map.
+transformers) cannot go on from a map. Networks of other tasks are in `DENSE` alone.
 """
 
 import importlib
@@ -15,7 +15,9 @@ from torch import Tensor, nn
 from kdbench.models.stages import StagedNetwork
 from kdbench.plan.components import Component, find_components
 
-_DECLARED = {stem: network.as_written for stem, (_, network) in find_components().networks.items()}
+_ALL = {stem: network.as_written for stem, (_, network) in find_components().networks.items()}
+DENSE = {stem: declared for stem, declared in _ALL.items() if "task" in declared}
+_DECLARED = {stem: declared for stem, declared in _ALL.items() if stem not in DENSE}
 # Those that cannot go on come last, so that both marks below number the others alike, and pytest
 # runs all tests of one network before those of the next.
 DECLARATIONS = dict(sorted(_DECLARED.items(), key=lambda item: not item[1].get("from_stage", True)))

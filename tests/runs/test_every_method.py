@@ -28,6 +28,7 @@ METHODS = [
     name
     for name in COMPONENTS.names("method")
     if COMPONENTS.get("method", name, where="test").search is None
+    and "classification" in COMPONENTS.get("method", name, where="test").declaration.tasks
 ]
 TWO_STAGES = ("ab", "ft")
 # What `make test` stops: every kind of state (none, connectors, memories, counts, an optimiser and

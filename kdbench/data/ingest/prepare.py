@@ -12,7 +12,7 @@ from kdbench.errors import BadValue
 from kdbench.plan.plugins import load_function
 
 # Keys of [smoke] that the plan reads; all others are arguments of the stand-in's function.
-PLANNED = ("stand_in", "augment", "module")
+PLANNED = ("stand_in", "augment", "batch", "module")
 
 
 def provide(

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-from kdbench.data.ingest.archive import members
+from kdbench.data.ingest.archive import LARGEST, members
 from kdbench.store.disk import plain_errors
 
 
@@ -69,9 +69,15 @@ class FolderTree:
 
 @dataclass(frozen=True)
 class ArchiveTree:
-    """The files of an archive, which may lie in one folder of any name inside, or in two."""
+    """The files of an archive, which may lie in one folder of any name inside, or in two.
+
+    Attributes:
+        path: the archive.
+        largest: bytes that it may unpack to.
+    """
 
     path: Path
+    largest: int = LARGEST
 
     def read(self, *shapes: str, suffixes: Collection[str] = ()) -> Iterator[File]:
         """See `Tree.read`."""
@@ -80,7 +86,8 @@ class ArchiveTree:
         def inside(name: str) -> str | None:
             return _inside(name, split, suffixes)
 
-        for name, data in members(self.path, lambda name: inside(name) is not None):
+        chosen = members(self.path, lambda name: inside(name) is not None, largest=self.largest)
+        for name, data in chosen:
             yield File(inside(name) or name, f"{self.path}, member {name!r}", data)
 
     def names(self, *shapes: str) -> Iterator[str]:
@@ -93,7 +100,7 @@ class ArchiveTree:
             paths.extend([path] if path else [])
             return False
 
-        list(members(self.path, note))
+        list(members(self.path, note, largest=self.largest))
         yield from paths
 
 

@@ -10,7 +10,8 @@ class Batch(NamedTuple):
 
     Attributes:
         images: (B, C, H, W) float32, normalised.
-        labels: (B,) int64.
+        labels: what is to be learned: (B,) int64 classes; of images with maps (B, H, W), int64
+            classes or float32 metres.
         index: (B,) int64, the images' positions in the prepared split.
     """
 

@@ -1,4 +1,4 @@
-"""What both forms of prepared data share: the description, and the view without test images."""
+"""What all forms of prepared data share: the description, and the view without test images."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -69,6 +69,7 @@ class StoredData(ABC, Generic[PartT]):
                 stand_in=meta["stand_in"],
                 folder=folder,
                 _parts={s: cls._open_split(folder, s, n, meta) for s, n in meta["counts"].items()},
+                **cls._further(meta),
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             reason = f"{type(error).__name__} ({error})"
@@ -89,9 +90,21 @@ class StoredData(ABC, Generic[PartT]):
             DamagedData: a file is absent, or not as the description says.
         """
 
+    @classmethod
+    def _further(cls, meta: Mapping[str, Any]) -> dict[str, Any]:
+        """What a form of prepared data has besides, from its description: by default nothing."""
+        return {}
+
     @abstractmethod
     def digests(self, split: str) -> Digests:
         """(N, 32) uint8 of one split: a SHA-256 for each image, equal where images are equal."""
+
+    def together(self, split: str) -> Digests:
+        """(N, 32) uint8 of one split, equal for images that must stay on one side of a split.
+
+        By default those of equal pixels.
+        """
+        return self.digests(split)
 
     @property
     def splits(self) -> tuple[str, ...]:

@@ -16,7 +16,9 @@ from kdbench.store.disk import plain_errors
 from kdbench.store.prepared import AGAIN, META
 
 # The first two are the description, and what a process leaves that is killed while writing it.
-OWN_FILES = re.compile(r"meta\.json|\.meta\.json\.\d+|\w+_(images|labels)\.npy|\w+-\d{4,}\.arrow")
+OWN_FILES = re.compile(
+    r"meta\.json|\.meta\.json\.\d+|\w+_(images|labels|maps)\.npy|\w+-\d{4,}\.arrow"
+)
 ENCODED_FORMATS = ("JPEG", "PNG")  # of images that stay encoded
 
 

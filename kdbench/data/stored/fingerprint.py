@@ -15,7 +15,8 @@ Index: TypeAlias = NDArray[np.int64]  # positions
 Digests: TypeAlias = NDArray[np.uint8]  # (N, 32), a SHA-256 for each image
 Split: TypeAlias = tuple[Images, Labels]
 
-BLOCK = 1024  # images that are gathered, hashed or counted at a time
+BLOCK = 1024  # images that are gathered, hashed or counted at a time, at most
+BLOCK_BYTES = 1 << 28  # of large ones, as many as have so many bytes
 
 
 def digests_of(images: Images) -> Digests:
@@ -35,8 +36,10 @@ def order(images: Images, labels: Labels) -> Index:
 
 def blocks(array: NDArray[Any], positions: Index | None = None) -> Iterator[NDArray[Any]]:
     """`array[positions]`, or all of it, in contiguous parts: never a second whole in memory."""
-    for start in range(0, len(array), BLOCK):
-        part = slice(start, start + BLOCK)
+    each = array.nbytes // max(1, len(array))
+    block = max(1, min(BLOCK, BLOCK_BYTES // max(1, each)))
+    for start in range(0, len(array), block):
+        part = slice(start, start + block)
         yield np.ascontiguousarray(array[part] if positions is None else array[positions[part]])
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from kdbench.exhibits.tasks import SCORES
 from kdbench.report.site.boards import MethodRow
 from kdbench.report.site.details import Detail
 
@@ -74,7 +75,8 @@ def curve_chart(series_of: Sequence[Series]) -> Spec | None:
     if not lists:
         return None
     names = list(dict.fromkeys(name for _, name, _ in lists))
-    first = "test_top1" if "test_top1" in names else names[0]
+    scores = (f"test_{metric.key}" for metric in SCORES.values())
+    first = next((score for score in scores if score in names), names[0])
     choice = {"input": "select", "options": names, "name": "curve "}
     return chart(
         [],

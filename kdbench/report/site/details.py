@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
+from kdbench.exhibits.tasks import SCORES
 from kdbench.plan.graph import Graph
 from kdbench.report.readings.lines import RULES, Line, command_of, params_of
 from kdbench.report.readings.records import Record, Records
@@ -43,7 +44,7 @@ class Teacher:
 
     Attributes:
         epoch: at which its weights were taken.
-        accuracy: its top-1 at that epoch, from its training's record; None without one.
+        accuracy: its task's score at that epoch, from its training's record; None without one.
     """
 
     label: str
@@ -185,7 +186,8 @@ def _teacher(evaluation: EvaluationRun, records: Records) -> Teacher | None:
     if not isinstance(first, TaughtRun) or first.teacher is None:
         return None
     record = records.get(first.teacher)
-    accuracy = _number(record.content, "metrics", first.teacher_epoch, "top1") if record else None
+    key = SCORES[first.task].key
+    accuracy = _number(record.content, "metrics", first.teacher_epoch, key) if record else None
     label = first.teacher.network.label
     return Teacher(label, first.teacher_epoch, accuracy, records.relative(first.teacher))
 

@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from kdbench.data.loaders.order import steps_of
+from kdbench.data.stored.maps import TYPES
 from kdbench.errors import BadValue
 from kdbench.exhibits.recipe import Recipe
+from kdbench.exhibits.tasks import CLASSIFICATION
 from kdbench.plan.components import Components
 from kdbench.runs.search import VALID
 from kdbench.store.paths import Paths
@@ -27,12 +29,14 @@ class DataSize:
         classes: number of classes.
         counts: images by split.
         encoded: bytes of its files where images stay encoded; 0 where they are arrays of pixels.
+        task: what is learned on it.
     """
 
     image: tuple[int, int, int]
     classes: int
     counts: Mapping[str, int]
     encoded: int = 0
+    task: str = CLASSIFICATION
 
     @property
     def pixels(self) -> int:
@@ -42,8 +46,10 @@ class DataSize:
 
     @property
     def bytes(self) -> int:
-        """Bytes of the prepared folder: images, and 8 bytes per label."""
-        return (self.encoded or self.pixels) + 8 * sum(self.counts.values())
+        """Bytes of the prepared folder: images, their maps, and 8 bytes per label."""
+        count, pixels = sum(self.counts.values()), self.image[1] * self.image[2]
+        maps = 0 if self.task == CLASSIFICATION else count * pixels * TYPES[self.task]().nbytes
+        return (self.encoded or self.pixels) + maps + 8 * count
 
 
 def data_size(run: DataRun, components: Components, paths: Paths) -> DataSize:
@@ -72,6 +78,7 @@ def data_size(run: DataRun, components: Components, paths: Paths) -> DataSize:
         declared.classes,
         _counts(run, declared.splits, declared.images or 0, declared.classes, paths),
         round(archives * run.train_share),
+        run.task,
     )
 
 

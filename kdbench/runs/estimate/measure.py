@@ -16,7 +16,7 @@ from kdbench.engine.memory import forget_peak, peak_memory
 from kdbench.engine.precision import Precision, prepare_process
 from kdbench.errors import UserError
 from kdbench.evaluate import cost
-from kdbench.evaluate.classification import predict
+from kdbench.evaluate.tasks import task_of
 from kdbench.models.stages import StagedNetwork
 from kdbench.runs import assemble
 from kdbench.runs.estimate.kinds import Forward, Forwards, Kind, Sizes, kinds_of
@@ -226,19 +226,21 @@ class _Bench:
         precision = prepare_process(forward.run.runtime, self.device)
         network = self._network(forward, precision)
         data = noise_like(forward.run.dataset, forward.size)
-        recipe = replace(forward.run.recipe, batch=FORWARD_BATCH, augment="none")
+        task = task_of(network)
+        batch = max(2, min(FORWARD_BATCH, task.at_once(network.image)))
+        recipe = replace(forward.run.recipe, batch=batch, augment="none")
         loader = assemble.make_loader(
             data.training_only(),
             "train",
             recipe,
             0,
             precision,
-            index=range(min(FORWARD_BATCH, len(data.labels("train")))),
+            index=range(min(batch, len(data.labels("train")))),
         )
         settle(network, loader.batch(0, 0).images)
         images = len(loader)
         median = median_seconds(
-            lambda: predict(network, loader.in_order(FORWARD_BATCH), precision), precision, seconds
+            lambda: task.look(network, loader.in_order(batch), precision), precision, seconds
         )
         return Timing(median / images, peak_memory(self.device))
 

@@ -4,18 +4,22 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import cast
+from typing import Any, TypeAlias, cast
 
 import numpy as np
 import torch
 from numpy.lib.stride_tricks import as_strided
 from torch import nn
 
+from kdbench.data.loaders.mapped import image_in_training
 from kdbench.data.stored.arrays import Prepared
 from kdbench.data.stored.fingerprint import Digests, Images
+from kdbench.data.stored.maps import TYPES, Mapped, MappedSplit
 from kdbench.data.stored.open import Stored
 from kdbench.engine.precision import Precision
+from kdbench.exhibits.tasks import CLASSIFICATION
 from kdbench.models.stages import StagedNetwork
+from kdbench.models.view import Shape
 from kdbench.runs import assemble
 from kdbench.runs.estimate.lengths import DataSize
 from kdbench.runs.job import BEST, LAST, Inputs
@@ -36,31 +40,54 @@ class Noise(Prepared):
         return numbers.view(np.uint8)
 
 
+class MappedNoise(Mapped):
+    """The same with a map for every image."""
+
+    def digests(self, split: str) -> Digests:
+        """(N, 32), all different."""
+        return Noise.digests(self, split)  # type: ignore[arg-type]  # reads the labels alone
+
+
+Size: TypeAlias = tuple[tuple[int, int, int], int, tuple[tuple[str, int], ...], str]
+
+
 @cache
-def noise(name: str, size: tuple[tuple[int, int, int], int, tuple[tuple[str, int], ...]]) -> Noise:
+def noise(name: str, size: Size) -> Noise | MappedNoise:
     """A data set of this size.
 
     Args:
         name: of the data set whose place it takes.
-        size: (C, H, W), number of classes, images by split.
+        size: (C, H, W), number of classes, images by split, task.
     """
-    image, classes, counts = size
-    return Noise(
-        name=name,
-        classes=tuple(map(str, range(classes))),
-        fingerprint="noise",
-        image=image,
-        mean=(GREY,) * image[0],
-        std=(GREY,) * image[0],
-        stand_in="noise",
-        folder=Path(),
-        _parts={s: (_pixels(n, image), np.arange(n, dtype=np.int64) % classes) for s, n in counts},
-    )
+    image, classes, counts, task = size
+    about: dict[str, Any] = {
+        "name": name,
+        "classes": tuple(map(str, range(classes))),
+        "fingerprint": "noise",
+        "image": image,
+        "mean": (GREY,) * image[0],
+        "std": (GREY,) * image[0],
+        "stand_in": "noise",
+        "folder": Path(),
+    }
+    if task == CLASSIFICATION:
+        labels = {split: np.arange(count, dtype=np.int64) % classes for split, count in counts}
+        parts = {split: (_pixels(count, image), labels[split]) for split, count in counts}
+        return Noise(**about, _parts=parts)
+    mapped = {split: _mapped(count, image, classes, task) for split, count in counts}
+    return MappedNoise(**about, _parts=mapped, task=task, parted=True)
 
 
-def noise_like(name: str, size: DataSize) -> Noise:
+def _mapped(count: int, image: tuple[int, int, int], classes: int, task: str) -> MappedSplit:
+    """Random images, each with the same map."""
+    one = np.arange(image[1] * image[2]).reshape(1, *image[1:]) % max(2, classes)
+    maps = np.broadcast_to(one.astype(TYPES[task]), (count, *image[1:]))
+    return MappedSplit(_pixels(count, image), maps, np.arange(count, dtype=np.int64))
+
+
+def noise_like(name: str, size: DataSize) -> Noise | MappedNoise:
     """A data set of the size of another one."""
-    return noise(name, (size.image, size.classes, tuple(size.counts.items())))
+    return noise(name, (size.image, size.classes, tuple(size.counts.items()), size.task))
 
 
 def _pixels(count: int, image: tuple[int, int, int]) -> Images:
@@ -113,8 +140,10 @@ class NoiseInputs(Inputs):
     def _save_teacher(self, run: AnyTeacher, folder: Path) -> None:
         """Weights as they are drawn, with the statistics of noise in the norms."""
         data = self.data(run.data)
-        network = assemble.make_network(run.network, data, 0, self.precision)
-        images = torch.randn(16, *data.image, generator=torch.Generator().manual_seed(0))
+        image = image_in_training(data, run.recipe.augment)
+        network = assemble.make_network(run.network, Shape(data.classes, image), 0, self.precision)
+        count = 16 if run.task == CLASSIFICATION else 2
+        images = torch.randn(count, *image, generator=torch.Generator().manual_seed(0))
         settle(network, images.to(self.precision.device))
         for name in (LAST, BEST):
             save_weights(network.state_dict(), folder / name)

@@ -24,6 +24,7 @@ from kdbench.engine.position import TrainingPosition
 from kdbench.engine.precision import Precision
 from kdbench.engine.stopping import Stopper
 from kdbench.errors import UnknownName
+from kdbench.exhibits.tasks import CLASSIFICATION
 from kdbench.runs import assemble
 from kdbench.runs.assemble import Loader
 from kdbench.runs.estimate.lengths import FitRun, Length
@@ -247,6 +248,8 @@ def _search_trial(job: Job[SearchRun], data: Stored, train: Cut, length: Length)
 
 
 def _augment(run: FitRun) -> str:
+    if run.task != CLASSIFICATION:
+        return run.recipe.augment
     try:
         Augment.parse(run.recipe.augment)
     except UnknownName:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from kdbench.errors import shortened
+from kdbench.exhibits.tasks import CLASSIFICATION, SCORES
 from kdbench.report.readings.statistics import estimate, welch
 from kdbench.store.record_sets import RecordSet
 from kdbench.workflow.asking.difference import Content, Difference, title_of
@@ -110,7 +111,8 @@ def _accuracies(record: Content) -> list[float]:
     metrics: Mapping[str, Any] = record["metrics"]
     if record["spec"]["phase"] != "evaluation":
         return []
-    return [float(run[metrics["reported"]]["top1"]) for run in metrics.get("runs", [])]
+    key = SCORES[record["spec"]["params"].get("task", CLASSIFICATION)].key
+    return [float(run[metrics["reported"]][key]) for run in metrics.get("runs", [])]
 
 
 def _alone(pairing: Pairing) -> Iterator[str]:

@@ -163,7 +163,7 @@ def _teacher(graph: Graph, line: Line, records: Records) -> str:
     record = records.get(first.teacher)
     measured = record.content["metrics"].get(first.teacher_epoch) if record else None
     metric = line.metric
-    ours = f"{metric.shown(measured['top1']):.2f}" if measured else "not measured yet"
+    ours = f"{metric.shown(measured[metric.key]):.2f}" if measured else "not measured yet"
     printed = _printed_teacher(graph, line.table, line)
     epoch = {"best": "best epoch on the test set", "last": "last epoch"}[first.teacher_epoch]
     return f"{printed} published, {ours} {metric.unit} here, taken at its {epoch}"

@@ -7,19 +7,27 @@ from families import declaration
 
 from kdbench.data.ingest.prepare import prepare_stand_in
 from kdbench.data.loaders.augment import Augment
+from kdbench.data.loaders.joint import Joint
 from kdbench.data.sets.digits import load
 from kdbench.data.stored.arrays import Prepared
+from kdbench.data.stored.maps import Mapped
 from kdbench.plan.components import find_components
 
 NAMES = find_components().names("dataset")
 DOWNLOADED = [name for name in NAMES if "archive" in declaration(name)]
-SMOKING = [name for name in NAMES if "smoke" in declaration(name)]
+SMOKING = [name for name in NAMES if declaration(name).get("smoke", {}).get("stand_in") == "digits"]
+SCENES = [name for name in NAMES if declaration(name).get("smoke", {}).get("stand_in") == "scenes"]
 STAND_INS = {  # results of the smoke scale hang on these very images: these are for ever
     "cifar10": "9b1aafd45ed703427db002a6bd86626f28ad505b09aabf8820a378bbe0649cba",
     "cifar100": "8b50cd3d3b4fd08c39811422c92c3e6cee0018c6f402402068859f0ec8350538",
     "cinic10": "42ad2a6ca57a26b8b61e50e12170a0e2b619d2744e8006aaadb89404b8497cdf",
     "imagenet": "efc690d3d78b1e99f36b7c33409cc45e6481b0ea1266fdb0f3e352c342afd84c",
     "tinyimagenet": "0b1fa95499f899427468c09a882e93e2011c13106b808ab301926ff352773667",
+}
+
+STAND_IN_SCENES = {  # as above
+    "camvid": "0d08caded9f0f6303e2aca49448c775f651ff5767a8ca97aa8b9727180088821",
+    "cityscapes": "cbe2f02ed283958e1d49d1cc0812af2651a64b80812a43db0c25f02b56594432",
 }
 
 
@@ -29,7 +37,8 @@ def test_declarations_are_complete(name):
     declared = declaration(name)
 
     assert declared["name"] == name
-    assert {"label", "citation", "licence", "source", "how"} <= set(declared)
+    assert {"label", "citation", "licence", "how"} <= set(declared)
+    assert "source" in declared or declared["role"] == "stand-in"
     assert isinstance(declared["revision"], int)
     assert isinstance(declared["classes"], int)
     assert len(declared["image"]) == 3
@@ -70,6 +79,23 @@ def test_every_data_set_has_a_stand_in_of_its_own(name, tmp_path):
     total = sum(len(data.labels(split)) for split in data.splits)
     assert total == stand_in["images"] == len(load()[1])
     assert not Augment.parse(smoke["augment"]).flip
+
+
+@pytest.mark.parametrize("name", SCENES)
+def test_every_data_set_with_maps_has_scenes_of_its_own(name, tmp_path):
+    """Of its task, under its name, never mirrored."""
+    declared = declaration(name)
+    smoke = declared["smoke"]
+    stand_in = declaration(smoke["stand_in"])
+
+    fingerprint = prepare_stand_in(name, smoke, stand_in, tmp_path / "out")
+
+    data = Mapped.open(tmp_path / "out")
+    assert fingerprint == STAND_IN_SCENES[name]
+    assert (data.name, data.stand_in, data.task) == (name, "scenes", declared["task"])
+    assert list(data.image) == stand_in["image"]
+    assert sum(len(data.labels(split)) for split in data.splits) == stand_in["images"]
+    assert not Joint.parse(smoke["augment"]).flip
 
 
 def test_no_two_data_sets_share_a_stand_in():

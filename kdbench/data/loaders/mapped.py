@@ -1,0 +1,131 @@
+"""A loader of images with maps: each pair is read from the disk and moved as one."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from kdbench.data.loaders.batch import Batch
+from kdbench.data.loaders.joint import Joint
+from kdbench.data.loaders.order import EpochOrder, draws
+from kdbench.data.loaders.pixels import Normalise
+from kdbench.data.stored.maps import DEPTH_UNIT, Mapped
+from kdbench.data.stored.open import Stored
+from kdbench.exhibits.tasks import DEPTH, IGNORED, NO_DEPTH
+
+
+class MappedLoader:
+    """Batches of a split whose images have maps.
+
+    A batch is a pure function of (seed, epoch, step), whoever makes it: every image has draws of
+    its own, of the epoch, the step and its place in the batch. Its labels are the maps: (B, H, W)
+    int64 classes, or float32 metres.
+
+    Attributes:
+        steps: batches in an epoch.
+    """
+
+    def __init__(
+        self,
+        data: Mapped,
+        split: str,
+        *,
+        batch: int,
+        augment: str,
+        mean: Sequence[float],
+        std: Sequence[float],
+        seed: int,
+        device: torch.device | str = "cpu",
+        memory_format: torch.memory_format = torch.contiguous_format,
+        steps_per_epoch: int | None = None,
+        index: NDArray[np.int64] | None = None,
+    ) -> None:
+        """Read nothing yet.
+
+        Args:
+            data: a prepared data set.
+            split: which of its splits.
+            batch: images in a batch.
+            augment: what happens to an image and its map, see `kdbench.data.loaders.joint`.
+            mean: per channel, in 0..1.
+            std: the same.
+            seed: of the order and of the augmentation.
+            device: where batches go.
+            memory_format: of a batch's images.
+            steps_per_epoch: an epoch ends after so many batches, if it has more.
+            index: positions to serve; by default all.
+
+        Raises:
+            UnknownName: another augmentation.
+            BadValue: no batch can be made.
+        """
+        self._images, self._maps = data.images(split), data.maps(split)
+        self._depth = data.task == DEPTH
+        self._joint = Joint.parse(augment)
+        self._joint.output(*data.image[1:])
+        self._index = np.arange(len(self._images)) if index is None else np.asarray(index)
+        self._device = torch.device(device)
+        self._normalise = Normalise(mean, std, device=device, memory_format=memory_format)
+        self._seed = seed
+        self._order = EpochOrder(len(self._index), batch, seed, steps_per_epoch=steps_per_epoch)
+        self.steps = self._order.steps
+
+    def __len__(self) -> int:
+        """Images that are served."""
+        return len(self._index)
+
+    def epoch(self, number: int, start: int = 0) -> Iterator[Batch]:
+        """Batches of one epoch from step `start` on, augmented."""
+        return (self.batch(number, step) for step in range(start, self.steps))
+
+    def batch(self, epoch: int, step: int) -> Batch:
+        """One augmented batch, a pure function of its arguments and the loader's seed.
+
+        Raises:
+            IndexError: an epoch has no such step.
+        """
+        places = self._order.places(epoch, step).tolist()
+        generators = [
+            draws(self._seed, "augment", epoch, step, place) for place in range(len(places))
+        ]
+        return self._serve(places, generators)
+
+    def in_order(self, batch: int) -> Iterator[Batch]:
+        """All images once, in the order of the prepared split, in the view of the evaluation."""
+        for start in range(0, len(self), batch):
+            places = range(start, min(start + batch, len(self)))
+            yield self._serve(places, [draws(self._seed, "view", place) for place in places])
+
+    def _serve(self, places: Sequence[int], generators: Sequence[torch.Generator]) -> Batch:
+        positions = self._index[np.asarray(places)]
+        pairs = [
+            self._pair(position, rng) for position, rng in zip(positions, generators, strict=True)
+        ]
+        images, maps = (torch.stack(parts) for parts in zip(*pairs, strict=True))
+        index = torch.from_numpy(positions.astype(np.int64))
+        return Batch(self._normalise(images), maps.to(self._device), index.to(self._device))
+
+    def _pair(self, position: int, rng: torch.Generator) -> tuple[Tensor, Tensor]:
+        """An image (3, h, w) uint8 and its map (h, w), moved together."""
+        image = torch.from_numpy(self._images[position].transpose(2, 0, 1).copy())
+        numbers = np.asarray(self._maps[position])
+        if self._depth:
+            a_map = torch.from_numpy(numbers.astype(np.float32) * np.float32(DEPTH_UNIT))
+            return self._joint(image, a_map, rng, depth=True, fill=int(NO_DEPTH))
+        moved, mask = self._joint(
+            image, torch.from_numpy(numbers.copy()), rng, depth=False, fill=IGNORED
+        )
+        return moved, mask.long()
+
+
+def image_in_training(data: Stored, augment: str) -> tuple[int, int, int]:
+    """(C, H, W) of what a network learns from: of images with maps, their crops.
+
+    Losses that fit maps to each other are made for these; other sizes may be measured on.
+    """
+    if not isinstance(data, Mapped):
+        return data.image
+    channels, height, width = data.image
+    return (channels, *Joint.parse(augment).output(height, width))

@@ -1,0 +1,147 @@
+"""What a task does with tensors: its loss, and how well a network does it."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from math import prod
+from typing import Any, ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from kdbench.data.loaders.batch import Batch
+from kdbench.engine.precision import Precision
+from kdbench.evaluate.classification import accuracy, accuracy_by_class, predict, scores
+from kdbench.evaluate.segmentation import Confusion
+from kdbench.exhibits.tables import Metric
+from kdbench.exhibits.tasks import CLASSIFICATION, IGNORED, SCORES, SEGMENTATION, TaskName
+from kdbench.models.stages import Features, StagedNetwork
+
+MEASURED_AT_ONCE = 500  # small images
+MEASURED_PIXELS = 1 << 18  # of images that are measured at once where there is a map for each
+AUXILIARY = 0.4  # weight of an auxiliary head's loss: PSPNet's and IFVD's
+
+
+class Task(ABC):
+    """One task. Its loss is what networks are trained by, its score what they are watched by."""
+
+    name: ClassVar[TaskName]
+
+    @property
+    def score(self) -> Metric:
+        """The number that chooses the best epoch."""
+        return SCORES[self.name]
+
+    @abstractmethod
+    def loss(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """The loss of a network's output, a scalar of float32 or wider."""
+
+    def training_loss(self, features: Features, targets: Tensor) -> Tensor:
+        """The same of all that a network in training shows: here nothing besides its output."""
+        return self.loss(features.logits, targets)
+
+    def loss_of_images(self, network: StagedNetwork, images: Tensor, targets: Tensor) -> Tensor:
+        """The loss of a network in training that nobody else looks into."""
+        return self.training_loss(network.read(images), targets)
+
+    def at_once(self, image: Sequence[int]) -> int:
+        """How many images are measured at once with a network made for (C, H, W)."""
+        return max(1, MEASURED_PIXELS // prod(image[1:]))
+
+    @abstractmethod
+    def look(self, network: StagedNetwork, batches: Iterable[Batch], precision: Precision) -> float:
+        """The score alone, as the training asks for it.
+
+        Raises:
+            Diverged: the network is not finite in evaluation mode.
+        """
+
+    @abstractmethod
+    def measure(
+        self, network: StagedNetwork, batches: Iterable[Batch], precision: Precision
+    ) -> dict[str, Any]:
+        """All numbers of an evaluation, by their keys in records.
+
+        Raises:
+            Diverged: see `look`.
+        """
+
+    def better(self, score: float, other: float) -> bool:
+        """Whether a score is better than another one."""
+        return score > other if self.score.higher_is_better else score < other
+
+
+class Classification(Task):
+    """A class per image: cross-entropy and accuracy."""
+
+    name = CLASSIFICATION
+
+    def loss(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """Cross-entropy in nats of logits (B, classes) and labels (B,), averaged over the batch."""
+        return F.cross_entropy(wide(logits), targets)
+
+    def loss_of_images(self, network: StagedNetwork, images: Tensor, targets: Tensor) -> Tensor:
+        """See `Task`; such networks have nothing but their logits."""
+        return self.loss(network(images), targets)
+
+    def at_once(self, image: Sequence[int]) -> int:
+        """See `Task`."""
+        return MEASURED_AT_ONCE
+
+    def look(self, network: StagedNetwork, batches: Iterable[Batch], precision: Precision) -> float:
+        """Top-1 accuracy in percent."""
+        return accuracy(*predict(network, batches, precision))
+
+    def measure(
+        self, network: StagedNetwork, batches: Iterable[Batch], precision: Precision
+    ) -> dict[str, Any]:
+        """Accuracies, calibration error, and the accuracy of every class."""
+        logits, labels = predict(network, batches, precision)
+        return {**scores(logits, labels), "by_class": accuracy_by_class(logits, labels)}
+
+
+class Segmentation(Task):
+    """A class per pixel: cross-entropy and mIoU, ignored pixels left out of both."""
+
+    name = SEGMENTATION
+
+    def loss(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """Cross-entropy of logits (B, classes, H, W) and masks (B, H, W), averaged over the pixels.
+
+        A batch without a pixel that counts has the loss 0.
+        """
+        total = F.cross_entropy(wide(logits), targets, ignore_index=IGNORED, reduction="sum")
+        return total / (targets != IGNORED).sum().clamp(min=1)
+
+    def training_loss(self, features: Features, targets: Tensor) -> Tensor:
+        """The same, and 0.4 times that of the auxiliary head's logits.
+
+        Source: Zhao et al., PSPNet, CVPR 2017, section 3.3.
+        """
+        loss = self.loss(features.logits, targets)
+        if features.auxiliary is None:
+            return loss
+        return loss + AUXILIARY * self.loss(features.auxiliary, targets)
+
+    def look(self, network: StagedNetwork, batches: Iterable[Batch], precision: Precision) -> float:
+        """MIoU in percent."""
+        return float(self.measure(network, batches, precision)["miou"])
+
+    def measure(
+        self, network: StagedNetwork, batches: Iterable[Batch], precision: Precision
+    ) -> dict[str, Any]:
+        """MIoU, pixel accuracy and the IoU of every class, from one matrix over all images."""
+        return Confusion.of(network, batches, precision).scores()
+
+
+TASKS: Mapping[str, Task] = {task.name: task for task in (Classification(), Segmentation())}
+
+
+def task_of(network: StagedNetwork) -> Task:
+    """What a network is for."""
+    return TASKS[network.task]
+
+
+def wide(values: Tensor) -> Tensor:
+    """The values in float32, or in their own type where that is wider."""
+    return values.to(torch.promote_types(values.dtype, torch.float32))

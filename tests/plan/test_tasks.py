@@ -1,0 +1,75 @@
+"""A data set declares its task; what is made for another one is refused before anything runs."""
+
+import pytest
+from plan_fixtures import planned
+
+from kdbench.errors import BadValue
+
+SCENES = {"datasets": ["camvid"], "exhibits": ["ours/camvid"], "pairs": []}
+TABLE = {"id": "mine", "dataset": "camvid", "protocol": "review"}
+PAIR = "pspnet-resnet18:pspnet-mobilenet-v2"
+
+
+def test_runs_have_the_task_of_their_data_set():
+    """In the digest, where it is not classification; so older digests stay."""
+    runs = planned(**SCENES).runs.values()
+    assert {run.task for run in runs} == {"segmentation"}
+    assert {run.as_dict()["params"]["task"] for run in runs} == {"segmentation"}
+
+    others = planned(datasets=["cifar100"], exhibits=["distpro/figure6"]).runs.values()
+    assert {run.task for run in others} == {"classification"}
+    assert not any("task" in run.as_dict()["params"] for run in others)
+
+
+REFUSED = {
+    "a network for images": (
+        {"pairs": ["resnet56:pspnet-mobilenet-v2"], "methods": ["reviewkd"]},
+        "camvid, network resnet56: found 'segmentation', expected classification",
+    ),
+    "a student for images": (
+        {"pairs": ["pspnet-resnet18:resnet20"], "methods": ["none"]},
+        "camvid, network resnet20: found 'segmentation', expected classification",
+    ),
+    "a loss of one label per image": (
+        {"pairs": [PAIR], "methods": ["kd"]},
+        "camvid, method kd: found 'segmentation', expected classification; kd is made for one",
+    ),
+    "a network for pixels": (
+        {"dataset": "cifar100", "pairs": [PAIR], "methods": ["none"]},
+        "cifar100, network pspnet-mobilenet-v2: found 'classification', expected segmentation",
+    ),
+    "a loss of pixels": (
+        {"dataset": "cifar100", "pairs": ["resnet56:resnet20"], "methods": ["ifvd"]},
+        "cifar100, method ifvd: found 'classification', expected segmentation; ifvd looks at",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_is_made_for_another_task_is_refused_in_one_line(name):
+    """The line says what and why; `kdbench check` prints it."""
+    changes, words = REFUSED[name]
+    with pytest.raises(BadValue) as error:
+        planned(datasets=["camvid", "cifar100"], exhibits=["own"], tables=[{**TABLE, **changes}])
+    assert words in str(error.value)
+
+
+def test_parameters_of_a_sum_go_to_the_parts_that_know_them():
+    """And into the cell's name."""
+    runs = planned(
+        datasets=["cityscapes"], exhibits=["distpro/table5"], methods_only=["equal+ifvd+kd_pixel"]
+    ).runs.values()
+    (student,) = [run for run in runs if run.phase == "student"]
+    parts = {part.name: part.parameters for part in student.method.parts}
+
+    assert parts["equal"]["connections"] == "downward"
+    assert parts["equal"]["transforms"] == ["complex"]
+    assert set(parts["ifvd"]) == {"weight", "task_weight"}
+    assert "connections-downward-transforms-complex" in student.cell
+
+
+def test_stand_ins_with_maps_keep_the_published_batch():
+    """Eight images of maps are as much work as many digits."""
+    runs = planned(**SCENES).runs.values()
+
+    assert {run.recipe.batch for run in runs if run.phase in ("teacher", "student")} == {8}

@@ -1,0 +1,131 @@
+"""Segmentation from data to evaluation: killed or stopped anywhere, it ends in the same bits."""
+
+import json
+import re
+import shutil
+import signal
+import time
+
+import pytest
+from tiny_project import TinyProject, without_times
+
+from kdbench.runs.held_out import places
+from kdbench.runs.job import Inputs
+from kdbench.store.paths import CHECKPOINT
+
+SCALE = {
+    "teacher_epochs": 2,
+    "student_epochs": 2,
+    "search_epochs": 2,
+    "steps_per_epoch": 2,
+    "evaluate_every": 1,
+}
+PAIR = "pspnet-mobilenet-v2_pspnet-mobilenet-v2"
+SPACE = {"connections": "downward", "transforms": ["2conv"]}
+TABLE = {
+    "id": "scenes",
+    "dataset": "camvid",
+    "pairs": ["pspnet-mobilenet-v2:pspnet-mobilenet-v2"],
+    "methods": ["none", "distpro+ifvd+kd_pixel"],
+    "protocol": "camvid",
+}
+TEACHER = "teacher/pspnet-mobilenet-v2"
+SEARCH = f"search/{PAIR}_distpro"
+STUDENT = f"student/{PAIR}_distpro+ifvd+kd_pixel_s0"
+EVALUATION = f"evaluation/{PAIR}_distpro+ifvd+kd_pixel"
+KILLED = -signal.SIGKILL
+
+
+def project_at(root):
+    """A project of small networks on scenes of digits."""
+    return TinyProject(
+        root,
+        datasets=["camvid"],
+        exhibits=["own"],
+        pairs=[],
+        seeds=1,
+        tables=[TABLE],
+        methods={"distpro": SPACE},
+        searches={"distpro": SPACE},
+        scales={"smoke": SCALE},
+    )
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A project whose runs were never interrupted."""
+    project = project_at(tmp_path_factory.mktemp("whole"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("KDBENCH_DEVICE", "cpu")
+        project.run(EVALUATION)
+    return project
+
+
+def record(project, name):
+    """A run's record."""
+    return json.loads(project.record_file(name).read_text())
+
+
+def test_records_hold_the_scores_of_the_task(whole):
+    """In place of accuracies; a curve of mIoU, and the IoU of every class."""
+    student = record(whole, STUDENT)
+    assert student["spec"]["params"]["task"] == "segmentation"
+    assert set(student["metrics"]["last"]) == {"miou", "epoch"}
+    assert len(student["curves"]["test_miou"]) == 2
+    terms = " ".join(student["curves"])
+    assert all(name in terms for name in ("task", "ifvd", "kd_pixel", "pathways"))
+    (run,) = record(whole, EVALUATION)["metrics"]["runs"]
+    assert set(run["last"]) == {"miou", "pixel_accuracy", "by_class"}
+    assert len(run["last"]["by_class"]) == 11
+    assert run["last"]["miou"] == student["metrics"]["last"]["miou"]
+
+
+def test_the_search_finds_a_process_on_held_out_training_images(whole):
+    """Fifteen pathways of one transform, weights that moved, and no test image within reach."""
+    search = record(whole, SEARCH)
+    process = search["process"]
+
+    assert len(process["pathways"]) == 15
+    assert process["weights"][0] != process["weights"][-1]
+    assert "held_out" in search["curves"]
+    run = whole.spec(SEARCH)
+    data = Inputs(whole.paths).data(run.data)
+    fit, held = places(run.search.validation_share, data)
+    assert not {*fit} & {*held}
+    assert {*data.splits} - {*data.training_only().splits} == {"test"}
+
+
+def killed_after(project, name, saves):
+    """Start a run, kill it once its checkpoint was written `saves` times; what it said."""
+    process = project.start(name)
+    file, seen = project.folder(name) / CHECKPOINT, set()
+    began = time.monotonic()
+    while len(seen) < saves and process.poll() is None and time.monotonic() - began < 300:
+        try:
+            seen.add(file.stat().st_mtime_ns)
+        except FileNotFoundError:
+            time.sleep(0.001)
+    process.kill()
+    output, errors = process.communicate(timeout=300)
+    assert process.returncode == KILLED, output + errors
+    return output + errors
+
+
+@pytest.mark.parametrize("name", [TEACHER, SEARCH, STUDENT])
+def test_a_killed_run_ends_in_the_same_bits(whole, tmp_path, name):
+    """Teacher, search and student: `kill -9` between two checkpoints, then the same command."""
+    shutil.copytree(whole.root, tmp_path / "project")
+    survivor = TinyProject(tmp_path / "project")
+    survivor.undo(name)
+
+    killed_after(survivor, name, saves=2)
+    code, output = survivor.command(name)
+
+    assert code == 0, output
+    assert re.search("continues at step [123] of 4", output), output
+    folder = survivor.folder(name).relative_to(survivor.root)
+    for file in (whole.root / folder).rglob("*"):
+        if file.is_file():
+            resumed = survivor.root / folder / file.relative_to(whole.root / folder)
+            assert resumed.read_bytes() == file.read_bytes(), file.name
+    assert without_times(record(survivor, name)) == without_times(record(whole, name))
