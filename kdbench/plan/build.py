@@ -96,7 +96,7 @@ class Builder:
             return self._once(
                 DataRun(**self._place(dataset, dataset, revisions), stand_in=stand_in)
             )
-        share, module = self.resolve.scale.train_share, plugin_module(component)
+        share, module = self.resolve.scale_on(dataset).train_share, plugin_module(component)
         place = self._place(dataset, dataset, revisions)
         return self._once(DataRun(**place, train_share=share, module=module))
 
@@ -109,7 +109,7 @@ class Builder:
         Trained, or imported where params.yaml names a checkpoint: stand-ins have none, and neither
         has a teacher of another seed.
         """
-        component, scale = self.resolve.get("network", network), self.resolve.scale
+        component, scale = self.resolve.get("network", network), self.resolve.scale_on(dataset)
         check_task(self.resolve.get("dataset", dataset), component)
         settings = {
             **self._place(
@@ -216,7 +216,7 @@ class Builder:
 
     def _budget(self, request: StudentRequest, student: Component) -> tuple[Recipe, int]:
         """The students' protocol, and its epochs where they are a share of the whole; else 0."""
-        epochs = self.resolve.scale.student_epochs
+        epochs = self.resolve.scale_on(request.dataset).student_epochs
         whole = self.resolve.recipe(request.recipe, request.dataset, student, epochs)
         share = whole.shortened(max(1, round(request.budget * whole.epochs)))
         return share, 0 if share.epochs == whole.epochs else share.epochs

@@ -47,6 +47,10 @@ Bounds = Annotated[list[Number], Field(min_length=2, max_length=2)]
 Names = Annotated[list[Text], Field(min_length=1)]
 Rule = Annotated[list[str], Field(min_length=2, max_length=2)]
 TeacherMode = Literal["eval", "batch"]
+# What a data set may say of a scale: how much of it and how long, but not in which number format.
+OnDataSet = Literal[
+    "train_share", "teacher_epochs", "student_epochs", "search_epochs", "evaluate_every"
+]
 
 
 class Declaration(Strict):
@@ -215,6 +219,7 @@ class DatasetDeclaration(Declaration):
         smoke: `stand_in`, the data set that takes its place at scale smoke, `augment`, the
             augmentation there, `batch` where that is not the scale's, and arguments of the
             stand-in's `prepare_stand_in`.
+        lite: settings of scale lite that differ on this data set; params.yaml stands over them.
     """
 
     licence: str = ""
@@ -240,6 +245,7 @@ class DatasetDeclaration(Declaration):
     keys: dict[str, str] = {}
     known: dict[str, str] = {}
     smoke: Values = {}
+    lite: dict[OnDataSet, Number] = {}
 
 
 class PluginDatasetDeclaration(DatasetDeclaration):

@@ -35,6 +35,14 @@ class Resolver:
         """The scale in force."""
         return self.params.settings()
 
+    def scale_on(self, dataset: str) -> Scale:
+        """The scale in force on a data set, which may declare settings of lite of its own."""
+        if self.scale.name != "lite":
+            return self.scale
+        declared = self.get("dataset", dataset).described.get("lite", {})
+        stated = self.params.scales.get("lite", {})
+        return replace(self.scale, **{k: v for k, v in declared.items() if k not in stated})
+
     def get(self, kind: str, name: str) -> Component:
         """A component that an exhibit names."""
         return self.components.get(kind, name, where="exhibits")
@@ -100,7 +108,7 @@ class Resolver:
         self, recipe: Recipe, dataset: str, network: Component, epochs: int | None
     ) -> Recipe:
         """A protocol at this scale, for a data set and a network."""
-        scale = self.scale
+        scale = self.scale_on(dataset)
         recipe, batch = recipe.shortened(epochs), scale.batch
         if network.family in LIGHT_FAMILIES:
             recipe = replace(recipe, lr=LIGHT_LR.get(recipe.name, recipe.lr))
@@ -120,7 +128,8 @@ class Resolver:
         self, search: Component, recipe: Recipe, dataset: str, network: Component
     ) -> Recipe:
         """The protocol of a search at this scale; without milestones where it declares that."""
-        recipe = self.recipe(recipe, dataset, network, self.scale.search_epochs)
+        epochs = self.scale_on(dataset).search_epochs
+        recipe = self.recipe(recipe, dataset, network, epochs)
         if search.constant_rate and recipe.milestones:
             name = f"{recipe.name}, constant rate"
             return replace(recipe, name=name, milestones=())
