@@ -130,9 +130,31 @@ def contrast(parts: Sequence[tuple[float, Estimate]], tries: int = 1) -> tuple[f
     Source: Welch, Biometrika 34 (1947); Satterthwaite, Biometrics Bulletin 2 (1946).
     """
     total = sum(factor * cell.mean for factor, cell in parts)
+    known = _error(parts)
+    return total, known and student_t95(known[1], tries) * known[0]
+
+
+def one_sided(parts: Sequence[tuple[float, Estimate]]) -> float:
+    """The chance of a sum of means as large as this one where the true sum is 0 or less.
+
+    1 where the cells decide nothing, see `contrast`.
+
+    >>> round(one_sided([(1.0, estimate([71.0, 72.0, 73.0])), (-1.0, estimate([70.0, 71.0, 72.0]))]), 3)
+    0.144
+    """
+    known = _error(parts)
+    if known is None:
+        return 1.0
+    from scipy.special import stdtr
+
+    return float(stdtr(known[1], -sum(factor * cell.mean for factor, cell in parts) / known[0]))
+
+
+def _error(parts: Sequence[tuple[float, Estimate]]) -> tuple[float, float] | None:
+    """Standard error of a sum of means and its degrees of freedom; None where it has none."""
     spreads = [(factor**2 * cell.std**2 / cell.n, cell) for factor, cell in parts if cell.std]
     variance = sum(part for part, _ in spreads)
     if not variance or any(cell.std is None for _, cell in parts):
-        return total, None
+        return None
     degrees = variance**2 / sum(part**2 / (cell.n - 1) for part, cell in spreads)
-    return total, student_t95(degrees, tries) * sqrt(variance)
+    return sqrt(variance), degrees

@@ -2,6 +2,6 @@
 
 Imports point one way, lowest first:
 
-    words <- details, standings, overview <- boards <- charts <- figure_charts, assets
+    words <- details, standings, overview <- boards, ranks <- charts <- figure_charts, assets
         <- shell <- running <- pages
 """

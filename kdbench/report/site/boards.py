@@ -42,16 +42,21 @@ class MethodRow:
 
 def method_rows(boards: Sequence[Board]) -> list[MethodRow]:
     """All methods, the largest mean gain first."""
-    comparable = [board for board in boards if board.alone and len(board.standings) > 1]
-    cells: dict[str, dict[str, Standing]] = {}
-    for board in comparable:
-        for standing in board.standings:
-            if standing.gain:
-                cells.setdefault(standing.method, {}).setdefault(board.slug, standing)
-    by_slug = {board.slug: board for board in comparable}
+    cells = cells_by_method(boards)
+    by_slug = {board.slug: board for board in boards}
     tries = max(1, len(cells) * (len(cells) - 1) // 2)
     rows = [_row(method, cells, by_slug, tries) for method in cells]
     return sorted(rows, key=lambda row: (-row.gain, row.method))
+
+
+def cells_by_method(boards: Sequence[Board]) -> dict[str, dict[str, Standing]]:
+    """Standings by method and leaderboard, of those where the student alone was measured too."""
+    cells: dict[str, dict[str, Standing]] = {}
+    for board in boards:
+        for standing in board.standings:
+            if board.alone and standing.gain:
+                cells.setdefault(standing.method, {}).setdefault(board.slug, standing)
+    return cells
 
 
 def _row(

@@ -22,10 +22,11 @@ from kdbench.report.readings.provenance import hours, made_with
 from kdbench.report.readings.records import Records
 from kdbench.report.render import Rendered
 from kdbench.report.site import charts
-from kdbench.report.site.boards import MethodRow, method_rows
+from kdbench.report.site.boards import MethodRow, cells_by_method, method_rows
 from kdbench.report.site.details import Detail, read_detail
 from kdbench.report.site.figure_charts import figure_chart
 from kdbench.report.site.overview import Overview, Work
+from kdbench.report.site.ranks import ranking
 from kdbench.report.site.running import idle_page
 from kdbench.report.site.shell import GENERATOR, RUNNING, frame_of, page
 from kdbench.report.site.standings import Board, Standing, boards
@@ -135,7 +136,14 @@ class Site:
     def _methods(self) -> str:
         spec = charts.accuracy_against_cost(self.methods)
         command = self.overview.all.command
-        return self._page("methods", "methods.html", rows=self.methods, spec=spec, command=command)
+        return self._page(
+            "methods",
+            "methods.html",
+            rows=self.methods,
+            spec=spec,
+            command=command,
+            ranking=ranking(cells_by_method(self.boards), self.boards),
+        )
 
     def _mine(self) -> str:
         rows = [row for row in self.methods if row.plugin]

@@ -1,7 +1,7 @@
 """Numbers and states as a page prints them, and the templates' environment."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -91,6 +91,15 @@ def orders(line: Line) -> str:
     return "|".join("" if m is None else f"{m.estimate.mean:.6f}" for m in by_rule(line).values())
 
 
+def between(names: Sequence[str], group: Sequence[str], name: str) -> bool:
+    """Whether a name stands between the first and the last of a group.
+
+    >>> between(["a", "b", "c"], ["a", "c"], "b"), between(["a", "b", "c"], ["a", "b"], "c")
+    (True, False)
+    """
+    return names.index(group[0]) < names.index(name) < names.index(group[-1])
+
+
 def listed(names: Iterable[str]) -> str:
     """Names once each, with commas between them."""
     return ", ".join(dict.fromkeys(names))
@@ -117,6 +126,7 @@ def environment() -> Environment:
         "paper": paper_label,
         "by_rule": by_rule,
         "listed": listed,
+        "between": between,
     }
     made.filters.update(filters)
     return made
