@@ -139,7 +139,8 @@ def one_sided(parts: Sequence[tuple[float, Estimate]]) -> float:
 
     1 where the cells decide nothing, see `contrast`.
 
-    >>> round(one_sided([(1.0, estimate([71.0, 72.0, 73.0])), (-1.0, estimate([70.0, 71.0, 72.0]))]), 3)
+    >>> one, other = estimate([71.0, 72.0, 73.0]), estimate([70.0, 71.0, 72.0])
+    >>> round(one_sided([(1.0, one), (-1.0, other)]), 3)
     0.144
     """
     known = _error(parts)

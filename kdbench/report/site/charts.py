@@ -11,7 +11,7 @@ Spec = Mapping[str, Any]
 Series = tuple[str, str, Sequence[Sequence[float]]]
 """Whose curve it is, its name, and its points (epoch, value)."""
 SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"  # a name; nothing is fetched
-FEW = 15  # methods whose names fit beside their points
+FEW = 15  # methods whose names fit beside their points, or points of a curve that are seen apart
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#888888")
 
 
@@ -84,7 +84,7 @@ def curve_chart(series_of: Sequence[Series]) -> Spec | None:
         usermeta={"curves": lists},
         params=[{"name": "shown", "value": first, "bind": choice}, *params("seed")],
         transform=[{"filter": "datum.curve == shown"}],
-        mark={"type": "line", "point": True, "tooltip": True},
+        mark={"type": "line", "point": max(len(one[2]) for one in lists) <= FEW, "tooltip": True},
         encoding={
             "x": quantity("epoch", "epoch"),
             "y": quantity("value", "value"),

@@ -75,8 +75,8 @@ class Site:
     def environment(self) -> Environment:
         """Templates, with what all pages share."""
         finished = [r for r in map(self.records.get, self.graph.runs.values()) if r]
-        about = f"the records of this project alone: {len(finished)}, "
-        return frame_of(self.graph, f"{about}{hours(finished)} of device work")
+        about = f"this project's {len(finished)} records alone, {hours(finished)} of device work"
+        return frame_of(self.graph, about)
 
     def pages(self) -> Mapping[str, bytes]:
         """All pages by path inside the report's folder."""

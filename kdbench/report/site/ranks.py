@@ -82,14 +82,22 @@ def ranking(cells: Mapping[str, Mapping[str, Standing]], boards: Sequence[Board]
 
 
 def _block(cells: Mapping[str, Mapping[str, Standing]]) -> tuple[list[str], list[str]]:
-    """Leaderboards and the methods that are on all of them: the most cells, then most boards."""
-    choices = sorted({tuple(sorted(by_board)) for by_board in cells.values()})
+    """Leaderboards and the methods that are on all of them.
+
+    Several leaderboards for three methods or more, if there are such; then the most cells.
+    """
+    own = [frozenset(by_board) for by_board in cells.values()]
+    choices = sorted(map(sorted, {one & other for one in own for other in own if one & other}))
     blocks = [
-        (list(slugs), [name for name, by_board in cells.items() if by_board.keys() >= set(slugs)])
+        (slugs, [name for name, by_board in cells.items() if by_board.keys() >= set(slugs)])
         for slugs in choices
-        if slugs
     ]
-    return max(blocks, key=lambda b: (len(b[0]) * len(b[1]), len(b[0])), default=([], []))
+
+    def worth(block: tuple[list[str], list[str]]) -> tuple[bool, int, int]:
+        slugs, names = block
+        return len(slugs) > 1 and len(names) > 2, len(slugs) * len(names), len(slugs)
+
+    return max(blocks, key=worth, default=([], []))
 
 
 def _better(standing: Standing) -> float:

@@ -5,6 +5,8 @@
   const store = (key, value) => { try { localStorage.setItem(`kdbench-${key}`, value); } catch { /* private */ } };
   const all = (selector, inside = document) => [...inside.querySelectorAll(selector)];
   const tables = [];
+  // Okabe and Ito's colours, lighter: the darkest are hard to see on a dark page.
+  const ON_DARK = { "#0072b2": "#6cb4f0", "#d55e00": "#ff9a57", "#009e73": "#4fd6ab", "#cc79a7": "#eaa9cd", "#e69f00": "#f4bd4a", "#56b4e9": "#a9daf7", "#888888": "#b8b8b8" };
 
   // Tables -----------------------------------------------------------------------------------
   function sortable(table) {
@@ -87,7 +89,9 @@
   async function draw(place) {
     if (!document.body.dataset.charts) return;
     await chartLibrary();
-    const spec = JSON.parse(document.getElementById(place.dataset.spec).textContent);
+    let text = document.getElementById(place.dataset.spec).textContent;
+    if (root.classList.contains("dark")) text = text.replace(/"(#[0-9a-f]{6})"/g, (whole, colour) => ON_DARK[colour] ? `"${ON_DARK[colour]}"` : whole);
+    const spec = JSON.parse(text);
     const curves = spec.usermeta?.curves;
     if (curves) spec.data = { values: curves.flatMap(([seed, curve, points]) => points.map(([epoch, value]) => ({ seed, curve, epoch, value }))) };
     const style = getComputedStyle(root);
