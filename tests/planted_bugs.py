@@ -15,6 +15,7 @@ SHARED = "test_shared_evidence.py"
 COST_SUMMARY = "test_cost_summary.py"
 CELL_JOBS = "test_cell_jobs.py"
 HYPERGRADIENT = "test_hypergradient.py"
+REPLAY = "test_replay.py"
 
 
 class Bug(NamedTuple):
@@ -48,16 +49,16 @@ BUGS = [
         "$mean - $spread * $density", "$mean + $spread * $density", FORMULAS),
     Bug("CRD: a memory that forgets to normalise", "distill.crd:Memory.update",
         "$x / $x.norm(dim=1, keepdim=True).clamp(min=EPS)", "$x", FORMULAS),
-    Bug("CRD: the same negatives at every step", "distill.crd:CRD.draw",
+    Bug("CRD: the same negatives at every step", "distill.crd:CRD._order_and_begin",
         '"crd", position.step', '"crd", 0', FORMULAS),
     Bug("L2T: weight decay left out of the virtual steps", "l2t_ww",
         "= $slope + decay * $weight", "= $slope", FORMULAS),
     Bug("FT: the paraphraser goes on learning", "ft:FT.forward",
         "torch.no_grad()", "torch.enable_grad()", FORMULAS),
-    Bug("DKD: warm-up counted from 0", "dkd:DKD.forward",
+    Bug("DKD: warm-up counted from 0", "dkd:DKD._scale",
         "self.warmup_of, first=1", "self.warmup_of, first=0", FORMULAS),
     Bug("SCKD: opposing terms kept", "sckd:SCKD.combine",
-        "agrees($main, $x[: len($main)])", "True", FORMULAS),
+        "agrees($main, $x[: len($main)])", "torch.tensor(True)", FORMULAS),
     Bug("a teacher whose statistics move", "assemble:Teacher",
         "norm.track_running_stats = False", "pass",
         "test_teacher.py test_teacher_modes.py", quick=True),
@@ -100,7 +101,7 @@ BUGS = [
     Bug("OFD: counted margins left out of the state", "ofd:Margins.__init__",
         '"count", torch.zeros(channels, dtype=torch.float64)',
         '"count", torch.zeros(channels, dtype=torch.float64), False', f"{LEARNS} -k margins"),
-    Bug("CRD: an order from the global generator", "distill.crd:CRD.draw",
+    Bug("CRD: an order from the global generator", "distill.crd:CRD._order_and_begin",
         "torch.randperm(images, generator=generator)", "torch.randperm(images)",
         f"{LEARNS} -k crd"),
     Bug("MLLD: a random temperature", "mlld:MLLD.forward",
@@ -262,4 +263,21 @@ BUGS = [
         "test_dfa_digits.py -k never_falls"),
     Bug("DFA: matched by the mean square, not its root", "distill.aggregation:matched",
         ".mean().sqrt()", ".mean()", FORMULAS),
+    Bug("a recorded step is played at every position", "noted:Notes.hold_at",
+        "all(of(position) == value for of, value in self.values)", "True", REPLAY),
+    Bug("a recorded step is fed what it was recorded with", "engine.replay:Replay._play",
+        "kind.notes.refill(position)", "pass", REPLAY),
+    Bug("a recorded step trains on the images that it was recorded with",
+        "engine.replay:Replay._play",
+        "_copy(_tensors(given), _tensors(kind.given))", "pass", REPLAY),
+    Bug("what a recorded step gave changes with the next", "engine.replay:Replay._play",
+        "value.detach().clone()", "value.detach()", REPLAY),
+    Bug("a recording is believed unseen", "engine.replay:Replay._take",
+        "kind.trials < TRIALS", "False", REPLAY),
+    Bug("a step that was only recorded stays done", "engine.replay:Replay._put_back",
+        "_copy(state, living)", "pass", REPLAY),
+    Bug("SCKD waits for the device", "sckd:SCKD.combine",
+        "helps = agrees($main, $x[: len($main)])",
+        "helps = torch.tensor(bool(agrees($main, $x[: len($main)])))",
+        "test_whole_steps.py -k sckd"),
 ]  # fmt: skip

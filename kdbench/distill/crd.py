@@ -107,8 +107,9 @@ class CRD(DistillationLoss):
     Source: Tian et al., Contrastive Representation Distillation, ICLR 2020, and its code.
     """
 
+    uncaptured = "crd replaces its memories at every step"
     labels: Tensor
-    seed: Tensor
+    seed: Tensor  # in checkpoints; steps read `_drawn_by`, or each would wait for the device
 
     def __init__(
         self,
@@ -132,6 +133,8 @@ class CRD(DistillationLoss):
         self.of_student, self.of_teacher = Memory(*size), Memory(*size)
         self.register_buffer("labels", labels.clone())
         self.register_buffer("seed", torch.randint(2**31, ()))
+        self._drawn_by = int(self.seed)
+        self.register_load_state_dict_post_hook(_take_seed)  # type: ignore[no-untyped-call]
 
     def forward(
         self, student: Features, teacher: Features, batch: Batch, position: TrainingPosition
@@ -172,13 +175,24 @@ class CRD(DistillationLoss):
         Without repetition within a row, as long as there are enough: a random order of the whole
         training set, begun at a random place for each row, the row's own class passed over.
         """
-        generator = torch.Generator().manual_seed(derive(int(self.seed), "crd", position.step))
-        images, size = len(self.labels), len(batch.index)
-        order = torch.randperm(images, generator=generator)
-        begin = torch.randint(images, (size, 1), generator=generator)
-        rows = order[(begin + torch.arange(images)) % images].to(batch.index.device)
+        images, size, device = len(self.labels), len(batch.index), batch.index.device
+        drawn = position.feed(lambda at: self._order_and_begin(at, size), device)
+        order, begin = drawn[:images], drawn[images:, None]
+        rows = order[(begin + torch.arange(images, device=device)) % images]
         others = self.labels[rows] != batch.labels[:, None]
         first = others.to(torch.uint8).sort(dim=1, descending=True, stable=True).indices
         enough = others.sum(1, keepdim=True)
         places = torch.arange(self.negatives, device=rows.device) % enough
         return rows.gather(1, first.gather(1, places))
+
+    def _order_and_begin(self, position: TrainingPosition, size: int) -> Tensor:
+        """(N + B,) int64 on the CPU: an order of the training set, and a place in it per row."""
+        generator = torch.Generator().manual_seed(derive(self._drawn_by, "crd", position.step))
+        images = len(self.labels)
+        order = torch.randperm(images, generator=generator)
+        return torch.cat([order, torch.randint(images, (size, 1), generator=generator)[:, 0]])
+
+
+def _take_seed(module: nn.Module, incompatible: object) -> None:
+    if isinstance(module, CRD):
+        module._drawn_by = int(module.seed)

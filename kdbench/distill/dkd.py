@@ -92,8 +92,11 @@ class DKD(DistillationLoss):
     ) -> dict[str, Tensor]:
         """Two terms, {"tckd": scalar, "nckd": scalar}."""
         arguments = student.logits, teacher.logits, batch.labels, self.temperature
-        scale = warmup(position, self.warmup_epochs, self.warmup_of, first=1)
+        scale = position.read(self._scale)
         return {
             "tckd": scale * self.alpha * tckd(*arguments),
             "nckd": scale * self.beta * nckd(*arguments),
         }
+
+    def _scale(self, position: TrainingPosition) -> float:
+        return warmup(position, self.warmup_epochs, self.warmup_of, first=1)

@@ -7,7 +7,7 @@ from typing import NamedTuple, Self
 from torch import Tensor, nn
 
 from kdbench.data.loaders.batch import Batch
-from kdbench.distill.loss import DistillationLoss, needs_step_alone
+from kdbench.distill.loss import DistillationLoss, first_reason, needs_step_alone
 from kdbench.distill.several_teachers import FeaturesOfTeachers
 from kdbench.engine.position import TrainingPosition
 from kdbench.errors import UserError
@@ -71,6 +71,7 @@ class JoinedLosses(DistillationLoss):
         self.parts = nn.ModuleDict(
             {f"{i}_{part.name}": part.loss for i, part in enumerate(self._parts)}
         )
+        self.uncaptured = first_reason(part.loss for part in self._parts)
 
     def forward(
         self, student: Features, teacher: Features, batch: Batch, position: TrainingPosition

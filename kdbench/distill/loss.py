@@ -1,6 +1,6 @@
 """What every distillation loss is: its terms, and what it may ask of the training."""
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from inspect import isclass, signature
 from types import MappingProxyType
 from typing import Any
@@ -36,12 +36,16 @@ class DistillationLoss(nn.Module):
             which checkpoints hold them. Their parameters are not those of `trained_with_student`.
         reads_several: whether the loss takes several teachers together itself, from
             `FeaturesOfTeachers`. By default a student of several has the mean of one loss each.
+        uncaptured: why a step cannot be recorded and replayed on a GPU, in words for a user; empty
+            where it can: all that a step changes it changes in place, and all that it reads of the
+            training's course it reads from `position`.
     """
 
     first: FirstPart | None = None
     images_need_grad: bool = False
     optimisers: Mapping[str, Optimizer] = MappingProxyType({})
     reads_several: bool = False
+    uncaptured: str = ""
 
     @classmethod
     def takes_labels(cls) -> bool:
@@ -143,6 +147,11 @@ def needs_step_alone(loss: DistillationLoss) -> str | None:
     if type(loss).after_step is not DistillationLoss.after_step or loss.optimisers:
         return "learns after every step"
     return None
+
+
+def first_reason(losses: Iterable[DistillationLoss]) -> str:
+    """Why steps of several losses together cannot be recorded; empty where they can."""
+    return next((loss.uncaptured for loss in losses if loss.uncaptured), "")
 
 
 def read_features(features: Features | None) -> Features:

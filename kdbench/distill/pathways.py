@@ -194,7 +194,7 @@ class Pathways(DistillationLoss):
 
     def work(self, position: TrainingPosition) -> Hashable:
         """The pathways that are not dropped."""
-        return tuple(self.at(position)[0])
+        return self._active(position)
 
     def at(self, position: TrainingPosition) -> tuple[list[int], Tensor]:
         """The pathways that count at a step, and their weights; worked out on the CPU.
@@ -214,11 +214,14 @@ class Pathways(DistillationLoss):
         self, student: Features, teacher: Features, batch: Batch, position: TrainingPosition
     ) -> dict[str, Tensor]:
         """One term, {"pathways": scalar}; a constant 0 when every pathway is dropped."""
-        active, weights = self.at(position)
+        active = position.read(self._active)
         if not active:
             return {"pathways": student.logits.new_zeros(())}
         losses = self.losses(student, teacher, active)
-        # Not blocking: the step never waits for the device.
-        weights = weights.to(losses.dtype).to(losses.device, non_blocking=True)
+        weights = position.feed(lambda at: self.at(at)[1].to(losses.dtype), losses.device)
         with torch.autocast(losses.device.type, enabled=False):  # or the product is rounded
             return {"pathways": weights @ losses}
+
+    def _active(self, position: TrainingPosition) -> tuple[int, ...]:
+        """The pathways that are not dropped."""
+        return tuple(self.at(position)[0]) if self.drop else tuple(range(len(self.pathways)))

@@ -115,5 +115,8 @@ class ReviewKD(DistillationLoss):
         self, student: Features, teacher: Features, batch: Batch, position: TrainingPosition
     ) -> dict[str, Tensor]:
         """One term, {"reviewkd": scalar}: exactly 0 during the first epoch of a warm-up."""
-        scale = self.weight * warmup(position, self.warmup_epochs, self.warmup_of, first=0)
+        scale = position.read(self._scale)
         return {"reviewkd": scale * self.losses(student, teacher).sum()}
+
+    def _scale(self, position: TrainingPosition) -> float:
+        return self.weight * warmup(position, self.warmup_epochs, self.warmup_of, first=0)

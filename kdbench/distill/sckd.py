@@ -14,12 +14,15 @@ from kdbench.engine.position import TrainingPosition
 from kdbench.models.stages import Features, StagedNetwork
 
 
-def agrees(task: Sequence[Tensor], other: Sequence[Tensor]) -> bool:
+def agrees(task: Sequence[Tensor], other: Sequence[Tensor]) -> Tensor:
     """Whether the inner product of two gradients, given parameter by parameter, is not negative.
+
+    A scalar of the device: no step waits for it.
 
     Source: Zhu & Wang, ICCV 2021, section 3.3, as we read it.
     """
-    return float(sum((a * b).sum() for a, b in zip(task, other, strict=True))) >= 0
+    products = [(a * b).sum() for a, b in zip(task, other, strict=True)]
+    return sum(products[1:], start=products[0]) >= 0
 
 
 class SCKD(DistillationLoss):
@@ -90,8 +93,9 @@ class SCKD(DistillationLoss):
             gradients = _gradient(term, parameters)
             helps = agrees(main, gradients[: len(main)])
             for place, gradient in enumerate(gradients):
-                if helps or place >= len(main):
-                    total[place] += gradient
+                more = total[place] + gradient
+                own_part = place >= len(main)
+                total[place] = more if own_part else torch.where(helps, more, total[place])
         for parameter, gradient in zip(parameters, total, strict=True):
             parameter.grad = gradient
 

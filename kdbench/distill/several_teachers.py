@@ -7,7 +7,7 @@ from typing import Self
 from torch import Tensor, nn
 
 from kdbench.data.loaders.batch import Batch
-from kdbench.distill.loss import DistillationLoss, needs_step_alone
+from kdbench.distill.loss import DistillationLoss, first_reason, needs_step_alone
 from kdbench.engine.position import TrainingPosition
 from kdbench.errors import UserError
 from kdbench.models.stages import Features
@@ -55,6 +55,7 @@ class PerTeacher(DistillationLoss):
             raise UserError(f"method {name}: it {reason}; it takes one teacher")
         self._losses = list(losses)
         self.losses = nn.ModuleList(losses)
+        self.uncaptured = first_reason(losses)
 
     def forward(
         self, student: Features, teacher: Features, batch: Batch, position: TrainingPosition

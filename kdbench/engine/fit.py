@@ -64,7 +64,7 @@ def fit(
             taken = state.epoch * loader.steps + state.step
             position = TrainingPosition(taken, epochs * loader.steps, state.epoch, epochs)
             one = partial(step, batch, position)
-            state.add(_take_step(one, state, loader.steps, counts, work(position)))
+            state.add(_take_step(one, state, loader.steps, counts, partial(work, position)))
             state.step += 1
             tick()
             begun = _pause(state, stopper, begun)
@@ -77,11 +77,12 @@ def _take_step(
     state: TrainState,
     steps: int,
     counts: dict[Hashable, int],
-    kind: Hashable,
+    work: Callable[[], Hashable],
 ) -> Mapping[str, Tensor]:
     """Do a step; the first one of an epoch stands for all of them in the count of operations."""
     if state.step:
         return step()
+    kind = work()
     if kind in counts:  # counting makes a step a quarter slower
         terms = step()
     else:

@@ -58,8 +58,10 @@ def require_finite(network: nn.Module) -> None:
     Raises:
         Diverged: it names the first.
     """
-    for name, value in network.state_dict().items():
-        if value.is_floating_point() and not value.isfinite().all():
+    values = {k: v for k, v in network.state_dict().items() if v.is_floating_point()}
+    finite = torch.stack([value.isfinite().all() for value in values.values()])
+    for name, is_finite in zip(values, finite.tolist(), strict=True):  # one look at the device
+        if not is_finite:
             raise Diverged(f"{name} holds numbers that are not finite, {FINITE_LOSSES}")
 
 

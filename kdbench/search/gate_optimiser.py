@@ -153,7 +153,7 @@ class GateOptimiser:
         """
         paying = (self.values != 0) & (self.alphas > 0)
         ratios = gradients.abs() / (self.pace(steps).price * self.alphas)
-        return ratios[paying].median()
+        return median_where(paying, ratios)
 
     def open_share(self) -> Tensor:
         """Share of the gates that are not 0, scalar."""
@@ -171,3 +171,20 @@ class GateOptimiser:
     def share(self, plan: Plan) -> float:
         """Operations of a plan, elements of norms and ReLUs among them, of the whole network's."""
         return sum(self.layout.operations(plan)) / self._whole
+
+
+def median_where(chosen: Tensor, values: Tensor) -> Tensor:
+    """`values[chosen].median()`, to the bit, for which no GPU's queue must run empty.
+
+    Args:
+        chosen: (n,) bool.
+        values: (n,).
+
+    Returns:
+        Scalar; not a number where nothing is chosen, or what is not a number.
+    """
+    count = chosen.sum()
+    ordered = torch.where(chosen, values, torch.inf).sort().values
+    median = ordered.gather(0, ((count - 1) // 2).clamp(min=0)[None])[0]
+    unknown = (values.isnan() & chosen).any() | (count == 0)
+    return median.masked_fill(unknown, torch.nan)

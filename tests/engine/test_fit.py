@@ -192,3 +192,17 @@ def test_operations_are_counted_once_of_each_kind_of_step(tmp_path):
 
     assert state.macs == 4 * 30 * sum(products)
     assert [place for place, mode in enumerate(counted) if mode] == [0, 4, 12]
+
+
+def test_a_kind_of_step_is_asked_for_only_where_operations_are_counted(tmp_path):
+    """Once an epoch: an answer may cost some work on the CPU."""
+    asked = []
+    state = TrainState(tmp_path, "run", {})
+
+    def step(batch, position):
+        return {"loss": torch.tensor(1.0)}
+
+    for _ in fit(state, step, Spy(), 3, Stopper(checkpoint_seconds=1e9), work=asked.append):
+        pass
+
+    assert [position.step for position in asked] == [0, 4, 8]
