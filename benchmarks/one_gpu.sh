@@ -43,6 +43,7 @@ benchmarks() {
     python3 benchmarks/search_steps.py --rounds 5
     python3 benchmarks/pruned_students.py --rounds 5
     python3 benchmarks/losses.py --rounds 5
+    KDBENCH_GRAPHS=off python3 benchmarks/engine.py
     python3 benchmarks/engine.py
 }
 

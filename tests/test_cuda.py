@@ -21,6 +21,8 @@ pytestmark = [
 ]
 # One epoch of a student or a search: rounding has no time to grow.
 SHORT = {**SCALE, "student_epochs": 1, "search_epochs": 1}
+# Four: enough steps of one kind to record them and to replay them.
+LONG = {**SCALE, "student_epochs": 4, "search_epochs": 4}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -33,9 +35,9 @@ def process_as_before():
         signal.signal(number, handler)
 
 
-def finish(root, name, device, **options):
+def finish(root, name, device, scale=SHORT, **options):
     """A tiny project in which a run was done on a device, however often it had to be called."""
-    project = TinyProject(root, scales={"smoke": SHORT})
+    project = TinyProject(root, scales={"smoke": scale})
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("KDBENCH_DEVICE", device)
         while not project.record_file(name).exists():
@@ -52,16 +54,20 @@ def on_cpu(tmp_path_factory):
     return finish(tmp_path_factory.mktemp("cpu"), EVALUATION, "cpu")
 
 
-@pytest.fixture(scope="module")
-def on_device(on_cpu, tmp_path_factory):
-    """All runs but the teacher, which is the CPU's, on the device."""
-    root = tmp_path_factory.mktemp("device")
+def taught(on_cpu, root):
+    """A folder with the CPU's data and teacher."""
     for name in ("data/cifar100", TEACHER):
         for path in (on_cpu.record_file(name), on_cpu.folder(name)):
             copy = root / path.relative_to(on_cpu.root)
             copy.parent.mkdir(parents=True, exist_ok=True)
             (shutil.copytree if path.is_dir() else shutil.copy)(path, copy)
-    return finish(root, EVALUATION, DEVICE)
+    return root
+
+
+@pytest.fixture(scope="module")
+def on_device(on_cpu, tmp_path_factory):
+    """All runs but the teacher, which is the CPU's, on the device."""
+    return finish(taught(on_cpu, tmp_path_factory.mktemp("device")), EVALUATION, DEVICE)
 
 
 @pytest.fixture(scope="module")
@@ -143,6 +149,28 @@ def test_a_run_stopped_after_every_step_ends_with_the_same_bits(on_device, teach
             torch.testing.assert_close(resumed[key], value, rtol=0, atol=0)
     records = [without_times(record(project, name)) for project in (whole, stopped)]
     assert records[0] == records[1]
+
+
+def weights(project, name):
+    """All tensors of a run's artifacts, by file and name."""
+    files = sorted(project.folder(name).glob("*.safetensors"))
+    return {(file.name, key): v for file in files for key, v in load_file(file).items()}
+
+
+def test_runs_without_graphs_end_with_the_same_bits(on_cpu, tmp_path, monkeypatch):
+    """A search and a student of some twelve steps, of which most are replayed where graphs are."""
+    projects = []
+    for setting in ("on", "off"):
+        monkeypatch.setenv("KDBENCH_GRAPHS", setting)
+        root = taught(on_cpu, tmp_path / setting)
+        projects.append(finish(root, STUDENT, DEVICE, scale=LONG))
+
+    for name in (SEARCH, STUDENT):
+        one, other = (weights(project, name) for project in projects)
+        assert one.keys() == other.keys() != set()
+        assert [key for key in one if not torch.equal(one[key], other[key])] == []
+        graphs = [record(project, name)["provenance"]["graphs"] for project in projects]
+        assert graphs == [True, False]
 
 
 def test_a_record_names_the_device_and_counts_its_memory(on_device):

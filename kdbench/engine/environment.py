@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from kdbench.engine.cuda_graphs import uses_graphs
 from kdbench.errors import BadValue
 
 PACKAGE = Path(__file__).parents[1]
@@ -19,7 +20,7 @@ COMMIT = "KDBENCH_COMMIT"  # environment: the commit of a copy of the code that 
 
 
 def describe_environment(device: torch.device) -> dict[str, Any]:
-    """Commit, versions and device; nothing that names a person, a path or a host.
+    """Commit, versions, device and how it is used; nothing that names a person, a path or a host.
 
     The commit is that of the package's own checkout; `dirty` says whether its code differs from
     it, new files included. Other files of a project (params.yaml, dvc.lock) are its user's. A copy
@@ -35,6 +36,7 @@ def describe_environment(device: torch.device) -> dict[str, Any]:
         "dirty": dirty,
         "versions": {"python": platform.python_version(), **_versions()},
         "device": device_name(device),
+        **({"graphs": uses_graphs(device)} if device.type == "cuda" else {}),
     }
 
 

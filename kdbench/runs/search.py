@@ -1,6 +1,8 @@
 """The search phase: a searcher driven along its recipe, with the test split out of its reach."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from torch import Tensor
@@ -10,9 +12,11 @@ from kdbench.data.loaders.batch import Batch
 from kdbench.data.loaders.mapped import image_in_training
 from kdbench.data.stored.open import Stored
 from kdbench.data.stored.twins import groups, without_twins
+from kdbench.engine.cuda_graphs import count_on_device, replayed
 from kdbench.engine.fit import fit
 from kdbench.engine.position import TrainingPosition
 from kdbench.engine.precision import Precision
+from kdbench.engine.replay import Step
 from kdbench.engine.schedules import rate_at
 from kdbench.engine.seeds import derive
 from kdbench.engine.train_state import TrainState
@@ -28,6 +32,21 @@ from kdbench.store.record import thinned
 from kdbench.store.student_runs import SearchRun
 
 VALID = "valid"  # a split for choices, which some data sets have
+SearchCall: TypeAlias = Callable[
+    [SearchBatch, SearchBatch | None, TrainingPosition], dict[str, Tensor]
+]
+
+
+class Batches(NamedTuple):
+    """What the loaders give for one step.
+
+    Attributes:
+        train: of the images that are trained on.
+        validation: of those that are held out, if there are any.
+    """
+
+    train: Batch
+    validation: Batch | None
 
 
 @dataclass
@@ -37,6 +56,7 @@ class SearchStep:
     Attributes:
         searcher: see `kdbench.search.searcher.Searcher`.
         validation: of the search's own share of the training images; None where that is 0.
+        replayed: `compute`, recorded; None where a step is taken operation by operation.
     """
 
     searcher: Searcher
@@ -45,19 +65,38 @@ class SearchStep:
     recipe: Recipe
     steps: int
     precision: Precision
+    replayed: Step | None = None
 
     def __call__(self, batch: Batch, position: TrainingPosition) -> dict[str, Tensor]:
         """Search on one batch; the validation batches go round in epochs of their own."""
-        self.searcher.lr = rate_at(self.recipe, position.step, self.steps)
-        depth = self.searcher.teacher_depth(position)
-        train = self._read(batch, depth.train)
-        return self.searcher.step(train, self._validation(position, depth.validation), position)
+        given = Batches(batch, self._validation(position.step))
+        if self.replayed is not None:
+            return self.searcher.note(self.replayed(given, position))
+        return self._search(self.searcher.step, given, position)
 
-    def _validation(self, position: TrainingPosition, depth: int | None) -> SearchBatch | None:
-        """The validation batch of a step, with the teacher's features if the search wants them."""
+    def compute(self, given: Batches, position: TrainingPosition) -> dict[str, Tensor]:
+        """What of a step is done on the device, for a search that says so."""
+        return self._search(self.searcher.compute, given, position)
+
+    def _search(
+        self, step: SearchCall, given: Batches, position: TrainingPosition
+    ) -> dict[str, Tensor]:
+        """A step of the search, or its part, at the learning rate of the position."""
+        self.searcher.lr = position.read(lambda at: rate_at(self.recipe, at.step, self.steps))
+        depth = position.read(self.searcher.teacher_depth)
+        train = self._read(given.train, depth.train)
+        return step(train, self._read_held(given.validation, depth.validation), position)
+
+    def _validation(self, step: int) -> Batch | None:
+        """The validation batch of a step."""
         if self.validation is None:
             return None
-        batch = self.validation.batch(*divmod(position.step, self.validation.steps))
+        return self.validation.batch(*divmod(step, self.validation.steps))
+
+    def _read_held(self, batch: Batch | None, depth: int | None) -> SearchBatch | None:
+        """The validation batch, with the teacher's features if the search wants them."""
+        if batch is None:
+            return None
         wanted = self.searcher.teacher_on_validation
         return self._read(batch, depth) if wanted else SearchBatch(batch)
 
@@ -75,7 +114,10 @@ def run_search(job: Job[SearchRun]) -> PhaseResult:
     loader, held = _loaders(job, data)
     state = TrainState(job.folder, job.spec.digest, {"search": searcher}, job.origin)
     state.load(precision.device, job.say)
+    count_on_device([searcher], precision.device)
     step = SearchStep(searcher, teacher, held, recipe, loader.steps, precision)
+    graph = replayed(step.compute, state.parts, precision.device, searcher.uncaptured, job.say)
+    step.replayed = None if graph == step.compute else graph
     done = state.epoch * loader.steps + state.step
     tick = job.follow(recipe.epochs * loader.steps, done, state.curves)
     for means in fit(state, step, loader, recipe.epochs, job.stopper, tick, searcher.work):

@@ -44,8 +44,9 @@ class TrainStep:
 
     def __call__(self, batch: Batch, position: TrainingPosition) -> dict[str, Tensor]:
         """Train on one batch; returns the weighted loss terms."""
+        rate = position.read(lambda at: rate_at(self.recipe, at.step, self.steps))
         for group in self.optimiser.param_groups:
-            group["lr"] = rate_at(self.recipe, position.step, self.steps)
+            group["lr"] = rate
         theirs, own = None, task_of(self.student)
         if self.loss is None:
             with self.precision.autocast():
@@ -67,6 +68,11 @@ class TrainStep:
     def work(self, position: TrainingPosition) -> Hashable:
         """See `kdbench.engine.fit.Work`."""
         return None if self.loss is None else self.loss.work(position)
+
+    @property
+    def uncaptured(self) -> str:
+        """See `DistillationLoss`."""
+        return "" if self.loss is None else self.loss.uncaptured
 
     def _read_teacher(self, batch: Batch) -> tuple[Batch, Features | None]:
         """The teacher's features, and the batch with images that have a gradient if need be."""
@@ -133,19 +139,27 @@ class TwoParts:
 
     def __call__(self, batch: Batch, position: TrainingPosition) -> dict[str, Tensor]:
         """Do the step that the epoch asks for, at the position as that part counts it."""
-        part = self.first if position.epoch < self.epochs else self.main
-        return part(batch, self._own(position))
+        part = self.first if position.read(self._in_first) else self.main
+        return part(batch, position.seen(self._own))
 
     def work(self, position: TrainingPosition) -> Hashable:
         """See `kdbench.engine.fit.Work`: the first part's steps are all alike."""
-        if position.epoch < self.epochs:
+        if self._in_first(position):
             return "first"
         return "main", self.main.work(self._own(position))
+
+    @property
+    def uncaptured(self) -> str:
+        """See `DistillationLoss`."""
+        return self.main.uncaptured
+
+    def _in_first(self, position: TrainingPosition) -> bool:
+        return position.epoch < self.epochs
 
     def _own(self, position: TrainingPosition) -> TrainingPosition:
         """The position as the part counts it that the epoch belongs to."""
         before = self.epochs * self.main.steps
-        if position.epoch < self.epochs:
+        if self._in_first(position):
             return TrainingPosition(position.step, before, position.epoch, self.epochs)
         return TrainingPosition(
             position.step - before,

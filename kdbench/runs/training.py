@@ -14,6 +14,7 @@ from kdbench.data.stored.open import Stored
 from kdbench.distill.loss import DistillationLoss
 from kdbench.distill.schedules import FirstPart
 from kdbench.distill.scheme import Scheme
+from kdbench.engine.cuda_graphs import count_on_device, replayed
 from kdbench.engine.fit import fit
 from kdbench.engine.precision import Precision
 from kdbench.engine.train_state import TrainState
@@ -141,8 +142,10 @@ def run_training(job: Job[TeacherRun | StudentRun]) -> PhaseResult:
     done, epochs = state.epoch * loader.steps + state.step, before + recipe.epochs
     tick = job.follow(epochs * loader.steps, done, state.curves)
     student.train()
-    step = training.step
-    for means in fit(state, step, loader, epochs, job.stopper, tick, step.work):
+    device = precision.device
+    count_on_device(training.parts.values(), device)
+    step = replayed(training.step, state.parts, device, training.step.uncaptured, job.say)
+    for means in fit(state, step, loader, epochs, job.stopper, tick, training.step.work):
         evaluator.log(state, means)
     return _finish(job, state, student, loader, data, before)
 

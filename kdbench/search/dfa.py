@@ -26,6 +26,7 @@ from kdbench.search.searcher import Autocast, SearchBatch, Searcher, TeacherDept
 ORDERS = ("first", "second")
 GRADIENTS = ("finite-difference", "exact")
 FITTED = ("all", "turn")
+TABLES = ("process_weights", "process_alphas", "process_gradients")
 
 
 class DFASearch(Searcher):
@@ -83,6 +84,7 @@ class DFASearch(Searcher):
     ECCV 2020, section 3.
     """
 
+    uncaptured = ""
     teacher_on_validation = True
 
     def __init__(
@@ -174,9 +176,15 @@ class DFASearch(Searcher):
         Raises:
             BadValue: there are no validation images.
         """
+        return self.note(self.compute(train, validation, position))
+
+    def compute(
+        self, train: SearchBatch, validation: SearchBatch | None, position: TrainingPosition
+    ) -> dict[str, Tensor]:
+        """See `Searcher`: the terms of `step`, and its rows of the process."""
         if not self.losses.training or not self.student.training:
             self.losses.train()
-        turn = turn_at(position, len(self.betas), self.head_start)
+        turn = position.read(lambda at: turn_at(at, len(self.betas), self.head_start))
         inner = partial(self.inner, train, turn.group)
         outer = partial(self.outer, required(validation), turn.group)
         if turn.moves:
@@ -190,8 +198,14 @@ class DFASearch(Searcher):
             terms = self.losses(train.batch, train.features(), betas, real=True)
         gradients = torch.autograd.grad(terms.total(), self.weights, allow_unused=True)
         move(self.optimiser, self.weights, gradients)
-        self._process.push(*self._row(), sizes)
-        return {**terms.shown(turn.group), "held_out": validation_loss}
+        rows = dict(zip(TABLES, (*self._row(), sizes), strict=True))
+        return {**terms.shown(turn.group), "held_out": validation_loss, **rows}
+
+    def note(self, seen: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """See `Searcher`: the process grows by a row."""
+        terms = dict(seen)
+        self._process.push(*(terms.pop(name) for name in TABLES))
+        return terms
 
     def work(self, position: TrainingPosition) -> Hashable:
         """Whose turn it is, and whether its β moves."""
@@ -226,16 +240,13 @@ class DFASearch(Searcher):
 
     def state_dict(self) -> dict[str, Any]:
         """All that a bit-exact resume needs, as tensors and plain values."""
-        weights, alphas, gradients = self._process.read()
         return {
             "student": self.student.state_dict(),
             "connectors": self.connectors.state_dict(),
             "betas": [beta.detach() for beta in self.betas],
             "optimiser": self.optimiser.state_dict(),
             "beta_optimiser": self.beta_optimiser.state_dict(),
-            "process_weights": weights,
-            "process_alphas": alphas,
-            "process_gradients": gradients,
+            **dict(zip(TABLES, self._process.read(), strict=True)),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -245,8 +256,7 @@ class DFASearch(Searcher):
         with torch.no_grad():
             for beta, value in zip(self.betas, state["betas"], strict=True):
                 beta.copy_(value)
-        tables = ("process_weights", "process_alphas", "process_gradients")
-        self._process.write(*(state[key] for key in tables))
+        self._process.write(*(state[key] for key in TABLES))
 
     def finding(self) -> DFAScheme:
         """The process so far, one row per step; its last row is what students train with."""

@@ -1,6 +1,6 @@
 """DistPro's search: the weights of the pathways, learned along one short training."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from functools import partial
 from typing import Any
@@ -52,6 +52,8 @@ class DistProSearch(Searcher):
     Source: Deng et al., DistPro: Searching a Fast Knowledge Distillation Process via Meta
     Optimization, ECCV 2022.
     """
+
+    uncaptured = ""
 
     def __init__(
         self,
@@ -134,6 +136,12 @@ class DistProSearch(Searcher):
         Raises:
             BadValue: there are no validation images.
         """
+        return self.note(self.compute(train, validation, position))
+
+    def compute(
+        self, train: SearchBatch, validation: SearchBatch | None, position: TrainingPosition
+    ) -> dict[str, Tensor]:
+        """See `Searcher`: the terms of `step`, and its "process_weights" and "process_alphas"."""
         for module in (self.student, self.pathways):
             if not module.training:
                 module.train()
@@ -146,11 +154,16 @@ class DistProSearch(Searcher):
             self._jvp,
             scale_free=self._scale_free,
         )
-        self._process.push(result.loss_weights, result.alphas)
-        losses = {"task": result.task, "pathways": result.loss_weights @ result.losses}
+        seen = {"task": result.task, "pathways": result.loss_weights @ result.losses}
         if result.validation_loss is not None:
-            losses["held_out"] = result.validation_loss
-        return losses
+            seen["held_out"] = result.validation_loss
+        return seen | {"process_weights": result.loss_weights, "process_alphas": result.alphas}
+
+    def note(self, seen: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """See `Searcher`: the process grows by a row."""
+        terms = dict(seen)
+        self._process.push(terms.pop("process_weights"), terms.pop("process_alphas"))
+        return terms
 
     def state_dict(self) -> dict[str, Any]:
         """All that a bit-exact resume needs, as tensors and plain values."""

@@ -73,6 +73,8 @@ class SBSSearch(Searcher):
     Source: Gu & Tresp, Search for better students to learn distilled knowledge, ECAI 2020.
     """
 
+    uncaptured = "sbs looks after every step whether a gate closed"
+
     def __init__(
         self,
         student: StagedNetwork,

@@ -1,7 +1,7 @@
 """What the search phase drives: the base class of all searches, what it is given and returns."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from contextlib import AbstractContextManager
 from inspect import isclass
 from pathlib import Path
@@ -80,11 +80,16 @@ class Searcher(ABC):
     A subclass implements `step`, `state_dict`, `load_state_dict` and `finding`; all else has a
     default here.
 
+    On a GPU a step can be recorded and replayed where it is written in two parts: `compute`, all
+    that is done on the device, and `note`, what is kept of it; `step` is then one after the other.
+
     Attributes:
+        uncaptured: why steps cannot be recorded, in words for a user; empty where they can.
         teacher_on_validation: whether validation batches come with the teacher's features.
         optimiser: SGD of the weights, with one parameter group; set by the subclass.
     """
 
+    uncaptured: ClassVar[str] = "this search has no steps that could be"
     teacher_on_validation: ClassVar[bool] = False
     optimiser: SGD
 
@@ -147,6 +152,29 @@ class Searcher(ABC):
                 `teacher_on_validation`; None where that share is 0.
             position: where the search stands.
         """
+
+    def compute(
+        self, train: SearchBatch, validation: SearchBatch | None, position: TrainingPosition
+    ) -> dict[str, Tensor]:
+        """Do a step on the device; arguments as of `step`.
+
+        It changes the state in place, and reads of the search's course what `position` gives.
+
+        Returns:
+            Tensors without a graph: what `note` is given.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no compute")  # see `uncaptured`
+
+    def note(self, seen: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Keep of a step what no tensor of the state holds.
+
+        Args:
+            seen: what `compute` gave; the tensors are nobody else's.
+
+        Returns:
+            What `step` returns.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no note")  # see `uncaptured`
 
     @abstractmethod
     def state_dict(self) -> dict[str, Any]:
