@@ -11,6 +11,7 @@ from filelock import FileLock, Timeout
 
 from kdbench.errors import BadValue, UserError
 
+NO_MPS = "some losses and searches count in float64, which Apple's MPS does not have"
 POLL = 0.5  # seconds
 FOR_EVERYBODY = 0o666  # mode of the lock files, whatever the umask
 SHARED = Path("/tmp")
@@ -19,6 +20,8 @@ _claimed: dict[Path, tuple[int, FileLock]] = {}
 
 def choose_device() -> torch.device:
     """The device of this process: KDBENCH_DEVICE, else a free visible GPU, else the CPU.
+
+    A GPU is NVIDIA's (CUDA) or AMD's (ROCm), which PyTorch calls "cuda" too. Apple's are refused.
 
     Snakemake only counts GPUs. One lock file per device gives each job its own; the kernel frees it
     when the process ends, also on SIGKILL. Where Slurm shows a job exactly one GPU, Slurm has
@@ -108,6 +111,8 @@ def _lock_folder() -> Path:
 
 
 def _named(name: str) -> torch.device:
+    if name.partition(":")[0] == "mps":
+        raise BadValue("KDBENCH_DEVICE", name, "a device with float64, such as 'cpu'", NO_MPS)
     try:
         device = torch.device(name)
         torch.empty(1, device=device)

@@ -312,3 +312,14 @@ def test_a_device_that_is_absent_is_refused_in_one_line(monkeypatch, name):
 
     assert str(caught.value).startswith(f"KDBENCH_DEVICE: found {name!r}, expected a device")
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["mps", "mps:0"])
+def test_apple_s_gpus_are_refused_in_one_line(monkeypatch, name):
+    """On any machine, with the reason."""
+    monkeypatch.setenv("KDBENCH_DEVICE", name)
+    with pytest.raises(BadValue) as caught:
+        devices.choose_device()
+
+    assert str(caught.value).startswith(f"KDBENCH_DEVICE: found {name!r}, expected a device")
+    assert "float64" in str(caught.value) and "\n" not in str(caught.value)
