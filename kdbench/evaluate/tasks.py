@@ -1,7 +1,7 @@
 """What a task does with tensors: its loss, and how well a network does it."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from math import prod
 from typing import Any, ClassVar
 
@@ -44,9 +44,9 @@ class Task(ABC):
         """The loss of a network in training that nobody else looks into."""
         return self.training_loss(network.read(images), targets)
 
-    def at_once(self, image: Sequence[int]) -> int:
-        """How many images are measured at once with a network made for (C, H, W)."""
-        return max(1, MEASURED_PIXELS // prod(image[1:]))
+    def at_once(self, network: StagedNetwork) -> int:
+        """How many images are measured at once: fewer where the network is made for large ones."""
+        return max(1, MEASURED_PIXELS // prod(network.image[1:]))
 
     @abstractmethod
     def look(self, network: StagedNetwork, batches: Iterable[Batch], precision: Precision) -> float:
@@ -84,7 +84,7 @@ class Classification(Task):
         """See `Task`; such networks have nothing but their logits."""
         return self.loss(network(images), targets)
 
-    def at_once(self, image: Sequence[int]) -> int:
+    def at_once(self, network: StagedNetwork) -> int:
         """See `Task`."""
         return MEASURED_AT_ONCE
 
@@ -138,8 +138,8 @@ TASKS: Mapping[str, Task] = {task.name: task for task in (Classification(), Segm
 
 
 def task_of(network: StagedNetwork) -> Task:
-    """What a network is for."""
-    return TASKS[network.task]
+    """What a network is for; a plug-in's that is no `StagedNetwork` classifies."""
+    return TASKS[getattr(network, "task", CLASSIFICATION)]
 
 
 def wide(values: Tensor) -> Tensor:

@@ -66,6 +66,6 @@ def _measure(
     assemble.load_weights(network, weights)
     loader, task = measured_loader(run, data, job.precision), task_of(network)
     try:
-        return task.measure(network, loader.in_order(task.at_once(network.image)), job.precision)
+        return task.measure(network, loader.in_order(task.at_once(network)), job.precision)
     except Diverged as error:
         raise Diverged(f"{run.title}, {weights.stem}: {error}") from None

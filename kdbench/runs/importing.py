@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from kdbench.data.stored.maps import Mapped
 from kdbench.data.stored.open import Stored
 from kdbench.engine import environment
 from kdbench.engine.precision import Precision
@@ -184,6 +185,9 @@ def import_teacher(
         BadValue: there is no claim to check.
     """
     file, reading = source.file, reading or Reading()
+    if isinstance(data, Mapped):
+        advice = "those of other tasks are trained here"
+        raise BadValue(str(file), f"a teacher for {data.task}", "one for classification", advice)
     used, weights, checkpoint = read_weights(source, component, components, data, reading)
     claimed = _claims(source, checkpoint, expected)
     if reading.order:

@@ -72,7 +72,7 @@ class Evaluator:
             Diverged: the network is not finite in evaluation mode.
         """
         task = task_of(self.network)
-        batches = self.loader.in_order(task.at_once(self.network.image))
+        batches = self.loader.in_order(task.at_once(self.network))
         try:
             return task.look(self.network, batches, self.precision)
         except Diverged as error:

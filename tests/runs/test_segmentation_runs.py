@@ -5,11 +5,25 @@ import re
 import shutil
 import signal
 import time
+from pathlib import Path
 
 import pytest
+import torch
 from tiny_project import TinyProject, without_times
 
+from kdbench.errors import BadValue
+from kdbench.plan.components import find_components
+from kdbench.plan.graph import load_graph
+from kdbench.runs.check import check
+from kdbench.runs.estimate.lengths import data_size
+from kdbench.runs.estimate.measure import Budget, measure
 from kdbench.runs.held_out import places
+from kdbench.runs.importing import (
+    ExpectedAccuracy,
+    Source,
+    check_precision,
+    import_teacher,
+)
 from kdbench.runs.job import Inputs
 from kdbench.store.paths import CHECKPOINT
 
@@ -93,6 +107,48 @@ def test_the_search_finds_a_process_on_held_out_training_images(whole):
     fit, held = places(run.search.validation_share, data)
     assert not {*fit} & {*held}
     assert {*data.splits} - {*data.training_only().splits} == {"test"}
+
+
+def test_check_tries_every_run_and_finds_nothing_wrong(whole):
+    """On noise of the networks' shapes, masks included."""
+    assert check(load_graph(whole.root), lambda _: None) == []
+
+
+def test_estimate_foretells_steps_and_multiply_adds(whole, tmp_path):
+    """On random images with maps, where nothing was prepared or run."""
+    fresh, components = project_at(tmp_path / "fresh"), find_components()
+    runs = [fresh.spec(name) for name in (TEACHER, SEARCH, STUDENT)]
+    foretold = measure(
+        runs,
+        lambda data: data_size(data, components, fresh.paths),
+        fresh.paths,
+        torch.device("cpu"),
+        Budget(tflops=1.0),
+        lambda _: None,
+    )
+
+    for name, run in zip((TEACHER, SEARCH, STUDENT), runs, strict=True):
+        cost, work = record(whole, name)["cost"], foretold.work[run.digest]
+        assert (work.steps, work.macs) == (cost["steps"], cost["macs"]), name
+
+
+def test_a_teacher_made_elsewhere_is_refused_in_one_line(whole):
+    """Its claim could not be checked."""
+    data = Inputs(whole.paths).data(whole.spec(TEACHER).data)
+    components = find_components()
+    component = components.get("network", "pspnet-resnet18", where="test")
+    expected = ExpectedAccuracy(top1=None, tolerance=1.0)
+
+    with pytest.raises(BadValue, match=r"there.pt: found 'a teacher for segmentation'"):
+        import_teacher(
+            Source(Path("there.pt")),
+            component,
+            data,
+            whole.paths,
+            expected,
+            components=components,
+            precision=check_precision(),
+        )
 
 
 def killed_after(project, name, saves):

@@ -227,7 +227,7 @@ class _Bench:
         network = self._network(forward, precision)
         data = noise_like(forward.run.dataset, forward.size)
         task = task_of(network)
-        batch = max(2, min(FORWARD_BATCH, task.at_once(network.image)))
+        batch = max(2, min(FORWARD_BATCH, task.at_once(network)))
         recipe = replace(forward.run.recipe, batch=batch, augment="none")
         loader = assemble.make_loader(
             data.training_only(),
