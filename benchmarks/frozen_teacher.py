@@ -3,12 +3,14 @@
     python benchmarks/frozen_teacher.py --minutes 1
 
 The teacher's pass of a run (`read` in evaluation mode, without a graph, channels-last, float32)
-beside the same network traced and frozen (`torch.jit.freeze` folds norms into the convolutions
+beside the same network with its norms folded by `kdbench.models.folding`, as `fold_teacher` does,
+and traced and frozen (`torch.jit.freeze` folds norms into the convolutions
 before them) and made ready for inference (`torch.jit.optimize_for_inference` prepacks weights and
 fuses), turn by turn with KD's whole step. results/frozen_teacher.json has every round.
 """
 
 import argparse
+import copy
 import os
 import warnings
 from collections.abc import Callable
@@ -25,13 +27,14 @@ from turns import LEAST, Contender, take_turns
 from kdbench.data.loaders.batch import Batch
 from kdbench.engine.position import TrainingPosition
 from kdbench.engine.precision import prepare_process
+from kdbench.models.folding import fold_norms
 from kdbench.models.stages import StagedNetwork
 from kdbench.plan.components import find_components
 from kdbench.runs.assemble import Teacher
 from kdbench.store.parts import Runtime
 
 PAIRS = ("wrn-40-2:wrn-16-2", "resnet56:resnet20", "resnet32x4:shufflenet-v2")
-PLAIN, FROZEN, READY = "as a run", "frozen", "ready for inference"
+PLAIN, FOLDED, FROZEN, READY = "as a run", "fold_teacher", "frozen", "ready for inference"
 SOME = TrainingPosition(0, 100, 0, 1)
 
 
@@ -62,9 +65,12 @@ def passes(teacher: StagedNetwork, images: Tensor) -> dict[str, Callable[[], Ten
     """The teacher's logits in each way; none has a graph, as no weight asks for a gradient."""
     with warnings.catch_warnings(action="ignore"), torch.no_grad():
         traced = [torch.jit.trace(Logits(teacher).eval(), images) for _ in range(2)]
+        folded = copy.deepcopy(teacher)
+        fold_norms(folded)
         frozen, ready = torch.jit.freeze(traced[0]), torch.jit.optimize_for_inference(traced[1])
     return {
         PLAIN: lambda: teacher.read(images).logits,
+        FOLDED: lambda: folded.read(images).logits,
         FROZEN: lambda: frozen(images),
         READY: lambda: ready(images),
     }

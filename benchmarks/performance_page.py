@@ -36,10 +36,12 @@ timed and the whole is their mean over a search."""
 DISTPRO = """The release's algebra runs teacher, student and pathways five times a step; "whole"
 differentiates in all weights at both points of the central difference. kdbench's step has the
 same algebra with what is equal computed once (docs/architecture.md, section 8)."""
-FROZEN = """A teacher only looks, so its norms could be folded into its convolutions and its
-weights laid out for the kernels once (torch's `jit.freeze` and `optimize_for_inference`). Such a
-pass gives logits alone, and other bits. Measured is the pass of the teacher, without a graph,
-against the one that a run does; from that follows what KD's step would gain."""
+FROZEN = """A teacher only looks, so its norms can be folded into its convolutions:
+`scales: {lite: {fold_teacher: true}}` does so where a convolution's output is read by its norm
+alone. All maps stay what they are but for rounding, the runs have other digests, and it is off by
+default. torch's `jit.freeze` folds too and `optimize_for_inference` also lays weights out for the
+kernels once; both give logits alone, so kdbench does not use them. Measured is the teacher's pass
+without a graph; from it follows what KD's whole step gains."""
 MISSING = "Not measured: `{command}`."
 TARGETS = {  # of KD's step, over the field's: float32, bf16
     "wrn-40-2:wrn-16-2": (1.25, 4.0),

@@ -202,7 +202,7 @@ class Builder:
             "student": self.resolve.network(student, structure.search.name if structure else ""),
             "method": method,
             "recipe": recipe,
-            "runtime": self.resolve.runtime(),
+            "runtime": self.resolve.runtime(foldable=taught and _looks_in_eval(method)),
             "tuning_holdout": request.tuning_holdout,
             "teacher_last": self._teacher_last(request),
             "structure": structure,
@@ -365,6 +365,11 @@ def _taken(part: Component, parameters: Parameters) -> Parameters:
     declared = part.declaration
     known = declared.defaults if isinstance(declared, Distiller) else {}
     return tuple((key, value) for key, value in parameters if key in known)
+
+
+def _looks_in_eval(method: Method) -> bool:
+    """Whether the teacher's norms have running statistics in every part of a method."""
+    return all(part.teacher_mode == "eval" for part in method.losses)
 
 
 def _revisions(*components: Component) -> Revisions:

@@ -135,11 +135,18 @@ class Resolver:
             return replace(recipe, name=name, milestones=())
         return recipe
 
-    def runtime(self) -> Runtime:
-        """What changes bits besides: number format, memory format, CPU threads."""
+    def runtime(self, *, foldable: bool = False) -> Runtime:
+        """What changes bits besides: number format, memory format, CPU threads, folded norms.
+
+        Args:
+            foldable: whether the run has a teacher whose norms can be folded.
+        """
         scale = self.scale
         return Runtime(
-            precision=scale.precision, channels_last=scale.channels_last, threads=scale.threads
+            precision=scale.precision,
+            channels_last=scale.channels_last,
+            threads=scale.threads,
+            fold_teacher=foldable and scale.fold_teacher,
         )
 
     def seeds(self, asked: int, *, lead: bool = False, least: int = 1) -> int:

@@ -36,6 +36,8 @@ class Scale:
         precision: "float32"; "tf32" (float32 whose convolutions round to 10 bits, on GPUs that
             have it) or "bf16" (autocast), declared deviations at the paper scale.
         channels_last: memory format of images and networks.
+        fold_teacher: students see their teacher with its norms folded into its convolutions
+            (`kdbench.models.folding`): faster, and other bits.
         threads: CPU threads of a job. Bits depend on it, so it belongs to a run's identity.
         cells_per_job: so many cells, students and their evaluation, are one job of Snakemake's:
             where a run takes seconds, starting Python costs more than the run. None: one per run.
@@ -57,6 +59,7 @@ class Scale:
     teacher_epoch: Literal["reported", "last"] = "reported"
     precision: Literal["float32", "tf32", "bf16"] = "float32"
     channels_last: Switch = False
+    fold_teacher: Switch = False
     threads: Threads = 1
     cells_per_job: Count | None = None
     notice: str = ""

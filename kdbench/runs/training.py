@@ -21,6 +21,7 @@ from kdbench.engine.train_state import TrainState
 from kdbench.errors import BadValue, Diverged
 from kdbench.evaluate.tasks import task_of
 from kdbench.exhibits.recipe import Recipe
+from kdbench.models.folding import fold_norms
 from kdbench.models.stages import StagedNetwork
 from kdbench.runs import assemble
 from kdbench.runs.assemble import Loader, Teacher, make_teacher
@@ -188,6 +189,9 @@ def _distillation(
         scheme=lambda search: Scheme.load(job.inputs.folder(search)),
         labels=lambda: torch.from_numpy(np.array(data.labels("train"), dtype=np.int64)),
     )
+    if run.runtime.fold_teacher:  # after the loss was made, which may look at the norms
+        for network in networks:
+            fold_norms(network)
     modes = [method.teacher_mode for method in run.method.losses]
     return make_teacher(networks, *modes), loss, task_weight
 

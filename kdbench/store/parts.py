@@ -130,18 +130,22 @@ class Runtime:
         precision: number format of the forward passes, such as "float32", "tf32" or "bf16".
         channels_last: whether images and weights are NHWC in memory.
         threads: CPU threads of the process.
+        fold_teacher: whether the teacher's norms are folded into its convolutions.
     """
 
     precision: str
     channels_last: bool
     threads: int
+    fold_teacher: bool = False
 
     def as_dict(self) -> dict[str, Any]:
-        """JSON form."""
+        """JSON form; what is not folded has the digest of runs made before there was a choice."""
+        folded = {"fold_teacher": True} if self.fold_teacher else {}
         return {
             "precision": self.precision,
             "channels_last": self.channels_last,
             "threads": self.threads,
+            **folded,
         }
 
 

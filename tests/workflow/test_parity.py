@@ -265,6 +265,7 @@ def setting_of(scale, setting):
         "evaluate_every": "teacher",
         "teacher_epoch": "search",
         "channels_last": "teacher",
+        "fold_teacher": "student",
         "threads": "teacher",
         "cells_per_job": None,
         "precision": "teacher",

@@ -24,7 +24,7 @@ ASPECTS: Mapping[str, str] = {
     "method": r"method\..*",
     "search": r"search\..*",
     "held-out images": r"held_out",
-    "rounding": r"precision|channels_last|threads",
+    "rounding": r"precision|channels_last|threads|fold_teacher",
     "seeds": r"seed|runs",
     "code": r"revision of .*",
 }
