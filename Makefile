@@ -45,8 +45,9 @@ format: $(STAMP)
 	@snakefmt Snakefile rules
 
 # Faults into a running smoke, of a small plan: kills, full disks, flipped bits, two commands at once.
+# In pieces: make chaos MINUTES=30; the same again goes on where it stopped.
 chaos: $(STAMP)
-	@python tests/chaos/chaos.py --faults $(FAULTS) --seed $(SEED)
+	@python tests/chaos/chaos.py --faults $(FAULTS) --seed $(SEED) $(if $(MINUTES),--minutes $(MINUTES))
 
 # The documentation for a browser; a warning fails.
 docs: $(STAMP)

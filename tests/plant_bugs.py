@@ -22,7 +22,8 @@ from planting import DoesNotApply, planted
 ROOT = Path(__file__).parents[1]
 # What the tests read beside package and tests.
 BESIDE = (
-    "pyproject.toml", "constraints.txt", "params.yaml", "dvc.yaml", "docs", "Snakefile", "rules",
+    ".dvcignore", ".gitignore", "pyproject.toml", "constraints.txt", "params.yaml", "dvc.yaml", "docs",
+    "Snakefile", "rules",
     "profiles",
 )  # fmt: skip
 

@@ -1,19 +1,21 @@
 """Injects faults into a running smoke, and shows that nothing is lost by them.
 
     python tests/chaos/chaos.py --faults 200 --seed 1
+    python tests/chaos/chaos.py --faults 200 --minutes 30    # a piece; the same again goes on
 
 An undisturbed run of a small plan comes first. Then rounds begin, each in an empty project: a
 command (Snakemake, now and then DVC) is started and hit by a fault at a random moment, again and
 again until all runs have records. Each round ends with the two commands of `make reproduce`. Its
 records and weights must then be, bit for bit but for times, those of the undisturbed run. A record
 that vanishes without a fault having damaged it, a command that is stuck or a last command that
-fails is a loss; any loss fails.
+fails is a loss; any loss fails. After every round a tally is kept (build/chaos/tally.json), so that
+the rounds can be done in pieces, under the same code.
 """
 
 import argparse
 import random
+import shutil
 import sys
-import tempfile
 import time
 from collections import Counter
 from pathlib import Path
@@ -21,48 +23,105 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from faults import FAULTS, Fault
-from small_project import TINY, new_project
+from small_project import TINY, Project, new_project
+from tally import Round, Tally, code_under_fire, open_tally
 from world import REPRODUCE, World
 
 SMOKE = {**TINY, "steps_per_epoch": 4, "batch": 8, "cells_per_job": 2}
 PLAN = {"scale": "smoke", "seeds": 2, "scales": {"smoke": SMOKE, "lite": TINY}}
 VERIFY = ("kdbench", "verify", "--repair", "--scale", "smoke")
 SHARE_OF_DVC = 0.2  # of the commands that are started
+FOLDER = Path(__file__).parents[2] / "build/chaos"
 FAULTS_PER_ROUND = 12  # at most; a round must end some time
 
 
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--faults", type=int, default=200)
+    parser.add_argument("--faults", type=int, default=200, help="of all pieces together")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--folder", type=Path, default=FOLDER, help="where rounds and tally lie")
+    parser.add_argument("--minutes", type=float, help="begin no round after so long")
     given = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="kdbench-chaos-") as folder:
-        losses = run(Path(folder), given.faults, random.Random(given.seed))
+    losses = run(given.folder, given.faults, given.seed, minutes=given.minutes)
     sys.exit(bool(losses))
 
 
-def run(folder: Path, faults: int, rng: random.Random, pool: tuple[Fault, ...] = FAULTS) -> int:
-    """Inject faults in as many rounds as they need; returns how many things were lost."""
-    undisturbed = World(new_project(folder / "undisturbed", **PLAN), rng)
-    begun = time.monotonic()
-    if undisturbed.end(undisturbed.start()):
-        raise SystemExit(f"the undisturbed run failed\n{undisturbed.output}")
-    seconds, expected = time.monotonic() - begun, undisturbed.content()
-    say(f"undisturbed: {len(undisturbed.runs)} runs, {len(expected)} records and files", seconds)
-    injected, losses, remade, unlocked, number = Counter[str](), list[str](), 0, 0, 0
-    while injected.total() < faults:
-        number += 1
-        world = World(new_project(folder / f"round{number}", **PLAN), rng)
-        most = min(FAULTS_PER_ROUND, faults - injected.total())
-        hits, lost = fire(world, most, seconds, pool)
-        lost += finish(world, expected)
-        injected += hits
-        losses += [f"round {number}: {line}" for line in lost]
-        remade, unlocked = remade + world.remade, unlocked + world.unlocked
-        say(f"round {number}: {hits.total()} faults, {len(lost)} losses", time.monotonic() - begun)
-    report(injected, losses, remade, unlocked)
-    return len(losses)
+def run(
+    folder: Path,
+    faults: int,
+    seed: int,
+    pool: tuple[Fault, ...] = FAULTS,
+    minutes: float | None = None,
+) -> int:
+    """Inject faults in as many rounds as they need, and go on where an earlier call stopped.
+
+    A round's faults are drawn by the seed and its number. One that is interrupted begins anew.
+
+    Args:
+        folder: for the rounds and their tally.
+        faults: how many there shall be, those of earlier calls among them.
+        seed: of all draws.
+        pool: the faults.
+        minutes: after which no round begins; None for no limit.
+
+    Returns:
+        How many things were lost.
+    """
+    begun, here = time.monotonic(), Path(__file__).parent
+    code = code_under_fire(here.parents[1] / "kdbench", here.glob("*.py"))
+    tally = open_tally(folder, seed, code)
+    expected = _undisturbed(folder, tally)
+    while (left := faults - tally.hits.total()) > 0:
+        if minutes is not None and time.monotonic() - begun > 60 * minutes:
+            break
+        number = len(tally.rounds) + 1
+        tally.rounds.append(
+            _round(folder, number, min(left, FAULTS_PER_ROUND), tally, expected, pool)
+        )
+        tally.save(folder)
+        say(f"round {number}: {tally.line(faults)}", time.monotonic() - begun)
+    report(tally, faults)
+    return len(tally.losses)
+
+
+def _undisturbed(folder: Path, tally: Tally) -> dict[str, object]:
+    """What a run without faults makes; it is made once."""
+    place, rng = folder / "undisturbed", random.Random(tally.seed)
+    if tally.undisturbed is None:
+        shutil.rmtree(place, ignore_errors=True)
+        world, begun = World(new_project(place, **PLAN), rng), time.monotonic()
+        if world.end(world.start()):
+            raise SystemExit(f"the undisturbed run failed\n{world.output}")
+        tally.undisturbed = time.monotonic() - begun
+        tally.save(folder)
+    world = World(Project(place), rng)
+    content = world.content()
+    say(f"undisturbed: {len(world.runs)} runs, {len(content)} files", tally.undisturbed)
+    return content
+
+
+def _round(
+    folder: Path,
+    number: int,
+    most: int,
+    tally: Tally,
+    expected: dict[str, object],
+    pool: tuple[Fault, ...],
+) -> Round:
+    """One project under fire to its end; its folder stays if something is lost."""
+    place, begun = folder / f"round{number}", time.monotonic()
+    shutil.rmtree(place, ignore_errors=True)
+    world = World(new_project(place, **PLAN), random.Random(f"{tally.seed} {number}"))
+    try:
+        hits, losses = fire(world, most, tally.undisturbed or 0.0, pool)
+        losses += finish(world, expected)
+    finally:
+        world.kill()
+    if not losses:
+        shutil.rmtree(place)
+    seconds = time.monotonic() - begun
+    return Round(number, dict(hits), losses, world.remade, world.unlocked, seconds)
 
 
 def fire(
@@ -115,17 +174,14 @@ def _difference(ours: object, theirs: object) -> str:
     return "absent" if ours is None else "other content"
 
 
-def report(injected: Counter[str], losses: list[str], remade: int, unlocked: int) -> None:
+def report(tally: Tally, faults: int) -> None:
     """Print the counts, and everything that was lost."""
-    print(*losses, sep="\n")
-    for name, count in sorted(injected.items()):
+    print(*tally.losses, sep="\n")
+    for name, count in sorted(tally.hits.items()):
         print(f"  {name:20} {count:4}")
-    never = [fault.__name__ for fault in FAULTS if fault.__name__ not in injected]
+    never = [fault.__name__ for fault in FAULTS if fault.__name__ not in tally.hits]
     print(f"never injected: {', '.join(never) or 'none'}")
-    print(
-        f"{injected.total()} faults injected, {len(losses)} things lost, {remade} records made "
-        f"again, Snakemake asked for --unlock {unlocked} times"
-    )
+    print(tally.line(faults))
 
 
 def say(text: str, seconds: float | None) -> None:

@@ -77,6 +77,12 @@ class World:
         while self.processes() and time.monotonic() < deadline:
             time.sleep(0.2)
 
+    def kill(self) -> None:
+        """End whatever still works in this folder."""
+        for process in self.processes():
+            with suppress(psutil.Error):
+                process.kill()
+
     def processes(self, kind: str = "") -> list[psutil.Process]:
         """Processes that work in this folder, with a word in their command line."""
         own = []
