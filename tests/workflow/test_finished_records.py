@@ -125,7 +125,10 @@ time.sleep(60)
 def test_ctrl_c_waits_for_snakemake_to_end(tmp_path):
     """A program that takes a second to stop is not killed; its exit code comes back."""
     call = (
-        "import sys; from pathlib import Path; from kdbench.workflow.calls import _to_its_end; "
+        "import signal, sys; from pathlib import Path; "
+        "from kdbench.workflow.calls import _to_its_end; "
+        # Who started the tests in the background has Ctrl-C ignored, and so nothing to survive.
+        "signal.signal(signal.SIGINT, signal.default_int_handler); "
         f"sys.exit(_to_its_end([sys.executable, '-c', {SLOW_TO_END!r}], Path()))"
     )
     path = f"{Path(__file__).parents[2]}"
