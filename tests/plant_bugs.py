@@ -22,9 +22,8 @@ from planting import DoesNotApply, planted
 ROOT = Path(__file__).parents[1]
 # What the tests read beside package and tests.
 BESIDE = (
-    ".dvcignore", ".gitignore", "pyproject.toml", "constraints.txt", "params.yaml", "dvc.yaml", "docs",
-    "Snakefile", "rules",
-    "profiles",
+    ".dvcignore", ".gitignore", "pyproject.toml", "constraints.txt", "params.yaml", "dvc.yaml",
+    "docs", "Snakefile", "rules", "profiles",
 )  # fmt: skip
 
 
