@@ -1,6 +1,5 @@
 """The command line: parse, call one function, print. Slow imports wait for the command."""
 
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -18,6 +17,7 @@ from kdbench.cli.method import app as method_app
 from kdbench.cli.overrides import overrides_of
 from kdbench.cli.prune import prune_command
 from kdbench.cli.redo import redo_command
+from kdbench.cli.run_options import options_of
 from kdbench.cli.schema import schema_command
 from kdbench.cli.teacher import app as teacher_app
 from kdbench.cli.tune import tune_command
@@ -31,9 +31,7 @@ from kdbench.errors import BadValue, UserError
 
 if TYPE_CHECKING:
     from kdbench.plan.graph import Graph
-    from kdbench.runs.execute import Options
 
-CHECKPOINT_SECONDS = "KDBENCH_CHECKPOINT_SECONDS"
 USAGE_ERROR: type[Exception] = typer.BadParameter.__bases__[0]  # of the click that typer uses
 app = typer.Typer(
     help="Regenerate the tables and figures of papers that search how to distil knowledge. Run it "
@@ -82,30 +80,6 @@ def _graph(scale: str | None, override: str | None) -> "Graph":
     return load_graph(Path(), overrides_of(scale, override))
 
 
-def _options(max_minutes: float | None) -> "Options":
-    """How to run: what the option and the environment say, with lines and bars for a person."""
-    from kdbench.runs.execute import Options
-
-    return Options(max_minutes, _checkpoint_seconds(), say, start_bar)
-
-
-def _checkpoint_seconds() -> float:
-    """Seconds between two checkpoints.
-
-    Raises:
-        BadValue: the environment says something else.
-    """
-    text = os.environ.get(CHECKPOINT_SECONDS, "60")
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = -1.0
-    if not 0 <= seconds < float("inf"):
-        advice = f"unset {CHECKPOINT_SECONDS} or set it to 60"
-        raise BadValue(f"environment, {CHECKPOINT_SECONDS}", text, "a number of seconds", advice)
-    return seconds
-
-
 @app.command()
 def run(
     names: Annotated[
@@ -133,8 +107,8 @@ def run(
     from kdbench.runs import execute  # loads torch, so only after the names were checked
 
     if len(specs) == 1:
-        execute.run(specs[0], Paths(), _options(max_minutes))
-    elif failed := execute.run_all(specs, Paths(), _options(max_minutes)):
+        execute.run(specs[0], Paths(), options_of(max_minutes))
+    elif failed := execute.run_all(specs, Paths(), options_of(max_minutes)):
         raise UserError(f"{failed} of {len(specs)} runs failed; see the lines above")
 
 
@@ -154,7 +128,7 @@ def restore(
     spec = _graph(scale, override).run(name)
     from kdbench.runs.execute import provide
 
-    options = _options(max_minutes)
+    options = options_of(max_minutes)
     provide(spec, Paths(), options, options.stopper())
 
 

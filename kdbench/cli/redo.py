@@ -6,7 +6,8 @@ from typing import Annotated
 import typer
 
 from kdbench.cli.overrides import overrides_of
-from kdbench.console import say, start_bar
+from kdbench.cli.run_options import options_of
+from kdbench.console import say
 
 
 def redo_command(
@@ -37,7 +38,7 @@ def redo_command(
     runs = [graph.run(name) for name in names]
     from kdbench.runs import execute  # loads torch, so only after the names were checked
 
-    options = execute.Options(max_minutes=max_minutes, say=say, start_bar=start_bar)
+    options = options_of(max_minutes)
 
     def make(run: RunSpec, aside: Paths) -> None:
         execute.run(run, aside, options)

@@ -10,7 +10,6 @@ RESULTS = "results"
 RECORD = "results/{scale}/records/{phase}/{dataset}/{cell}.{digest}.json"
 ARTIFACTS = "results/{scale}/artifacts/{phase}/{dataset}/{cell}.{digest}"
 DIVERGED = "results/{scale}/diverged/{phase}/{dataset}/{cell}.{digest}.json"
-LOG = "results/{scale}/logs/{phase}/{dataset}/{cell}.{digest}.log"
 RUNNING = "results/{scale}/running/{phase}/{dataset}/{cell}.{digest}.json"
 EVENT_FILES = "results/{scale}/tensorboard"
 TRACKED = "results/{scale}/tracked/{phase}/{dataset}"
@@ -50,10 +49,6 @@ class Paths:
     def diverged(self, spec: RunSpec | Place) -> Path:
         """Says of a run without a record that its loss was not finite, and where that was."""
         return self.root / _fill(DIVERGED, spec)
-
-    def log(self, spec: RunSpec | Place) -> Path:
-        """What a job of Snakemake's printed."""
-        return self.root / _fill(LOG, spec)
 
     def running(self, spec: RunSpec) -> Path:
         """How far a run is that trains at this moment; see `store/running.py`."""

@@ -2,38 +2,33 @@
 
 import json
 import shlex
+import time
 from collections.abc import Iterator
-from pathlib import Path
 
 from kdbench.plan.graph import Graph
 from kdbench.plan.params import FILE, changed_keys
 from kdbench.store.artifacts import LOCK
 from kdbench.store.locks import is_held
 from kdbench.store.paths import Paths
+from kdbench.store.running import read_running
 from kdbench.store.spec import RunSpec
 from kdbench.workflow.status import state
 
-LOG_TAIL = 4096  # bytes, which hold the last lines
-
 
 def at_work(graph: Graph, paths: Paths) -> Iterator[tuple[RunSpec, str]]:
-    """Runs of the plan whose folders are locked now, with the last line that they printed.
+    """Runs of the plan that a process makes now, and how far they are where they say so.
 
-    A run that Snakemake started prints into its log, every half a minute how far it is.
+    Trainings and searches renew a file as they go (`kdbench watch` shows it whole); of the others,
+    such as evaluations, the locked folder tells.
     """
+    progress = {one.digest: one for one in read_running(paths.all_running(graph.scale.name))}
     for run in graph.runs.values():
-        if is_held(paths.artifacts(run) / LOCK):
-            yield run, last_line(paths.log(run))
+        if run.digest in progress:
+            from kdbench.workflow.watch import how_far  # loads what pages are made with
 
-
-def last_line(log: Path) -> str:
-    """The last line of a log; empty where there is none."""
-    if not log.is_file():
-        return ""
-    with log.open("rb") as file:
-        file.seek(max(0, log.stat().st_size - LOG_TAIL))
-        lines = file.read().decode(errors="replace").splitlines()
-    return next((line.strip() for line in reversed(lines) if line.strip()), "")
+            yield run, how_far(progress[run.digest], time.time()).strip()
+        elif is_held(paths.artifacts(run) / LOCK):
+            yield run, "its folder is locked"
 
 
 def describe_run(run: RunSpec, graph: Graph, paths: Paths) -> Iterator[str]:

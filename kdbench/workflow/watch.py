@@ -44,19 +44,23 @@ def look(graph: Graph, paths: Paths) -> Moment:
 def lines(moment: Moment) -> Iterator[str]:
     """What a terminal shows: two lines per run, one for all."""
     for one in moment.running:
-        state = one.state(moment.now)
-        step, left = one.step_seconds, one.seconds_left
-        facts = [f"{100 * one.share:5.1f} %", f"step {one.done:,} of {one.total:,}"]
-        facts += [f"{1000 * step:,.0f} ms per step"] if step else []
-        facts += [f"{duration(left)} left"] if left is not None and state == "running" else []
-        if state != "running":
-            facts.append(f"{state}: no sign of it for {duration(one.silence(moment.now))}")
         yield f"{one.title}  ({one.digest}, {one.device})"
-        yield f"  {', '.join(facts)}{_curve(one)}"
+        yield f"  {how_far(one, moment.now)}{_curve(one)}"
     if not moment.running:
         yield "No training or search is in progress."
     counts = [f"{phase} {n} of {planned}" for phase, (n, planned) in moment.done.items()]
     yield f"done: {', '.join(counts)}"
+
+
+def how_far(one: Running, now: float) -> str:
+    """Share and steps done, speed, and how long a run still takes; or since when it is silent."""
+    state, step, left = one.state(now), one.step_seconds, one.seconds_left
+    facts = [f"{100 * one.share:5.1f} %", f"step {one.done:,} of {one.total:,}"]
+    facts += [f"{1000 * step:,.0f} ms per step"] if step else []
+    facts += [f"{duration(left)} left"] if left is not None and state == "running" else []
+    if state != "running":
+        facts.append(f"{state}: no sign of it for {duration(one.silence(now))}")
+    return ", ".join(facts)
 
 
 def _curve(one: Running) -> str:

@@ -1,11 +1,16 @@
 """`kdbench status NAME`, and which runs are at work."""
 
+import os
+import platform
+import time
+
 import pytest
 from filelock import FileLock
 
 from kdbench.store.paths import Paths
 from kdbench.store.record import write_record
-from kdbench.workflow.one_run import at_work, describe_run, last_line
+from kdbench.store.running import Running, write_running
+from kdbench.workflow.one_run import at_work, describe_run
 
 KD = "student/resnet56_resnet20_kd_s0"
 
@@ -34,28 +39,29 @@ def test_a_run_says_what_it_reads_and_which_command_makes_it(graph, tmp_path):
     assert '"pairs": ["resnet56:resnet20"]' in lines[-1]
 
 
-def test_a_locked_folder_is_at_work_and_says_how_far(graph, tmp_path):
-    """The last line of its log; a folder whose lock nobody holds is not."""
+def test_a_training_says_how_far_it_is(graph, tmp_path):
+    """As `kdbench watch` says it; the file of a killed process is told to be silent or stopped."""
+    paths, run = Paths(tmp_path), graph.run(KD)
+    now = time.time()
+    facts = {"digest": run.digest, "phase": run.phase, "dataset": run.dataset, "cell": run.cell}
+    process = {"host": platform.node(), "pid": os.getpid(), "device": "cpu"}
+    clock = {"started": now - 40, "updated": now, "begun": 0, "done": 40, "total": 320}
+    write_running(paths.running(run), Running(**facts, **process, **clock, curves={}))
+
+    ((one, text),) = at_work(graph, paths)
+    assert one == run
+    assert text == "12.5 %, step 40 of 320, 1,000 ms per step, 4.7 min left"
+    assert "at work now: 12.5 %" in next(describe_run(run, graph, paths))
+
+
+def test_a_locked_folder_is_at_work(graph, tmp_path):
+    """A folder whose lock nobody holds is not."""
     paths, run = Paths(tmp_path), graph.run(KD)
     other = graph.run("student/resnet20_none_s0")
     for one in (run, other):
         paths.artifacts(one).mkdir(parents=True)
         (paths.artifacts(one) / ".lock").touch()
-    paths.log(run).parent.mkdir(parents=True)
-    paths.log(run).write_text("running\nstep 40 of 320, 3.1 min left\n\n")
     with FileLock(paths.artifacts(run) / ".lock"):
-        assert list(at_work(graph, paths)) == [(run, "step 40 of 320, 3.1 min left")]
-        assert "at work now: step 40 of 320" in next(describe_run(run, graph, paths))
+        assert list(at_work(graph, paths)) == [(run, "its folder is locked")]
 
     assert list(at_work(graph, paths)) == []
-
-
-def test_a_long_log_is_read_from_its_end(tmp_path):
-    """And one without text says nothing."""
-    log = tmp_path / "a.log"
-    log.write_text("first\n" * 10_000 + "last\n")
-
-    assert last_line(log) == "last"
-    log.write_text("\n\n")
-    assert last_line(log) == ""
-    assert last_line(tmp_path / "none") == ""
