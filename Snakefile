@@ -14,6 +14,10 @@ plan = plan_or_exit(
 protect(workflow, plan.scale)
 
 
+# Used with --sdm apptainer alone: apptainer build containers/kdbench.sif containers/kdbench.def
+container: "containers/kdbench.sif"
+
+
 wildcard_constraints:
     digest="[0-9a-f]{12}",
     phase="data|teacher|search|student|evaluation",
@@ -40,12 +44,23 @@ onerror:
 
 
 rule reproduce_all:
-    """Every table and figure of the scale in force."""
+    """Every table and figure of the scale in force; --report shows those that are written."""
     default_target: True
     input:
         plan.readmes,
         ancient(plan.report_record),
         ancient(plan.records()),  # also those that were deleted after the report was written
+        [
+            report(
+                ancient(file.path),
+                caption=file.caption,
+                category=file.category,
+                labels=file.labels,
+            )
+            for file in plan.shown
+        ],
+    params:
+        scale=plan.scale,  # for the captions
 
 
 include: "rules/data.smk"

@@ -13,5 +13,7 @@ rule data:
         gpu=plan.gpus,
         runtime=plan.minutes,
         mem_mb=plan.memory,
+    params:
+        options=lambda w: plan.options,
     shell:
-        "kdbench run {wildcards.digest} {plan.options} > {log:q} 2>&1"
+        "kdbench run {wildcards.digest} {params.options} > {log:q} 2>&1"

@@ -18,5 +18,6 @@ rule evaluation:
         mem_mb=plan.memory,
     params:
         cells=plan.cells,
+        options=lambda w: plan.options,
     shell:
-        "kdbench run {params.cells} {plan.options} > {log:q} 2>&1"
+        "kdbench run {params.cells} {params.options} > {log:q} 2>&1"

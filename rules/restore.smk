@@ -12,5 +12,7 @@ rule restore:
         gpu=plan.gpus,
         runtime=plan.minutes,
         mem_mb=plan.memory,
+    params:
+        options=lambda w: plan.options,
     shell:
-        "kdbench restore {wildcards.digest} {plan.options} > {log:q} 2>&1"
+        "kdbench restore {wildcards.digest} {params.options} > {log:q} 2>&1"

@@ -101,7 +101,7 @@ def test_names_of_files_are_quoted_in_rules(file):
     assert set(re.findall(r"{(.*?)}", shell)) <= {
         "wildcards.digest",
         "params.cells",
-        "plan.options",
+        "params.options",
         "log:q",
     }
 

@@ -2,7 +2,7 @@
 
 Imports point one way, lowest first; parts on one rank never import each other:
 
-    readings <- judgement <- presentation <- figures, summaries, notes <- latex, markdown
+    readings <- judgement <- presentation <- figures, summaries, notes <- latex, markdown, dvc_views
         <- table_page <- render <- index <- site <- make
 
 Up to `figures`, `summaries` and `notes` nothing knows on what kind of page it will stand.

@@ -6,6 +6,7 @@ from pathlib import Path
 from kdbench.exhibits.tables import Exhibit
 from kdbench.papers import catalogue
 from kdbench.plan.graph import Graph
+from kdbench.report.dvc_views import CURVES, dvc_files
 from kdbench.report.index import index
 from kdbench.report.judgement.judge import judge_claims
 from kdbench.report.markdown import without_tags
@@ -42,6 +43,7 @@ def make_report(graph: Graph, paths: Paths, records: Records | None = None) -> P
     page = index(graph, records, rendered, judged, others_in(folder, graph))
     files = {name: content for _, part in rendered for name, content in part.files.items()}
     files.update(Site(graph, records, rendered, judged).pages())
+    files.update(dvc_files(line for _, part in rendered for line in part.lines))
     files.update(write_needed(folder))
     for name, content in files.items():
         if name.endswith(".md"):
@@ -61,11 +63,12 @@ def write_changed(path: Path, content: bytes) -> None:
 def remove_stale(folder: Path, graph: Graph, keep: Iterable[str]) -> None:
     """Delete files that an exhibit of the graph once wrote and that are not in `keep`.
 
-    Likewise the leaderboards, which are those of the plan that the first page shows.
+    Likewise the leaderboards and curves, which are those of the plan that the first page shows.
     """
     names = {name for exhibit in graph.exhibits for name in file_names(exhibit)}
     boards = [path for path in folder.glob(f"{BOARDS}/*.html") if is_ours(path)]
-    names |= {path.relative_to(folder).as_posix() for path in boards}
+    curves = folder.glob(f"{CURVES}/*.csv")
+    names |= {path.relative_to(folder).as_posix() for path in (*boards, *curves)}
     for name in sorted(names - set(keep)):
         (folder / name).unlink(missing_ok=True)
 

@@ -23,6 +23,7 @@ from kdbench.workflow.calls import PART
 from kdbench.workflow.report import readmes, report_record, write_report
 from kdbench.workflow.requests import Requests
 from kdbench.workflow.served import SERVER
+from kdbench.workflow.shown import shown
 
 
 class Workflow:
@@ -54,6 +55,7 @@ class Workflow:
         self.requests = Requests(self.graph.params, local, timings)
         self.readmes = [str(page) for page in readmes(self.graph, self.paths)]
         self.report_record = str(report_record(self.graph, self.paths))
+        self.shown = list(shown(self.graph, self.paths))
 
     @property
     def options(self) -> str:

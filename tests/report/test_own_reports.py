@@ -50,6 +50,7 @@ def test_the_report_of_own_tables_leaves_the_study_s_as_it_was(project):
     assert {name for name in new if not re.search(r"\.html|/assets/", name)} == {
         "own/README.md",
         "own/cells.csv",
+        "own/metrics.json",
         "own/tables/own-mine.csv",
         "own/tables/own-mine.md",
         "own/tables/own-mine.tex",

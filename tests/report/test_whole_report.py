@@ -15,7 +15,11 @@ from kdbench.report.make import make_report
 FIGURE = [f"figures/distpro-figure6{suffix}" for suffix in (".csv", ".md", ".pdf", ".png", ".svg")]
 TABLE = [f"tables/distpro-table1{suffix}" for suffix in (".csv", ".md", ".tex")]
 SITE = [f"{name}.html" for name in ("cells", "index", "methods", "mine", "running")]
-SITE += ["cells.csv", *(f"assets/{name}" for name in ("early.js", "site.css", "site.js"))]
+SITE += [
+    "cells.csv",
+    "metrics.json",
+    *(f"assets/{name}" for name in ("early.js", "site.css", "site.js")),
+]
 PAGES = {name: f"pages/distpro-{name}.html" for name in ("table1", "figure6")}
 
 

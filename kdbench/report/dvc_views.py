@@ -1,0 +1,72 @@
+"""What DVC's own commands show: metrics.json and a curve per cell, small and in git.
+
+`dvc metrics diff` and `dvc plots diff` compare files of one name across commits, so names hold no
+digest: a changed parameter is the same cell, before and after.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from statistics import fmean
+from typing import Any
+
+from kdbench.report.readings.lines import Line
+from kdbench.report.readings.records import Record
+from kdbench.store.record import thinned
+from kdbench.store.spec import RunSpec
+
+METRICS = "metrics.json"
+CURVES = "curves"
+MOST_POINTS = 50
+DIGITS = 4
+
+
+def dvc_files(lines: Iterable[Line]) -> dict[str, bytes]:
+    """The metrics of all finished cells, and the test accuracy by epoch of their trainings.
+
+    Args:
+        lines: cells of every table of a report.
+
+    Returns:
+        Contents by path inside the report's folder.
+    """
+    metrics: dict[str, dict[str, dict[str, float]]] = {}
+    files: dict[str, bytes] = {}
+    for line in lines:
+        if line.result.ours is None or line.evaluation is None:
+            continue
+        row = metrics.setdefault(line.table.id, {}).setdefault(line.row, {})
+        row[line.head] = round(line.result.ours.mean, DIGITS)
+        if points := mean_curve(line.runs):
+            files[f"{CURVES}/{_name(line)}.csv"] = _csv(points)
+    text = json.dumps(metrics, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+    return {METRICS: text.encode(), **dict(sorted(files.items()))}
+
+
+def mean_curve(runs: Iterable[tuple[RunSpec, Record | None]]) -> list[tuple[float, float]]:
+    """Epoch and mean top-1 over the runs, where every run was measured; in percent, thinned."""
+    curves = [_curve(record.content.get("curves") or {}) for _, record in runs if record]
+    if not curves:
+        return []
+    shared = sorted(set.intersection(*({*curve} for curve in curves)))
+    means = [(epoch, fmean(curve[epoch] for curve in curves)) for epoch in shared]
+    return thinned(means, MOST_POINTS)
+
+
+def _curve(curves: Mapping[str, Any]) -> dict[float, float]:
+    """Test accuracy by epoch, of one run; none where a record has no such curve."""
+    epochs, values = curves.get("epoch") or [], curves.get("test_top1") or []
+    pairs = zip(epochs, values, strict=False)
+    return {float(epoch): float(value) for epoch, value in pairs if value is not None}
+
+
+def _name(line: Line) -> str:
+    """Data set, cell and protocol, of which no two cells share all."""
+    run = line.runs[0][0]
+    cell = line.evaluation.cell if line.evaluation else ""
+    return f"{run.dataset}-{cell}-{run.protocol}".replace(" ", "-")
+
+
+def _csv(points: Iterable[tuple[float, float]]) -> bytes:
+    lines = ["epoch,test_top1"]
+    lines += [f"{epoch:g},{round(value, DIGITS):g}" for epoch, value in points]
+    return ("\n".join(lines) + "\n").encode()

@@ -1,0 +1,69 @@
+"""What the report writes for DVC's own commands."""
+
+import json
+
+from kdbench.report.dvc_views import mean_curve
+from kdbench.report.make import make_report
+from kdbench.report.readings.records import Record
+
+PAIR = "WRN-40-2 → WRN-16-2"
+
+
+def trained(plan, row, *curves):
+    """Finish a cell's students with curves, and its evaluation with the last values."""
+    evaluation = plan.cell(row).evaluation
+    for run, values in zip(evaluation.runs, curves, strict=True):
+        epochs = list(range(1, len(values) + 1))
+        plan.write(run, curves={"epoch": epochs, "test_top1": values, "task": values})
+    plan.evaluate(row, [values[-1] for values in curves])
+
+
+def report_of(plan):
+    """The metrics, and the curves by file name."""
+    folder = make_report(plan.graph, plan.paths).parent
+    curves = {path.name: path.read_text() for path in folder.glob("curves/*")}
+    return json.loads((folder / "metrics.json").read_text()), curves
+
+
+def test_metrics_are_the_means_of_finished_cells(project):
+    """By exhibit, row and column; what is not finished is left out."""
+    plan = project(scale="smoke", seeds=2)
+    plan.evaluate("DistPro", [70.0, 71.0])
+
+    assert report_of(plan)[0] == {"distpro/table1": {"DistPro": {PAIR: 70.5}}}
+
+
+def test_a_curve_has_the_mean_over_the_runs_and_a_name_without_digest(project):
+    """At epochs at which every run was measured; another parameter gives the same file name."""
+    rows = "epoch,test_top1\n2,60.5\n3,70.5\n"
+    for scales in ({}, {"smoke": {"student_epochs": 3}}):
+        plan = project(scale="smoke", seeds=2, scales=scales)
+        trained(plan, "DistPro", [None, 60.0, 70.0], [50.0, 61.0, 71.0])
+
+        assert report_of(plan)[1] == {"cifar100-wrn-40-2_wrn-16-2_distpro-review.csv": rows}
+
+
+def test_a_curve_of_a_cell_that_is_not_shown_any_more_goes(project):
+    """The folder has the curves of the plan that the first page shows."""
+    plan = project(scale="smoke", seeds=1)
+    trained(plan, "DistPro", [60.0, 70.0])
+    assert len(report_of(plan)[1]) == 1
+    other = project(scale="smoke", seeds=1, pairs=["resnet56:resnet20"])
+
+    assert report_of(other) == ({}, {})
+
+
+def test_a_long_curve_is_thinned_to_its_first_and_last_epoch_and_some_between():
+    """At most 50 points."""
+    values = [float(epoch) for epoch in range(240)]
+    record = Record(None, {"curves": {"epoch": values, "test_top1": values}})
+    points = mean_curve([(None, record)])
+
+    assert len(points) == 50
+    assert (points[0], points[-1]) == ((0.0, 0.0), (239.0, 239.0))
+
+
+def test_records_without_curves_have_none():
+    """Imported teachers, and runs that are not finished."""
+    assert mean_curve([(None, None)]) == []
+    assert mean_curve([(None, Record(None, {"curves": {}}))]) == []
