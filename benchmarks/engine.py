@@ -31,6 +31,7 @@ from kdbench.data.loaders.in_memory import InMemoryLoader
 from kdbench.engine.cuda_graphs import replayed
 from kdbench.engine.devices import choose_device
 from kdbench.engine.fit import fit
+from kdbench.engine.optimisers import make_optimiser
 from kdbench.engine.precision import Precision, prepare_process
 from kdbench.engine.stopping import Stopper
 from kdbench.engine.train_state import TrainState
@@ -38,7 +39,6 @@ from kdbench.exhibits.protocols import REVIEW
 from kdbench.exhibits.recipe import Recipe
 from kdbench.models.stages import StagedNetwork
 from kdbench.plan.components import find_components
-from kdbench.runs import assemble
 from kdbench.runs.assemble import find_class
 from kdbench.runs.steps import TrainStep
 from kdbench.store.parts import Runtime
@@ -86,7 +86,7 @@ def make_loader(recipe: Recipe, size: int, steps: int, precision: Precision) -> 
 
 def bare_loop(network: StagedNetwork, recipe: Recipe, loader: InMemoryLoader) -> Loop:
     """One epoch a call, over batches that are made now."""
-    optimiser = assemble.make_sgd(recipe, network)
+    optimiser = make_optimiser(recipe, network)
     batches = list(loader.epoch(0))
 
     def loop() -> None:
@@ -107,7 +107,7 @@ def our_loop(
     folder: Path,
 ) -> Loop:
     """One epoch a call of a training as a run does it."""
-    optimiser = assemble.make_sgd(recipe, network)
+    optimiser = make_optimiser(recipe, network)
     step = TrainStep(network, None, None, 1.0, optimiser, recipe, loader.steps, precision)
     state = TrainState(folder, "benchmark", {"student": network, "optimiser": optimiser})
     whole = replayed(step, state.parts, precision.device, step.uncaptured, print)

@@ -37,6 +37,7 @@ from kdbench.data.loaders.batch import Batch
 from kdbench.data.loaders.in_memory import InMemoryLoader
 from kdbench.engine.fit import fit
 from kdbench.engine.multiply_adds import MultiplyAdds
+from kdbench.engine.optimisers import make_optimiser
 from kdbench.engine.position import TrainingPosition
 from kdbench.engine.precision import Precision, prepare_process
 from kdbench.engine.stopping import Stopper
@@ -47,7 +48,7 @@ from kdbench.models.stages import StagedNetwork
 from kdbench.plan.components import find_components
 from kdbench.plan.params import Params
 from kdbench.plan.resolve import Resolver
-from kdbench.runs.assemble import Teacher, find_class, make_loss, make_sgd
+from kdbench.runs.assemble import Teacher, find_class, make_loss
 from kdbench.runs.steps import TrainStep
 from kdbench.store.parts import Runtime
 
@@ -193,7 +194,7 @@ def our_side(pair: str, key: str, recipe: Recipe, steps: int, threads: int, fold
     resolver = Resolver(Params(scale="paper"), find_components())
     method, _ = resolver.method(resolver.get("method", "kd"), pair, ())
     loss, weight = make_loss(method, student.train(), teacher, 0, precision)
-    optimiser = make_sgd(recipe, student, loss.trained_with_student())
+    optimiser = make_optimiser(recipe, student, loss.trained_with_student())
     loader = in_memory(recipe, IMAGES, precision)
     looking = Teacher(teacher, method.teacher_mode)
     step = TrainStep(student, looking, loss, weight, optimiser, recipe, loader.steps, precision)

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from torch.profiler import ProfilerActivity, profile
 
 from kdbench.data.loaders.batch import Batch
+from kdbench.engine.optimisers import make_optimiser
 from kdbench.engine.position import TrainingPosition
 from kdbench.engine.precision import Precision, prepare_process
 from kdbench.exhibits.protocols import CRD
@@ -28,7 +29,7 @@ from kdbench.models.stages import Features, StagedNetwork
 from kdbench.plan.components import Component, find_components
 from kdbench.plan.params import Params
 from kdbench.plan.resolve import Resolver
-from kdbench.runs.assemble import Teacher, find_class, find_loss, make_searcher, make_sgd
+from kdbench.runs.assemble import Teacher, find_class, find_loss, make_searcher
 from kdbench.runs.steps import FirstStep, TrainStep
 from kdbench.store.parts import Runtime
 
@@ -94,7 +95,7 @@ def stepping(loss: Any, student: StagedNetwork, teacher: Teacher | None) -> Any:
     """The training step of a method, or of plain training without loss."""
     precision = Precision("float32", False, next(student.parameters()).device)
     trained: list[nn.Module] = [student] + ([] if loss is None else [loss.trained_with_student()])
-    optimiser = make_sgd(STILL, *trained)
+    optimiser = make_optimiser(STILL, *trained)
     if loss is not None and loss.first is not None and loss.first.trains_trunk:
         return FirstStep(student, teacher, loss, loss.first, optimiser, precision)
     return TrainStep(student, teacher, loss, 1.0, optimiser, STILL, 782, precision)

@@ -125,6 +125,37 @@ def data_verify(
     raise typer.Exit(exit_code)
 
 
+@app.command("decode")
+def data_decode(
+    name: Annotated[str, typer.Argument(help="A prepared data set of encoded images.")],
+    workers: Annotated[
+        int | None, typer.Option(min=0, help="Processes; by default as many as trainings have.")
+    ] = None,
+) -> None:
+    """Decode every image once; name and count those that cannot be, an error if there are any.
+
+    Example: kdbench data decode imagenet
+    """
+    from kdbench.data.loaders.streaming import default_workers
+    from kdbench.data.loaders.survey import damaged_images
+    from kdbench.data.stored.open import open_data
+    from kdbench.data.stored.shards import Sharded
+    from kdbench.store.paths import Paths
+
+    data, total = open_data(Paths().data / name), 0
+    if not isinstance(data, Sharded):
+        say(f"{name}: its images were decoded when it was prepared; kdbench data verify {name}")
+        return
+    for split in data.splits:
+        images, damaged = data.encoded(split), 0
+        for line in damaged_images(images, default_workers() if workers is None else workers):
+            damaged += 1
+            say(f"{name}, {split}: {line}")
+        say(f"{name}, {split}: {damaged} of {len(images)} images cannot be decoded")
+        total += damaged
+    raise typer.Exit(3 if total else 0)
+
+
 @app.command("list")
 def data_list(
     as_json: Annotated[bool, typer.Option("--json", help="A JSON list, for programs.")] = False,

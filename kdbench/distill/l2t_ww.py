@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import functional_call
-from torch.optim import SGD
+from torch.optim import Optimizer
 
 from kdbench.data.loaders.batch import Batch
 from kdbench.distill.full_precision import full_precision
@@ -129,7 +129,7 @@ class L2T(DistillationLoss):
         return self.weight * torch.stack(losses).sum()
 
     def after_step(
-        self, student: StagedNetwork, teacher: Features | None, batch: Batch, optimiser: SGD
+        self, student: StagedNetwork, teacher: Features | None, batch: Batch, optimiser: Optimizer
     ) -> None:
         """Move the weights of channels and pairs, once the real step has been taken.
 
@@ -147,7 +147,7 @@ class L2T(DistillationLoss):
         self.meta.zero_grad(set_to_none=True)
 
     def meta_gradient(
-        self, student: StagedNetwork, teacher: Features, batch: Batch, optimiser: SGD
+        self, student: StagedNetwork, teacher: Features, batch: Batch, optimiser: Optimizer
     ) -> tuple[Tensor, ...]:
         """Gradient of the task's loss after the virtual steps, in `self.weights`' parameters.
 
@@ -194,13 +194,13 @@ class _Functional:
         return lambda pair, maps: F.conv2d(maps, connectors[2 * pair], connectors[2 * pair + 1])
 
 
-def _momentum(optimiser: SGD, parameter: nn.Parameter) -> Tensor:
+def _momentum(optimiser: Optimizer, parameter: nn.Parameter) -> Tensor:
     buffer = optimiser.state.get(parameter, {}).get("momentum_buffer")
     return torch.zeros_like(parameter) if buffer is None else buffer.detach()
 
 
 def _sgd_step(
-    loss: Tensor, point: Tensors, buffers: Tensors, optimiser: SGD
+    loss: Tensor, point: Tensors, buffers: Tensors, optimiser: Optimizer
 ) -> tuple[list[Tensor], list[Tensor]]:
     """One step of SGD with a graph; a parameter that the loss ignores has the gradient 0."""
     (group,) = optimiser.param_groups

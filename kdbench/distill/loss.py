@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.optim import SGD, Optimizer
+from torch.optim import Optimizer
 
 from kdbench.data.loaders.batch import Batch
 from kdbench.distill.schedules import FirstPart
@@ -124,7 +124,7 @@ class DistillationLoss(nn.Module):
         backward_of_sum(task, *terms.values())
 
     def after_step(
-        self, student: StagedNetwork, teacher: Features | None, batch: Batch, optimiser: SGD
+        self, student: StagedNetwork, teacher: Features | None, batch: Batch, optimiser: Optimizer
     ) -> None:
         """Learn beside the training, once a step of the main part is taken: by default nothing.
 

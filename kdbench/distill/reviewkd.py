@@ -1,5 +1,7 @@
 """ReviewKD: each teacher stage is compared with a review of the student's deeper stages."""
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -60,6 +62,40 @@ class ABF(nn.Module):
         return self.leave(fused), fused
 
 
+def fusions(student: StagedNetwork, teacher: StagedNetwork, widest: int) -> nn.ModuleList:
+    """A fusion per level from stage 1 to the pooled vector, at most `widest` channels inside."""
+    ours = [*(stage.channels for stage in student.stages[1:]), student.pooled_width]
+    theirs = [*(stage.channels for stage in teacher.stages[1:]), teacher.pooled_width]
+    levels = min(len(ours), len(theirs))
+    middle = min(widest, ours[-1])
+    pairs = list(zip(ours[-levels:], theirs[-levels:], strict=True))
+    return nn.ModuleList(
+        ABF(channels, middle, target, fuse=level < levels - 1)
+        for level, (channels, target) in enumerate(pairs)
+    )
+
+
+def reviewed_losses(
+    fused: nn.ModuleList, maps: Sequence[Tensor], student: Features, teacher: Features
+) -> Tensor:
+    """HCL of every level, (levels,), from stage 1 to the pooled vector; unweighted.
+
+    Args:
+        fused: of `fusions`.
+        maps: the student's, by stage, the stem included.
+        student: gives the pooled vector.
+        teacher: gives maps before the last ReLU, and the pooled vector.
+    """
+    levels = len(fused)
+    ours = [*maps[1:], student.pooled[:, :, None, None]][-levels:]
+    theirs = [*teacher.pre[1:], teacher.pooled[:, :, None, None]][-levels:]
+    losses, deeper = [], None
+    for fusion, own, target in reversed(list(zip(fused, ours, theirs, strict=True))):
+        reviewed, deeper = fusion(own, deeper, tuple(target.shape[-2:]))
+        losses.append(hcl(reviewed, target))
+    return torch.stack(losses[::-1])
+
+
 class ReviewKD(DistillationLoss):
     """HCL between reviewed student stages and teacher stages, from the pooled vector up to stage 1.
 
@@ -91,25 +127,12 @@ class ReviewKD(DistillationLoss):
         self.weight = weight
         self.warmup_epochs = warmup_epochs
         self.warmup_of = warmup_of
-        ours = [*(stage.channels for stage in student.stages[1:]), student.pooled_width]
-        theirs = [*(stage.channels for stage in teacher.stages[1:]), teacher.pooled_width]
-        self.levels = min(len(ours), len(theirs))
-        middle = min(WIDEST, ours[-1])
-        pairs = list(zip(ours[-self.levels :], theirs[-self.levels :], strict=True))
-        self.fusions = nn.ModuleList(
-            ABF(channels, middle, target, fuse=level < self.levels - 1)
-            for level, (channels, target) in enumerate(pairs)
-        )
+        self.fusions = fusions(student, teacher, WIDEST)
+        self.levels = len(self.fusions)
 
     def losses(self, student: Features, teacher: Features) -> Tensor:
         """HCL of every level, (levels,), from stage 1 to the pooled vector; unweighted."""
-        ours = [*student.out[1:], student.pooled[:, :, None, None]][-self.levels :]
-        theirs = [*teacher.pre[1:], teacher.pooled[:, :, None, None]][-self.levels :]
-        losses, deeper = [], None
-        for fusion, maps, target in reversed(list(zip(self.fusions, ours, theirs, strict=True))):
-            reviewed, deeper = fusion(maps, deeper, tuple(target.shape[-2:]))
-            losses.append(hcl(reviewed, target))
-        return torch.stack(losses[::-1])
+        return reviewed_losses(self.fusions, student.out, student, teacher)
 
     def forward(
         self, student: Features, teacher: Features, batch: Batch, position: TrainingPosition

@@ -2,12 +2,14 @@
 
 Every block narrows the map to min(512, C_t, C_s) channels, multiplies it by a one-channel spatial
 attention, resizes it to the teacher's size by nearest neighbour, and widens it to the teacher's
-channels. Every convolution but the attention's is followed by a batch norm.
+channels. Every convolution but the attention's, and those of ``tokens``, is followed by a batch
+norm.
 
 ====================  ======================================================================
 ``2conv``             conv 1 x 1, attention, resize, conv 3 x 3
 ``3conv``             conv 1 x 1, attention, resize, conv 3 x 3, conv 3 x 3
 ``complex``           conv 3 x 3, ReLU, attention, conv 3 x 3, ReLU, resize, conv 3 x 3
+``tokens``            for the maps of transformers, our design: see `token_transform`
 ====================  ======================================================================
 
 Where paper and release differ: the paper searches over three transforms on CIFAR-100 but prints
@@ -24,6 +26,7 @@ from math import sqrt
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from kdbench.distill.token_transform import Neighbours, TokenNorm
 from kdbench.errors import UnknownName
 from kdbench.models.stages import Stage
 
@@ -98,10 +101,24 @@ def complex_attention(source: int, middle: int, target: Stage) -> list[nn.Module
     ]
 
 
+def tokens(source: int, middle: int, target: Stage) -> list[nn.Module]:
+    """The layers of ``tokens``; see `kdbench.distill.token_transform`."""
+    return [
+        TokenNorm(source),
+        nn.Conv2d(source, middle, 1),
+        nn.GELU(),
+        Attention(middle),
+        Neighbours(middle),
+        Resize(target.size),
+        nn.Conv2d(middle, target.channels, 1),
+    ]
+
+
 TRANSFORMS = {
     "2conv": two_convolutions,
     "3conv": three_convolutions,
     "complex": complex_attention,
+    "tokens": tokens,
 }
 
 

@@ -22,6 +22,11 @@ Work = Callable[[TrainingPosition], Hashable]
 """Which operations a step does: where two steps have equal answers, they do the same ones."""
 
 
+Watch = Callable[[int, float, float], None]
+"""Told after every epoch: steps that this process did of it, their seconds, and of these those in
+which it waited for the loader."""
+
+
 class EpochLoader(Protocol):
     """Serves the batches of any epoch from any position on."""
 
@@ -40,6 +45,7 @@ def fit(
     stopper: Stopper,
     tick: Callable[[], None] = lambda: None,
     work: Work = lambda position: None,
+    watch: Watch = lambda steps, seconds, waited: None,
 ) -> Iterator[dict[str, float]]:
     """Train from wherever `state` stands, yielding each epoch's mean loss terms.
 
@@ -52,6 +58,7 @@ def fit(
         stopper: says between two steps whether to save or to stop.
         tick: called after every step, for a progress bar.
         work: operations are counted in one step of each kind. An epoch counts as its first step.
+        watch: see `Watch`.
 
     Raises:
         TryAgain: the stopper asked to stop; a checkpoint is on disk.
@@ -59,8 +66,9 @@ def fit(
     """
     counts: dict[Hashable, int] = {}
     while state.epoch < epochs:
-        begun = time.perf_counter()
-        for batch in loader.epoch(state.epoch, start=state.step):
+        begun = first = time.perf_counter()
+        batches, done = _Waiting(loader.epoch(state.epoch, start=state.step)), state.step
+        for batch in batches:
             taken = state.epoch * loader.steps + state.step
             position = TrainingPosition(taken, epochs * loader.steps, state.epoch, epochs)
             one = partial(step, batch, position)
@@ -68,8 +76,27 @@ def fit(
             state.step += 1
             tick()
             begun = _pause(state, stopper, begun)
-        yield _close_epoch(state, loader.steps, begun)
+        means = _close_epoch(state, loader.steps, begun)
+        watch(loader.steps - done, time.perf_counter() - first, batches.seconds)
+        yield means
         _pause(state, stopper, time.perf_counter())
+
+
+class _Waiting:
+    """Batches as they come, and how long it took in all until they came."""
+
+    def __init__(self, batches: Iterator[Any]) -> None:
+        self._batches, self.seconds = batches, 0.0
+
+    def __iter__(self) -> Iterator[Any]:
+        return self
+
+    def __next__(self) -> Any:
+        begun = time.perf_counter()
+        try:
+            return next(self._batches)
+        finally:
+            self.seconds += time.perf_counter() - begun
 
 
 def _take_step(

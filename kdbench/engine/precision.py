@@ -14,6 +14,8 @@ from kdbench.errors import BadValue
 from kdbench.store.parts import Runtime
 
 M = TypeVar("M", bound=nn.Module)
+FORMATS = ("float32", "tf32", "bf16", "fp16")
+AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 AMPERE = (8, 0)  # the compute capability from which on NVIDIA's GPUs have TF32
 
 
@@ -23,7 +25,8 @@ class Precision:
 
     Attributes:
         name: "float32"; "tf32" for float32 whose convolutions round their factors to 10 bits of
-            mantissa; or "bf16" for autocast with float32 weights.
+            mantissa; "bf16" or "fp16" for autocast with float32 weights. Under "fp16" the loss is
+            to be scaled, see `scaler`.
         channels_last: memory format of networks and images.
         device: where it computes.
 
@@ -36,8 +39,8 @@ class Precision:
     device: torch.device
 
     def __post_init__(self) -> None:
-        if self.name not in ("float32", "tf32", "bf16"):
-            raise BadValue("precision", self.name, "'float32', 'tf32' or 'bf16'")
+        if self.name not in FORMATS:
+            raise BadValue("precision", self.name, "'float32', 'tf32', 'bf16' or 'fp16'")
         if self.name == "tf32" and not _has_tf32(self.device):
             expected = f"'float32' or 'bf16' on {self.device.type}"
             raise BadValue("precision", "tf32", expected, "NVIDIA's GPUs have TF32 from Ampere on")
@@ -60,9 +63,16 @@ class Precision:
 
     def autocast(self) -> AbstractContextManager[None]:
         """Context for a forward pass."""
-        if self.name != "bf16":
+        if self.name not in AUTOCAST:
             return nullcontext()
-        return torch.autocast(self.device.type, dtype=torch.bfloat16)
+        return torch.autocast(self.device.type, dtype=AUTOCAST[self.name])
+
+    def scaler(self) -> torch.amp.GradScaler | None:
+        """What scales the loss, and passes over steps whose gradients overflow; under "fp16".
+
+        Its scale follows the gradients, so it belongs into a checkpoint.
+        """
+        return torch.amp.GradScaler(self.device.type) if self.name == "fp16" else None
 
     def place(self, module: M) -> M:
         """Move a module to the device and into the memory format; returns it."""

@@ -74,6 +74,14 @@ class RunsAbove:
 
 
 @dataclass(frozen=True)
+class RunsReach:
+    """Of each pair of a figure's runs the first is at most `within` points worse in test error."""
+
+    pairs: tuple[tuple[RunKey, RunKey], ...]
+    within: float
+
+
+@dataclass(frozen=True)
 class SomeRunsAbove:
     """Of at least `least` pairs of a figure's runs the first has the smaller test error."""
 
@@ -264,6 +272,7 @@ Check = (
     | RowsNear
     | ColumnsAbove
     | RunsAbove
+    | RunsReach
     | SomeRunsAbove
     | FewerParameters
     | ErrorsApart

@@ -1,6 +1,7 @@
 """The protocols of the papers and of the code bases that they refer to."""
 
 from dataclasses import replace
+from typing import Any
 
 from kdbench.exhibits.recipe import Recipe
 
@@ -136,13 +137,61 @@ CAMVID = replace(
 )
 CAMVID_SEARCH = replace(CAMVID.shortened(18), name=f"{CAMVID.name}, search")
 
+# DistPro, section 4.2: ImageNet with batches of 512, the first rate 0.1 and a cosine. The weight
+# decay is that of ReviewKD's code, whose own rule (0.1 for 256 images) would give a rate of 0.2.
+# Augmentation and momentum are those of torchvision's reference and of ReviewKD's code: no
+# Nesterov. The last epoch is reported: no test label chooses it.
+IMAGENET = Recipe(
+    name="imagenet",
+    epochs=100,
+    batch=512,
+    lr=0.1,
+    milestones=(),
+    nesterov=False,
+    weight_decay=1e-4,
+    augment="rrc224-flip",
+    reported="last",
+    schedule="cosine",
+)
+# ReviewKD's own code on ImageNet: 256 images (four GPUs of 64), a tenth at 30, 60 and 90.
+IMAGENET_STEP = replace(
+    IMAGENET, name="imagenet step", batch=256, milestones=(30, 60, 90), schedule="step"
+)
+# 20 epochs are DistPro's on Tiny-ImageNet; the schedule of the search is not printed.
+IMAGENET_SEARCH = replace(IMAGENET, name="imagenet search", epochs=20)
+# DeiT-tiny's optimiser, rate and start are not printed: the optimiser, rate (5e-4 for 512 images),
+# warm-up and weight decay of DeiT's own recipe, for 150 epochs from fresh weights, with the
+# augmentation of the other pairs. Mixed images and random erasing are left out. Our choice.
+IMAGENET_DEIT = replace(
+    IMAGENET,
+    name="imagenet deit",
+    epochs=150,
+    lr=5e-4,
+    weight_decay=0.05,
+    warmup_epochs=5.0,
+    optimiser="adamw",
+)
+# The meta-gradient is that of a step of SGD, so the search of that pair keeps SGD; at a rate at
+# which transformers train with it. Our choice.
+IMAGENET_DEIT_SEARCH = replace(IMAGENET_SEARCH, name="imagenet deit search", lr=0.01)
+
+# The same at 64 pixels, where Tiny-ImageNet stands in ImageNet's place on a small machine; batch
+# and rate by the rule of 0.1 for 256 images. Our choice.
+SMALL: dict[str, Any] = {"batch": 128, "lr": 0.05, "augment": "rrc64-flip"}
+IMAGENET_64 = replace(IMAGENET, name="imagenet 64", **SMALL)
+IMAGENET_64_STEP = replace(IMAGENET_STEP, name="imagenet 64 step", **SMALL)
+IMAGENET_64_SEARCH = replace(IMAGENET_SEARCH, name="imagenet 64 search", **SMALL)
+
 # By protocol: the first rate of ShuffleNets and MobileNets, in ReviewKD's code and in CRD's.
 LIGHT_LR = {"review": 0.02, "distpro search": 0.02, "crd": 0.01, "crd search": 0.01}
 LIGHT_FAMILIES = frozenset({"shufflenet_v1", "shufflenet_v2", "mobilenet_v2"})
 
 # The data set whose channel constants a protocol has.
 CONSTANTS_OF = {"crd": "cifar100", "review": "cifar100", "dfa cinic": "cinic10"}
-PROTOCOLS = {recipe.name: recipe for recipe in (REVIEW, CRD, DFA_CIFAR, DFA_CINIC, SBS)}
+PROTOCOLS = {
+    recipe.name: recipe
+    for recipe in (REVIEW, CRD, DFA_CIFAR, DFA_CINIC, SBS, IMAGENET, IMAGENET_STEP, IMAGENET_DEIT)
+}
 # By the first word of their names, which also say what is measured and how.
 PROTOCOLS |= {"cityscapes": CITYSCAPES, "camvid": CAMVID}
 # Searches under the protocol of a table of one's own: a sixth of the training's length.
@@ -154,4 +203,7 @@ SEARCH_PROTOCOLS = {
     "sbs": SBS_SEARCH,
     "cityscapes": CITYSCAPES_SEARCH,
     "camvid": CAMVID_SEARCH,
+    "imagenet": IMAGENET_SEARCH,
+    "imagenet step": IMAGENET_SEARCH,
+    "imagenet deit": IMAGENET_DEIT_SEARCH,
 }

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 # Keys that came later: a protocol that has their defaults keeps the digests it had.
-LATER = {"schedule": "step", "view": ""}
+LATER = {"schedule": "step", "view": "", "warmup_epochs": 0.0, "optimiser": "sgd"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,9 +27,12 @@ class Recipe:
         steps_per_epoch: an epoch ends after so many batches; None means all of them.
         evaluate_every: epochs between two looks at the test set; the last epoch always has one.
         schedule: "step" follows `milestones`; "poly" falls from `lr` to 0 as (1 - share of the
-            training)^0.9, step by step, and has no milestones.
+            training)^0.9, "cosine" along half a cosine, both step by step and without milestones.
         view: what happens to every image that is measured, and to its map, as understood by
             `kdbench.data.loaders.joint`; "" is nothing.
+        warmup_epochs: epochs at the start over which the rate rises linearly to its schedule's.
+        optimiser: "sgd", or "adamw" with torch's betas and with `weight_decay` decoupled; it reads
+            neither `momentum` nor `nesterov`.
     """
 
     name: str
@@ -47,16 +50,19 @@ class Recipe:
     reported: str
     steps_per_epoch: int | None = None
     evaluate_every: int = 1
-    schedule: Literal["step", "poly"] = "step"
+    schedule: Literal["step", "poly", "cosine"] = "step"
     view: str = ""
+    warmup_epochs: float = 0.0
+    optimiser: Literal["sgd", "adamw"] = "sgd"
 
     def shortened(self, epochs: int | None) -> "Recipe":
-        """The same protocol in another number of epochs; milestones keep their place in it."""
+        """The same protocol in another number of epochs; what happens keeps its place in it."""
         if epochs is None or epochs == self.epochs:
             return self
         ratio = epochs / self.epochs
         milestones = tuple(round(m * ratio, 3) for m in self.milestones)
-        return replace(self, epochs=epochs, milestones=milestones)
+        warmup = round(self.warmup_epochs * ratio, 3)
+        return replace(self, epochs=epochs, milestones=milestones, warmup_epochs=warmup)
 
     def as_dict(self) -> dict[str, Any]:
         """JSON form; `Recipe(**…)` with tuples restored by `from_dict` inverts it."""

@@ -99,7 +99,8 @@ class StudentRequest:
 
     Attributes:
         method: a method's name, or several joined by "+", whose losses are added.
-        recipe: the protocol of students and teacher.
+        recipe: the protocol of the students, and of the teacher too unless `teacher_recipe` is
+            another.
         seeds: how many, where the scale leaves that to the exhibit.
         lead: whether the scale's `lead_seeds` apply.
         least: how many at every scale, unless params.yaml says a number.
@@ -114,6 +115,7 @@ class StudentRequest:
             place of the test images; 0 for none.
         teacher_last: see `SearchRequest`; its searches take the teacher so too.
         budget: share of the student protocol's epochs that it is trained for.
+        teacher_recipe: the teacher's protocol, where it is not the students'.
     """
 
     dataset: str
@@ -131,6 +133,7 @@ class StudentRequest:
     tuning_holdout: float = 0.0
     teacher_last: bool = False
     budget: float = 1.0
+    teacher_recipe: Recipe | None = None
 
 
 Request = TeacherRequest | SearchRequest | StudentRequest

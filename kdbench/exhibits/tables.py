@@ -43,6 +43,7 @@ TEACHER = "teacher"  # as the network that a search prunes: the column's own
 TOP1 = Metric("top1", "top-1 accuracy", "%")
 MIOU = Metric("miou", "mIoU", "%")
 RMSE = Metric("rmse", "RMSE", "m", higher_is_better=False)
+TOP5 = Metric("top5", "top-5 accuracy", "%")
 TEST_ERROR = Metric(
     "top1", "test error", "%", higher_is_better=False, complement=True, printed="test_error"
 )
@@ -82,6 +83,8 @@ class Row:
         origin: where the scheme is searched.
         teacher_last: see `StudentRequest`.
         further: teachers beside the columns' own.
+        recipe: the students' protocol, where the row is about another than its columns'.
+        only: the row's columns, by their pairs or labels; all by default.
     """
 
     label: str
@@ -95,6 +98,12 @@ class Row:
     origin: Origin | None = None
     teacher_last: bool = False
     further: tuple[FurtherTeacher, ...] = ()
+    recipe: Recipe | None = None
+    only: tuple[Pair | str, ...] = ()
+
+    def stands_in(self, column: "Column") -> bool:
+        """Whether the row has a cell in a column."""
+        return not self.only or column.pair in self.only or column.label in self.only
 
     @property
     def methods(self) -> list[str]:
@@ -113,6 +122,9 @@ class Column:
         parameters: of that method.
         label: printed over the column; by default the networks' labels.
         setting: the CSV's name of the column; by default the table's.
+        recipe, search_recipe, teacher_recipe: protocols of its students, searches and teachers;
+            by default the table's.
+        budget: share of the students' protocol's epochs.
     """
 
     pair: Pair
@@ -121,6 +133,10 @@ class Column:
     parameters: Parameters = ()
     label: str = ""
     setting: str = ""
+    recipe: Recipe | None = None
+    search_recipe: Recipe | None = None
+    teacher_recipe: Recipe | None = None
+    budget: float = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,6 +146,7 @@ class Exhibit:
     Attributes:
         dataset: the data set that it needs; its columns and requests may name others.
         on_request: made only where params.yaml names it or its paper, not by "all".
+        on_request_at: scales at which the same holds.
     """
 
     id: str
@@ -137,6 +154,7 @@ class Exhibit:
     dataset: str
     notes: tuple[str, ...] = ()
     on_request: bool = False
+    on_request_at: tuple[str, ...] = ()
 
     @property
     def slug(self) -> str:
@@ -153,6 +171,7 @@ class Table(Exhibit):
         columns: the columns otherwise.
         recipe: protocol of every training in the table.
         search_recipe: protocol of the searches its methods need; None where none does.
+        teacher_recipe: protocol of the teachers; by default the students'.
         seeds: student runs of a cell.
         tolerance: largest gap to the printed number that still counts as the same, in the
             metric's unit.
@@ -173,6 +192,7 @@ class Table(Exhibit):
     rows: tuple[Row, ...]
     recipe: Recipe
     search_recipe: Recipe | None = None
+    teacher_recipe: Recipe | None = None
     seeds: int
     tolerance: float = 0.0
     published: str = ""
@@ -190,29 +210,39 @@ class Table(Exhibit):
         """`columns`, or one per pair."""
         return self.columns or tuple(Column(pair) for pair in self.pairs)
 
+    def shows(self, row: Row, column: Column) -> bool:
+        """Whether the table has a cell there."""
+        return row.role != "pending" and row.stands_in(column)
+
     def request(self, row: Row, column: Column) -> TeacherRequest | StudentRequest:
         """What one cell needs."""
         dataset, pair = column.dataset or self.dataset, column.pair
         if row.further:
             pair = replace(pair, further=(*pair.further, *row.further))
         if row.role == "teacher":
-            return TeacherRequest(dataset=dataset, network=pair.teacher, recipe=self.recipe)
+            recipe = self._teachers_recipe(column) or self.recipe
+            return TeacherRequest(dataset=dataset, network=pair.teacher, recipe=recipe)
         return StudentRequest(
             dataset=dataset,
             pair=pair,
             method=column.method or str(row.method),
-            recipe=self.recipe,
+            recipe=row.recipe or column.recipe or self.recipe,
             seeds=self.seeds,
             lead=self.leads and column == self.all_columns[0],
             least=self.least_seeds,
-            search_recipe=self.search_recipe,
+            search_recipe=column.search_recipe or self.search_recipe,
             parameters=(*column.parameters, *row.parameters),
             search_parameters=() if row.pruned_by else row.search_parameters,
             pruned_by=self._pruning(row, dataset, pair),
-            origin=self._origin(row, dataset, pair),
+            origin=self._origin(row, column, dataset, pair),
             tuning_holdout=self.tuning_holdout,
             teacher_last=row.teacher_last,
+            budget=column.budget,
+            teacher_recipe=self._teachers_recipe(column),
         )
+
+    def _teachers_recipe(self, column: Column) -> Recipe | None:
+        return column.teacher_recipe or self.teacher_recipe
 
     def _pruning(self, row: Row, dataset: str, pair: Pair) -> SearchRequest | None:
         if not row.pruned_by or self.search_recipe is None:
@@ -227,18 +257,18 @@ class Table(Exhibit):
             parameters=row.search_parameters,
         )
 
-    def _origin(self, row: Row, dataset: str, pair: Pair) -> SearchRequest | None:
+    def _origin(self, row: Row, column: Column, dataset: str, pair: Pair) -> SearchRequest | None:
         origin = row.origin
         if origin is None:
             return None
-        search_recipe = origin.search_recipe or self.search_recipe
+        search_recipe = origin.search_recipe or column.search_recipe or self.search_recipe
         if search_recipe is None:
             return None
         return SearchRequest(
             dataset=origin.dataset or dataset,
             pair=origin.pair or pair,
             search="",  # the method's own
-            recipe=origin.recipe or self.recipe,
+            recipe=origin.recipe or self._teachers_recipe(column) or self.recipe,
             search_recipe=search_recipe,
             parameters=row.search_parameters,
         )
@@ -278,7 +308,11 @@ class Summary(NamedRuns):
 def requests_of(exhibit: Exhibit) -> Iterator[Request]:
     """Every request of an exhibit; pending rows make none."""
     if isinstance(exhibit, Table):
-        rows = [row for row in exhibit.rows if row.role != "pending"]
-        yield from (exhibit.request(row, column) for row in rows for column in exhibit.all_columns)
+        yield from (
+            exhibit.request(row, column)
+            for row in exhibit.rows
+            for column in exhibit.all_columns
+            if exhibit.shows(row, column)
+        )
     elif isinstance(exhibit, NamedRuns):
         yield from (request for _, request in exhibit.requests)

@@ -19,6 +19,7 @@ from kdbench.exhibits.requests import (
 from kdbench.plan.components import Component, Components
 from kdbench.plan.declarations import Distiller
 from kdbench.plan.params import FILE, Params
+from kdbench.plan.pathways import check_pathways
 from kdbench.plan.resolve import Resolver, plugin_module, smoke_section
 from kdbench.plan.tasks import check_task, task_of
 from kdbench.store.names import CellName, SearchName
@@ -109,12 +110,11 @@ class Builder:
         Trained, or imported where params.yaml names a checkpoint: stand-ins have none, and neither
         has a teacher of another seed.
         """
-        component, scale = self.resolve.get("network", network), self.resolve.scale_on(dataset)
+        component = self.resolve.network_on(dataset, network)
+        scale = self.resolve.scale_on(dataset)
         check_task(self.resolve.get("dataset", dataset), component)
         settings = {
-            **self._place(
-                dataset, str(FurtherTeacher(network, seed)), {network: component.revision}
-            ),
+            **self._place(dataset, str(FurtherTeacher(network, seed)), _revisions(component)),
             "network": self.resolve.network(component),
             "recipe": self.resolve.recipe(recipe, dataset, component, scale.teacher_epochs),
             "runtime": self.resolve.runtime(),
@@ -155,7 +155,7 @@ class Builder:
             base=self.search(base) if base else None,
             recipe=self.resolve.search_recipe(component, *protocol),
             seed=request.seed,
-            runtime=self.resolve.runtime(),
+            runtime=self.resolve.search_runtime(),
             tuning_holdout=request.tuning_holdout,
             teacher_last=self._teacher_last(request),
             naming=naming,
@@ -174,11 +174,14 @@ class Builder:
         if structure:
             student = self.resolve.get("network", structure.student.name)
         method, parameters = self._method(request, parts)
-        schemes = [self._scheme(request, part) if part.search else None for part in parts]
+        schemes = [
+            self._scheme(request, part, loss) if part.search else None
+            for part, loss in zip(parts, method.losses, strict=True)
+        ]
         recipe, epochs = self._budget(request, student)
         name = CellName(
             teacher=request.pair.teachers if taught else "",
-            student=structure.naming.pruned_student if structure else student.name,
+            student=structure.naming.pruned_student if structure else request.pair.student,
             method=request.method,
             parameters=parameters,
             tuning_holdout=request.tuning_holdout,
@@ -252,11 +255,12 @@ class Builder:
         if pair.further and isinstance(request, SearchRequest):
             advice = "searches and the methods that need one have a single teacher"
             raise BadValue(f"exhibits, {request.search}", pair.key, "one teacher", advice)
+        recipe = (isinstance(request, StudentRequest) and request.teacher_recipe) or request.recipe
         asked = (FurtherTeacher(pair.teacher, TEACHER_SEED), *pair.further)
         if len(set(asked)) < len(asked):
             raise BadValue("exhibits, pairs", pair.key, "each teacher once")
         return tuple(
-            self.teacher(request.dataset, teacher.network, request.recipe, teacher.seed)
+            self.teacher(request.dataset, teacher.network, recipe, teacher.seed)
             for teacher in asked
         )
 
@@ -291,8 +295,14 @@ class Builder:
         )
         return joined, "".join(spelled)
 
-    def _scheme(self, request: StudentRequest, method: Component) -> tuple[SearchRun, str]:
-        """The search whose scheme a method takes, and what tells it from the pair's own search."""
+    def _scheme(
+        self, request: StudentRequest, method: Component, loss: Method
+    ) -> tuple[SearchRun, str]:
+        """The search whose scheme a method takes, and what tells it from the pair's own search.
+
+        Raises:
+            BadValue: there is no protocol of it, or its pathways are not the method's.
+        """
         if request.search_recipe is None:
             expected = f"a protocol for {method.search}"
             raise BadValue(f"{method.name}, search_recipe", None, expected)
@@ -300,7 +310,7 @@ class Builder:
             dataset=request.dataset,
             pair=request.pair,
             search=str(method.search),
-            recipe=request.recipe,
+            recipe=request.teacher_recipe or request.recipe,
             search_recipe=request.search_recipe,
             parameters=request.search_parameters,
             tuning_holdout=request.tuning_holdout,
@@ -308,6 +318,7 @@ class Builder:
         )
         if request.origin is None:
             run = self.search(here)
+            check_pathways(run, request, loss)
             return run, run.naming.details
         share = request.tuning_holdout if request.origin.dataset == request.dataset else 0.0
         origin = replace(
@@ -320,6 +331,7 @@ class Builder:
         if origin.pair != request.pair:
             place += f"-{origin.pair.teacher}-{origin.pair.student}"
         run = self.search(origin)
+        check_pathways(run, request, loss)
         return run, run.naming.details + (f"-from{place}" if place else "")
 
     def _evaluation(self, cell: str, *runs: MeasuredRun) -> EvaluationRun:
@@ -356,7 +368,7 @@ class Builder:
 
     def _networks(self, request: SearchRequest | StudentRequest) -> tuple[Component, Component]:
         names = request.pair.teacher, request.pair.student
-        teacher, student = (self.resolve.get("network", name) for name in names)
+        teacher, student = (self.resolve.network_on(request.dataset, name) for name in names)
         return teacher, student
 
 

@@ -220,6 +220,9 @@ class DatasetDeclaration(Declaration):
             augmentation there, `batch` where that is not the scale's, and arguments of the
             stand-in's `prepare_stand_in`.
         lite: settings of scale lite that differ on this data set; params.yaml stands over them.
+        smoke_networks: small networks that take the places of large ones there, by the large
+            one's name.
+        base: the data set whose images these are, at the size that `image` says.
     """
 
     licence: str = ""
@@ -246,6 +249,8 @@ class DatasetDeclaration(Declaration):
     known: dict[str, str] = {}
     smoke: Values = {}
     lite: dict[OnDataSet, Number] = {}
+    smoke_networks: dict[str, Text] = {}
+    base: str = ""
 
 
 class PluginDatasetDeclaration(DatasetDeclaration):

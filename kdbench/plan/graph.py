@@ -152,7 +152,7 @@ class Graph:
     def _table(self, table: Table, builder: Builder) -> Iterator[Cell]:
         for row in table.rows:
             for column in table.all_columns:
-                request = None if row.role == "pending" else table.request(row, column)
+                request = table.request(row, column) if table.shows(row, column) else None
                 keeps = request and self._keeps_pair(column.pair) and self._keeps(request, table)
                 run = builder.evaluation(request) if request and keeps else None
                 yield Cell(row, column, run)
@@ -200,13 +200,18 @@ def choose(params: Params, exhibits: list[Exhibit]) -> list[Exhibit]:
     named = [
         e
         for e in exhibits
-        if {e.id, e.id.partition("/")[0]} & asked or ("all" in asked and not e.on_request)
+        if {e.id, e.id.partition("/")[0]} & asked or ("all" in asked and not _on_request(e, params))
     ]
     chosen = [e for e in named if is_own(e) or _datasets(e) & {*params.datasets}]
     if not chosen:
         theirs = ", ".join(sorted({name for exhibit in named for name in _datasets(exhibit)}))
         raise BadValue(f"{FILE}, datasets", params.datasets, f"those of the exhibits: {theirs}")
     return chosen
+
+
+def _on_request(exhibit: Exhibit, params: Params) -> bool:
+    """Whether an exhibit is made where it or its paper is named, and not by "all"."""
+    return exhibit.on_request or params.scale in exhibit.on_request_at
 
 
 def _datasets(exhibit: Exhibit) -> set[str]:

@@ -14,6 +14,8 @@ from kdbench.plan.yaml_values import read_yaml
 from kdbench.store.disk import read_text
 
 FILE = "params.yaml"
+# By default, the data sets of the papers' exhibits.
+DATASETS = ("cifar10", "cifar100", "cinic10", "imagenet", "tinyimagenet-224", "cifar100-224")
 OWN = "own"  # the paper of custom tables
 RENAMED = {"found_by": "pruned_by", "found_in": "pruned_from"}  # of tables in older files
 SCALE = TypeAdapter(Scale)
@@ -103,7 +105,7 @@ class Params(Strict):
     """
 
     scale: Literal["smoke", "lite", "paper"] = "smoke"
-    datasets: list[str] = Field(default=["cifar10", "cifar100", "cinic10"], min_length=1)
+    datasets: list[str] = Field(default=[*DATASETS], min_length=1)
     exhibits: list[str] = Field(default=["all"], min_length=1)
     pairs: list[str] = []
     methods_only: list[str] = []

@@ -47,6 +47,13 @@ class Resolver:
         """A component that an exhibit names."""
         return self.components.get(kind, name, where="exhibits")
 
+    def network_on(self, dataset: str, name: str) -> Component:
+        """The network of that name on a data set; at a scale of stand-ins what plays its part."""
+        if self.scale.stand_in:
+            small = self.get("dataset", dataset).described.get("smoke_networks", {})
+            name = small.get(name, name)
+        return self.get("network", name)
+
     def network(self, component: Component, pruned_by: str = "") -> Network:
         """A network of a run specification."""
         return Network(
@@ -147,7 +154,13 @@ class Resolver:
             channels_last=scale.channels_last,
             threads=scale.threads,
             fold_teacher=foldable and scale.fold_teacher,
+            images_at_once=scale.images_at_once,
         )
+
+    def search_runtime(self) -> Runtime:
+        """The same of a search: whole batches, and no float16, which its differences would lose."""
+        runtime = replace(self.runtime(), images_at_once=None)
+        return replace(runtime, precision="float32") if runtime.precision == "fp16" else runtime
 
     def seeds(self, asked: int, *, lead: bool = False, least: int = 1) -> int:
         """Student runs of a cell: params.yaml's, the scale's, or the exhibit's own number."""

@@ -34,10 +34,15 @@ class Scale:
             protocol's own, for most the best on the test set, so that test labels choose it;
             "last" looks at no test image.
         precision: "float32"; "tf32" (float32 whose convolutions round to 10 bits, on GPUs that
-            have it) or "bf16" (autocast), declared deviations at the paper scale.
+            have it), "bf16" (autocast) or "fp16" (autocast, the loss scaled so that gradients keep
+            their range), declared deviations at the paper scale. Searches, whose differences need
+            more, compute in float32 under "fp16".
         channels_last: memory format of images and networks.
         fold_teacher: students see their teacher with its norms folded into its convolutions
             (`kdbench.models.folding`): faster, and other bits.
+        images_at_once: images of a batch that are computed together: the gradients of parts add up
+            to those of the published batch, for which memory may be too small. Batch norms, and
+            losses that compare images with each other, see a part. Not for searches.
         threads: CPU threads of a job. Bits depend on it, so it belongs to a run's identity.
         cells_per_job: so many cells, students and their evaluation, are one job of Snakemake's:
             where a run takes seconds, starting Python costs more than the run. None: one per run.
@@ -57,7 +62,8 @@ class Scale:
     lead_seeds: Seeds | None = None
     evaluate_every: Epochs = 1
     teacher_epoch: Literal["reported", "last"] = "reported"
-    precision: Literal["float32", "tf32", "bf16"] = "float32"
+    precision: Literal["float32", "tf32", "bf16", "fp16"] = "float32"
+    images_at_once: Annotated[int, Field(strict=True, ge=2, le=1_000_000)] | None = None
     channels_last: Switch = False
     fold_teacher: Switch = False
     threads: Threads = 1

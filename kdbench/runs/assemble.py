@@ -328,8 +328,11 @@ def make_searcher(
     `base` is what the base search found, for searches that have one.
 
     Raises:
-        BadValue: a plug-in's class is not a `Searcher`.
+        BadValue: a plug-in's class is not a `Searcher`, or the recipe's optimiser is not SGD, on
+            whose step the gradients of searches rest.
     """
+    if recipe.optimiser != "sgd":
+        raise BadValue(f"{search.name}, optimiser", recipe.optimiser, "'sgd' for a search")
     cls = searcher_class(find_class(search), search.module)
     # `held_out` is the validation share, which the phase splits off.
     settings = {key: v for key, v in search.parameters.items() if key != "held_out"}
@@ -386,15 +389,3 @@ def make_loader(
         settings |= {"image": data.image, "augment": augment}
         return StreamingLoader(data.encoded(split), labels, **settings)
     return InMemoryLoader(data.images(split), labels, augment=Augment.parse(augment), **settings)
-
-
-def make_sgd(recipe: Recipe, *modules: nn.Module) -> torch.optim.SGD:
-    """The recipe's optimiser over all parameters of the modules."""
-    parameters = [p for module in modules for p in module.parameters() if p.requires_grad]
-    return torch.optim.SGD(
-        parameters,
-        lr=recipe.lr,
-        momentum=recipe.momentum,
-        nesterov=recipe.nesterov,
-        weight_decay=recipe.weight_decay,
-    )

@@ -45,6 +45,7 @@ PHASES: dict[type[RunSpec], Callable[[Job[Any]], PhaseResult]] = {
     StudentRun: run_training,
     EvaluationRun: run_evaluation,
 }
+GIB = 2.0**30
 CLOCK = "the clock was set back during the run: `finished` lies before `started`"
 
 
@@ -213,7 +214,7 @@ def execute(spec: RunSpec, paths: Paths, options: Options, stopper: Stopper) -> 
         }
         job = Job(spec, paths, stopper, options.start_bar, origin, precision, options.say)
         forget_peak(device)
-        begun = time.perf_counter()
+        peak, begun = 0, time.perf_counter()
         try:
             result = _phase(job)
         finally:
@@ -225,10 +226,12 @@ def execute(spec: RunSpec, paths: Paths, options: Options, stopper: Stopper) -> 
             _compare(spec, paths, manifest, options)
         else:
             provenance = _provenance(job, result)
-            result.cost["peak_memory_bytes"] = peak_memory(device)
+            result.cost["peak_memory_bytes"] = peak = peak_memory(device)
             write_record(record, _record(spec, result, provenance, manifest))
             paths.diverged(spec).unlink(missing_ok=True)
         forget_checkpoints(folder)
+    if peak and isinstance(spec, ComputingRun):
+        options.say(f"{spec.title}: peak memory {peak / GIB:.2f} GiB")
     options.say(f"{spec.title}: done")
 
 

@@ -23,7 +23,7 @@ from kdbench.engine.train_state import TrainState
 from kdbench.errors import BadValue, Diverged
 from kdbench.exhibits.recipe import Recipe
 from kdbench.models.view import Shape, View
-from kdbench.runs import assemble
+from kdbench.runs import assemble, reading
 from kdbench.runs.assemble import Loader, Teacher
 from kdbench.runs.held_out import fitted, teacher_weights
 from kdbench.runs.job import Job, PhaseResult
@@ -120,7 +120,8 @@ def run_search(job: Job[SearchRun]) -> PhaseResult:
     step.replayed = None if graph == step.compute else graph
     done = state.epoch * loader.steps + state.step
     tick = job.follow(recipe.epochs * loader.steps, done, state.curves)
-    for means in fit(state, step, loader, recipe.epochs, job.stopper, tick, searcher.work):
+    watch = reading.watch(job.say, job.spec.title, loader, recipe.batch)
+    for means in fit(state, step, loader, recipe.epochs, job.stopper, tick, searcher.work, watch):
         state.log({"epoch": float(state.epoch), **means})
         if searcher.finished:
             break

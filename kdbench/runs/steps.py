@@ -1,10 +1,11 @@
 """One training step: of a network alone, of a student under a teacher, of a first part."""
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass
 
 from torch import Tensor
-from torch.optim import SGD
+from torch.amp import GradScaler
+from torch.optim import Optimizer
 
 from kdbench.data.loaders.batch import Batch
 from kdbench.distill.loss import DistillationLoss, backward_of_sum
@@ -14,6 +15,7 @@ from kdbench.engine.precision import Precision
 from kdbench.engine.schedules import rate_at
 from kdbench.evaluate.tasks import task_of
 from kdbench.exhibits.recipe import Recipe
+from kdbench.models import recompute
 from kdbench.models.stages import Features, StagedNetwork
 from kdbench.runs.assemble import Teacher
 
@@ -31,39 +33,81 @@ class TrainStep:
         recipe: gives the learning rate.
         steps: of an epoch.
         precision: of the forward passes.
+        images_at_once: see `kdbench.store.parts.Runtime`.
+        scaler: of the loss; None where it keeps its size. One for all optimisers of a run.
     """
 
     student: StagedNetwork
     teacher: Teacher | None
     loss: DistillationLoss | None
     task_weight: float
-    optimiser: SGD
+    optimiser: Optimizer
     recipe: Recipe
     steps: int
     precision: Precision
+    images_at_once: int | None = None
+    scaler: GradScaler | None = None
 
     def __call__(self, batch: Batch, position: TrainingPosition) -> dict[str, Tensor]:
         """Train on one batch; returns the weighted loss terms."""
         rate = position.read(lambda at: rate_at(self.recipe, at.step, self.steps))
         for group in self.optimiser.param_groups:
             group["lr"] = rate
-        theirs, own = None, task_of(self.student)
-        if self.loss is None:
-            with self.precision.autocast():
-                task = own.loss_of_images(self.student, batch.images, batch.labels)
-                task, terms = self.task_weight * task, {}
-        else:
-            batch, theirs = self._read_teacher(batch)
-            with self.precision.autocast():
-                ours = self.student.read(batch.images)
-                terms = dict(self.loss(ours, theirs, batch, position))
-                task = self.task_weight * own.training_loss(ours, batch.labels)
+        if self.images_at_once is not None and len(batch.images) > self.images_at_once:
+            terms = self._in_parts(batch, position, self.images_at_once)
+            take_step(self.optimiser, self.scaler)
+            return terms
+        task, terms, batch, theirs = self._forward(batch, position)
         self.optimiser.zero_grad(set_to_none=True)
         self._backward(task, terms)
-        self.optimiser.step()
+        take_step(self.optimiser, self.scaler)
         if self.loss is not None:
             self.loss.after_step(self.student, theirs, batch, self.optimiser)
         return {"task": task, **terms}
+
+    def _forward(
+        self, batch: Batch, position: TrainingPosition
+    ) -> tuple[Tensor, dict[str, Tensor], Batch, Features | None]:
+        """The task's loss, the other terms, the batch as it was looked at, the teacher's features.
+
+        Both losses are weighted.
+        """
+        own = task_of(self.student)
+        if self.loss is None:
+            with self.precision.autocast():
+                task = own.loss_of_images(self.student, batch.images, batch.labels)
+                return self.task_weight * task, {}, batch, None
+        batch, theirs = self._read_teacher(batch)
+        with self.precision.autocast():
+            ours = self.student.read(batch.images)
+            terms = dict(self.loss(ours, theirs, batch, position))
+            task = self.task_weight * own.training_loss(ours, batch.labels)
+        return task, terms, batch, theirs
+
+    def _in_parts(
+        self, batch: Batch, position: TrainingPosition, largest: int
+    ) -> dict[str, Tensor]:
+        """Put the gradients of a batch, added up over parts of nearly one size, into `.grad`.
+
+        A part counts by its share of the images, so that means over images are the batch's.
+        """
+        parameters = [p for group in self.optimiser.param_groups for p in group["params"]]
+        total: dict[Tensor, Tensor] = {}
+        sums: dict[str, Tensor] = {}
+        for part in parts_of(batch, largest):
+            share = len(part.images) / len(batch.images)
+            task, terms, *_ = self._forward(part, position)
+            scaled = {name: share * term for name, term in {"task": task, **terms}.items()}
+            self.optimiser.zero_grad(set_to_none=True)
+            self._backward(scaled["task"], {name: scaled[name] for name in terms})
+            for p in parameters:
+                if p.grad is not None:
+                    total[p] = total[p] + p.grad if p in total else p.grad
+            for name, term in scaled.items():
+                sums[name] = sums.get(name, 0.0) + term.detach()
+        for p in parameters:
+            p.grad = total.get(p)
+        return sums
 
     def work(self, position: TrainingPosition) -> Hashable:
         """See `kdbench.engine.fit.Work`."""
@@ -72,6 +116,10 @@ class TrainStep:
     @property
     def uncaptured(self) -> str:
         """See `DistillationLoss`."""
+        if self.scaler is not None:
+            return "fp16 looks at every step whether its gradients are finite"
+        if recompute.wanted():
+            return "blocks that compute again keep the state of random numbers"
         return "" if self.loss is None else self.loss.uncaptured
 
     def _read_teacher(self, batch: Batch) -> tuple[Batch, Features | None]:
@@ -85,10 +133,29 @@ class TrainStep:
             return batch, self.teacher.read(batch.images, graph=graph)
 
     def _backward(self, task: Tensor, terms: Mapping[str, Tensor]) -> None:
+        if self.scaler is not None:
+            task = self.scaler.scale(task)
+            terms = {name: self.scaler.scale(term) for name, term in terms.items()}
         if self.loss is None:
             backward_of_sum(task)
         else:
             self.loss.combine(task, terms, list(self.student.parameters()))
+
+
+def take_step(optimiser: Optimizer, scaler: GradScaler | None) -> None:
+    """Step by the gradients in `.grad`; by scaled ones if they are finite, after scaling back."""
+    if scaler is None:
+        optimiser.step()
+        return
+    scaler.step(optimiser)
+    scaler.update()
+
+
+def parts_of(batch: Batch, largest: int) -> Iterator[Batch]:
+    """A batch in parts of at most `largest` images, whose sizes differ by one at most."""
+    count = -(-len(batch.images) // largest)
+    pieces = (tensor.tensor_split(count) for tensor in batch)
+    yield from map(Batch._make, zip(*pieces, strict=True))
 
 
 @dataclass
@@ -102,14 +169,16 @@ class FirstStep:
         part: the first part of the loss.
         optimiser: of what the part trains; not the main part's.
         precision: of the forward passes.
+        scaler: the main part's.
     """
 
     student: StagedNetwork
     teacher: Teacher
     loss: DistillationLoss
     part: FirstPart
-    optimiser: SGD
+    optimiser: Optimizer
     precision: Precision
+    scaler: GradScaler | None = None
 
     def __call__(self, batch: Batch, position: TrainingPosition) -> dict[str, Tensor]:
         """Train on one batch; returns the weighted loss terms."""
@@ -118,8 +187,9 @@ class FirstStep:
             ours = self.student.read(batch.images) if self.part.trains_trunk else None
             terms = dict(self.loss.first_terms(ours, theirs, batch, position))
         self.optimiser.zero_grad(set_to_none=True)
-        backward_of_sum(*terms.values())
-        self.optimiser.step()
+        scale = self.scaler.scale if self.scaler is not None else lambda term: term
+        backward_of_sum(*map(scale, terms.values()))
+        take_step(self.optimiser, self.scaler)
         return terms
 
 

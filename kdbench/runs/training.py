@@ -16,14 +16,16 @@ from kdbench.distill.schedules import FirstPart
 from kdbench.distill.scheme import Scheme
 from kdbench.engine.cuda_graphs import count_on_device, replayed
 from kdbench.engine.fit import fit
+from kdbench.engine.optimisers import make_optimiser
 from kdbench.engine.precision import Precision
 from kdbench.engine.train_state import TrainState
 from kdbench.errors import BadValue, Diverged
 from kdbench.evaluate.tasks import task_of
 from kdbench.exhibits.recipe import Recipe
+from kdbench.models import recompute
 from kdbench.models.folding import fold_norms
 from kdbench.models.stages import StagedNetwork
-from kdbench.runs import assemble
+from kdbench.runs import assemble, reading
 from kdbench.runs.assemble import Loader, Teacher, make_teacher
 from kdbench.runs.held_out import remark, teacher_weights, training_loaders
 from kdbench.runs.job import BEST, LAST, Job, PhaseResult
@@ -114,13 +116,21 @@ def build_training(job: Job[TeacherRun | StudentRun], data: Stored, steps: int) 
     """
     run, recipe, precision = job.spec, job.spec.recipe, job.precision
     student = assemble.trained_network(run, data, run.seed, job.inputs, precision)
+    if recompute.wanted():
+        recompute.recompute_blocks(student)
     teacher, loss, task_weight = _distillation(job, data, student)
     trained = [student] if loss is None else [student, loss.trained_with_student()]
-    optimiser = assemble.make_sgd(recipe, *trained)
-    step = TrainStep(student, teacher, loss, task_weight, optimiser, recipe, steps, precision)
+    optimiser = make_optimiser(recipe, *trained)
+    scaler, at_once = precision.scaler(), run.runtime.images_at_once
+    step = TrainStep(
+        student, teacher, loss, task_weight, optimiser, recipe, steps, precision, at_once, scaler
+    )
     parts: dict[str, Any] = {"student": student, "optimiser": optimiser}
+    if scaler is not None:
+        parts["scaler"] = scaler
     if loss is None:
         return Training(student, None, step, parts, 0)
+    _check_step(run, loss)
     parts["loss"] = loss
     parts |= loss.optimisers
     if loss.first is None:
@@ -128,6 +138,22 @@ def build_training(job: Job[TeacherRun | StudentRun], data: Stored, steps: int) 
     two_parts, before = _two_parts(step, loss, loss.first, recipe)
     parts["first"] = two_parts.first.optimiser
     return Training(student, loss, two_parts, parts, before)
+
+
+def _check_step(run: TeacherRun | StudentRun, loss: DistillationLoss) -> None:
+    """Refuse a loss that learns after each step where it could not read that step.
+
+    Raises:
+        BadValue: another optimiser than SGD, or batches in parts.
+    """
+    if type(loss).after_step is DistillationLoss.after_step:
+        return
+    where, advice = f"{run.title}, {type(loss).__name__}", "its own steps are SGD's, on the batch"
+    if run.recipe.optimiser != "sgd":
+        raise BadValue(f"{where}, optimiser", run.recipe.optimiser, "'sgd'", advice)
+    if run.runtime.images_at_once is not None:
+        at_once = run.runtime.images_at_once
+        raise BadValue(f"{where}, images_at_once", at_once, "whole batches (null)", advice)
 
 
 def run_training(job: Job[TeacherRun | StudentRun]) -> PhaseResult:
@@ -146,7 +172,8 @@ def run_training(job: Job[TeacherRun | StudentRun]) -> PhaseResult:
     device = precision.device
     count_on_device(training.parts.values(), device)
     step = replayed(training.step, state.parts, device, training.step.uncaptured, job.say)
-    for means in fit(state, step, loader, epochs, job.stopper, tick, training.step.work):
+    work, watch = training.step.work, reading.watch(job.say, job.spec.title, loader, recipe.batch)
+    for means in fit(state, step, loader, epochs, job.stopper, tick, work, watch):
         evaluator.log(state, means)
     return _finish(job, state, student, loader, data, before)
 
@@ -159,8 +186,10 @@ def _two_parts(
     if main.teacher is None:
         raise BadValue("method", type(loss).__name__, "a teacher for a loss with a first part")
     trunk = [main.student.trunk] if first.trains_trunk else []
-    optimiser = assemble.make_sgd(own, *trunk, loss)
-    step = FirstStep(main.student, main.teacher, loss, first, optimiser, main.precision)
+    optimiser = make_optimiser(own, *trunk, loss)
+    step = FirstStep(
+        main.student, main.teacher, loss, first, optimiser, main.precision, main.scaler
+    )
     epochs = first.scaled(recipe.epochs)
     return TwoParts(step, main, epochs), epochs
 

@@ -131,21 +131,26 @@ class Runtime:
         channels_last: whether images and weights are NHWC in memory.
         threads: CPU threads of the process.
         fold_teacher: whether the teacher's norms are folded into its convolutions.
+        images_at_once: images of a batch that are computed together, where the batch's gradients
+            are added up from parts; None for all. Batch norms then see a part.
     """
 
     precision: str
     channels_last: bool
     threads: int
     fold_teacher: bool = False
+    images_at_once: int | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        """JSON form; what is not folded has the digest of runs made before there was a choice."""
+        """JSON form; keys that came later are left out at their defaults, as digests were made."""
         folded = {"fold_teacher": True} if self.fold_teacher else {}
+        parts = {} if self.images_at_once is None else {"images_at_once": self.images_at_once}
         return {
             "precision": self.precision,
             "channels_last": self.channels_last,
             "threads": self.threads,
             **folded,
+            **parts,
         }
 
 

@@ -54,7 +54,7 @@ def test_the_paper_has_27_pathways_and_the_release_10():
     """Three stages to three with three transforms; stem and stages downward with one transform."""
     paper = chosen(4, 4, **SPACE)
     release = chosen(4, 4, connections="downward", maps=[], stem=True, transforms=["complex"])
-    imagenet = chosen(6, 6, connections="downward", maps=[], stem=False, transforms=["complex"])
+    imagenet = chosen(5, 5, connections="downward", maps=[], stem=True, transforms=["complex"])
     assert (len(paper), len(release), len(imagenet)) == (27, 10, 15)
     assert paper[0] == (1, 1, "2conv") and paper[-1] == (3, 3, "complex")
     assert release[:2] == [(0, 0, "complex"), (0, 1, "complex")]

@@ -10,9 +10,10 @@ from typed_runs import method_part, search_part
 
 from kdbench.data.loaders.batch import Batch
 from kdbench.distill.scheme import Scheme
+from kdbench.engine.optimisers import make_optimiser
 from kdbench.engine.position import TrainingPosition
 from kdbench.exhibits.protocols import CRD
-from kdbench.runs.assemble import Teacher, drawn_by, make_loss, make_searcher, make_sgd
+from kdbench.runs.assemble import Teacher, drawn_by, make_loss, make_searcher
 from kdbench.runs.steps import TrainStep
 
 STEPS = 3
@@ -23,7 +24,7 @@ def trained(method, scheme=None, **parameters):
     teacher, student = (network(name) for name in PAIR)
     given = {} if scheme is None else {"scheme": scheme}
     loss, weight = make_loss(method_part(method, **parameters), student, teacher, 0, CPU, **given)
-    optimiser = make_sgd(CRD, student, loss)
+    optimiser = make_optimiser(CRD, student, loss)
     step = TrainStep(
         student.train(), Teacher(teacher, "eval"), loss.train(), weight, optimiser, CRD, STEPS, CPU
     )

@@ -26,7 +26,7 @@ def test_a_transform_gives_the_teachers_shape(kind, size):
     assert block(randn(3, 6, 4, 4)).shape == (3, 9, *size)
 
 
-@pytest.mark.parametrize("kind", TRANSFORMS)
+@pytest.mark.parametrize("kind", LAYERS)
 def test_a_transform_has_the_documented_layers_in_order(kind):
     """No convolution has a bias."""
     block = transform(kind, Stage("s", 6, (4, 4)), Stage("t", 9, (8, 8)))

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 
 import pytest
 import torch
@@ -206,3 +207,27 @@ def test_a_kind_of_step_is_asked_for_only_where_operations_are_counted(tmp_path)
         pass
 
     assert [position.step for position in asked] == [0, 4, 8]
+
+
+def test_time_spent_waiting_for_the_loader_is_told_after_every_epoch(tmp_path):
+    """Of the steps that this process did: a resumed epoch counts those that were left."""
+
+    class Slow(Spy):
+        def epoch(self, number, start=0):
+            for batch in super().epoch(number, start):
+                time.sleep(0.02)
+                yield batch
+
+    told = []
+    state = TrainState(tmp_path, "run", {"counter": Counter()})
+    state.step = 1
+
+    def step(batch, position):
+        return {"loss": torch.tensor(0.0)}
+
+    calm = Stopper(checkpoint_seconds=1e9)
+    for _ in fit(state, step, Slow(), 2, calm, watch=lambda *words: told.append(words)):
+        pass
+    assert [steps for steps, *_ in told] == [3, 4]
+    for steps, seconds, waited in told:
+        assert 0.02 * steps <= waited <= seconds

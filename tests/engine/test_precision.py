@@ -65,8 +65,8 @@ def test_a_module_is_placed_in_the_memory_format(channels_last):
 
 def test_an_unknown_format_is_refused():
     """One line that names those that exist."""
-    with pytest.raises(BadValue, match="found 'fp16', expected 'float32', 'tf32' or 'bf16'"):
-        Precision("fp16", False, CPU)
+    with pytest.raises(BadValue, match="found 'fp8', expected 'float32', 'tf32', 'bf16' or 'fp16'"):
+        Precision("fp8", False, CPU)
 
 
 def test_tf32_is_refused_where_there_is_none(monkeypatch):

@@ -1,11 +1,13 @@
 """Learning rates."""
 
 from dataclasses import replace
+from itertools import pairwise
+from math import cos, pi
 
 import pytest
 
 from kdbench.engine.schedules import rate_at
-from kdbench.exhibits.protocols import DISTPRO_SEARCH, REVIEW
+from kdbench.exhibits.protocols import DISTPRO_SEARCH, IMAGENET, IMAGENET_DEIT, REVIEW
 
 
 def rates(recipe, steps_per_epoch):
@@ -44,3 +46,23 @@ def test_a_short_training_meets_every_rate(epochs):
 def test_without_milestones_the_rate_is_constant():
     """Three epochs of five steps at 0.1."""
     assert set(rates(replace(REVIEW, milestones=(), epochs=3), 5)) == {0.1}
+
+
+def test_a_cosine_falls_at_every_step_from_the_first_rate_to_almost_nothing():
+    """Half a period over the whole training, whatever its length."""
+    for epochs in (10, 100):
+        recipe = IMAGENET.shortened(epochs)
+        by_step = rates(recipe, 5)
+        expected = [0.05 * (1 + cos(pi * step / (5 * epochs))) for step in range(5 * epochs)]
+        assert by_step == pytest.approx(expected, rel=1e-12)
+        assert all(later < rate for rate, later in pairwise(by_step))
+
+
+def test_a_warm_up_rises_linearly_to_the_rate_of_its_schedule():
+    """DeiT's five epochs of 150; in a short training the same share."""
+    by_step = rates(IMAGENET_DEIT, 4)
+    cosine = rates(replace(IMAGENET_DEIT, warmup_epochs=0.0), 4)
+
+    shares = [rate / plain for rate, plain in zip(by_step, cosine, strict=True)]
+    assert shares == pytest.approx([min(1.0, (step + 1) / 20) for step in range(600)])
+    assert IMAGENET_DEIT.shortened(30).warmup_epochs == 1.0

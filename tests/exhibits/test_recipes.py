@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from kdbench.engine.schedules import rate_at
-from kdbench.exhibits.protocols import DISTPRO_SEARCH, REVIEW
+from kdbench.exhibits.protocols import DISTPRO_SEARCH, IMAGENET, IMAGENET_DEIT, REVIEW
 from kdbench.exhibits.recipe import Recipe
 
 STEPS = 391  # batches of 128 in 50,000 images
@@ -73,3 +73,12 @@ def test_a_recipe_read_back_from_json_equals_the_written_one():
     """Its tuples come back as tuples."""
     for recipe in (REVIEW, DISTPRO_SEARCH, REVIEW.shortened(7)):
         assert Recipe.from_dict(json.loads(json.dumps(recipe.as_dict()))) == recipe
+
+
+def test_a_recipe_of_an_older_kind_has_the_keys_that_it_always_had():
+    """Digests are made of them: what came later is named where it differs alone."""
+    assert not {"schedule", "warmup_epochs", "optimiser"} & set(REVIEW.as_dict())
+    assert IMAGENET.as_dict()["schedule"] == "cosine"
+    later = {"optimiser": "adamw", "schedule": "cosine", "warmup_epochs": 5.0}
+    assert later.items() <= IMAGENET_DEIT.as_dict().items()
+    assert Recipe.from_dict(json.loads(json.dumps(IMAGENET_DEIT.as_dict()))) == IMAGENET_DEIT

@@ -5,16 +5,18 @@ from pathlib import Path
 
 from kdbench.papers import catalogue
 from kdbench.plan.graph import make_graph
-from kdbench.plan.params import Params
+from kdbench.plan.params import DATASETS, Params
 
 FILE = Path(__file__).with_name("digests.json")
+ON_REQUEST = ("tinyimagenet_fifth", "cifar100-64")  # data sets of exhibits on request
 SCALES = ("smoke", "lite", "paper")
 
 
 def planned_digests(scale):
     """Digests of every run of every exhibit at a scale, by `phase/data set`, in plan order."""
     digests = {}
-    graph = make_graph(Params(scale=scale, exhibits=[exhibit.id for exhibit in catalogue()]))
+    ids = [exhibit.id for exhibit in catalogue()]
+    graph = make_graph(Params(scale=scale, exhibits=ids, datasets=[*DATASETS, *ON_REQUEST]))
     for run in graph.runs.values():
         digests.setdefault(f"{run.phase}/{run.dataset}", []).append(run.digest)
     return digests

@@ -20,6 +20,7 @@ from kdbench.data.loaders.batch import Batch
 from kdbench.data.loaders.splits import held_out
 from kdbench.distill.loss import DistillationLoss
 from kdbench.distill.scheme import Scheme
+from kdbench.engine.optimisers import make_optimiser
 from kdbench.engine.position import TrainingPosition
 from kdbench.engine.precision import Precision
 from kdbench.engine.seeds import derive
@@ -33,7 +34,7 @@ from kdbench.models.pruning.build import build_pruned, layout_of, structure_of
 from kdbench.models.pruning.structure import Structure
 from kdbench.models.stages import Features
 from kdbench.plan.components import PACKAGES, find_components
-from kdbench.runs.assemble import drawn_by, find_class, make_loader, make_sgd
+from kdbench.runs.assemble import drawn_by, find_class, make_loader
 from kdbench.runs.steps import TrainStep
 from kdbench.search.searcher import SearchBatch
 from kdbench.store.spec import ENGINE_REVISION, PRUNING_REVISION, SPLIT_REVISION
@@ -287,7 +288,7 @@ def engine():
         ),
         LogitsMSE(),
         0.5,
-        make_sgd(recipe, student),
+        make_optimiser(recipe, student),
         recipe,
         loader.steps,
         FLOAT32,

@@ -5,11 +5,12 @@ import io
 from typing import Any
 from unittest.mock import patch
 
+from kdbench.plan.params import DATASETS
 from kdbench.report.readings.records import Records
 from kdbench.report.render import render
 
 TRANSFORMS = ("2conv", "3conv", "complex")
-ALL = ["cifar10", "cifar100", "cinic10"]
+ALL = [*DATASETS]
 
 
 def plan_of(project: Any, *exhibits: str, scale: str = "paper", **params: Any) -> Any:

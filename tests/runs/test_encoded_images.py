@@ -164,12 +164,12 @@ def test_absent_data_says_how_to_get_it(tmp_path):
 
 
 def test_digits_stand_in_at_scale_smoke(tmp_path):
-    """They have a split of their own, and are pixels, not encoded images."""
+    """They have a split of their own, and are encoded, as the images that they stand for."""
     project = Project(tmp_path, scale="smoke")
 
     record = project.run(project.data)
 
-    assert record["metrics"]["stand_in"] == "digits"
+    assert record["metrics"]["stand_in"] == "encoded_digits"
     assert record["metrics"]["image"] == [3, 8, 8]
-    assert not isinstance(project.prepared(), Sharded)
+    assert isinstance(project.prepared(), Sharded)
     assert project.prepared().name == "imagenet"

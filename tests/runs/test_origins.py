@@ -9,6 +9,7 @@ from tiny_project import STUDENT, TEACHER
 
 from kdbench.data.stored.arrays import Prepared
 from kdbench.distill.loss import DistillationLoss
+from kdbench.engine.optimisers import make_optimiser
 from kdbench.engine.position import TrainingPosition
 from kdbench.engine.precision import Precision
 from kdbench.engine.train_state import TrainState
@@ -86,7 +87,7 @@ def test_a_loss_without_a_teacher_adds_its_term(finished_once):
     precision = Precision("float32", False, torch.device("cpu"))
     run = finished_once.spec(STUDENT)
     recipe, student = run.recipe, assemble.make_network(run.student, data, 0, precision)
-    loss, optimiser = Own(student, None), assemble.make_sgd(recipe, student)
+    loss, optimiser = Own(student, None), make_optimiser(recipe, student)
     loader = assemble.make_loader(data.training_only(), "train", recipe, 0, precision)
     step = TrainStep(student, None, loss, 1.0, optimiser, recipe, loader.steps, precision)
 

@@ -9,6 +9,7 @@ from kdbench.data.ingest.download import Progress, fetch
 from kdbench.data.stored.open import Stored, open_data
 from kdbench.data.stored.twins import note_twins
 from kdbench.errors import BadValue
+from kdbench.plan.components import find_components
 from kdbench.plan.plugins import load_function
 
 # Keys of [smoke] that the plan reads; all others are arguments of the stand-in's function.
@@ -28,7 +29,7 @@ def provide(
         folder: where a project keeps prepared data, each set in a folder of its name.
         declared: see `prepare`.
         source: a local copy, which is then prepared anew; without one the official archive is
-            downloaded if need be.
+            downloaded if need be. For a data set with a `base` it is the base's.
         progress: called during a download with bytes so far and in all.
 
     Raises:
@@ -37,8 +38,20 @@ def provide(
     """
     target = folder / declared["name"]
     if source is not None or not (target / "meta.json").is_file():
+        if declared.get("base"):
+            source = _base(folder, declared, source, progress)
         prepare(declared, source, target, progress=progress)
     return open_data(target)
+
+
+def _base(
+    folder: Path, declared: Mapping[str, Any], source: Path | None, progress: Progress | None
+) -> Path:
+    """The prepared folder of the data set that another one is made of."""
+    place = f"{declared['name']}, base"
+    base = find_components().get("dataset", declared["base"], where=place).described
+    provide(folder, base, source, progress=progress)
+    return folder / str(declared["base"])
 
 
 def prepare(

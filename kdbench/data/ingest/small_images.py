@@ -60,7 +60,7 @@ def prepare_pictures(source: Path, out: Path, declared: Declared, official: Offi
     _check_declaration(declared)
     if not source.exists():
         raise UserError(f"{source}: no such file or folder; expected {_known_layouts(declared)}")
-    tree, pictures = _open_source(source, declared, official)
+    tree, pictures = open_source(source, declared, official)
     decoded = decode_splits(pictures, declared)
     labels = {split: labels for split, (_, labels) in decoded.items()}
     classes = check_classes(source, labels, declared, find_passed_over(tree, declared))
@@ -80,10 +80,14 @@ def _check_declaration(declared: Declared) -> None:
             raise BadValue(f"{declared['name']}.toml", f"no {key}", expected)
 
 
-def _open_source(
+def open_source(
     source: Path, declared: Declared, official: Official
 ) -> tuple[Tree, Iterator[Picture]]:
-    """The files of a source and the pictures in them."""
+    """The files of a source and the pictures in them, whatever its layout; see `prepare_pictures`.
+
+    Raises:
+        UserError: its layout is unknown.
+    """
     if source.is_file():
         return _open_archive(source, declared, official)
     published = declared.get("archive", {})

@@ -88,7 +88,7 @@ def transforms(augment: str, image: Sequence[int]) -> tuple[nn.Module, nn.Module
     """What happens to (3, H, W) uint8 images of any size in training, and in evaluation.
 
     Args:
-        augment: "rrcS-flip" or "none".
+        augment: "rrcS-flip", "rrcS" without mirroring, or "none".
         image: (3, S, S), what both make.
 
     Raises:
@@ -102,7 +102,8 @@ def transforms(augment: str, image: Sequence[int]) -> tuple[nn.Module, nn.Module
         raise BadValue("image", list(image), "three channels and a square for encoded images")
     plain = v2.Compose([v2.Resize(round(size * 256 / 224), antialias=True), v2.CenterCrop(size)])
     crop = v2.RandomResizedCrop(size, antialias=True)
-    known = {"none": plain, f"rrc{size}-flip": v2.Compose([crop, v2.RandomHorizontalFlip()])}
+    flipped = v2.Compose([crop, v2.RandomHorizontalFlip()])
+    known = {"none": plain, f"rrc{size}": crop, f"rrc{size}-flip": flipped}
     if augment not in known:
         raise UnknownName("augmentation of encoded images", augment, known, where="augment")
     return known[augment], plain

@@ -71,7 +71,8 @@ class StreamingLoader:
             labels: (N,) of the same.
             image: (3, S, S), what is served.
             batch: images in a batch.
-            augment: "rrcS-flip", or "none" to train on what evaluation sees.
+            augment: "rrcS-flip", "rrcS" without mirroring, or "none" to train on what evaluation
+                sees.
             mean: per channel, in 0..1.
             std: the same.
             seed: of the order and of the augmentation.

@@ -15,6 +15,11 @@ from kdbench.models.segments import Segment, StageMaps
 from kdbench.models.stages import StagedNetwork
 
 SIZES = {"ti": "tiny", "s": "small", "b": "base"}
+MINI: dict[str, Any] = {
+    "embed_dim": 32,
+    "depth": 4,
+    "num_heads": 2,
+}  # ours: plays a part where nothing is claimed
 STAGES = 4
 GRID = 14  # patches on a side, which the choice of a patch aims at: 224 / 16
 
@@ -99,7 +104,8 @@ class VisionTransformer(StagedNetwork):
     forward mode and no second derivative.
 
     Args:
-        size: "ti", "s" or "b", or the same in DeiT's words: "tiny", "small", "base".
+        size: "ti", "s" or "b", or the same in DeiT's words: "tiny", "small", "base"; or "mini",
+            see `MINI`.
         patch: side of a patch in pixels; None takes the divisor of the image's sides nearest to
             a 14th of the shorter one (224: 16, 32: 2, 8: 1).
         classes: number of logits.
@@ -120,11 +126,13 @@ class VisionTransformer(StagedNetwork):
         classes: int = 1000,
         image: Sequence[int] = (3, 224, 224),
     ) -> None:
-        size = SIZES.get(size, size)
+        mini = size == "mini"
+        size = "tiny" if mini else SIZES.get(size, size)
         if size not in SIZES.values():
             raise BadValue("size of a vision transformer", size, f"one of {', '.join(SIZES)}")
         built = timm.create_model(
             f"vit_{size}_patch16_224",
+            **(MINI if mini else {}),
             pretrained=False,
             img_size=tuple(image[1:]),
             patch_size=fitting_patch(image, patch),

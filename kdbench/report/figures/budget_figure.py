@@ -3,25 +3,28 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias, cast
 
 from kdbench.errors import BadValue
 from kdbench.exhibits import tables as exhibits
-from kdbench.exhibits.keys import BudgetKey
+from kdbench.exhibits.keys import BudgetKey, RunKey
 from kdbench.exhibits.tables import TOP1
+from kdbench.papers import published_numbers
 from kdbench.plan.graph import Graph
 from kdbench.report.figures.drawing import COLOURS, STYLE, sheet
-from kdbench.report.presentation import Presentation, TextTable, number
+from kdbench.report.presentation import PAPER, Presentation, TextTable, number
 from kdbench.report.readings.banner import banner as notice_of
 from kdbench.report.readings.cells import reported
 from kdbench.report.readings.records import CellState, FinishedRuns
 from kdbench.report.readings.statistics import Estimate, estimate
+from kdbench.store.spec import RunSpec
 from kdbench.store.student_runs import EvaluationRun, StudentRun
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
+PublishedKey: TypeAlias = tuple[str, str, str, str]
 WIDTH, HEIGHT = 5.5, 3.4  # inches
 
 
@@ -44,7 +47,7 @@ def render(figure: exhibits.Figure, graph: Graph, runs: FinishedRuns) -> Present
     points = read_points(runs)
     return Presentation(
         numbers=frame(points),
-        table=table(points),
+        table=beside_published(figure, points, runs) if figure.options else table(points),
         draw=partial(draw, points, figure.title, notice_of(graph)),
         notes=figure.notes,
     )
@@ -59,12 +62,9 @@ def read_points(runs: FinishedRuns) -> list[Point]:
     """
     points: dict[tuple[str, int], Point] = {}
     for key, (spec, record) in runs.items():
-        student = spec.first if isinstance(spec, EvaluationRun) else None
-        if not isinstance(student, StudentRun) or not isinstance(key, BudgetKey):
-            raise BadValue("requests of budgets", str(key), "students of a method at a budget")
-        epochs = student.recipe.epochs
-        accuracy = estimate(reported(record, TOP1))
-        points[key.method, epochs] = Point(key.method, epochs, accuracy)
+        epochs = _students(key, spec).recipe.epochs
+        method = cast("BudgetKey", key).method
+        points[method, epochs] = Point(method, epochs, estimate(reported(record, TOP1)))
     return sorted(points.values(), key=lambda point: point.epochs)
 
 
@@ -77,6 +77,50 @@ def table(points: Sequence[Point]) -> TextTable:
         for method in _methods(points)
     ]
     return TextTable(["top-1 (%)", *(f"{n} epochs" for n in budgets)], lines)
+
+
+def beside_published(
+    figure: exhibits.Figure, points: Sequence[Point], runs: FinishedRuns
+) -> TextTable:
+    """One line per run of the option `printed`, with the paper's number and how it is known.
+
+    The paper's budgets are its own; at a short scale the same share of the epochs stands beside.
+    """
+    numbers = published_numbers(str(figure.option("published")))
+    by_place = {(point.method, point.epochs): point.accuracy for point in points}
+    lines, declared = (
+        [],
+        cast("tuple[tuple[BudgetKey, PublishedKey], ...]", figure.option("printed")),
+    )
+    for key, cell in declared:
+        run = runs.get(key)
+        epochs = _students(key, run[0]).recipe.epochs if run else None
+        accuracy = by_place.get((key.method, epochs)) if epochs else None
+        printed = numbers.get(cell)
+        lines.append(
+            [
+                key.method,
+                str(key.epochs),
+                "" if epochs is None else str(epochs),
+                number(accuracy, CellState.NOT_RUN),
+                "not known" if printed is None else f"{printed.value:.2f}",
+                "" if printed is None or printed.source == PAPER else printed.source,
+            ]
+        )
+    heads = ["method", "epochs in print", "epochs here", "top-1 (%)", "published", "source"]
+    return TextTable(heads, lines)
+
+
+def _students(key: RunKey, spec: RunSpec) -> StudentRun:
+    """The students that an evaluation measures.
+
+    Raises:
+        BadValue: the run's key is no `BudgetKey`, or it is no evaluation of students.
+    """
+    student = spec.first if isinstance(spec, EvaluationRun) else None
+    if not isinstance(student, StudentRun) or not isinstance(key, BudgetKey):
+        raise BadValue("requests of budgets", str(key), "students of a method at a budget")
+    return student
 
 
 def frame(points: Sequence[Point]) -> "pd.DataFrame":

@@ -55,7 +55,8 @@ class Evidence:
             self._cells(f"{a} over {b}", head(self.graph, column), (here, column), (there, column))
             for a, b, here, there in self._called(pairs)
             for column in self._table().all_columns
-            if not columns or column.pair in columns
+            if (not columns or column.pair in columns)
+            and all(self._table().shows(self._rows[label], column) for label in (here, there))
         ]
 
     def row_against_all(self, row: str, apart: Iterable[str]) -> list[Comparison]:

@@ -16,6 +16,7 @@ from kdbench.report.judgement.outcomes import (
     Judgement,
     every_better,
     every_near,
+    every_reached,
     some_better,
 )
 from kdbench.report.readings.banner import changed_parameters, comparable
@@ -83,6 +84,8 @@ def _judge_check(check: Any, evidence: Sequence[Evidence]) -> Judgement:
     pairs = _each_once([c for one in evidence for c in COMPARED[kind](check, one)])
     if kind is claims.RowsNear:
         return every_near(pairs, check.within)
+    if kind is claims.RunsReach:
+        return every_reached(pairs, check.within)
     if kind in (claims.SomeRowsAbove, claims.SomeRunsAbove):
         return some_better(pairs, check.least)
     return every_better(pairs)
@@ -144,7 +147,7 @@ def _columns_above(check: claims.ColumnsAbove, evidence: Evidence) -> list[Compa
 
 
 def _runs_above(
-    check: claims.RunsAbove | claims.SomeRunsAbove, evidence: Evidence
+    check: claims.RunsAbove | claims.RunsReach | claims.SomeRunsAbove, evidence: Evidence
 ) -> list[Comparison]:
     return evidence.errors(check.pairs)
 
@@ -156,5 +159,6 @@ COMPARED: Mapping[type, Callable[[Any, Evidence], list[Comparison]]] = {
     claims.RowsNear: _rows_near,
     claims.ColumnsAbove: _columns_above,
     claims.RunsAbove: _runs_above,
+    claims.RunsReach: _runs_above,
     claims.SomeRunsAbove: _runs_above,
 }

@@ -103,6 +103,28 @@ def every_near(comparisons: Sequence[Comparison], within: float) -> Judgement:
     return Judgement(ClaimState.HOLDS if done else ClaimState.UNTESTED, evidence, mean)
 
 
+def every_reached(comparisons: Sequence[Comparison], within: float) -> Judgement:
+    """Whether the whole 95 % interval of every lead lies above -`within`; wholly below: no.
+
+    A failure counts as in `every_better`.
+    """
+    complete = [one for one in comparisons if one.complete]
+    if not complete:
+        return NO_RUN
+    leads = [one.lead() for one in complete]
+    wide = [one.lead(tries=len(complete)) for one in complete]
+    reached = [half is not None and gap - half >= -within for gap, half in leads]
+    short = [half is not None and gap + half < -within for gap, half in wide]
+    worst = min(complete, key=lambda one: one.lead()[0])
+    evidence = f"{sum(reached)} of {len(comparisons)} reach the other's accuracy but for "
+    evidence += f"{within:g} points, {sum(short)} fall short; farthest: {worst.name}, "
+    evidence += with_spread(*worst.lead())
+    if any(short):
+        return Judgement(ClaimState.FAILS, evidence)
+    done = all(reached) and len(complete) == len(comparisons)
+    return Judgement(ClaimState.HOLDS if done else ClaimState.UNTESTED, evidence)
+
+
 def errors_apart(
     groups: Sequence[Mapping[RunKey, Sequence[float]]], limits: Thresholds
 ) -> Judgement:

@@ -28,6 +28,7 @@ class CellState(Enum):
     DIVERGED = "diverged"
     NOT_BUILT = "not built yet"
     LEFT_OUT = "left out"
+    NO_CELL = "no such cell"
     ALTERED = "record altered"
 
 
@@ -124,6 +125,8 @@ class Records:
         """Whether a cell of a table has its number, and why not."""
         if cell.row.role == "pending":
             return CellState.NOT_BUILT
+        if not cell.row.stands_in(cell.column):
+            return CellState.NO_CELL
         if cell.evaluation is None:
             return CellState.LEFT_OUT
         if self.get(cell.evaluation) is not None:

@@ -107,3 +107,20 @@ def test_what_is_no_student_is_refused_in_one_line(project):
 
     with pytest.raises(BadValue, match="requests of budgets: found 'search', expected students"):
         read_points({"search": (spec, None)})
+
+
+def test_published_numbers_stand_beside_ours_where_a_figure_has_some(project):
+    """DistPro's Figure 5, with their source where they were read off the printed figure."""
+    plan = plan_of(project, "distpro/figure5")
+    runs = plan.graph.drawn["distpro/figure5"]
+    evaluate(plan, runs[BudgetKey("DistPro, MobileNet", 10)], [65.0])
+    lines = [
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for line in body_of(plan, "distpro/figure5").splitlines()
+        if line.startswith(("| DistPro, ", "| ReviewKD* (cosine), "))
+    ]
+
+    assert len(lines) == len(runs) == 20
+    assert ["DistPro, MobileNet", "10", "10", "65.00 (1)", "65.25", ""] in lines
+    source = "paper figure, read off pixels (+-0.1)"
+    assert ["DistPro, ResNet18", "10", "", "not run yet", "65.30", source] in lines

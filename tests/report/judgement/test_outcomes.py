@@ -11,6 +11,7 @@ from kdbench.report.judgement.outcomes import (
     errors_apart,
     every_better,
     every_near,
+    every_reached,
     fewer,
     lead_grows,
     some_better,
@@ -287,3 +288,25 @@ def test_a_lead_of_unfair_runs_does_not_grow():
     judgement = lead_grows(here, there)
 
     assert judgement.state is UNTESTED and judgement.evidence.endswith("; budgets differ")
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "state"),
+    [
+        ([72.53, 72.55], [72.55, 72.57], HOLDS),
+        ([73.0, 73.1], [72.55, 72.57], HOLDS),
+        ([71.5, 71.6], [72.55, 72.57], FAILS),
+        ([72.0, 73.0], [72.5, 72.6], UNTESTED),
+        ([72.54], [72.56], UNTESTED),
+    ],
+)
+def test_reaching_an_accuracy_is_not_being_clearly_short_of_it(first, second, state):
+    """By more than the margin of 0.3 points; a single run of each decides nothing."""
+    assert every_reached([Comparison("a to b", first, second)], 0.3).state is state
+
+
+def test_one_run_that_is_missing_keeps_reaching_open():
+    """All comparisons must be there for it to hold."""
+    done = Comparison("a to b", [72.53, 72.55], [72.55, 72.57])
+    assert every_reached([done, Comparison("c to d", [], [1.0])], 0.3).state is UNTESTED
+    assert every_reached([], 0.3) == NO_RUN
