@@ -10,6 +10,12 @@ import torch
 import whole_steps
 
 META = torch.device("meta")
+# Those with tensors of their own; `make test-all` tries all others too.
+QUICK = ("alpha_t", "crd", "l2t_ww", "ofd", "sckd", "vid", "ab, first part")
+ALL = [
+    name if name in QUICK else pytest.param(name, marks=pytest.mark.slow)
+    for name in whole_steps.NAMES
+]
 
 
 @pytest.fixture(autouse=True)
@@ -22,7 +28,7 @@ def as_a_device(monkeypatch):
     torch.__future__.set_swap_module_params_on_conversion(before)
 
 
-@pytest.mark.parametrize("name", whole_steps.NAMES)
+@pytest.mark.parametrize("name", ALL)
 def test_a_whole_step_is_of_one_device(name):
     """Terms, gradients and the optimiser's state."""
     step, parts = whole_steps.make(name, META)
