@@ -80,7 +80,7 @@ def assembled(method, folder, monkeypatch):
         origin={},
         stopper=None,
         inputs=SimpleNamespace(data=lambda run: data, folder=lambda run: folder),
-        start_bar=lambda *_: lambda: None,
+        follow=lambda *_: lambda: None,
         say=lambda line: None,
     )
 
