@@ -42,6 +42,13 @@ alone. All maps stay what they are but for rounding, the runs have other digests
 default. torch's `jit.freeze` folds too and `optimize_for_inference` also lays weights out for the
 kernels once; both give logits alone, so kdbench does not use them. Measured is the teacher's pass
 without a graph; from it follows what KD's whole step gains."""
+REPORTS = """`kdbench report`, Python's start included: into an empty folder, with nothing
+changed, and with one record changed. In brackets seconds of the CPU. The aim is 20 s for 3,000
+records."""
+PLANS = """`snakemake -n` of everything at scale paper with ever more students per cell, and
+`dvc repro`, Python's start included; in brackets seconds of the CPU. "Fresh": no run is done (of
+DVC: its first call, which takes note of finished runs). The aims are 2.5 s for some thousand runs,
+25 s for 30,000, and 3 s for DVC with nothing to do."""
 MISSING = "Not measured: `{command}`."
 TARGETS = {  # of KD's step, over the field's: float32, bf16
     "wrn-40-2:wrn-16-2": (1.25, 4.0),
@@ -58,6 +65,8 @@ def page(results: Mapping[str, Result]) -> str:
         ("Steps of the searches", "search_steps", "python benchmarks/search_steps.py", searches),
         ("DistPro's step", "distpro_step", "python benchmarks/distpro_step.py", distpro),
         ("A frozen teacher", "frozen_teacher", "python benchmarks/frozen_teacher.py", frozen),
+        ("Reports", "report_speed", "python benchmarks/report_speed.py", reports),
+        ("Plans", "plan_speed", "python benchmarks/plan_speed.py", plans),
     )
     parts = [HEAD]
     for title, name, command, section in sections:
@@ -184,6 +193,39 @@ def frozen(result: Result) -> Iterator[str]:
     ]
     yield table(headers, rows)
     yield f"Batches of {result['batch']}, float32, channels-last."
+
+
+def reports(result: Result) -> Iterator[str]:
+    """Reports of ever more records."""
+    yield REPORTS
+    times_of = ("first", "again", "one record changed")
+    rows = [
+        [
+            row["project"],
+            f"{row['records']:,}",
+            *(spent(row[key]) for key in times_of),
+            f"{row['report_mib']} MiB",
+            f"{row['largest_page_mib']} MiB",
+        ]
+        for row in result["rows"]
+    ]
+    heads = ["project", "records", *(f"{key}, s" for key in times_of), "report", "largest page"]
+    yield table(heads, rows)
+
+
+def plans(result: Result) -> Iterator[str]:
+    """Plans of ever more runs."""
+    yield PLANS
+    rows = [
+        [row["what"], f"{row['runs']:,}", spent(row["fresh"]), spent(row["done"])]
+        for row in result["rows"]
+    ]
+    yield table(["command", "runs", "fresh, s", "nothing to do, s"], rows)
+
+
+def spent(seconds: Mapping[str, float]) -> str:
+    """Seconds by the clock, and of the CPU in brackets."""
+    return f"{seconds['seconds']:.1f} ({seconds['cpu_seconds']:.1f})"
 
 
 def table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

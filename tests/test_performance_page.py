@@ -89,6 +89,31 @@ RESULTS = {
             }
         ],
     },
+    "report_speed": {
+        "about": ABOUT,
+        "rows": [
+            {
+                "project": "made up",
+                "records": 3008,
+                "first": {"seconds": 12.04, "cpu_seconds": 11.5},
+                "again": {"seconds": 9.0, "cpu_seconds": 8.5},
+                "one record changed": {"seconds": 9.1, "cpu_seconds": 8.6},
+                "report_mib": 20.1,
+                "largest_page_mib": 1.5,
+            }
+        ],
+    },
+    "plan_speed": {
+        "about": ABOUT,
+        "rows": [
+            {
+                "what": "snakemake -n",
+                "runs": 1359,
+                "fresh": {"seconds": 2.4, "cpu_seconds": 2.3},
+                "done": {"seconds": 2.0, "cpu_seconds": 1.9},
+            }
+        ],
+    },
 }
 
 
@@ -128,6 +153,15 @@ def test_distpro_s_step_and_a_frozen_teacher_are_set_against_what_they_replace()
 
     assert cells(text, ["kdbench"]) == ["2.00", "4.00", "4.50"]
     assert cells(text, ["wrn-40-2 -> wrn-16-2", "frozen"]) == ["400", "1.50", "1.25", "1e-06"]
+
+
+def test_reports_and_plans_are_shown_by_the_clock_and_of_the_cpu():
+    """Seconds of the CPU stand in brackets, records and runs with their thousands apart."""
+    text = performance_page.page(RESULTS)
+
+    times = ["12.0 (11.5)", "9.0 (8.5)", "9.1 (8.6)"]
+    assert cells(text, ["made up", "3,008"]) == [*times, "20.1 MiB", "1.5 MiB"]
+    assert cells(text, ["snakemake -n", "1,359"]) == ["2.4 (2.3)", "2.0 (1.9)"]
 
 
 @pytest.mark.parametrize("count", range(len(RESULTS) + 1))

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, ClassVar, TypeAlias
 
 from kdbench.exhibits.recipe import Recipe
@@ -109,7 +110,7 @@ class SearchRun(TaughtRun):
     naming: SearchName
     base: "SearchRun | None" = None
 
-    @property
+    @cached_property
     def upstream(self) -> dict[str, RunSpec]:
         """The data set, the teachers and the base."""
         base = {"base": self.base} if self.base else {}
@@ -145,7 +146,7 @@ class StudentRun(TaughtRun):
         """The network whose weights the run leaves."""
         return self.student
 
-    @property
+    @cached_property
     def upstream(self) -> dict[str, RunSpec]:
         """The data set, the teachers, the search that pruned the student, the schemes."""
         alone = not self.method.parts
@@ -197,7 +198,7 @@ class EvaluationRun(ComputingRun):
         """Share of the training images that is measured on in place of the test images."""
         return self.first.tuning_holdout
 
-    @property
+    @cached_property
     def upstream(self) -> dict[str, RunSpec]:
         """The measured runs, the data set, and the search that pruned the students."""
         runs: dict[str, RunSpec] = {f"run{place}": run for place, run in enumerate(self.runs)}
