@@ -42,4 +42,4 @@ def in_words(images: int, seconds: float, waited: float) -> str:
     if waited / seconds < SLOW:
         return text
     share = f"{100 * waited / seconds:.0f} % of the time"
-    return f"{text}; {share} was spent waiting for images: raise {WORKERS}, or decode on the GPU"
+    return f"{text}; {share} was spent waiting for images: raise {WORKERS}"
