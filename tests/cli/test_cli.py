@@ -184,12 +184,14 @@ def test_status_of_a_new_project_lists_what_is_missing(project):
 
     assert lines[0] == "scale smoke"
     assert lines[1].split()[:5] == ["distpro/table1", "0", "of", "5", "runs"]
-    assert [line.split() for line in lines[2:]] == [
+    assert [line.split() for line in lines[2:6]] == [
         ["data", "1", "to", "do"],
         ["teacher", "1", "to", "do"],
         ["student", "1", "to", "do"],
         ["evaluation", "2", "to", "do"],
     ]
+    (adds,) = lines[6:]  # what the plug-in costs
+    assert adds.split()[:5] == ["methods,", "halves:", "adds", "2", "runs,"]
     assert len(runs) == 5
     assert runs[2].split()[1:] == ["student", "to", "do", "cifar100", "resnet56_resnet20_halves_s0"]
 
@@ -316,7 +318,7 @@ def test_progress_on_a_terminal_is_a_bar_that_ends(monkeypatch):
     assert screen.getvalue().rstrip().endswith("\x1b[?25h")
 
 
-@pytest.mark.parametrize("words", [["status", "foo"], ["status", "--scal", "lite"], ["foo"]])
+@pytest.mark.parametrize("words", [["tune"], ["status", "--scal", "lite"], ["foo"]])
 def test_a_wrong_word_is_answered_alike_however_the_command_was_called(project, words):
     """`python -m kdbench` names the command as `kdbench` does, with the page that helps."""
     by_module = subprocess.run(
@@ -326,6 +328,6 @@ def test_a_wrong_word_is_answered_alike_however_the_command_was_called(project, 
     assert by_module.returncode == 2
     assert by_module.stderr == kdbench(project, *words).stderr
     assert by_module.stderr.endswith(
-        "see kdbench status --help\n" if len(words) > 1 else "see kdbench --help\n"
+        "see kdbench --help\n" if words == ["foo"] else f"see kdbench {words[0]} --help\n"
     )
     assert "-m" not in by_module.stderr

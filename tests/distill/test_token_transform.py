@@ -8,6 +8,7 @@ from torch.nn.functional import gelu
 
 from kdbench.distill.pathways import Pathways
 from kdbench.distill.transforms import transform
+from kdbench.engine.position import TrainingPosition
 from kdbench.models.families.vit import VisionTransformer
 from kdbench.models.stages import Stage
 from kdbench.plan.components import find_components
@@ -93,7 +94,8 @@ def test_a_transformer_pair_has_fifteen_pathways_of_token_maps(float64):
     student, teacher, loss = pair()
     images = randn(2, 3, 8, 8)
     ours, theirs = student.read(images), teacher.read(images)
-    term = loss(ours, theirs, None, None)["pathways"]
+    start = TrainingPosition(step=0, steps=1, epoch=0, epochs=1)
+    term = loss(ours, theirs, None, start)["pathways"]
 
     assert len(loss.names) == 15
     assert {tuple(maps.shape[2:]) for maps in ours.pre} == {(4, 4)}

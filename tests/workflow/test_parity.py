@@ -24,6 +24,7 @@ from sampling import sampled
 from kdbench.plan import build
 from kdbench.plan.graph import Graph, make_graph
 from kdbench.plan.params import Params
+from kdbench.plan.pathways import PATHWAYS
 from kdbench.plan.scales import SCALES, Scale
 from kdbench.store.paths import Paths
 from kdbench.workflow.report import report_digest
@@ -212,7 +213,43 @@ def of_components(graph):
         for name, key, value, stage in overridden(graph, kind):
             if name not in exhibits:
                 exhibits[name] = smallest(graph, kind, name, stage)
-            yield f"{top}.{name}.{key}", {top: {name: {key: value}}}, stage, exhibits[name]
+            yield (
+                f"{top}.{name}.{key}",
+                changes(graph, top, name, key, value),
+                stage,
+                exhibits[name],
+            )
+
+
+def changes(graph, top, name, key, value):
+    """Changes of params.yaml that give a component another parameter.
+
+    A search and the methods that take its process must agree about the pathways: both change.
+    """
+    described = graph.components.get(
+        {"methods": "method", "searches": "search"}[top], name, where="test"
+    ).described
+    search = name if top == "searches" else described.get("search")
+    if key not in PATHWAYS or not search:
+        return {top: {name: {key: value}}}
+    takers = {
+        method: {key: value}
+        for method in graph.components.names("method")
+        if graph.components.get("method", method, where="test").described.get("search") == search
+    }
+    return {"searches": {search: {key: value}}, "methods": takers}
+
+
+def leaves(key, changes):
+    """The (dotted) keys of params.yaml that changes of a component's parameters set."""
+    if key.partition(".")[0] not in ("methods", "searches"):
+        return [key]
+    return [
+        f"{top}.{name}.{parameter}"
+        for top, components in changes.items()
+        for name, parameters in components.items()
+        for parameter in parameters
+    ]
 
 
 def perturbations(scale, plugin, data):
@@ -266,6 +303,7 @@ def setting_of(scale, setting):
         "teacher_epoch": "search",
         "channels_last": "teacher",
         "fold_teacher": "student",
+        "images_at_once": "teacher",
         "threads": "teacher",
         "cells_per_job": None,
         "precision": "teacher",
@@ -281,10 +319,15 @@ def setting_of(scale, setting):
 
 @pytest.mark.parametrize("scale", SCALES)
 def test_dvc_stages_are_those_of_the_plan(pipeline, scale):
-    """There is one DVC stage per phase and data set, with its outputs where the plan puts them."""
-    declared, expected = pipeline(scale), contracted(planned(scale))
+    """There is a DVC stage for all that is planned, with its outputs where the plan puts them.
 
-    assert declared.stages.keys() == expected.keys()
+    It is one per phase and data set, also where no run is planned: such a stage does nothing.
+    """
+    declared, expected = pipeline(scale), contracted(planned(scale))
+    phases = {phase for phase, _ in expected}
+
+    assert expected.keys() <= declared.stages.keys()
+    assert {phase for phase, _ in declared.stages} == phases
     for (phase, dataset), stage in declared.stages.items():
         if phase == REPORT:
             assert stage["outs"] == [str(Paths().report(scale))]
@@ -339,9 +382,10 @@ def test_every_dvc_stage_watches_the_parameters_of_its_runs(pipeline, scale, who
         moves = moved(before, contracted(planned(scale, **only, **changes)))
         if only and must not in moves:  # this exhibit sets the parameter itself
             moves = moved(stages_of(scale, ""), contracted(planned(scale, **changes)))
-        blind = declared.blind(moves, declared.watching(key))
+        roused = {stage for leaf in leaves(key, changes) for stage in declared.watching(leaf)}
+        blind = declared.blind(moves, roused)
         assert not blind, f"{changes}: {sorted(blind)} change, but do not watch {key!r}"
-        watching = REPORT_STAGE not in moves or REPORT_STAGE in declared.watching(key)
+        watching = REPORT_STAGE not in moves or REPORT_STAGE in roused
         assert watching, f"{changes}: another report, but its stage does not watch {key!r}"
         assert must is None or must in moves, f"{changes}: expected {must} among {sorted(moves)}"
         seen.add(key.partition(".")[0])
@@ -377,9 +421,12 @@ def test_dvc_notices_a_raised_revision(pipeline, scale):
     every = ("data", "teacher", "search", "student", "evaluation")
     own = of(every, "cifar100")
     transferred = of(every[3:], "cinic10")  # DFA-T: searched on CIFAR-100
+    searched_on = ("tinyimagenet-224", "cifar100-224")  # for students on ImageNet
+    on_imagenet = of(("search",), *searched_on) | of(every[3:], "imagenet")
+    teachers = of(("teacher",), "imagenet", *searched_on)
     assert moves["dataset", "cifar100"] == own | transferred
-    assert moves["network", "resnet"] == own - {("data", "cifar100")}
-    assert moves["search", "distpro"] == of(every[2:], "cifar100")
+    assert moves["network", "resnet"] == own - {("data", "cifar100")} | on_imagenet | teachers
+    assert moves["search", "distpro"] == of(every[2:], "cifar100") | on_imagenet
     assert moves["search", "dfa"] == of(every[2:], "cifar100", "cinic10")
     assert moves["method", "kd"] == of(every[3:], "cifar10", "cifar100", "cinic10")
 
