@@ -7,6 +7,8 @@ from tiny_project import EVALUATION, STUDENT, TEACHER
 
 from kdbench.distill.scheme import Scheme
 from kdbench.errors import Diverged
+from kdbench.exhibits.tables import Column, Row
+from kdbench.plan.graph import Cell
 from kdbench.report.readings.records import CellState, Records
 from kdbench.runs import evaluation, search
 from kdbench.runs.export import export_run
@@ -77,7 +79,7 @@ def test_an_evaluation_that_is_not_finite_diverges(finished, monkeypatch):
 
     assert state(spec, finished.paths) == "diverged"
     records = Records(finished.paths)
-    cell = type("Cell", (), {"row": type("Row", (), {"role": "student"}), "evaluation": spec})
+    cell = Cell(Row("DistPro", "distpro"), Column(None), spec)
     assert records.state(cell) is CellState.DIVERGED
     assert records.get(spec) is None
 
