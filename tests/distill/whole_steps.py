@@ -7,10 +7,11 @@ from typed_runs import method_part
 
 from kdbench.data.loaders.batch import Batch
 from kdbench.distill.scheme import Scheme
+from kdbench.engine.optimisers import make_optimiser
 from kdbench.engine.position import TrainingPosition
 from kdbench.engine.precision import Precision
 from kdbench.exhibits.protocols import CRD
-from kdbench.runs.assemble import Teacher, make_sgd
+from kdbench.runs.assemble import Teacher
 from kdbench.runs.steps import FirstStep, TrainStep
 
 FIRST_PARTS = ("ab", "ft")  # losses with a part before the main one
@@ -33,10 +34,10 @@ def make(name, device=CPU.device):
     looking = Teacher(teacher, method_part(method).teacher_mode or "eval")
     if first:
         trunk = [student.trunk] if loss.first.trains_trunk else []
-        optimiser = make_sgd(CRD, *trunk, loss)
+        optimiser = make_optimiser(CRD, *trunk, loss)
         step = FirstStep(student.train(), looking, loss, loss.first, optimiser, precision)
     else:
-        optimiser = make_sgd(CRD, student, loss.trained_with_student())
+        optimiser = make_optimiser(CRD, student, loss.trained_with_student())
         step = TrainStep(student.train(), looking, loss, 1.0, optimiser, CRD, 10, precision)
     return step, {"student": student, "loss": loss, "optimiser": optimiser, **loss.optimisers}
 

@@ -15,8 +15,11 @@ from kdbench.workflow.asking.difference import Values, changed, flat, given
 # Aspect -> pattern of the dotted keys of a run's parameters and revisions.
 ASPECTS: Mapping[str, str] = {
     "data and scale": r"(stand_in|dataset)\..*|train_share|task",
-    "epochs": r"recipe\.(epochs|milestones|steps_per_epoch|evaluate_every)",
-    "protocol": r"recipe\.(name|batch|lr|gamma|momentum|nesterov|weight_decay|augment)",
+    "epochs": r"recipe\.(epochs|milestones|warmup_epochs|steps_per_epoch|evaluate_every)",
+    "protocol": (
+        r"recipe\.(name|batch|lr|schedule|gamma|optimiser|momentum|nesterov|weight_decay|augment"
+        r"|view)"
+    ),
     "reported epoch": r"recipe\.reported",
     "normalisation": r"recipe\.(mean|std)",
     "teacher": r"teacher\d*\..*|teacher_epoch|checkpoint",
@@ -24,7 +27,7 @@ ASPECTS: Mapping[str, str] = {
     "method": r"method\..*",
     "search": r"search\..*",
     "held-out images": r"held_out",
-    "rounding": r"precision|channels_last|threads|fold_teacher",
+    "rounding": r"precision|channels_last|threads|fold_teacher|images_at_once",
     "seeds": r"seed|runs",
     "code": r"revision of .*",
 }
