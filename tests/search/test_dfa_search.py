@@ -279,7 +279,7 @@ def test_the_finding_grows_by_one_row_per_step_and_serves_the_method(tmp_path):
     assert torch.equal(loss.shares, scheme.weights[-1])
 
 
-@pytest.mark.parametrize("pair", PAIRS)
+@pytest.mark.parametrize("pair", sampled([*PAIRS], ["resnet to resnet"]))
 @pytest.mark.parametrize("options", METHODS, ids=IDS)
 def test_a_search_needs_no_teacher_beyond_the_depth_it_names(pair, options):
     """With features that end there, every tensor and loss has the bits that whole features give."""

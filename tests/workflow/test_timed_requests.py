@@ -156,6 +156,7 @@ def test_a_damaged_file_of_timings_is_one_line(project, content, place):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_an_estimate_is_kept_where_that_is_asked_for(tmp_path, monkeypatch, process_as_before):
     """Seconds and memory of every run that computes; without the word no file is changed."""
     project = TinyProject(tmp_path, exhibits=["distpro/table1"])
