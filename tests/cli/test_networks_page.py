@@ -47,13 +47,14 @@ def test_the_page_is_up_to_date(today):
 
 
 def test_every_example_is_listed_once(today):
-    """At its native size: 32×32 with 100 classes, or 224×224 with 1000."""
+    """At its native size: 32×32 with 100 classes, or 224×224 with 1000; by pixel at 512×512."""
     components = find_components()
     names = [c.name for c in zoo.package_networks()]
     small, large = rows(today, "32 × 32 pixels"), rows(today, "224 × 224 pixels")
+    dense = rows(today, "Segmentation, 512 × 512 pixels")
 
     assert len(names) >= 25
-    assert sorted([*small, *large]) == sorted(set(names)) == sorted(names)
+    assert sorted([*small, *large, *dense]) == sorted(set(names)) == sorted(names)
     for name in large:
         declared = components.get("network", name, where="test").declaration
         assert declared.image == [3, 224, 224]

@@ -208,7 +208,7 @@ def test_both_loaders_shuffle_alike(images):
         assert torch.equal(one.labels, other.labels)
 
 
-@pytest.mark.parametrize("name", ["crop4-flip", "flip", "rrc", "rrc224-flip", "rrc24-flop", ""])
+@pytest.mark.parametrize("name", ["crop4-flip", "flip", "rrc224-flip", "rrc24-flop", ""])
 def test_another_augmentation_is_refused_at_once(images, layouts, name):
     """Also one of another size than is served; what there is is named."""
     with pytest.raises(UnknownName) as caught:
