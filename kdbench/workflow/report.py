@@ -11,12 +11,13 @@ from kdbench.store.record import write_record
 REPORT = "report"
 README = "README.md"
 PACKAGE = Path(__file__).parents[1]
+PAGES = (".jinja", ".css", ".js")  # what pages for a browser are made of
 
 
 def report_digest(graph: Graph) -> str:
     """Identity of a report: the records it reads, and the code and numbers that make it."""
     code = sorted([*(PACKAGE / "report").rglob("*.py"), *(PACKAGE / "papers").glob("*.py")])
-    pages = sorted((PACKAGE / "report/site").glob("*/*.[jc]*"))
+    pages = sorted(p for p in (PACKAGE / "report/site").rglob("*") if p.suffix in PAGES)
     printed = sorted((PACKAGE / "papers").glob("*.csv"))
     return digest_of(
         {
