@@ -163,7 +163,7 @@ class Searcher(ABC):
         Returns:
             Tensors without a graph: what `note` is given.
         """
-        raise NotImplementedError(f"{type(self).__name__} has no compute")  # see `uncaptured`
+        raise NotImplementedError(f"{type(self).__name__} has no compute")  # see `searcher_class`
 
     def note(self, seen: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Keep of a step what no tensor of the state holds.
@@ -174,7 +174,7 @@ class Searcher(ABC):
         Returns:
             What `step` returns.
         """
-        raise NotImplementedError(f"{type(self).__name__} has no note")  # see `uncaptured`
+        raise NotImplementedError(f"{type(self).__name__} has no note")  # see `searcher_class`
 
     @abstractmethod
     def state_dict(self) -> dict[str, Any]:
@@ -207,13 +207,17 @@ def searcher_class(cls: Any, where: str) -> type[Any]:
         where: the module it comes from, for errors.
 
     Raises:
-        BadValue: it is no `Searcher`, or lacks a method that every search must have.
+        BadValue: it is no `Searcher`, or lacks a method that every search must have, or that one
+            whose steps can be recorded must have.
     """
     if not isclass(cls) or not issubclass(cls, Searcher):
         advice = "derive the class from kdbench.search.searcher.Searcher"
         raise BadValue(where, f"{cls!r}", "a class of searches", advice)
     if missing := sorted(cls.__abstractmethods__):
         expected = f"the methods {', '.join(missing)} of kdbench.search.searcher.Searcher"
+        raise BadValue(where, f"{cls!r}", expected)
+    if not cls.uncaptured and (cls.compute is Searcher.compute or cls.note is Searcher.note):
+        expected = "the methods compute and note, or in uncaptured why its steps are not recorded"
         raise BadValue(where, f"{cls!r}", expected)
     return cls
 

@@ -124,6 +124,16 @@ def test_a_searcher_without_a_needed_method_is_refused_by_its_name(missing):
         searcher_class(type("Mine", (Searcher,), methods), "mine.py")
 
 
+@pytest.mark.parametrize("half", [{}, {"compute": print}, {"note": print}])
+def test_a_search_of_recordable_steps_has_both_halves_of_a_step(half):
+    """Refused in one line when it is built, and not on the first GPU."""
+    methods = {name: lambda self: None for name in METHODS} | {"uncaptured": ""}
+    with pytest.raises(BadValue, match=r"mine\.py: .*the methods compute and note"):
+        searcher_class(type("Mine", (Searcher,), methods | half), "mine.py")
+    whole = methods | {"compute": print, "note": print}
+    assert searcher_class(type("Mine", (Searcher,), whole), "mine.py").uncaptured == ""
+
+
 def test_features_that_were_not_read_are_not_taken_for_read():
     """A batch without them raises where they are asked for; one with them gives them."""
     with pytest.raises(ValueError, match="teacher_on_validation"):
