@@ -16,7 +16,7 @@ LARGE = 200_000_000  # bytes
 
 
 def take_and_return_memory():
-    """Map pages, fill them and unmap them: an allocator might hand out pages that it still holds."""
+    """Map pages, fill and unmap them: an allocator might hand out pages that it still holds."""
     with mmap.mmap(-1, LARGE) as pages:
         np.frombuffer(pages, dtype=np.uint8)[:] = 1
 
