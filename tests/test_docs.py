@@ -113,3 +113,14 @@ def test_the_documentation_builds_without_a_warning(tmp_path):
 
     assert result.stderr == ""
     assert (tmp_path / "own-network.html").is_file()
+
+
+def test_the_catalogue_of_snakemake_names_the_deployments_that_the_workflow_has():
+    """Containers where the Snakefile names one, conda where a rule has an environment."""
+    catalogue = yaml.safe_load((ROOT / ".snakemake-workflow-catalog.yml").read_text("utf-8"))
+    rules = "".join(path.read_text("utf-8") for path in [ROOT / "Snakefile", *ROOT.glob("rules/*.smk")])
+
+    deployments = catalogue["usage"]["software-stack-deployment"]
+    assert deployments["singularity"] is bool(re.search(r"^container:", rules, re.M))
+    assert deployments["conda"] is bool(re.search(r"^\s*conda:", rules, re.M))
+    assert deployments["report"] is ("report(" in rules)
