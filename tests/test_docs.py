@@ -118,7 +118,8 @@ def test_the_documentation_builds_without_a_warning(tmp_path):
 def test_the_catalogue_of_snakemake_names_the_deployments_that_the_workflow_has():
     """Containers where the Snakefile names one, conda where a rule has an environment."""
     catalogue = yaml.safe_load((ROOT / ".snakemake-workflow-catalog.yml").read_text("utf-8"))
-    rules = "".join(path.read_text("utf-8") for path in [ROOT / "Snakefile", *ROOT.glob("rules/*.smk")])
+    files = [ROOT / "Snakefile", *ROOT.glob("rules/*.smk")]
+    rules = "".join(path.read_text("utf-8") for path in files)
 
     deployments = catalogue["usage"]["software-stack-deployment"]
     assert deployments["singularity"] is bool(re.search(r"^container:", rules, re.M))
