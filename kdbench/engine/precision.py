@@ -29,14 +29,16 @@ class Precision:
             to be scaled, see `scaler`.
         channels_last: memory format of networks and images.
         device: where it computes.
+        decode: "gpu" where the device decodes JPEGs, else "cpu".
 
     Raises:
-        BadValue: another name, or "tf32" on a device that has none.
+        BadValue: another name, or "tf32" or "gpu" on a device that cannot do it.
     """
 
     name: str
     channels_last: bool
     device: torch.device
+    decode: str = "cpu"
 
     def __post_init__(self) -> None:
         if self.name not in FORMATS:
@@ -44,6 +46,9 @@ class Precision:
         if self.name == "tf32" and not _has_tf32(self.device):
             expected = f"'float32' or 'bf16' on {self.device.type}"
             raise BadValue("precision", "tf32", expected, "NVIDIA's GPUs have TF32 from Ampere on")
+        if self.decode == "gpu" and (self.device.type != "cuda" or torch.version.cuda is None):
+            advice = "its pixels are nvJPEG's, which NVIDIA's GPUs alone have"
+            raise BadValue("decode", "gpu", f"'cpu' on {self.device.type}", advice)
 
     @property
     def memory_format(self) -> torch.memory_format:
@@ -87,7 +92,7 @@ def prepare_process(runtime: Runtime, device: torch.device) -> Precision:
     Raises:
         BadValue: see `Precision`.
     """
-    precision = Precision(runtime.precision, runtime.channels_last, device)
+    precision = Precision(runtime.precision, runtime.channels_last, device, runtime.decode)
     torch.set_num_threads(runtime.threads)
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # or cuBLAS is not deterministic
     torch.use_deterministic_algorithms(True, warn_only=device.type == "cuda")

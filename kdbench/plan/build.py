@@ -117,7 +117,7 @@ class Builder:
             **self._place(dataset, str(FurtherTeacher(network, seed)), _revisions(component)),
             "network": self.resolve.network(component),
             "recipe": self.resolve.recipe(recipe, dataset, component, scale.teacher_epochs),
-            "runtime": self.resolve.runtime(),
+            "runtime": self.resolve.runtime(dataset),
             "data": self.data(dataset),
         }
         checkpoint = self.params.teachers.get(f"{dataset}/{network}")
@@ -155,7 +155,7 @@ class Builder:
             base=self.search(base) if base else None,
             recipe=self.resolve.search_recipe(component, *protocol),
             seed=request.seed,
-            runtime=self.resolve.search_runtime(),
+            runtime=self.resolve.search_runtime(request.dataset),
             tuning_holdout=request.tuning_holdout,
             teacher_last=self._teacher_last(request),
             naming=naming,
@@ -205,7 +205,7 @@ class Builder:
             "student": self.resolve.network(student, structure.search.name if structure else ""),
             "method": method,
             "recipe": recipe,
-            "runtime": self.resolve.runtime(foldable=taught and _looks_in_eval(method)),
+            "runtime": self.resolve.runtime(dataset, foldable=taught and _looks_in_eval(method)),
             "tuning_holdout": request.tuning_holdout,
             "teacher_last": self._teacher_last(request),
             "structure": structure,
@@ -338,7 +338,7 @@ class Builder:
         run = EvaluationRun(
             **self._place(runs[0].dataset, cell, {}),
             data=runs[0].data,
-            runtime=self.resolve.runtime(),
+            runtime=self.resolve.runtime(runs[0].dataset),
             runs=runs,
         )
         return self._once(run)

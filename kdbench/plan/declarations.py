@@ -210,6 +210,7 @@ class DatasetDeclaration(Declaration):
         splits: images in each split.
         each: fewest and most images of a class, by split.
         formats: formats with loss that its images have; those without loss always count.
+        encoded: the format of prepared images that stay as they came, for the loader to decode.
         archive: the file that it is published in.
         archives: the files, by what they hold, where there are several.
         folders: names that the folder of a split may have among class folders.
@@ -241,6 +242,7 @@ class DatasetDeclaration(Declaration):
     splits: dict[str, Count] = {}
     each: dict[str, Bounds] = {}
     formats: list[Text] = []
+    encoded: Literal["JPEG"] | None = None
     archive: Archive | None = None
     archives: dict[str, Archive] = {}
     folders: dict[str, Names] = {}

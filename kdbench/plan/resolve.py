@@ -142,24 +142,27 @@ class Resolver:
             return replace(recipe, name=name, milestones=())
         return recipe
 
-    def runtime(self, *, foldable: bool = False) -> Runtime:
+    def runtime(self, dataset: str, *, foldable: bool = False) -> Runtime:
         """What changes bits besides: number format, memory format, CPU threads, folded norms.
 
         Args:
+            dataset: of the run.
             foldable: whether the run has a teacher whose norms can be folded.
         """
         scale = self.scale
+        encoded = self.get("dataset", dataset).described.get("encoded") and not scale.stand_in
         return Runtime(
             precision=scale.precision,
             channels_last=scale.channels_last,
             threads=scale.threads,
             fold_teacher=foldable and scale.fold_teacher,
             images_at_once=scale.images_at_once,
+            decode=scale.decode if encoded else "cpu",
         )
 
-    def search_runtime(self) -> Runtime:
+    def search_runtime(self, dataset: str) -> Runtime:
         """The same of a search: whole batches, and no float16, which its differences would lose."""
-        runtime = replace(self.runtime(), images_at_once=None)
+        runtime = replace(self.runtime(dataset), images_at_once=None)
         return replace(runtime, precision="float32") if runtime.precision == "fp16" else runtime
 
     def seeds(self, asked: int, *, lead: bool = False, least: int = 1) -> int:

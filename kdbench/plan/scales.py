@@ -43,6 +43,8 @@ class Scale:
         images_at_once: images of a batch that are computed together: the gradients of parts add up
             to those of the published batch, for which memory may be too small. Batch norms, and
             losses that compare images with each other, see a part. Not for searches.
+        decode: what decodes JPEGs that stay encoded (ImageNet's): "cpu", or "gpu", NVIDIA's nvJPEG.
+            Pixels differ by a few levels, so runs are others; other data sets' runs stay.
         threads: CPU threads of a job. Bits depend on it, so it belongs to a run's identity.
         cells_per_job: so many cells, students and their evaluation, are one job of Snakemake's:
             where a run takes seconds, starting Python costs more than the run. None: one per run.
@@ -66,6 +68,7 @@ class Scale:
     images_at_once: Annotated[int, Field(strict=True, ge=2, le=1_000_000)] | None = None
     channels_last: Switch = False
     fold_teacher: Switch = False
+    decode: Literal["cpu", "gpu"] = "cpu"
     threads: Threads = 1
     cells_per_job: Count | None = None
     notice: str = ""

@@ -386,6 +386,6 @@ def make_loader(
         return MappedLoader(data, split, augment=augment, **settings)
     labels = data.labels(split)
     if isinstance(data, Sharded):
-        settings |= {"image": data.image, "augment": augment}
+        settings |= {"image": data.image, "augment": augment, "decode": precision.decode}
         return StreamingLoader(data.encoded(split), labels, **settings)
     return InMemoryLoader(data.images(split), labels, augment=Augment.parse(augment), **settings)

@@ -133,6 +133,7 @@ class Runtime:
         fold_teacher: whether the teacher's norms are folded into its convolutions.
         images_at_once: images of a batch that are computed together, where the batch's gradients
             are added up from parts; None for all. Batch norms then see a part.
+        decode: what decodes JPEGs in training and evaluation: "cpu", or "gpu", whose pixels differ.
     """
 
     precision: str
@@ -140,17 +141,20 @@ class Runtime:
     threads: int
     fold_teacher: bool = False
     images_at_once: int | None = None
+    decode: str = "cpu"
 
     def as_dict(self) -> dict[str, Any]:
         """JSON form; keys that came later are left out at their defaults, as digests were made."""
         folded = {"fold_teacher": True} if self.fold_teacher else {}
         parts = {} if self.images_at_once is None else {"images_at_once": self.images_at_once}
+        decode = {} if self.decode == "cpu" else {"decode": self.decode}
         return {
             "precision": self.precision,
             "channels_last": self.channels_last,
             "threads": self.threads,
             **folded,
             **parts,
+            **decode,
         }
 
 

@@ -177,6 +177,7 @@ def setting_of(scale, setting):
         "channels_last": "teacher",
         "fold_teacher": "student",
         "images_at_once": "teacher",
+        "decode": None,  # no run of the data sets asked here
         "threads": "teacher",
         "cells_per_job": None,
         "precision": "teacher",
@@ -185,6 +186,7 @@ def setting_of(scale, setting):
         return None, None
     value = getattr(SCALES[scale], setting)
     others = {"precision": {"float32": "bf16", "bf16": "float32"}, "teacher_epoch": {value: "last"}}
+    others["decode"] = {"cpu": "gpu"}
     if setting in others:
         return others[setting][value], moves[setting]
     return (9 if value is None else another(value)), moves[setting]

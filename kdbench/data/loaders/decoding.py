@@ -2,7 +2,7 @@
 
 import io
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache, partial
 from typing import Any, NamedTuple, TypeAlias
 
@@ -59,11 +59,14 @@ class Decoder(Dataset[Any]):
         """
         with torch.random.fork_rng(devices=[]):
             seeds: Sequence[int | None] = job.seeds or [None] * len(job.positions)
-            pairs = zip(job.positions, seeds, strict=True)
-            return torch.stack([self._image(position, seed) for position, seed in pairs])
+            pairs = zip(self._decoded(job.positions), seeds, strict=True)
+            return torch.stack([self._image(pixels, seed) for pixels, seed in pairs])
 
-    def _image(self, position: int, seed: int | None) -> Tensor:
-        pixels = decode(self._encoded[position], self._encoded.where(position))
+    def _decoded(self, positions: Sequence[int]) -> Iterable[Tensor]:
+        """The (3, h, w) uint8 pixels of each image."""
+        return (decode(self._encoded[p], self._encoded.where(p)) for p in positions)
+
+    def _image(self, pixels: Tensor, seed: int | None) -> Tensor:
         if seed is None:
             return self._plain(pixels)  # type: ignore[no-any-return]
         torch.default_generator.manual_seed(seed)  # not torch.manual_seed: CUDA's stay as they are

@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader
 
 from kdbench.data.loaders.batch import Batch
 from kdbench.data.loaders.decoding import Decoder, DecodingJob, transforms
+from kdbench.data.loaders.gpu_decoding import GpuDecoder
 from kdbench.data.loaders.order import EpochOrder, draws
 from kdbench.data.loaders.pixels import Normalise
 from kdbench.data.stored.arrow import Encoded
@@ -63,6 +64,7 @@ class StreamingLoader:
         steps_per_epoch: int | None = None,
         index: NDArray[np.int64] | None = None,
         workers: int | None = None,
+        decode: str = "cpu",
     ) -> None:
         """Decode nothing yet.
 
@@ -82,19 +84,27 @@ class StreamingLoader:
             index: positions to serve; by default all.
             workers: decoding processes; 0 decodes in this one. By default KDBENCH_WORKERS, or
                 else one less than there are cores, 8 at most.
+            decode: "gpu" has `device` decode, resize and crop, without other processes.
 
         Raises:
             UnknownName: another augmentation.
-            BadValue: no batch can be made, or images of another shape are to be served.
+            BadValue: no batch can be made, images of another shape are to be served, or the device
+                decodes no JPEG.
         """
         training, plain = transforms(augment, image)
-        self._decoder = Decoder(encoded, training, plain)
+        self._on_gpu = decode == "gpu"
+        self._decoder = (
+            GpuDecoder(encoded, training, plain, torch.device(device))
+            if self._on_gpu
+            else Decoder(encoded, training, plain)
+        )
         self._labels = labels
         self._index = np.arange(len(labels)) if index is None else np.asarray(index)
         self._device = torch.device(device)
         self._normalise = Normalise(mean, std, device=device, memory_format=memory_format)
         self._seed = seed
-        self._workers = default_workers() if workers is None else workers
+        workers = default_workers() if workers is None else workers
+        self._workers = 0 if self._on_gpu else workers  # a forked process has no CUDA
         self._order = EpochOrder(len(self), batch, seed, steps_per_epoch=steps_per_epoch)
         self.steps = self._order.steps
 
@@ -136,7 +146,7 @@ class StreamingLoader:
             sampler=jobs,
             num_workers=self._workers,
             collate_fn=_as_it_is,
-            pin_memory=self._device.type == "cuda",
+            pin_memory=self._device.type == "cuda" and not self._on_gpu,
             worker_init_fn=_start_worker,
             generator=torch.Generator(),  # or every epoch would draw from the global one
         )

@@ -11,7 +11,7 @@ from kdbench.store.teacher_runs import ImportedTeacher
 # Settings that leave the protocol as published: how exactly and how often it is run.
 HARMLESS = frozenset(
     {"name", "notice", "precision", "channels_last", "threads", "cells_per_job", "fold_teacher"}
-) | frozenset({"seeds", "lead_seeds"})
+) | frozenset({"decode", "seeds", "lead_seeds"})
 
 
 def banner(graph: Graph) -> str:

@@ -27,7 +27,7 @@ ASPECTS: Mapping[str, str] = {
     "method": r"method\..*",
     "search": r"search\..*",
     "held-out images": r"held_out",
-    "rounding": r"precision|channels_last|threads|fold_teacher|images_at_once",
+    "rounding": r"precision|channels_last|threads|fold_teacher|images_at_once|decode",
     "seeds": r"seed|runs",
     "code": r"revision of .*",
 }
