@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 
 CORE_WATTS = 10.0
 DEVICES = ("cpu", "cuda")
+BOUND = (
+    "No training reaches a peak, and small networks reach a few hundredths of it: these hours are "
+    "A LOWER BOUND. --tflops takes what you measured."
+)
 
 
 def estimate_command(
@@ -32,7 +36,8 @@ def estimate_command(
         str | None, typer.Option(help="Replaces top-level keys of params.yaml.", metavar="JSON")
     ] = None,
     device: Annotated[
-        str | None, typer.Option(help="cpu or cuda; by default what this machine has.")
+        str | None,
+        typer.Option(help="cpu, cuda, or a GPU by name (h100); by default what this machine has."),
     ] = None,
     gpus: Annotated[int | None, typer.Option(min=1, help="GPUs; by default all.")] = None,
     cores: Annotated[int | None, typer.Option(min=1, help="CPU cores; by default all.")] = None,
@@ -70,10 +75,11 @@ def estimate_command(
     graph, groups = find_target(Path(), overrides_of(scale, override), target)
     from kdbench.runs.estimate.measure import Budget
 
-    if save and tflops is not None:
-        raise BadValue("--save", f"--tflops {tflops:g}", "timings", "leave --tflops away")
-    on, machine, sentences = _machine(graph, device, gpus, cores, tflops, watts)
-    budget = Budget(seconds, minutes, tflops)
+    on, machine, declared, sentences = _machine(graph, device, gpus, cores, tflops, watts)
+    if save and declared is not None:
+        advice = "leave --tflops and a GPU's name away"
+        raise BadValue("--save", f"{declared:g} declared TFLOP/s", "timings", advice)
+    budget = Budget(seconds, minutes, declared)
     tell = _to_stderr if as_json else say
     result = estimate(graph, groups, Paths(), machine, budget, tell, on)
     result.notes = sentences
@@ -116,8 +122,10 @@ def _machine(
     cores: int | None,
     tflops: float | None,
     watts: float | None,
-) -> tuple[str, "Machine", list[str]]:
+) -> tuple[str, "Machine", float | None, list[str]]:
     """The device that computes here, the machine that runs are thought to run on, and about both.
+
+    Between them the throughput that is declared in place of timings, if one is.
 
     Raises:
         BadValue: no such device, or a GPU that is not here and of which no throughput is given.
@@ -126,32 +134,46 @@ def _machine(
 
     from kdbench.engine.environment import device_name
     from kdbench.workflow.estimate import Machine, power_limit, start_up_seconds
+    from kdbench.workflow.known_gpus import GPUS
 
+    known, peak = GPUS.get((device or "").lower()), None
+    if known is not None:
+        device, peak = "cuda", known.peak(graph.scale.precision) if tflops is None else None
+    declared = tflops or peak
     available = torch.cuda.is_available()
     device = device or ("cuda" if available or gpus else "cpu")
     if device not in DEVICES:
-        raise BadValue("--device", device, " or ".join(DEVICES))
-    if device == "cuda" and not available and tflops is None:
+        raise BadValue("--device", device, ", ".join((*DEVICES, *GPUS)))
+    if device == "cuda" and not available and declared is None:
         advice = "--tflops takes a throughput of the GPU that you mean"
         raise BadValue("--device", "cuda", "a GPU of this machine", advice)
     if device == "cpu" and gpus:
         raise BadValue("--gpus", gpus, "no GPUs with --device cpu", "--cores says how many cores")
     on = "cuda" if device == "cuda" and available else "cpu"
     places = cores or len(os.sched_getaffinity(0)) if device == "cpu" else gpus
-    places = places or (torch.cuda.device_count() if on == "cuda" else 1)
+    places = places or (torch.cuda.device_count() if on == "cuda" and known is None else 1)
     origin = "as --watts says"
-    if watts is None:
+    if watts is None and known is not None:
+        watts, origin = known.watts, f"the limit that NVIDIA prints of the {known.label}"
+    elif watts is None:
         watts = CORE_WATTS if device == "cpu" else (power_limit() if on == "cuda" else None)
         origin = "a declared default" if device == "cpu" else "the limit that nvidia-smi says"
-    begins = start_up_seconds(graph) if tflops is None else 0.0
-    if tflops is None:
+    begins = start_up_seconds(graph) if declared is None else 0.0
+    if declared is None:
         runtime = f"{graph.scale.precision}, {graph.scale.threads} thread(s) per run"
         about = f"Timed on {device_name(torch.device(on))}, {runtime}, torch {torch.__version__}."
         started = f"{begins:.1f} s of start-up per job included" if begins else "without start-up"
         sentences = [about, f"Device hours: {started}."]
     else:
+        origin_of_rate, bound = "that --tflops declares", "Published peaks are seldom reached."
+        if known is not None and peak is not None:
+            format_ = graph.scale.precision
+            origin_of_rate, bound = (
+                f"that NVIDIA prints as {known.label}'s peak in {format_}",
+                BOUND,
+            )
         sentences = [
-            f"NOTHING WAS TIMED: hours are multiply-adds at the {tflops:g} TFLOP/s that --tflops "
-            "declares, two operations per multiply-add. Published peaks are seldom reached."
+            f"NOTHING WAS TIMED: hours are multiply-adds at the {declared:g} TFLOP/s "
+            f"{origin_of_rate}, two operations per multiply-add. {bound}"
         ]
-    return on, Machine(device, places, watts, origin, begins), sentences
+    return on, Machine(device, places, watts, origin, begins), declared, sentences

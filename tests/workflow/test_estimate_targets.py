@@ -57,10 +57,30 @@ def test_a_gpu_that_is_not_here_needs_a_declared_throughput(project, monkeypatch
     assert "no power is known; give it with --watts" in output
 
 
+def test_a_gpu_by_name_is_forecast_from_its_printed_peak(project, monkeypatch):
+    """Marked as a lower bound; its power is the maker's, and --tflops stands over the peak."""
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    named, none = called(TEACHER, "--device", "H100")
+    measured, _ = called(TEACHER, "--device", "h100", "--tflops", "66.9")
+
+    assert none is None
+    assert "NOTHING WAS TIMED" in named and "LOWER BOUND" in named
+    assert "66.9 TFLOP/s" in named and "H100 SXM's peak in float32" in named
+    assert "700 W per GPU, the limit that NVIDIA prints" in named
+    assert "that --tflops declares" in measured and "LOWER BOUND" not in measured
+    assert named.partition("\n- ")[0] == measured.partition("\n- ")[0]
+    _, error = called(TEACHER, "--device", "h100", "--save")
+    assert "--save" in str(error) and "\n" not in str(error)
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--device", "tpu"], "--device: found 'tpu', expected cpu or cuda"),
+        (["--device", "tpu"], "--device: found 'tpu', expected cpu, cuda, t4"),
+        (
+            ["--device", "t4", "--scale", "lite"],
+            "precision: found 'bf16', expected float32 or fp16",
+        ),
         (["--device", "cpu", "--gpus", "2"], "no GPUs with --device cpu"),
         (["--override", "{"], "a JSON object"),
         (["--scale", "huge"], "huge"),

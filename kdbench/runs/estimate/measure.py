@@ -23,6 +23,7 @@ from kdbench.runs.estimate.kinds import Forward, Forwards, Kind, Sizes, kinds_of
 from kdbench.runs.estimate.noise import NoiseInputs, noise_like, settle
 from kdbench.runs.estimate.throughput import Timing, Unit, declare, scale, time_units
 from kdbench.runs.estimate.trial import (
+    SMALL,
     Trial,
     build_trial,
     median_seconds,
@@ -30,6 +31,7 @@ from kdbench.runs.estimate.trial import (
     with_peak,
 )
 from kdbench.runs.evaluation import LATENCY_SECONDS, SMOKE_LATENCY_SECONDS
+from kdbench.store.parts import Runtime
 from kdbench.store.paths import Paths
 from kdbench.store.spec import RunSpec
 from kdbench.store.student_runs import EvaluationRun, SearchRun
@@ -186,7 +188,9 @@ class _Bench:
         for place, (key, kind) in enumerate(kinds.items()):
             self._tell(f"counted {place} of {len(kinds)} kinds of work")
             with _one_line(kind.name):
-                counted[key] = _count(kind, self._trial(kind, self._counting(kind)))
+                # Small batches alone: a whole one of large images is a second to make.
+                trial = self._trial(kind, self._counting(kind), max(SMALL))
+                counted[key] = _count(kind, trial)
         return counted
 
     def count_passes(self, forwards: Forwards) -> dict[str, Unit]:
@@ -217,13 +221,13 @@ class _Bench:
     def _step(self, kind: Kind, work: Work, seconds: float) -> Timing:
         gc.collect()
         forget_peak(self.device)
-        trial = self._trial(kind, prepare_process(kind.run.runtime, self.device))
+        trial = self._trial(kind, self._precision(kind.run.runtime))
         return with_peak(trial, work.typical, kind.run.recipe.batch, seconds)
 
     def _pass(self, forward: Forward, seconds: float) -> Timing:
         gc.collect()
         forget_peak(self.device)
-        precision = prepare_process(forward.run.runtime, self.device)
+        precision = self._precision(forward.run.runtime)
         network = self._network(forward, precision)
         data = noise_like(forward.run.dataset, forward.size)
         task = task_of(network)
@@ -244,8 +248,12 @@ class _Bench:
         )
         return Timing(median / images, peak_memory(self.device))
 
-    def _trial(self, kind: Kind, precision: Precision) -> Trial:
-        return build_trial(kind.run, self._inputs(precision), kind.length, precision)
+    def _trial(self, kind: Kind, precision: Precision, images: int | None = None) -> Trial:
+        return build_trial(kind.run, self._inputs(precision), kind.length, precision, images)
+
+    def _precision(self, runtime: Runtime) -> Precision:
+        """Number format of a run; random images are decoded nowhere."""
+        return prepare_process(replace(runtime, decode="cpu"), self.device)
 
     def _network(self, forward: Forward, precision: Precision) -> StagedNetwork:
         inputs = self._inputs(precision)
@@ -263,8 +271,7 @@ class _Bench:
 
     def _counting(self, work: Kind | Forward) -> Precision:
         """Number format of what is only counted: the counts are the same in every one."""
-        runtime = replace(work.run.runtime, precision="float32")
-        return prepare_process(runtime, self.device)
+        return self._precision(replace(work.run.runtime, precision="float32"))
 
     def _tell(self, line: str) -> None:
         if time.monotonic() - self._spoken >= SAY_EVERY:

@@ -29,6 +29,7 @@ from kdbench.store.student_runs import SearchRun
 from kdbench.store.teacher_runs import AnyTeacher, DataRun
 
 GREY = 0.5  # mean and deviation of the noise
+LARGE = 64  # pixels of a side; a pass of larger images takes seconds each
 
 
 class Noise(Prepared):
@@ -142,7 +143,8 @@ class NoiseInputs(Inputs):
         data = self.data(run.data)
         image = image_in_training(data, run.recipe.augment)
         network = assemble.make_network(run.network, Shape(data.classes, image), 0, self.precision)
-        count = 16 if run.task == CLASSIFICATION else 2
+        large = run.task != CLASSIFICATION or image[-1] > LARGE
+        count = 2 if large else 16  # statistics of many places are good after few images
         images = torch.randn(count, *image, generator=torch.Generator().manual_seed(0))
         settle(network, images.to(self.precision.device))
         for name in (LAST, BEST):

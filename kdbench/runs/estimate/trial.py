@@ -195,7 +195,9 @@ def _tensors(state: Any) -> Iterator[Tensor]:
             yield from _tensors(value)
 
 
-def build_trial(run: FitRun, inputs: Inputs, length: Length, precision: Precision) -> Trial:
+def build_trial(
+    run: FitRun, inputs: Inputs, length: Length, precision: Precision, images: int | None = None
+) -> Trial:
     """Build a run's step as the run itself does, with inputs of noise.
 
     Encoded images are not decoded: where the augmentation is not one of pixels, there is none.
@@ -205,12 +207,14 @@ def build_trial(run: FitRun, inputs: Inputs, length: Length, precision: Precisio
         inputs: gives data, teachers, schemes and structures.
         length: of the run.
         precision: number format and device.
+        images: of the largest batch that it will take; None for the run's own.
     """
     run = replace(run, recipe=replace(run.recipe, lr=STANDING, augment=_augment(run)))
     data = inputs.data(run.data).training_only()
     job: Job[Any] = Job(run, inputs.paths, Stopper(), lambda *_: lambda: None)
     job.computes_with, job.inputs = precision, inputs
-    train = _loader(run, data, precision, 0)
+    images = min(images or run.recipe.batch, run.recipe.batch)
+    train = _loader(run, data, precision, 0, images)
     if isinstance(run, SearchRun):
         return _search_trial(job, data, train, length)
     training = build_training(job, data, length.steps)
@@ -231,7 +235,8 @@ def build_trial(run: FitRun, inputs: Inputs, length: Length, precision: Precisio
 def _search_trial(job: Job[SearchRun], data: Stored, train: Cut, length: Length) -> Trial:
     run, precision = job.spec, job.precision
     searcher, teacher = build_search(job, data)
-    held = _loader(run, data, precision, 1) if run.search.validation_share else None
+    share = run.search.validation_share
+    held = _loader(run, data, precision, 1, train.images) if share else None
     validation: Any = held
     step = SearchStep(searcher, teacher, validation, run.recipe, length.steps, precision)
     return Trial(
@@ -257,13 +262,13 @@ def _augment(run: FitRun) -> str:
     return run.recipe.augment
 
 
-def _loader(run: FitRun, data: Stored, precision: Precision, part: int) -> Cut:
+def _loader(run: FitRun, data: Stored, precision: Precision, part: int, images: int) -> Cut:
     """A loader of a few batches: the first images, or those after them."""
-    few = 2 * run.recipe.batch
+    few = 2 * images
     index = (np.arange(few) + part * few) % len(data.labels("train"))
-    recipe = replace(run.recipe, steps_per_epoch=None)
+    recipe = replace(run.recipe, batch=images, steps_per_epoch=None)
     loader = assemble.make_loader(data, "train", recipe, 0, precision, index=index)
-    return Cut(loader, run.recipe.batch)
+    return Cut(loader, images)
 
 
 def save_blank(run: SearchRun, folder: Path, inputs: Inputs, precision: Precision) -> None:
