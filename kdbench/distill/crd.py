@@ -109,6 +109,7 @@ class CRD(DistillationLoss):
 
     uncaptured = "crd replaces its memories at every step"
     labels: Tensor
+    others: Tensor  # (C,) images that are not of the class
     seed: Tensor  # in checkpoints; steps read `_drawn_by`, or each would wait for the device
 
     def __init__(
@@ -132,6 +133,10 @@ class CRD(DistillationLoss):
         size = len(labels), dimension, momentum, temperature
         self.of_student, self.of_teacher = Memory(*size), Memory(*size)
         self.register_buffer("labels", labels.clone())
+        counts = torch.bincount(labels)
+        self.register_buffer("others", len(labels) - counts, persistent=False)
+        # So far into an order of all images a row finds its negatives, wherever it begins.
+        self.width = min(len(labels), negatives + int(counts.max()))
         self.register_buffer("seed", torch.randint(2**31, ()))
         self._drawn_by = int(self.seed)
         self.register_load_state_dict_post_hook(_take_seed)  # type: ignore[no-untyped-call]
@@ -158,30 +163,32 @@ class CRD(DistillationLoss):
         return loss
 
     def bytes_held(self, images: int, batch: int) -> int:
-        """Both memories, and of the step what is larger: the draw's rows, or the memories' copies.
+        """Both memories, and of the step what is larger: the draw's rows, or the backward pass.
 
-        While a step draws, each image of the batch has three rows of a position (8 bytes) per
-        training image, or two and three of a byte; when it updates, the backward pass still needs
-        the old memories, and each update makes a new one and a copy.
+        While a step draws, each image of the batch has two positions (8 bytes) and three bytes per
+        image that the draw looks at. The backward pass still needs the old memories beside the new
+        ones, and per image of the batch and of the training set three numbers of 4 bytes: the
+        products with both memories and a gradient.
         """
         rows = self.of_student.rows
         memory = images * rows.shape[1] * rows.element_size()
-        return 2 * memory + max(3 * 8 * batch * images, 2 * memory)
+        return 2 * memory + max(19 * batch * self.width, 2 * memory + 12 * batch * images)
 
     @torch.no_grad()
     def draw(self, batch: Batch, position: TrainingPosition) -> Tensor:
         """(B, K) positions of images of other classes, the same whenever this step is taken.
 
         Without repetition within a row, as long as there are enough: a random order of the whole
-        training set, begun at a random place for each row, the row's own class passed over.
+        training set, begun at a random place for each row, the row's own class passed over. It is
+        followed no further than the largest class can hold a row up.
         """
         images, size, device = len(self.labels), len(batch.index), batch.index.device
         drawn = position.feed(lambda at: self._order_and_begin(at, size), device)
         order, begin = drawn[:images], drawn[images:, None]
-        rows = order[(begin + torch.arange(images, device=device)) % images]
+        rows = order[(begin + torch.arange(self.width, device=device)) % images]
         others = self.labels[rows] != batch.labels[:, None]
         first = others.to(torch.uint8).sort(dim=1, descending=True, stable=True).indices
-        enough = others.sum(1, keepdim=True)
+        enough = self.others[batch.labels][:, None]
         places = torch.arange(self.negatives, device=rows.device) % enough
         return rows.gather(1, first.gather(1, places))
 

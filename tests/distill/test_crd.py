@@ -98,6 +98,20 @@ def test_negatives_depend_on_the_step_alone():
     assert len({tuple(row.tolist()) for row in draws[0]}) == 5
 
 
+@pytest.mark.parametrize("negatives", [1, 7, 12, 29, 45])
+def test_the_draw_is_that_of_a_look_at_the_whole_training_set(negatives):
+    """Though it follows the order only as far as it must; with unequal classes as well."""
+    for labels in (LABELS, torch.cat([LABELS[:20], torch.full((20,), 3)])):
+        loss = few_negatives(negatives=negatives, labels=labels)
+        batch = BATCH._replace(labels=labels[BATCH.index])
+        rows = loss.draw(batch, START)
+        drawn = loss._order_and_begin(START, len(INDEX))
+        order, begins = drawn[: len(labels)].tolist(), drawn[len(labels) :].tolist()
+        for row, begin, label in zip(rows.tolist(), begins, batch.labels, strict=True):
+            whole = [n for n in [*order[begin:], *order[:begin]] if labels[n] != label]
+            assert row == [whole[place % len(whole)] for place in range(negatives)]
+
+
 def test_all_images_are_drawn_equally_often():
     """Over 400 steps no share is further than 15 % from the mean."""
     loss = few_negatives()
@@ -137,10 +151,13 @@ def test_labels_of_a_single_class_are_refused():
         few_negatives(labels=torch.zeros(9, dtype=torch.long))
 
 
-@pytest.mark.parametrize(("images", "batch", "dimension"), [(20_000, 32, 16), (30_000, 4, 128)])
-def test_the_bytes_that_grow_with_the_training_set_are_foretold(images, batch, dimension):
+@pytest.mark.parametrize(
+    ("images", "batch", "dimension", "classes"),
+    [(20_000, 32, 16, "equal"), (30_000, 4, 128, "equal"), (20_000, 64, 1, "one is large")],
+)
+def test_the_bytes_that_grow_with_the_training_set_are_foretold(images, batch, dimension, classes):
     """Within a tenth of what two steps allocate at once, whichever part is the largest."""
-    labels = torch.arange(images) % 10
+    labels = torch.arange(images) % 10 if classes == "equal" else torch.arange(images) % 10 // 9
     nets = SimpleNamespace(pooled_width=6), SimpleNamespace(pooled_width=9)
     loss = None
 
