@@ -3,26 +3,30 @@
     python tests/chaos/chaos.py --faults 200 --seed 1
     python tests/chaos/chaos.py --faults 200 --minutes 30    # a piece; the same again goes on
 
-An undisturbed run of a small plan comes first. Then rounds begin, each in an empty project: a
-command (Snakemake, now and then DVC) is started and hit by a fault at a random moment, again and
-again until all runs have records. Each round ends with the two commands of `make reproduce`. Its
-records and weights must then be, bit for bit but for times, those of the undisturbed run. A record
-that vanishes without a fault having damaged it, a command that is stuck or a last command that
-fails is a loss; any loss fails. After every round a tally is kept (build/chaos/tally.json), so that
-the rounds can be done in pieces, under the same code.
+An undisturbed run of a small plan comes first. Then rounds begin, each in an empty project on a
+small disk: a command (Snakemake, now and then DVC) is started and hit by one fault after the other,
+each after a random while, until it has ended, and so on until all runs have records. Each round
+ends with the two commands of `make reproduce`. Its records and weights must then be, bit for bit
+but for times, those of the undisturbed run. A record that vanishes without a fault having damaged
+it, a command that is stuck or a last command that fails is a loss; any loss fails. After every
+round a tally is kept (build/chaos/tally.json), so that the rounds can be done in pieces, under the
+same code.
 """
 
 import argparse
 import random
 import shutil
+import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from faults import FAULTS, Fault
+import small_disk
+from faults import DAMAGES, FAULTS, Fault
 from small_project import TINY, Project, new_project
 from tally import Round, Tally, code_under_fire, open_tally
 from world import REPRODUCE, World
@@ -32,7 +36,9 @@ PLAN = {"scale": "smoke", "seeds": 2, "scales": {"smoke": SMOKE, "lite": TINY}}
 VERIFY = ("kdbench", "verify", "--repair", "--scale", "smoke")
 SHARE_OF_DVC = 0.2  # of the commands that are started
 FOLDER = Path(__file__).parents[2] / "build/chaos"
-FAULTS_PER_ROUND = 12  # at most; a round must end some time
+EMPTY = "empty"  # the project that every round begins with, below that folder
+FAULTS_PER_ROUND = 20  # at most; a round must end some time
+PAUSE = 0.25  # of the undisturbed run's seconds: the longest while between two faults
 
 
 def main() -> None:
@@ -86,11 +92,13 @@ def run(
 
 
 def _undisturbed(folder: Path, tally: Tally) -> dict[str, object]:
-    """What a run without faults makes; it is made once."""
+    """What a run without faults makes: made once, from the project that rounds begin with."""
     place, rng = folder / "undisturbed", random.Random(tally.seed)
     if tally.undisturbed is None:
-        shutil.rmtree(place, ignore_errors=True)
-        world, begun = World(new_project(place, **PLAN), rng), time.monotonic()
+        for old in (place, folder / EMPTY):
+            shutil.rmtree(old, ignore_errors=True)
+        project = new_project(folder / EMPTY, **PLAN).copy(place)
+        world, begun = World(project, rng), time.monotonic()
         if world.end(world.start()):
             raise SystemExit(f"the undisturbed run failed\n{world.output}")
         tally.undisturbed = time.monotonic() - begun
@@ -109,17 +117,19 @@ def _round(
     expected: dict[str, object],
     pool: tuple[Fault, ...],
 ) -> Round:
-    """One project under fire to its end; its folder stays if something is lost."""
+    """One project under fire to its end; a copy of it stays if something is lost."""
     place, begun = folder / f"round{number}", time.monotonic()
-    shutil.rmtree(place, ignore_errors=True)
-    world = World(new_project(place, **PLAN), random.Random(f"{tally.seed} {number}"))
-    try:
-        hits, losses = fire(world, most, tally.undisturbed or 0.0, pool)
-        losses += finish(world, expected)
-    finally:
-        world.kill()
-    if not losses:
-        shutil.rmtree(place)
+    with small_disk.small(place):
+        shutil.copytree(folder / EMPTY, place, symlinks=True, dirs_exist_ok=True)
+        world = World(Project(place), random.Random(f"{tally.seed} {number}"))
+        try:
+            hits, losses = fire(world, most, tally.undisturbed or 0.0, pool)
+            losses += finish(world, expected)
+            if losses:
+                shutil.copytree(place, folder / f"lost{number}", symlinks=True, dirs_exist_ok=True)
+        finally:
+            world.kill()
+    shutil.rmtree(place)
     seconds = time.monotonic() - begun
     return Round(number, dict(hits), losses, world.remade, world.unlocked, seconds)
 
@@ -127,31 +137,51 @@ def _round(
 def fire(
     world: World, most: int, seconds: float, pool: tuple[Fault, ...]
 ) -> tuple[Counter[str], list[str]]:
-    """Start commands and hit each with a fault, until all runs are done or `most` are injected."""
-    hits, lost, idle = Counter[str](), list[str](), 0
-    while hits.total() < most and idle < 2:
-        before, rng = world.records(), world.rng
-        words = ("dvc", "repro") if rng.random() < SHARE_OF_DVC else REPRODUCE
-        process = world.start(*words)
-        time.sleep(rng.uniform(0, seconds / 2))
-        for fault in rng.sample(pool, len(pool)):
-            line = fault(world, process)
-            if line is not None:
-                say(f"  {words[0]}: {fault.__name__}: {line}", None)
-                hits[fault.__name__] += 1
-                break
+    """Start commands and hit each again and again, until all runs are done or `most` are injected.
+
+    Now and then what is finished is damaged as well, which the last commands have to mend.
+
+    Args:
+        world: that is hit.
+        most: faults.
+        seconds: that the plan takes without faults.
+        pool: the faults.
+
+    Returns:
+        How often each was injected, and what was lost.
+    """
+    hits, lost, rng = Counter[str](), list[str](), world.rng
+    while hits.total() < most and not world.done():
+        before = world.records()
+        process = world.start(*(("dvc", "repro") if rng.random() < SHARE_OF_DVC else REPRODUCE))
+        world.wait(process, rng.uniform(0, PAUSE * seconds))
+        while process.poll() is None and hits.total() < most:
+            hits.update(_inject(world, process, pool))
+            world.wait(process, rng.uniform(0, PAUSE * seconds))
         world.end(process)
         if rng.random() < 0.5:  # otherwise the next command meets the jobs of this one
             world.idle()
         lost += [f"{name} is gone" for name in world.lost(before)]
-        idle = idle + 1 if world.done() else 0
+    damages = [fault for fault in pool if fault in DAMAGES]
+    for _ in range(min(rng.randrange(3), most - hits.total())):
+        hits.update(_inject(world, process, damages))
     return hits, lost
+
+
+def _inject(world: World, process: subprocess.Popen[bytes], pool: Sequence[Fault]) -> list[str]:
+    """The name of a fault that hit something; none where none could."""
+    for fault in world.rng.sample(pool, len(pool)):
+        line = fault(world, process)
+        if line is not None:
+            say(f"  {fault.__name__}: {line}", None)
+            return [fault.__name__]
+    return []
 
 
 def finish(world: World, expected: dict[str, object]) -> list[str]:
     """One plain `make reproduce`; returns what is lost after it."""
     world.idle()
-    losses = []
+    world.shift, losses = "", []
     for words in (VERIFY, REPRODUCE):
         if world.end(world.start(*words)):
             losses.append(f"{' '.join(words)} failed:\n{world.output[-3000:]}")

@@ -7,33 +7,53 @@ import os
 import shutil
 import signal
 import subprocess
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
 import psutil
+import small_disk
 import yaml
-from world import REPRODUCE, World
+from world import LIMIT, REPRODUCE, World
 
 Fault = Callable[[World, subprocess.Popen[bytes]], str | None]
-JOB = "kdbench run"
-SECONDS_READ_ONLY = 3.0
+JOB, SERVER, SNAKEMAKE = "kdbench run", "kdbench.cli.server", "snakemake"
+SECONDS = 3.0  # of a disk that is full, or of a folder that is read-only
+HEAD_START = 5.0  # seconds, of a second command before more faults meet both
+FOLDERS = ("results/smoke", "results/smoke/records", "results/smoke/artifacts", ".snakemake")
+SECOND = (REPRODUCE, ("dvc", "repro"), ("kdbench", "run", "--all", "--scale", "smoke"))
+CLOCKS = ("-1y", "+1y", "-1h", "")  # "": the true one again
 
 
 def kill_job(world: World, main: subprocess.Popen[bytes]) -> str | None:
-    """SIGKILL to one of the processes that train."""
+    """SIGKILL to a job: its command, or the shell around it."""
     return _signal_one(world, world.processes(JOB), signal.SIGKILL)
 
 
+def kill_training(world: World, main: subprocess.Popen[bytes]) -> str | None:
+    """SIGKILL to one of the processes that train, which the server has forked."""
+    return _signal_one(world, _served(world)[1], signal.SIGKILL)
+
+
+def kill_server(world: World, main: subprocess.Popen[bytes]) -> str | None:
+    """SIGKILL to the server that forks them: jobs do their runs themselves."""
+    return _signal_one(world, _served(world)[0], signal.SIGKILL)
+
+
 def stop_job(world: World, main: subprocess.Popen[bytes]) -> str | None:
-    """SIGTERM to one of the processes that train."""
-    return _signal_one(world, world.processes(JOB), signal.SIGTERM)
+    """SIGTERM to a job, or to the process that trains."""
+    return _signal_one(world, world.processes(JOB) + _served(world)[1], signal.SIGTERM)
 
 
 def kill_command(world: World, main: subprocess.Popen[bytes]) -> str | None:
     """SIGKILL to Snakemake or DVC alone: jobs outlive it."""
     return _signal(main, main.pid, signal.SIGKILL)
+
+
+def kill_snakemake(world: World, main: subprocess.Popen[bytes]) -> str | None:
+    """SIGKILL to the Snakemake that DVC has started."""
+    below = [one for one in world.processes(SNAKEMAKE) if one.pid != main.pid]
+    return _signal_one(world, below, signal.SIGKILL)
 
 
 def stop_command(world: World, main: subprocess.Popen[bytes]) -> str | None:
@@ -42,8 +62,12 @@ def stop_command(world: World, main: subprocess.Popen[bytes]) -> str | None:
 
 
 def kill_everything(world: World, main: subprocess.Popen[bytes]) -> str | None:
-    """SIGKILL to all processes at once, as a power cut would."""
-    return _signal(main, -main.pid, signal.SIGKILL)
+    """SIGKILL to all processes of the folder at once, as a power cut would."""
+    processes = world.processes()
+    world.kill()
+    if main.poll() is None:
+        _signal(main, -main.pid, signal.SIGKILL)
+    return f"{len(processes)} processes" if processes else None
 
 
 def interrupt(world: World, main: subprocess.Popen[bytes]) -> str | None:
@@ -51,7 +75,26 @@ def interrupt(world: World, main: subprocess.Popen[bytes]) -> str | None:
     return _signal(main, -main.pid, signal.SIGINT)
 
 
+def interrupt_twice(world: World, main: subprocess.Popen[bytes]) -> str | None:
+    """Ctrl-C, and once more by somebody who does not wait for the end."""
+    if _signal(main, -main.pid, signal.SIGINT) is None:
+        return None
+    world.wait(main, world.rng.uniform(0, 2))
+    again = _signal(main, -main.pid, signal.SIGINT)
+    return "twice" if again else "it ended before the second"
+
+
 def full_disk(world: World, main: subprocess.Popen[bytes]) -> str | None:
+    """No byte is free for some seconds, or only some kilobytes; the project has a small disk."""
+    if not small_disk.is_small(world.project.root):
+        return None
+    left = world.rng.choice([0, 2_000, 20_000, 200_000])
+    with small_disk.full(world.project.root, left):
+        world.wait(main, SECONDS)
+    return f"{left} bytes free for {SECONDS:g} s"
+
+
+def limit_files(world: World, main: subprocess.Popen[bytes]) -> str | None:
     """No process of the command may write a file larger than some kilobytes from now on."""
     size = world.rng.choice([2_000, 20_000, 200_000, 1_000_000])
     hit = 0
@@ -63,26 +106,22 @@ def full_disk(world: World, main: subprocess.Popen[bytes]) -> str | None:
 
 
 def read_only_folder(world: World, main: subprocess.Popen[bytes]) -> str | None:
-    """A folder of results that cannot be written for some seconds."""
-    folder = world.project.root / "results" / "smoke" / world.rng.choice(["records", "artifacts"])
-    if not folder.is_dir() or os.geteuid():
-        return None
-    bind = ["mount", "--bind", str(folder), str(folder)]
-    if subprocess.run(bind, capture_output=True).returncode:
+    """A folder that cannot be written for some seconds."""
+    name = world.rng.choice(FOLDERS)
+    folder = world.project.root / name
+    if not folder.is_dir() or not small_disk.mount("--bind", folder, folder):
         return None
     try:
-        subprocess.run(["mount", "-o", "remount,ro,bind", str(folder)], check=True)
-        time.sleep(SECONDS_READ_ONLY)
+        read_only = small_disk.mount("-o", "remount,ro,bind", folder)
+        world.wait(main, SECONDS)
     finally:
-        subprocess.run(["umount", "--lazy", str(folder)], check=True)
-    return f"{folder.name}/ read-only for {SECONDS_READ_ONLY:g} s"
+        small_disk.unmount(folder)
+    return f"{name} read-only for {SECONDS:g} s" if read_only else None
 
 
 def damage_checkpoint(world: World, main: subprocess.Popen[bytes]) -> str | None:
     """A checkpoint cut or with a flipped bit, after all processes were killed."""
-    if main.poll() is None:
-        kill_everything(world, main)
-        main.wait()
+    _end(world, main)
     return _damage(world, world.files("*/artifacts/*/*/*/checkpoint.pt"))
 
 
@@ -107,26 +146,20 @@ def damage_data(world: World, main: subprocess.Popen[bytes]) -> str | None:
 
 
 def second_command(world: World, main: subprocess.Popen[bytes]) -> str | None:
-    """The same command once more while the first one runs."""
+    """A second command beside the first one; if both work, further faults meet both."""
     if main.poll() is not None:
         return None
-    second = subprocess.Popen(
-        REPRODUCE,
-        cwd=world.project.root,
-        env=world.project.environment(),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    return f"a second command beside the first, exit code {second.wait(1500)}"
+    words = world.rng.choice(SECOND)
+    second = world.start(*words, log="second.log")
+    world.wait(second, HEAD_START)
+    code = second.poll()
+    return f"{' '.join(words)}, {'at work' if code is None else f'exit code {code}'}"
 
 
 def other_scale(world: World, main: subprocess.Popen[bytes]) -> str | None:
     """A DVC command while params.yaml says another scale, after Ctrl-C."""
-    if main.poll() is None:
-        interrupt(world, main)
-        main.wait()
+    if _signal(main, -main.pid, signal.SIGINT):
+        main.wait(LIMIT)
     file = world.project.root / "params.yaml"
     before = file.read_text()
     words = world.rng.choice([("checkout",), ("status",), ("gc", "-w", "-f"), ("checkout", "-f")])
@@ -138,44 +171,62 @@ def other_scale(world: World, main: subprocess.Popen[bytes]) -> str | None:
     return f"dvc {' '.join(words)} at scale lite"
 
 
-def clock_back(world: World, main: subprocess.Popen[bytes]) -> str | None:
-    """The rest of the work under a clock that is a year behind, or ahead."""
+def shift_clock(world: World, main: subprocess.Popen[bytes]) -> str | None:
+    """Commands from the next one on are a year or an hour behind, a year ahead, or right again."""
     if shutil.which("faketime") is None:
         return None
-    if main.poll() is None:
-        kill_everything(world, main)
-        main.wait()
-    shift = world.rng.choice(["-1y", "+1y"])
-    process = world.start("faketime", "-f", shift, *REPRODUCE)
-    world.end(process)
-    return f"a clock shifted by {shift}"
+    _end(world, main)
+    world.shift = world.rng.choice([shift for shift in CLOCKS if shift != world.shift])
+    return f"a clock shifted by {world.shift or 'nothing'}"
 
 
+DAMAGES: tuple[Fault, ...] = (damage_record, damage_weights, damage_scheme, damage_data)
 FAULTS: tuple[Fault, ...] = (
     kill_job,
+    kill_training,
+    kill_server,
     stop_job,
     kill_command,
+    kill_snakemake,
     stop_command,
     kill_everything,
     interrupt,
+    interrupt_twice,
     full_disk,
+    limit_files,
     read_only_folder,
     damage_checkpoint,
-    damage_record,
-    damage_weights,
-    damage_scheme,
-    damage_data,
+    *DAMAGES,
     second_command,
     other_scale,
-    clock_back,
+    shift_clock,
 )
+
+
+def _end(world: World, main: subprocess.Popen[bytes]) -> None:
+    """SIGKILL to whatever is at work."""
+    kill_everything(world, main)
+    main.wait(LIMIT)
+
+
+def _served(world: World) -> tuple[list[psutil.Process], list[psutil.Process]]:
+    """Servers, and the processes that these have forked for jobs."""
+    processes = world.processes(SERVER)
+    numbers = {process.pid for process in processes}
+    servers: list[psutil.Process] = []
+    forked: list[psutil.Process] = []
+    for process in processes:
+        with suppress(psutil.Error):
+            (forked if process.ppid() in numbers else servers).append(process)
+    return servers, forked
 
 
 def _signal(main: subprocess.Popen[bytes], target: int, number: signal.Signals) -> str | None:
     """Send a signal to the command, or with a negative number to its whole group."""
     if main.poll() is not None:
         return None
-    (os.killpg if target < 0 else os.kill)(abs(target), number)
+    with suppress(ProcessLookupError):  # it has ended just now
+        (os.killpg if target < 0 else os.kill)(abs(target), number)
     return number.name
 
 

@@ -1,8 +1,12 @@
 """A few faults of `make chaos`, and that its own eyes are open: a loss is seen."""
 
+import errno
 import random
+import subprocess
 import sys
+import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -10,6 +14,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import chaos
 import faults
+import small_disk
 from tally import Round, Tally, open_tally
 from world import World
 
@@ -65,6 +70,100 @@ def test_damage_is_one_bit_or_a_cut(tmp_path):
     assert faults._damage(world, []) is None
 
 
+class Busy(World):
+    """A world whose commands only wait, and whose runs are done when two of them have ended."""
+
+    def __init__(self, project, seed=0):
+        """Nothing is planned."""
+        self.project, self.rng = SimpleNamespace(root=project), random.Random(seed)
+        self.commands, self.spoiled = [], set()
+
+    def start(self, *words, log="chaos.log"):
+        """A command without an end."""
+        self.commands.append(subprocess.Popen(["sleep", "600"], start_new_session=True))
+        return self.commands[-1]
+
+    def end(self, process):
+        """No output is read."""
+        return process.wait(60)
+
+    def records(self):
+        """None are written."""
+        return {}
+
+    def done(self):
+        """After two commands."""
+        return len(self.commands) == 2
+
+
+def ended(process):
+    """A command that was killed and is no more."""
+    process.kill()
+    return f"exit code {process.wait(60)}"
+
+
+def test_one_command_meets_faults_until_it_has_ended(tmp_path):
+    """Those that leave it at work cost no start of another."""
+    world, met = Busy(tmp_path), []
+
+    def every_fourth(world, process):
+        met.append(world.commands.index(process))
+        return "nothing" if len(met) % 4 else ended(process)
+
+    hits, lost = chaos.fire(world, 50, 0.01, (every_fourth,))
+
+    assert met == [0, 0, 0, 0, 1, 1, 1, 1]
+    assert hits == {"every_fourth": 8} and lost == []
+
+
+def test_what_is_finished_is_damaged_as_well(tmp_path, monkeypatch):
+    """Some rounds end with damage that only their last commands can mend."""
+
+    def end(world, process):
+        return ended(process) if process.poll() is None else None
+
+    def damage(world, process):
+        return "damaged" if process.poll() is not None else None
+
+    monkeypatch.setattr(chaos, "DAMAGES", (damage,))
+    rounds = [chaos.fire(Busy(tmp_path, seed), 50, 0.01, (end, damage))[0] for seed in range(6)]
+
+    assert {hits["damage"] for hits in rounds} == {0, 1, 2}
+
+
+def test_a_small_disk_is_full_for_a_while(tmp_path):
+    """Writing fails with the system's own error, and works again afterwards."""
+    folder = tmp_path / "disk"
+    with small_disk.small(folder):
+        if not small_disk.is_small(folder):
+            pytest.skip("mounting is not allowed here")
+        with small_disk.full(folder), pytest.raises(OSError) as caught:
+            (folder / "record.json").write_bytes(bytes(5000))
+        assert caught.value.errno == errno.ENOSPC
+        (folder / "record.json").write_bytes(bytes(5000))
+    assert not small_disk.is_small(folder) and not list(folder.iterdir())
+
+
+FORKS = "import os, time; os.fork(); time.sleep(600)"
+
+
+def test_a_server_is_told_from_the_processes_that_it_has_forked(tmp_path):
+    """Though both have one command line."""
+    world = Forgetful(tmp_path, random.Random(0))
+    world.project = SimpleNamespace(root=tmp_path)
+    server = subprocess.Popen([sys.executable, "-c", FORKS, faults.SERVER], cwd=tmp_path)
+    try:
+        deadline = time.monotonic() + 60
+        while not faults._served(world)[1] and time.monotonic() < deadline:
+            time.sleep(0.05)
+        servers, forked = faults._served(world)
+        assert [one.pid for one in servers] == [server.pid]
+        assert len(forked) == 1 and faults.kill_training(world, server) == "SIGKILL to one of 1"
+        assert faults.kill_server(world, server) and server.wait(60)
+    finally:
+        world.kill()
+
+
 PART = {"number": 1, "remade": 2, "unlocked": 0, "seconds": 60.0}
 
 
@@ -95,7 +194,15 @@ def test_pieces_count_together_under_the_same_seed_and_code_alone(tmp_path):
             open_tally(tmp_path, seed, code)
 
 
-def test_a_later_call_goes_on_with_the_next_round(tmp_path, monkeypatch):
+@pytest.fixture
+def no_rounds(monkeypatch):
+    """Nothing is run or read; a test says what its rounds are."""
+    monkeypatch.setattr(chaos, "_undisturbed", lambda *_: {})
+    monkeypatch.setattr(chaos, "code_under_fire", lambda *_: "code")
+    monkeypatch.setattr(chaos, "FAULTS_PER_ROUND", 12)
+
+
+def test_a_later_call_goes_on_with_the_next_round(tmp_path, monkeypatch, no_rounds):
     """Finished rounds are not done again; a call whose minutes are over begins none."""
     numbers = []
 
@@ -103,10 +210,9 @@ def test_a_later_call_goes_on_with_the_next_round(tmp_path, monkeypatch):
         numbers.append((number, most))
         return Round(hits={"interrupt": most}, losses=[], **{**PART, "number": number})
 
-    monkeypatch.setattr(chaos, "_undisturbed", lambda *_: {})
     monkeypatch.setattr(chaos, "_round", round_of)
     assert chaos.run(tmp_path, 20, 1) == 0
-    assert numbers == [(1, chaos.FAULTS_PER_ROUND), (2, 20 - chaos.FAULTS_PER_ROUND)]
+    assert numbers == [(1, 12), (2, 8)]
     chaos.run(tmp_path, 20, 1)
     chaos.run(tmp_path, 25, 1, minutes=-1)
     assert len(numbers) == 2
@@ -114,9 +220,8 @@ def test_a_later_call_goes_on_with_the_next_round(tmp_path, monkeypatch):
     assert numbers[2:] == [(3, 5)]
 
 
-def test_the_command_ends_with_an_error_where_something_was_lost(tmp_path, monkeypatch):
+def test_the_command_ends_with_an_error_where_something_was_lost(tmp_path, monkeypatch, no_rounds):
     """Also where that was in an earlier piece."""
-    monkeypatch.setattr(chaos, "_undisturbed", lambda *_: {})
     lost = Round(hits={"interrupt": 12}, losses=["x"], **PART)
     monkeypatch.setattr(chaos, "_round", lambda *_: lost)
 

@@ -27,13 +27,14 @@ class World:
     Attributes:
         project: the folder and its environment.
         rng: of the faults.
+        shift: of the clock of commands that are started, such as "+1y"; "" for the true one.
         spoiled: files that a fault has damaged.
         remade: records that were written again.
         unlocked: how often Snakemake asked for --unlock.
     """
 
     def __init__(self, project: Project, rng: random.Random) -> None:
-        self.project, self.rng = project, rng
+        self.project, self.rng, self.shift = project, rng, ""
         self.paths = Paths(project.root)
         self.runs = list(load_graph(project.root).runs.values())
         self.spoiled: set[Path] = set()
@@ -41,19 +42,31 @@ class World:
         self.output = ""
         self._seen: dict[Path, int] = {}
 
-    def start(self, *words: str) -> subprocess.Popen[bytes]:
-        """Start a command in a session of its own; what it prints goes to a file."""
+    def start(self, *words: str, log: str = "chaos.log") -> subprocess.Popen[bytes]:
+        """Start a command in a session of its own; what it prints goes to a file beside the folder.
+
+        So that a full disk of the project's does not matter to it.
+        """
         environment = {**self.project.environment(), "KDBENCH_CHECKPOINT_SECONDS": "0"}
-        with (self.project.root / "chaos.log").open("wb") as log:
+        clock = ("faketime", "-f", self.shift) if self.shift else ()
+        with self._log(log).open("wb") as output:
             return subprocess.Popen(
-                words or REPRODUCE,
+                (*clock, *(words or REPRODUCE)),
                 cwd=self.project.root,
                 env=environment,
                 stdin=subprocess.DEVNULL,
-                stdout=log,
+                stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
+
+    def _log(self, name: str) -> Path:
+        return self.project.root.with_name(f"{self.project.root.name}.{name}")
+
+    def wait(self, process: subprocess.Popen[bytes], seconds: float) -> None:
+        """Let a command work for so long, or until it has ended."""
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(seconds)
 
     def end(self, process: subprocess.Popen[bytes]) -> int:
         """Wait for a command's end; note what it printed, and which records it wrote again."""
@@ -62,7 +75,7 @@ class World:
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             raise AssertionError(f"stuck after {LIMIT} seconds: {process.args}") from None
-        self.output = (self.project.root / "chaos.log").read_text(errors="replace")
+        self.output = self._log("chaos.log").read_text(errors="replace")
         if "--unlock" in self.output:
             self.unlocked += 1
             self.project("snakemake", "--unlock", check=False)
