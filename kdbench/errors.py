@@ -19,7 +19,7 @@ def shortened(text: str, most: int = LONGEST) -> str:
 
 
 class UserError(Exception):
-    """A mistake the user can mend; the command line shows it as one line, without a traceback."""
+    """An error that the user can fix; the command line shows one line, without a traceback."""
 
     exit_code = 2
 

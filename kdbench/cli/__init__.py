@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 
 USAGE_ERROR: type[Exception] = typer.BadParameter.__bases__[0]  # of the click that typer uses
 app = typer.Typer(
-    help="Regenerate the tables and figures of papers that search how to distil knowledge. Run it "
-    "in a project folder, beside params.yaml.",
+    help="Reproduce the tables and figures of papers that search how to distil knowledge. Run it "
+    "in a project folder, which holds params.yaml.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
@@ -69,7 +69,7 @@ Override = Annotated[
 ]
 Minutes = Annotated[
     float | None,
-    typer.Option(min=0, help="Stop with a checkpoint after so long; run again to continue."),
+    typer.Option(min=0, help="Stop with a checkpoint after this time; run again to resume."),
 ]
 
 
@@ -84,16 +84,16 @@ def _graph(scale: str | None, override: str | None) -> "Graph":
 def run(
     names: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[NAME]...", help="Digests (or their beginnings), or cells."),
+        typer.Argument(metavar="[NAME]...", help="Digests (or their first letters), or cells."),
     ] = None,
     everything: Annotated[
-        bool, typer.Option("--all", help="Every planned run, one after the other.")
+        bool, typer.Option("--all", help="All planned runs, one after another.")
     ] = False,
     scale: Scale = None,
     override: Override = None,
     max_minutes: Minutes = None,
 ) -> None:
-    """Do runs and what they need, or --all, without Snakemake; continues from a checkpoint.
+    """Make runs and what they need, without Snakemake; resumes from checkpoints.
 
     Example: kdbench run wrn-40-2_wrn-16-2_kd_s0 --scale smoke
     """
@@ -119,7 +119,7 @@ def restore(
     override: Override = None,
     max_minutes: Minutes = None,
 ) -> None:
-    """Restore a finished run's artifacts: from the DVC remote, or by doing the run again.
+    """Restore a finished run's artifacts: from the DVC remote, or by making the run again.
 
     Example: kdbench restore wrn-40-2 --scale lite
     """
@@ -139,13 +139,13 @@ def build(
     ],
     dataset: Annotated[
         str | None,
-        typer.Argument(help="The data set, for instance cifar100; in a DVC stage, the stage's."),
+        typer.Argument(help="The data set, for instance cifar100; by default the DVC stage's."),
     ] = None,
     scale: Scale = None,
     override: Override = None,
     cores: Annotated[int | None, typer.Option(min=1, help="CPU cores; by default all.")] = None,
 ) -> None:
-    """Build all runs of one phase on one data set with Snakemake: what a DVC stage calls.
+    """Make all runs of one phase on one data set with Snakemake; DVC's stages call this.
 
     Example: kdbench build teacher cifar100
     """
@@ -159,13 +159,13 @@ def build(
 def status(
     name: Annotated[
         str | None,
-        typer.Argument(help="One run: its digest or cell; what it reads, what makes it."),
+        typer.Argument(help="One run, by digest or cell: what it reads, what makes it."),
     ] = None,
     scale: Scale = None,
     override: Override = None,
     runs: Annotated[bool, typer.Option("--runs", help="List every run.")] = False,
 ) -> None:
-    """Say what exists, what is missing and what is at work, per exhibit; or all about one run.
+    """Show finished, missing and running runs per exhibit, or the details of one run.
 
     Example: kdbench status --scale lite --runs
     """
@@ -195,7 +195,7 @@ def check_command(
     scale: Scale = None,
     override: Override = None,
 ) -> None:
-    """Try every planned network, method and search once, on noise, before anything is trained.
+    """Try every planned network, method and search once on random images, without training.
 
     Example: kdbench check --scale paper --override '{"exhibits": ["crd"]}'
     """

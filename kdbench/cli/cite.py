@@ -20,7 +20,7 @@ def cite_command(
         str | None, typer.Option(metavar="JSON", help="Replaces top-level keys of params.yaml.")
     ] = None,
 ) -> None:
-    """Print the BibTeX of paper, data sets, networks, methods and searches behind exhibits.
+    """Print BibTeX for the paper, data sets, networks, methods and searches of exhibits.
 
     Example: kdbench cite distpro/table1 --scale paper
     """

@@ -12,7 +12,7 @@ def compare_command(
     first: Annotated[str, typer.Argument(metavar="A", help="A folder with records, or a commit.")],
     second: Annotated[str, typer.Argument(metavar="B", help="Another, or '.' for this project.")],
 ) -> None:
-    """Say how two sets of records differ: parameters, versions, devices, numbers, and noise.
+    """Compare two sets of records: parameters, versions, devices, numbers, and noise.
 
     A set is a project folder, any folder of records (another machine's, say), or a commit.
 

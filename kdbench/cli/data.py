@@ -1,4 +1,4 @@
-"""`kdbench data`: prepare data sets, check them, say which there are."""
+"""`kdbench data`: prepare, check and list data sets."""
 
 import json
 from dataclasses import asdict
@@ -26,7 +26,7 @@ def data_prepare(
 ) -> None:
     """Prepare a data set from a local source, or from its official archive (downloaded).
 
-    The result lies in data/NAME and is the same whatever the source.
+    The result is in data/NAME and is the same for every source.
 
     Example: kdbench data prepare cifar100 --source ~/Downloads/cifar-100-python.tar.gz
     """
@@ -43,8 +43,8 @@ def data_prepare(
     images = {split: len(data.labels(split)) for split in data.splits}
     if before not in (None, data.fingerprint):
         say(
-            f"{name}: these are other images than before ({before}); runs that need data of the "
-            "older ones stop and say how to go on"
+            f"{name}: these images differ from the earlier ones ({before}); runs that need the "
+            "earlier ones stop and say what to do"
         )
     say(f"{name}: {in_words(known_twins(data), images)}")
     for sentence in (other_copies(data), misleading_numbers(data.classes)):
@@ -60,16 +60,16 @@ def data_new(
     ],
     size: Annotated[
         int | None,
-        typer.Option(min=8, max=512, help="Pixels of a side; by default the pictures' own."),
+        typer.Option(min=8, max=512, help="Side in pixels; by default the images' own."),
     ] = None,
     test_share: Annotated[
-        float | None, typer.Option(min=0.01, max=0.9, help="Where there are no test images.")
+        float | None, typer.Option(min=0.01, max=0.9, help="Share to split off as test images.")
     ] = None,
     image: Annotated[str | None, typer.Option(help="Column of a parquet file.")] = None,
     label: Annotated[str | None, typer.Option(help="Column of a parquet file.")] = None,
     folder: Annotated[Path, typer.Option(help="Where the two files go.")] = Path("datasets"),
 ) -> None:
-    """Write the two files of a data set of your own from what its folder holds, and prepare it.
+    """Write the two files of your own data set from its image folder, and prepare it.
 
     Example: kdbench data new flowers --source photos --size 64
     """
@@ -100,7 +100,7 @@ def data_verify(
         list[str] | None, typer.Argument(help="Data sets; by default all that are prepared.")
     ] = None,
 ) -> None:
-    """Hash prepared data sets anew and compare; one line each, an error if any is damaged.
+    """Compare prepared data sets with their hashes; an error if any is damaged.
 
     Example: kdbench data verify cifar10 cifar100
     """
@@ -119,7 +119,7 @@ def data_verify(
             else None
         )
         try:
-            say(f"{name}: whole, fingerprint {check(folder / name, declared)}")
+            say(f"{name}: intact, fingerprint {check(folder / name, declared)}")
         except UserError as error:
             exit_code = fail(error)
     raise typer.Exit(exit_code)
@@ -129,10 +129,10 @@ def data_verify(
 def data_decode(
     name: Annotated[str, typer.Argument(help="A prepared data set of encoded images.")],
     workers: Annotated[
-        int | None, typer.Option(min=0, help="Processes; by default as many as trainings have.")
+        int | None, typer.Option(min=0, help="Processes; by default as many as in training.")
     ] = None,
 ) -> None:
-    """Decode every image once; name and count those that cannot be, an error if there are any.
+    """Decode every image once; name and count those that fail, an error if any does.
 
     Example: kdbench data decode imagenet
     """
@@ -160,10 +160,10 @@ def data_decode(
 def data_list(
     as_json: Annotated[bool, typer.Option("--json", help="A JSON list, for programs.")] = False,
     markdown: Annotated[
-        bool, typer.Option("--markdown", help="The table of docs/data.md: nothing of this machine.")
+        bool, typer.Option("--markdown", help="The table of docs/data.md, without this machine.")
     ] = False,
 ) -> None:
-    """Say of every data set whether it is prepared, how large it is, and how to get it.
+    """List all data sets: whether they are prepared, how large, and how to get them.
 
     Example: kdbench data list
     """

@@ -46,11 +46,11 @@ def write_data_set(
     if name in find_components().names("dataset"):
         raise BadValue("data new, NAME", name, "a name that no data set has", "choose another")
     if not source.is_dir():
-        raise UserError(f"{source}: no such folder; give the folder of the pictures")
+        raise UserError(f"{source}: no such folder; give the folder with the images")
     files = [folder / f"{name}.py", folder / f"{name}.toml"]
     for file in files:
         if file.exists():
-            raise UserError(f"{file}: is there already; choose another name or folder")
+            raise UserError(f"{file}: already exists; choose another name or folder")
     content = survey(source, declared)
     if len(content.classes) < 2:
         raise BadValue(str(source), f"classes {list(content.classes)}", "two or more classes")

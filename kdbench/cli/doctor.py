@@ -17,9 +17,9 @@ def doctor_command(
         str | None, typer.Option(metavar="JSON", help="Replaces top-level keys of params.yaml.")
     ] = None,
 ) -> None:
-    """Look at machine, versions, devices, data, disk, locks, DVC and Snakemake: what will fail.
+    """Check machine, versions, devices, data, disk, locks, DVC and Snakemake before runs start.
 
-    Exits with code 3 where something is wrong.
+    Exits with code 3 if something is wrong.
 
     Example: kdbench doctor --scale paper
     """

@@ -29,7 +29,7 @@ BOUND = (
 def estimate_command(
     target: Annotated[
         str | None,
-        typer.Argument(help="An exhibit, a paper, all, or a run; by default params.yaml's."),
+        typer.Argument(help="An exhibit, a paper, a run, or all; by default as in params.yaml."),
     ] = None,
     scale: Annotated[str | None, typer.Option(help="smoke, lite or paper.")] = None,
     override: Annotated[
@@ -41,29 +41,29 @@ def estimate_command(
     ] = None,
     gpus: Annotated[int | None, typer.Option(min=1, help="GPUs; by default all.")] = None,
     cores: Annotated[int | None, typer.Option(min=1, help="CPU cores; by default all.")] = None,
-    seconds: Annotated[float, typer.Option(min=0, help="Timing of each kind of work.")] = 2.0,
+    seconds: Annotated[float, typer.Option(min=0, help="Seconds to time each kind of work.")] = 2.0,
     minutes: Annotated[
-        float, typer.Option(min=0, help="Timing of all; what is left is scaled by multiply-adds.")
+        float, typer.Option(min=0, help="Limit for all timing; the rest is scaled by operations.")
     ] = 5.0,
     tflops: Annotated[
         float | None,
-        typer.Option(min=1e-6, help="Time nothing: 1e12 operations a second, 2 a multiply-add."),
+        typer.Option(min=1e-6, help="Assume this speed; 2 operations per multiply-add."),
     ] = None,
     watts: Annotated[
         float | None,
-        typer.Option(min=0, help="Power of a GPU, or of a core; by default nvidia-smi's, or 10."),
+        typer.Option(min=0, help="Power per GPU or core; by default from nvidia-smi, or 10."),
     ] = None,
     kinds: Annotated[bool, typer.Option("--kinds", help="List every kind of work.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     save: Annotated[
-        bool, typer.Option("--save", help="Have jobs ask for these minutes and this memory.")
+        bool, typer.Option("--save", help="Let jobs request these minutes and this memory.")
     ] = False,
 ) -> None:
-    """Say what unfinished runs will take: time, energy, memory and disk.
+    """Estimate what unfinished runs will take: time, energy, memory and disk.
 
-    Changes no file but with --save, which keeps the timings in results/timings.json.
+    It times real steps on random images for a few minutes and needs no data set.
 
-    Real steps are timed for a few minutes, on random images; no data set is needed.
+    It writes no file, except with --save, which keeps the timings in results/timings.json.
 
     Example: kdbench estimate distpro/table1 --scale paper --minutes 2
     """
@@ -77,7 +77,7 @@ def estimate_command(
 
     on, machine, declared, sentences = _machine(graph, device, gpus, cores, tflops, watts)
     if save and declared is not None:
-        advice = "leave --tflops and a GPU's name away"
+        advice = "leave out --tflops and a GPU's name"
         raise BadValue("--save", f"{declared:g} declared TFLOP/s", "timings", advice)
     budget = Budget(seconds, minutes, declared)
     tell = _to_stderr if as_json else say

@@ -1,4 +1,4 @@
-"""`kdbench export`: a trained network leaves the project."""
+"""`kdbench export`: write a trained network to a folder."""
 
 from pathlib import Path
 from typing import Annotated
@@ -10,7 +10,7 @@ from kdbench.console import say
 
 
 def export_command(
-    name: Annotated[str, typer.Argument(help="The run's digest (or its beginning), or its cell.")],
+    name: Annotated[str, typer.Argument(help="The run's digest (or first letters), or its cell.")],
     out: Annotated[Path, typer.Option(help="Folder for the files.")],
     scale: Annotated[
         str | None, typer.Option(help="smoke, lite or paper; by default that of params.yaml.")
@@ -19,13 +19,13 @@ def export_command(
         str | None, typer.Option(help="Replaces top-level keys of params.yaml.", metavar="JSON")
     ] = None,
     weights: Annotated[
-        str | None, typer.Option(help="best or last; by default what the protocol reports.")
+        str | None, typer.Option(help="best or last; by default as the protocol reports.")
     ] = None,
     onnx: Annotated[
         bool, typer.Option("--onnx", help="Write model.onnx too; needs onnx and onnxscript.")
     ] = False,
 ) -> None:
-    """Write a finished teacher or student as weights, description and, on request, ONNX.
+    """Write a finished teacher or student: weights, description and, on request, ONNX.
 
     `kdbench.load(folder)` gives the network back in Python.
 

@@ -12,12 +12,12 @@ LICENCE = "https://spdx.org/licenses/Apache-2.0"
 
 
 def merge_command(
-    folder: Annotated[Path, typer.Argument(help="A project folder, or what kdbench share wrote.")],
-    dry: Annotated[bool, typer.Option("--dry-run", help="Only say what would be taken.")] = False,
+    folder: Annotated[Path, typer.Argument(help="A project folder, or one from kdbench share.")],
+    dry: Annotated[bool, typer.Option("--dry-run", help="Only say what would be added.")] = False,
 ) -> None:
-    """Take records and artifacts of another person or machine in; nothing is overwritten.
+    """Add records and artifacts of another person or machine; nothing is overwritten.
 
-    Each is checked by digest, seal and hash. Conflicts are shown, and exit with code 3.
+    Each record is checked by digest, seal and hash. Conflicts are shown; the exit code is then 3.
 
     Example: kdbench merge ../from-alice --dry-run
     """
@@ -39,11 +39,11 @@ def share_command(
         str | None, typer.Option(metavar="JSON", help="Replaces top-level keys of params.yaml.")
     ] = None,
     artifacts: Annotated[
-        bool, typer.Option("--artifacts", help="Weights and schemes too: gigabytes at scale paper.")
+        bool, typer.Option("--artifacts", help="Add weights and schemes: gigabytes at scale paper.")
     ] = False,
     licence: Annotated[str, typer.Option(help="Address of the files' licence.")] = LICENCE,
 ) -> None:
-    """Copy the finished runs of the plan into a folder to send, described as an RO-Crate.
+    """Copy the finished runs of the plan into a folder that you can share (an RO-Crate).
 
     Example: kdbench share to-bob --scale lite --override '{"exhibits": ["distpro/table1"]}'
     """

@@ -13,11 +13,11 @@ def prune_command(
     scale: Annotated[
         str | None, typer.Option(help="smoke, lite or paper; by default that of params.yaml.")
     ] = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Drop them; without it, a list.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Delete them; without it, a list.")] = False,
 ) -> None:
-    """List the runs that no exhibit of today's params.yaml needs, or drop them with --yes.
+    """List the runs that no exhibit of the current params.yaml needs; --yes deletes them.
 
-    Other scales stay, and what your own tables in params.yaml need. DVC's copies stay as well.
+    Other scales, runs that your own tables in params.yaml need, and DVC's copies stay.
 
     Example: kdbench prune --scale lite
     """

@@ -12,7 +12,7 @@ from kdbench.console import say
 
 def redo_command(
     names: Annotated[
-        list[str], typer.Argument(metavar="RUN...", help="Digests (or beginnings), or cells.")
+        list[str], typer.Argument(metavar="RUN...", help="Digests (or first letters), or cells.")
     ],
     scale: Annotated[
         str | None, typer.Option(help="smoke, lite or paper; by default that of params.yaml.")
@@ -22,10 +22,10 @@ def redo_command(
     ] = None,
     max_minutes: Annotated[
         float | None,
-        typer.Option(min=0, help="Stop with a checkpoint after so long; run again to continue."),
+        typer.Option(min=0, help="Stop with a checkpoint after this time; run again to resume."),
     ] = None,
 ) -> None:
-    """Make finished runs again; each record stays until the new one is whole, both are compared.
+    """Make finished runs again and compare; each record stays until the new one is complete.
 
     Example: kdbench redo wrn-40-2_wrn-16-2_kd_s0 --scale lite
     """

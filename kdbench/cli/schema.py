@@ -9,14 +9,14 @@ from kdbench.console import say
 
 def schema_command(
     check: Annotated[
-        bool, typer.Option("--check", help="Write nothing; fail if a file is not today's.")
+        bool, typer.Option("--check", help="Write nothing; fail if a file is out of date.")
     ] = False,
 ) -> None:
-    """Write schemas/: what params.yaml and the declarations may hold, for editors.
+    """Write the JSON Schemas of params.yaml and declarations to schemas/, for editors.
 
     Example: kdbench schema --check
     """
     from kdbench.plan.schemas import check_schemas, write_schemas
 
     for path in check_schemas() if check else write_schemas():
-        say(f"{path}: as it should be" if check else str(path))
+        say(f"{path}: up to date" if check else str(path))

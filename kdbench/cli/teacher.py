@@ -28,24 +28,24 @@ def group() -> None:
 @app.command("import")
 def teacher_import(
     file: Annotated[
-        Path, typer.Argument(help="What the authors' code saved, safetensors, or an export.")
+        Path, typer.Argument(help="A checkpoint (torch.save or safetensors) or an export.")
     ],
     network: Annotated[
-        str | None, typer.Option(help="What it holds, for instance wrn-40-2; an export says it.")
+        str | None, typer.Option(help="Its network, for instance wrn-40-2; an export says it.")
     ] = None,
-    dataset: Annotated[str, typer.Option(help="What it was trained on.")] = "cifar100",
+    dataset: Annotated[str, typer.Option(help="Its data set.")] = "cifar100",
     claim: Annotated[
         float | None,
-        typer.Option(help="Top-1 accuracy that its source states; else the file's own."),
+        typer.Option(help="Published top-1 accuracy in percent; by default the file's."),
     ] = None,
     tolerance: Annotated[
         float, typer.Option(min=0, help="Points by which the measured accuracy may differ.")
     ] = 0.1,
     naming: Annotated[
-        str | None, typer.Option(help="Code base whose keys it has; by default all are tried.")
+        str | None, typer.Option(help="Naming scheme of its keys; by default all are tried.")
     ] = None,
     part: Annotated[
-        str | None, typer.Option(help="Place of the weights, where several networks are inside.")
+        str | None, typer.Option(help="Place of the weights, if the file has several networks.")
     ] = None,
     class_order: Annotated[
         str | None,
@@ -53,27 +53,25 @@ def teacher_import(
     ] = None,
     constants: Annotated[
         str | None,
-        typer.Option(
-            help="Channel constants that it wants: review, crd, or data; by default the protocol's."
-        ),
+        typer.Option(help="Its normalisation: review, crd, or data; by default the protocol's."),
     ] = None,
     mean: Annotated[
-        str | None, typer.Option(help="The same as numbers, with --std: 0.5,0.5,0.5 in 0..1.")
+        str | None, typer.Option(help="Channel means in 0..1, such as 0.5,0.5,0.5; with --std.")
     ] = None,
-    std: Annotated[str | None, typer.Option(help="Standard deviations, with --mean.")] = None,
+    std: Annotated[str | None, typer.Option(help="Standard deviations; with --mean.")] = None,
     resize: Annotated[
-        int | None, typer.Option(min=1, help="Side in pixels that it wants images scaled to.")
+        int | None, typer.Option(min=1, help="Scale its images to this side, in pixels.")
     ] = None,
     crop: Annotated[
-        int | None, typer.Option(min=1, help="Side of the middle that it then sees.")
+        int | None, typer.Option(min=1, help="Then crop their centre to this side.")
     ] = None,
     interpolation: Annotated[
-        str, typer.Option(help="Of the scaling: bilinear, bicubic or nearest.")
+        str, typer.Option(help="How to scale: bilinear, bicubic or nearest.")
     ] = "bilinear",
 ) -> None:
-    """Take a checkpoint made elsewhere as a teacher, after checking its accuracy.
+    """Import a checkpoint made elsewhere as a teacher, after checking its accuracy.
 
-    Nothing in the file is run. What params.yaml then needs is printed.
+    Nothing in the file is run. Prints the line that params.yaml then needs.
 
     Example: kdbench teacher import wrn_40_2.pth --network wrn-40-2 --claim 75.61 --constants crd
     """
@@ -110,7 +108,7 @@ def _import(
     from kdbench.store.paths import Paths
 
     if not file.exists():
-        raise UserError(f"teacher import: {file}: no such file; give what the authors' code saved")
+        raise UserError(f"teacher import: {file}: no such file; give the checkpoint to import")
     plugins = load_params(Path(FILE)).plugins if Path(FILE).is_file() else []
     components = find_components(plugins)
     declared = components.get("dataset", given.dataset, where="--dataset").described
@@ -231,7 +229,9 @@ def _network(source: "Source", network: str | None) -> str:
     """The network's name, from the command line or an export, which must agree."""
     exported: str | None = source.about.get("network")
     if network is None and exported is None:
-        raise UserError("teacher import: found no --network, expected what the file holds")
+        raise UserError(
+            "teacher import: no --network; give the network of the file, such as wrn-40-2"
+        )
     if network is not None and exported is not None and network != exported:
         raise BadValue("--network", network, f"{exported!r}, as {source.file.parent} says")
     return network or str(exported)

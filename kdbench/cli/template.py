@@ -42,7 +42,7 @@ def write_template(name: str, folder: Path) -> tuple[Path, Path]:
     code, declaration = folder / f"{name}.py", folder / f"{name}.toml"
     for file in (code, declaration):
         if file.exists():
-            raise UserError(f"{file}: is there already; choose another name or folder")
+            raise UserError(f"{file}: already exists; choose another name or folder")
     with plain_errors(folder):
         write_text(code, TEMPLATES.get_template("method.py.jinja").render(values))
         write_text(declaration, TEMPLATES.get_template("method.toml.jinja").render(values))

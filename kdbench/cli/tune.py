@@ -1,4 +1,4 @@
-"""`kdbench tune`: parameters chosen without a look at a test image."""
+"""`kdbench tune`: choose parameters without test images."""
 
 from pathlib import Path
 from typing import Annotated
@@ -21,8 +21,8 @@ def tune_command(
 ) -> None:
     """Run a table that measures on held-out training images, and rank its rows.
 
-    Tables of one's own in params.yaml may have `grid` and `held_out`. Every run leaves its record,
-    so the same command later only ranks again.
+    Your own tables in params.yaml may have `grid` and `held_out`. Every run leaves its record, so
+    the same command later only ranks again.
 
     Example: kdbench tune dfa/tuning --scale lite
     """
@@ -37,4 +37,4 @@ def tune_command(
     for line in lines(ranked(graph, paths, tuned)):
         typer.echo(line)
     if exit_code:
-        raise UserError("some runs failed or were stopped; the same command goes on with them")
+        raise UserError("some runs failed or were stopped; the same command resumes them")

@@ -18,7 +18,7 @@ def verify_command(
         typer.Option(metavar="JSON", help="Replaces top-level keys of params.yaml."),
     ] = None,
     repair: Annotated[
-        bool, typer.Option("--repair", help="Mend: from git, from DVC, or by doing a run again.")
+        bool, typer.Option("--repair", help="Repair: from git, from DVC, or by a new run.")
     ] = False,
 ) -> None:
     """Compare the records and artifacts of all finished runs with their seals.

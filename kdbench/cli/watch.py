@@ -17,16 +17,16 @@ def watch_command(
         str | None,
         typer.Option(metavar="JSON", help="Replaces top-level keys of params.yaml."),
     ] = None,
-    every: Annotated[float, typer.Option(min=1, help="Seconds between two looks.")] = 5.0,
-    once: Annotated[bool, typer.Option("--once", help="Look once, and end.")] = False,
+    every: Annotated[float, typer.Option(min=1, help="Seconds between updates.")] = 5.0,
+    once: Annotated[bool, typer.Option("--once", help="Show the state once, and end.")] = False,
     page: Annotated[
-        bool, typer.Option("--page", help="Also renew the report's page, running.html.")
+        bool, typer.Option("--page", help="Also update the report's page, running.html.")
     ] = False,
     tensorboard: Annotated[
         bool, typer.Option("--tensorboard", help="Also write TensorBoard's event files.")
     ] = False,
 ) -> None:
-    """Show what trains and searches at this moment: how far, how fast, how long it still takes.
+    """Show running trainings and searches: how far, how fast, how much time is left.
 
     Example: kdbench watch --scale lite --page
     """

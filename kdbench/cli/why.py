@@ -10,7 +10,7 @@ from kdbench.console import say
 
 
 def why_command(
-    cell: Annotated[str, typer.Argument(help="A cell, or a run that it measures; or a digest.")],
+    cell: Annotated[str, typer.Argument(help="A cell, one of its runs, or a digest.")],
     scale: Annotated[
         str | None, typer.Option(help="smoke, lite or paper; by default that of params.yaml.")
     ] = None,

@@ -9,7 +9,7 @@ from kdbench.console import say
 
 def zoo_command(
     check: Annotated[
-        bool, typer.Option("--check", help="Write nothing; fail if the page is not today's.")
+        bool, typer.Option("--check", help="Write nothing; fail if the page is out of date.")
     ] = False,
 ) -> None:
     """Write docs/zoo.md: parameters, operations and stages of every network.

@@ -121,7 +121,7 @@ def _rows_of(
         return [_row(name, custom, origin, components, where, grid) for grid in grids]
     if custom.tuning_holdout:
         expected = "methods: such a table looks at no test image"
-        raise BadValue(f"{where}, methods", name, expected, "take held_out or this row away")
+        raise BadValue(f"{where}, methods", name, expected, "remove held_out or this row")
     return [Row(custom.labels.get(name, "Teacher"), role="teacher")]
 
 
@@ -137,9 +137,7 @@ def _check_pruning(custom: CustomTable, components: Components, where: str) -> N
     if not custom.pruned_by:
         if custom.pruned_from:
             advice = "pruned_by says which search prunes it"
-            raise BadValue(
-                f"{where}, pruned_from", custom.pruned_from, "pruned_by beside it", advice
-            )
+            raise BadValue(f"{where}, pruned_from", custom.pruned_from, "pruned_by as well", advice)
         return
     search = components.get("search", custom.pruned_by, where=where)
     if search.start != "teacher":
@@ -218,11 +216,11 @@ def _check_size(custom: CustomTable, where: str) -> None:
     for key, entries in (("pairs", custom.pairs), ("methods", custom.methods)):
         twice = [entry for entry in entries if entries.count(entry) > 1]
         if twice:
-            raise BadValue(f"{where}, {key}", twice[0], "each entry once", "take the second away")
+            raise BadValue(f"{where}, {key}", twice[0], "each entry once", "remove the second")
     rows = len(custom.methods) * prod(len(values) for values in custom.grid.values())
     if rows * len(custom.pairs) > MOST_CELLS:
         cells = f"{rows * len(custom.pairs)} cells"
-        raise BadValue(where, cells, f"at most {MOST_CELLS}", "make several tables of it")
+        raise BadValue(where, cells, f"at most {MOST_CELLS}", "split it into several tables")
 
 
 def _grid(custom: CustomTable, where: str) -> list[tuple[tuple[str, Any], ...]]:

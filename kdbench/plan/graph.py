@@ -270,7 +270,7 @@ def make_graph(params: Params) -> Graph:
     if not graph.runs:
         left = f"exhibits {params.exhibits}, pairs {params.pairs}"
         left += f", methods_only {params.methods_only}"
-        raise UserError(f"{FILE}: no run is left of {left}; take one of these filters away")
+        raise UserError(f"{FILE}: no run is left of {left}; remove one of these filters")
     return graph
 
 

@@ -70,7 +70,7 @@ def read_yaml(text: str, where: str, kind: Any = Any) -> Any:
         if node is None:
             return None
         if _size(node, {}, where) > MOST_VALUES:
-            raise BadValue(where, "more values than that", f"at most {MOST_VALUES} values")
+            raise BadValue(where, "too many values", f"at most {MOST_VALUES} values")
         _prepare(node, kind, where)
         return loader.construct_document(node)
     except yaml.YAMLError as error:

@@ -55,7 +55,7 @@ def read_text(path: Path, most: int = LARGEST_TEXT) -> str:
     """
     try:
         if not path.is_file():
-            raise UserError(f"{path}: not a file; take it away or write a text file")
+            raise UserError(f"{path}: not a file; remove it or put a text file there")
         size = path.stat().st_size
         if size > most:
             raise BadValue(str(path), f"{size} bytes", f"at most {most}", "is it the right file?")

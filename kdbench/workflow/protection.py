@@ -67,7 +67,7 @@ def _alone(file: Path, scale: str) -> Iterator[bool]:
         file.parent.mkdir(exist_ok=True)
         lock.acquire(blocking=False)
     except Timeout:
-        who = f"another Snakemake is at work in this folder at scale {scale}"
+        who = f"another Snakemake is running in this folder at scale {scale}"
         sys.exit(fail(UserError(f"{who}; wait until it has ended, or stop it with Ctrl-C")))
     except (NotImplementedError, OSError):
         yield False

@@ -58,11 +58,11 @@ def prune(graph: Graph, paths: Paths, say: Say, *, delete: bool) -> int:
             _delete(one)
     total, count = _size_text(sum(one.size for one in leftovers)), len(leftovers)
     runs = "1 run" if count == 1 else f"{count} runs"
-    verb = "dropped" if delete else "would go; --yes drops them"
+    verb = "deleted" if delete else "would be deleted; --yes deletes them"
     if leftovers:
         say(f"scale {graph.scale.name}: {runs}, {total}, {verb}")
     else:
-        say(f"scale {graph.scale.name}: today's params.yaml needs everything that is here")
+        say(f"scale {graph.scale.name}: the current params.yaml needs every run here")
     return count
 
 
@@ -82,7 +82,7 @@ def find_leftovers(graph: Graph, paths: Paths) -> Iterator[Leftover]:
         record = paths.folders(scale, phase, dataset)[0] / f"{name}.json"
         remarks = [f"DVC's copy stays: {copy}"] if copy.is_dir() else []
         if record.is_file() and (uncommitted is None or record.resolve() in uncommitted):
-            remarks.append("its record is in no commit: gone for good")
+            remarks.append("its record is in no commit and cannot be recovered")
         if record not in files:
             remarks.append("unfinished")
         yield Leftover(

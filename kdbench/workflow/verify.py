@@ -43,7 +43,7 @@ def verify(graph: Graph, paths: Paths, say: Callable[[str], None], *, repair: bo
             _mend_record(paths.record(run), paths.root, say)
         _mend_artifacts([run for run in artifacts if paths.record(run).is_file()], paths, say)
     count = len(records) + len(artifacts)
-    say(f"{finished} finished runs: {count} damaged" + (", mended" if repair and count else ""))
+    say(f"{finished} finished runs: {count} damaged" + (", repaired" if repair and count else ""))
     return 0 if repair else count
 
 
@@ -82,9 +82,9 @@ def _mend_record(path: Path, root: Path, say: Callable[[str], None]) -> None:
         except DamagedData:
             path.unlink()
         else:
-            say(f"{path}: brought back from git")
+            say(f"{path}: restored from git")
             return
-    say(f"{path}: set aside as {aside.name}; its run is to be done again")
+    say(f"{path}: set aside as {aside.name}; its run must be made again")
 
 
 def _mend_artifacts(runs: list[RunSpec], paths: Paths, say: Callable[[str], None]) -> None:

@@ -188,7 +188,7 @@ TABLE, held_out: .nan}] => tables.0.held_out ; nan
 TABLE, held_out: half}] => tables.0.held_out ; 'half' ; a number
 TABLE, tuning_holdout: 0.1}] => tables.0 ; 'tuning_holdout'
 TABLE, pruned_by: sbs}] => tables, t ; 'sbs' ; mean
-TABLE, pruned_from: vgg8}] => tables, t, pruned_from ; 'vgg8' ; pruned_by beside it
+TABLE, pruned_from: vgg8}] => tables, t, pruned_from ; 'vgg8' ; pruned_by as well
 TABLE, pruned_by: 7}] => tables, t ; '7' ; search
 TABLE, searched_on: cifar10}] => tables.0.searched_on ; 'cifar10' ; a mapping
 TABLE, searched_on: {datset: cifar10}}] => tables.0.searched_on ; mean 'dataset'?
@@ -269,7 +269,7 @@ RAW = {  # bytes, for what no line above can hold
             b"%c: &%c [%s]\n" % (new, new, b",".join([b"*%c" % old] * 10))
             for old, new in zip(b"abcde", b"bcdef", strict=True)
         ),
-        ["more values than that", "at most 50000"],
+        ["too many values", "at most 50000"],
     ),
     "a long key": (b"k" * 900 + b": 1", ["no key is called", "(902 characters)"]),
     "a long value": (b"scale: " + b"v" * 900, ["no value is called", "(902 characters)"]),

@@ -113,12 +113,12 @@ def test_a_new_method_overwrites_nothing(tmp_path):
     """Neither of its two files is replaced."""
     write_template("mine", tmp_path)
     (tmp_path / "mine.py").write_text("work")
-    with pytest.raises(UserError, match=r"mine\.py: is there already"):
+    with pytest.raises(UserError, match=r"mine\.py: already exists"):
         write_template("mine", tmp_path)
     assert (tmp_path / "mine.py").read_text() == "work"
 
     (tmp_path / "mine.py").unlink()
     (tmp_path / "mine.toml").write_text("work")
-    with pytest.raises(UserError, match=r"mine\.toml: is there already"):
+    with pytest.raises(UserError, match=r"mine\.toml: already exists"):
         write_template("mine", tmp_path)
     assert (tmp_path / "mine.toml").read_text() == "work"

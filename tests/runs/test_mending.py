@@ -142,8 +142,8 @@ def test_verify_mends_artifacts_and_sets_records_aside(finished):
 
     aside = finished.record_file(STUDENT).name + ".damaged"
     assert count == 0
-    assert lines[-1] == "6 finished runs: 3 damaged, mended"
-    assert f"set aside as {aside}; its run is to be done again" in "\n".join(lines)
+    assert lines[-1] == "6 finished runs: 3 damaged, repaired"
+    assert f"set aside as {aside}; its run must be made again" in "\n".join(lines)
     assert not finished.record_file(STUDENT).exists()
     assert finished.record_file(STUDENT).with_name(aside).exists()
     finished.run(STUDENT)
@@ -171,7 +171,7 @@ def test_a_damaged_record_comes_back_from_git(finished):
 
     assert count == 0
     assert student.read_bytes() == content
-    assert f"{student}: brought back from git" in lines
+    assert f"{student}: restored from git" in lines
     assert not search.exists()
 
 

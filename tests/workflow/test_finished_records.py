@@ -98,7 +98,7 @@ def test_a_second_call_is_one_line_and_the_lock_of_a_killed_one_is_none(finished
         output = finished("snakemake", "--cores", "1", "reproduce_all", check=False)
     assert "Traceback" not in output
     assert output.splitlines()[-1].startswith(
-        f"kdbench: another Snakemake is at work in this folder at scale {scale}; wait until "
+        f"kdbench: another Snakemake is running in this folder at scale {scale}; wait until "
     )
 
     locks = finished.root / ".snakemake/locks"

@@ -184,4 +184,7 @@ def test_a_declared_throughput_is_no_timing(tmp_path, monkeypatch):
     _, error = called(STUDENT, "--device", "cpu", "--tflops", "1", "--save")
 
     assert isinstance(error, BadValue)
-    assert str(error) == "--save: found '--tflops 1', expected timings; leave --tflops away"
+    assert (
+        str(error) == "--save: found '1 declared TFLOP/s', expected timings; "
+        "leave out --tflops and a GPU's name"
+    )

@@ -43,7 +43,7 @@ def why(graph: Graph, paths: Paths, name: str) -> Iterator[str]:
         if line.evaluation in evaluations
     ]
     if not lines:
-        raise UserError(f"{name}: no table shows this run; kdbench status --runs lists those there")
+        raise UserError(f"{name}: no table shows this run; kdbench status --runs lists all runs")
     for line in lines:
         yield from _cell(graph, line, records)
 

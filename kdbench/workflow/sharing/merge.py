@@ -114,7 +114,7 @@ def _settle(
     if problem:
         out.add(one.place.digest)
         result.conflicts.append(title)
-        say(f"conflict: {title}: {problem}; what is here stays")
+        say(f"conflict: {title}: {problem}; your record stays")
         return
     here = record.is_file()
     fits = not here or artifacts_digest(read_intact(record)) == artifacts_digest(one.content)

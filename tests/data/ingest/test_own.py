@@ -190,7 +190,7 @@ def test_one_command_makes_a_data_set_that_can_be_planned(tmp_path, monkeypatch)
     (cell,) = load_graph(tmp_path).cells["own/t"]
     assert cell.evaluation.data.module.endswith("flowers.py")
     again = CliRunner().invoke(app, words)
-    assert again.exit_code != 0 and "is there already" in str(again.output) + str(again.exception)
+    assert again.exit_code != 0 and "already exists" in str(again.output) + str(again.exception)
 
 
 @pytest.mark.parametrize(

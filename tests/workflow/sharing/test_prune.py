@@ -51,7 +51,7 @@ def test_what_the_plan_needs_stays(study):
     lines, count = pruned(study("project").finish())
 
     assert count == 0
-    assert lines == ["scale smoke: today's params.yaml needs everything that is here"]
+    assert lines == ["scale smoke: the current params.yaml needs every run here"]
 
 
 def test_another_scale_is_never_touched(study):
@@ -102,12 +102,12 @@ def test_a_record_that_no_commit_holds_is_said_to_be_gone_for_good(study):
         return next(line for line in lines if run.digest in line)
 
     git("init", "--quiet")
-    assert "gone for good" in line()
+    assert "cannot be recovered" in line()
     git("add", str(project.paths.record(run)))
     git("commit", "--quiet", "--message", "A record")
-    assert "gone for good" not in line()
+    assert "cannot be recovered" not in line()
     project.tamper(run, "70.0", "71.0")
-    assert "gone for good" in line()
+    assert "cannot be recovered" in line()
 
 
 def test_a_run_at_work_is_left_alone(study):
@@ -127,4 +127,4 @@ def test_without_git_every_record_is_gone_for_good(study):
 
     heads = [line for line in lines[:-1] if not line.startswith("  ")]
     assert len(heads) == count > 0
-    assert all("gone for good" in line for line in heads)
+    assert all("cannot be recovered" in line for line in heads)
