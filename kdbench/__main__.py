@@ -8,7 +8,8 @@ def main() -> None:
     """Do what the command line asks for: in a process of Snakemake's server, if there is one."""
     from kdbench.workflow.served import SERVER, ask_server
 
-    if SERVER in os.environ and sys.argv[1:2] == ["run"]:
+    alone = "RANK" not in os.environ  # a rank of several is a process of its own
+    if alone and SERVER in os.environ and sys.argv[1:2] == ["run"]:
         code = ask_server()
         if code is not None:
             sys.exit(code)

@@ -105,11 +105,16 @@ def run(
     graph = _graph(scale, override)
     specs = [graph.run(name) for name in names or ()] or list(graph.runs.values())
     from kdbench.runs import execute  # loads torch, so only after the names were checked
+    from kdbench.runs.crew import joined
 
-    if len(specs) == 1:
-        execute.run(specs[0], Paths(), options_of(max_minutes))
-    elif failed := execute.run_all(specs, Paths(), options_of(max_minutes)):
-        raise UserError(f"{failed} of {len(specs)} runs failed; see the lines above")
+    with joined() as crew:
+        options = options_of(max_minutes, crew)
+        if not crew.leads:
+            execute.follow(specs, Paths(), options)
+        elif len(specs) == 1:
+            execute.run(specs[0], Paths(), options)
+        elif failed := execute.run_all(specs, Paths(), options):
+            raise UserError(f"{failed} of {len(specs)} runs failed; see the lines above")
 
 
 @app.command()

@@ -7,16 +7,24 @@ from kdbench.console import say, start_bar
 from kdbench.errors import BadValue
 
 if TYPE_CHECKING:
+    from kdbench.runs.crew import Crew
     from kdbench.runs.execute import Options
 
 CHECKPOINT_SECONDS = "KDBENCH_CHECKPOINT_SECONDS"
 
 
-def options_of(max_minutes: float | None) -> "Options":
-    """How to run: what the option and the environment say, with lines and bars for a person."""
+def options_of(max_minutes: float | None, crew: "Crew | None" = None) -> "Options":
+    """How to run: what the option and the environment say, with lines and bars for a person.
+
+    Args:
+        max_minutes: stop after so long.
+        crew: the processes that do it; this one alone by default.
+    """
     from kdbench.runs.execute import Options
 
-    return Options(max_minutes, _checkpoint_seconds(), say, start_bar)
+    options = Options(max_minutes, _checkpoint_seconds(), say, start_bar)
+    options.crew = crew or options.crew
+    return options
 
 
 def _checkpoint_seconds() -> float:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from kdbench.data.loaders.batch import Batch
 from kdbench.distill.full_precision import full_precision
 from kdbench.distill.loss import DistillationLoss
+from kdbench.engine import ranks
 from kdbench.engine.position import TrainingPosition
 from kdbench.engine.seeds import derive
 from kdbench.errors import BadValue
@@ -59,7 +60,7 @@ class Memory(nn.Module):
 
     @torch.no_grad()
     def _fix_partition(self, scores: Tensor) -> None:
-        first = scores.mean() * len(self.rows)
+        first = ranks.mean(scores.mean()) * len(self.rows)
         self.partition.copy_(torch.where(self.partition < 0, first, self.partition))
 
     def scores(self, other: Tensor, chosen: Tensor) -> Tensor:
@@ -157,9 +158,10 @@ class CRD(DistillationLoss):
         with torch.autocast(ours.device.type, enabled=False):
             loss = contrast(self.of_teacher.scores(ours, chosen), images)
             loss = loss + contrast(self.of_student.scores(theirs, chosen), images)
-        if self.training:
-            self.of_student.update(ours.detach(), index)
-            self.of_teacher.update(theirs.detach(), index)
+        if self.training:  # every rank takes in the images of all
+            everywhere = ranks.rows(index)
+            self.of_student.update(ranks.rows(ours.detach()), everywhere)
+            self.of_teacher.update(ranks.rows(theirs.detach()), everywhere)
         return loss
 
     def bytes_held(self, images: int, batch: int) -> int:
@@ -182,9 +184,10 @@ class CRD(DistillationLoss):
         training set, begun at a random place for each row, the row's own class passed over. It is
         followed no further than the largest class can hold a row up.
         """
-        images, size, device = len(self.labels), len(batch.index), batch.index.device
+        images, own, device = len(self.labels), len(batch.index), batch.index.device
+        size, before = own * ranks.size(), own * ranks.at_work().rank  # all ranks' rows are drawn
         drawn = position.feed(lambda at: self._order_and_begin(at, size), device)
-        order, begin = drawn[:images], drawn[images:, None]
+        order, begin = drawn[:images], drawn[images + before :][:own, None]
         rows = order[(begin + torch.arange(self.width, device=device)) % images]
         others = self.labels[rows] != batch.labels[:, None]
         first = others.to(torch.uint8).sort(dim=1, descending=True, stable=True).indices

@@ -9,6 +9,7 @@ from kdbench.data.loaders.batch import Batch
 from kdbench.distill.full_precision import full_precision
 from kdbench.distill.loss import DistillationLoss
 from kdbench.distill.matching import resized, stage_pairs
+from kdbench.engine import ranks
 from kdbench.engine.position import TrainingPosition
 from kdbench.models.stages import Features, StagedNetwork
 
@@ -78,8 +79,8 @@ class Margins(nn.Module):
         if self.training:
             with torch.no_grad():
                 below = maps.clamp(max=0).double()
-                self.total += below.sum((0, 2, 3))
-                self.count += (maps < 0).sum((0, 2, 3))
+                self.total += ranks.total(below.sum((0, 2, 3)))
+                self.count += ranks.total((maps < 0).sum((0, 2, 3)))
         return (self.total / self.count.clamp(min=1)).to(maps.dtype)
 
 

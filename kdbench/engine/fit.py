@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from torch import Tensor
 
+from kdbench.engine import ranks
 from kdbench.engine.multiply_adds import MultiplyAdds
 from kdbench.engine.position import TrainingPosition
 from kdbench.engine.stopping import Stopper
@@ -77,6 +78,7 @@ def fit(
             tick()
             begun = _pause(state, stopper, begun)
         means = _close_epoch(state, loader.steps, begun)
+        ranks.require_alike({k: part.state_dict() for k, part in state.parts.items()}, "training")
         watch(loader.steps - done, time.perf_counter() - first, batches.seconds)
         yield means
         _pause(state, stopper, time.perf_counter())
@@ -115,13 +117,14 @@ def _take_step(
     else:
         with MultiplyAdds() as counted:
             terms = step()
-        counts[kind] = counted.macs
+        counts[kind] = counted.macs * ranks.size()
     state.macs += counts[kind] * steps
     return terms
 
 
 def _close_epoch(state: TrainState, steps: int, begun: float) -> dict[str, float]:
     means = {name: float(total) / steps for name, total in state.sums.items()}
+    means = ranks.average_means(means)
     state.seconds += time.perf_counter() - begun
     for name, mean in means.items():
         if not math.isfinite(mean):
@@ -136,16 +139,19 @@ def _close_epoch(state: TrainState, steps: int, begun: float) -> dict[str, float
 
 
 def _pause(state: TrainState, stopper: Stopper, begun: float) -> float:
-    """Save or stop between two steps where it is time to; returns when the next step begins."""
-    stop = stopper.must_stop()
-    if not stop and not stopper.checkpoint_due():
+    """Save or stop between two steps where it is time to; returns when the next step begins.
+
+    All ranks do where one of them should: they would wait for each other for ever.
+    """
+    stop, due = ranks.any_of(stopper.must_stop(), stopper.checkpoint_due())
+    if not stop and not due:
         return begun
     state.seconds += time.perf_counter() - begun
     state.save()
     stopper.checkpoint_done()
     if stop:
         raise TryAgain(
-            f"stopped ({stopper.reason}) at epoch {state.epoch}, step {state.step}; "
-            "the same command continues from the checkpoint"
+            f"stopped ({stopper.reason or 'another rank must'}) at epoch {state.epoch}, "
+            f"step {state.step}; the same command continues from the checkpoint"
         )
     return time.perf_counter()

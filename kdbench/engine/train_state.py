@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from kdbench.engine import ranks
 from kdbench.engine.checksum import append_checksum, is_intact
 from kdbench.errors import DamagedData
 from kdbench.store.artifacts import forget_checkpoints
@@ -47,6 +48,10 @@ class TrainState:
         macs: multiply-adds of the training's steps so far, those of the current epoch's included.
         origins: where the processes that trained came from (commit, code, versions, device), each
             kind once, with the time when the first of it started.
+        resumed: whether it began at a checkpoint.
+
+    Of several ranks the first one writes the checkpoint: all have the same weights, and what norms
+    remember is the first one's. The sums of the loss terms are each rank's own.
     """
 
     def __init__(
@@ -78,6 +83,7 @@ class TrainState:
         self.macs = 0
         self.origin = dict(origin or {})
         self.origins: list[dict[str, Any]] = [self.origin]
+        self.resumed = False
 
     def log(self, values: Mapping[str, float]) -> None:
         """Append one value to each named curve."""
@@ -105,6 +111,14 @@ class TrainState:
             "parts": {name: part.state_dict() for name, part in self.parts.items()},
             **{name: getattr(self, name) for name in VALUES},
         }
+        if ranks.size() > 1:
+            content["sums_by_rank"] = {k: ranks.rows(v[None]) for k, v in self.sums.items()}
+        if ranks.is_first():
+            self._write(content)
+        ranks.barrier()  # the others' end would have the first one stopped as it writes
+
+    def _write(self, content: Mapping[str, Any]) -> None:
+        """Put the checkpoint in the place of the one before."""
         with whole_file(self.file, previous=self.file.with_name(PREVIOUS)) as temporary:
             with temporary.open("wb") as file:
                 torch.save(content, file)  # to an open file: a path's name would be in the bytes
@@ -124,6 +138,16 @@ class TrainState:
         Raises:
             DamagedData: an intact checkpoint is not one of this run.
         """
+        if ranks.is_first():
+            self._load(device, say)
+        ranks.barrier()  # damaged files have other names by now
+        if not ranks.is_first():
+            self._load(device, say)
+        ranks.require_alike({"position": torch.tensor([self.epoch, self.step])}, "checkpoint")
+        return self.resumed
+
+    def _load(self, device: torch.device, say: Callable[[str], None]) -> None:
+        """Stand where the last intact checkpoint stood, if there is one."""
         for file in (self.file, self.file.with_name(PREVIOUS)):
             try:
                 content = _read(file) if file.exists() else None
@@ -133,8 +157,8 @@ class TrainState:
                 continue
             if content is not None:
                 self._take(content, file, device)
-                return True
-        return False
+                self.resumed = True
+                return
 
     def _take(self, content: dict[str, Any], file: Path, device: torch.device) -> None:
         """Stand where a checkpoint stood."""
@@ -150,6 +174,9 @@ class TrainState:
             raise DamagedData(file, other, "the state of this run", advice) from None
         for name in VALUES:
             setattr(self, name, content[name])
+        for name, by_rank in content.get("sums_by_rank", {}).items():
+            same = len(by_rank) == ranks.size()
+            self.sums[name] = by_rank[ranks.at_work().rank] if same else by_rank.mean(0)
         self.sums = {name: total.to(device) for name, total in self.sums.items()}
         if _without_time(self.origin) != _without_time(self.origins[-1]):
             self.origins.append(self.origin)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from kdbench.data.loaders.batch import Batch
+from kdbench.engine import ranks
 from kdbench.engine.precision import Precision
 from kdbench.errors import Diverged
 from kdbench.models.stages import StagedNetwork
@@ -71,6 +72,8 @@ def predict(
 ) -> tuple[Tensor, Tensor]:
     """Logits (N, classes) in float32 and labels (N,) of all batches; the mode is as before.
 
+    Ranks that have some of the batches each all get the logits of all.
+
     Raises:
         Diverged: a logit is not finite, or see `require_finite`. The order of such logits would
             pass for an accuracy near chance.
@@ -84,14 +87,15 @@ def predict(
             logits.append(network(batch.images).float())
         labels.append(batch.labels)
     network.train(training)
-    whole = torch.cat(logits)
+    nothing = torch.empty(0, device=precision.device)
+    whole = ranks.rows(torch.cat(logits) if logits else nothing)
     bad = int((~whole.isfinite().all(1)).sum())
     if bad:
         raise Diverged(
             f"in evaluation mode the logits of {bad} of {len(whole)} images are not finite, "
             f"{FINITE_LOSSES}"
         )
-    return whole, torch.cat(labels)
+    return whole, ranks.rows(torch.cat(labels) if labels else nothing.long())
 
 
 def accuracy_by_class(logits: Tensor, labels: Tensor) -> list[float | None]:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from kdbench.data.loaders.batch import Batch
+from kdbench.engine import ranks
 from kdbench.engine.precision import Precision
 from kdbench.errors import Diverged
 from kdbench.evaluate.classification import FINITE_LOSSES, require_finite
@@ -34,6 +35,8 @@ class Confusion:
     def of(cls, network: StagedNetwork, batches: Iterable[Batch], precision: Precision) -> Self:
         """Count a network's guesses on images of any size; its mode is as before.
 
+        Ranks that have some of the batches each all get the counts of all.
+
         Args:
             network: gives logits (B, classes, H, W).
             batches: images with masks (B, H, W).
@@ -46,14 +49,21 @@ class Confusion:
         training = network.training
         network.eval()
         counts: Tensor | None = None
+        finite = True
         for batch in batches:
             with precision.autocast():
                 logits = network(batch.images).float()
             if not logits.isfinite().all():
-                raise Diverged(f"in evaluation mode logits are not finite, {FINITE_LOSSES}")
+                finite = False
+                break
             more = count(logits.argmax(1), batch.labels, logits.shape[1])
             counts = more if counts is None else counts + more
         network.train(training)
+        if any(ranks.any_of(not finite)):
+            raise Diverged(f"in evaluation mode logits are not finite, {FINITE_LOSSES}")
+        if ranks.size() > 1:
+            nothing = torch.empty(0, dtype=torch.int64, device=precision.device)
+            counts = ranks.rows(nothing if counts is None else counts[None]).sum(0)
         if counts is None:
             raise ValueError("no batch to measure on")
         return cls(counts)

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from kdbench.data.loaders.batch import Batch
+from kdbench.engine import ranks
 from kdbench.engine.precision import Precision
 from kdbench.evaluate.classification import accuracy, accuracy_by_class, predict, scores
 from kdbench.evaluate.segmentation import Confusion
@@ -108,10 +109,14 @@ class Segmentation(Task):
     def loss(self, logits: Tensor, targets: Tensor) -> Tensor:
         """Cross-entropy of logits (B, classes, H, W) and masks (B, H, W), averaged over the pixels.
 
-        A batch without a pixel that counts has the loss 0.
+        A batch without a pixel that counts has the loss 0. The batch is that of all ranks, whose
+        mean loss is averaged over its pixels.
         """
         total = F.cross_entropy(wide(logits), targets, ignore_index=IGNORED, reduction="sum")
-        return total / (targets != IGNORED).sum().clamp(min=1)
+        counted = (targets != IGNORED).sum()
+        if ranks.size() > 1:
+            counted = ranks.mean(counted.to(total.dtype))
+        return total / counted.clamp(min=1)
 
     def training_loss(self, features: Features, targets: Tensor) -> Tensor:
         """The same, and 0.4 times that of the auxiliary head's logits.

@@ -20,6 +20,7 @@ from kdbench.plan.components import Component, Components
 from kdbench.plan.declarations import Distiller
 from kdbench.plan.params import FILE, Params
 from kdbench.plan.pathways import check_pathways
+from kdbench.plan.ranks import check_ranks
 from kdbench.plan.resolve import Resolver, plugin_module, smoke_section
 from kdbench.plan.tasks import check_task, task_of
 from kdbench.store.names import CellName, SearchName
@@ -122,6 +123,7 @@ class Builder:
         }
         checkpoint = self.params.teachers.get(f"{dataset}/{network}")
         if checkpoint and not scale.stand_in and seed == TEACHER_SEED:
+            settings["runtime"] = self.resolve.lone_runtime(dataset)
             return self._once(ImportedTeacher(**settings, checkpoint=checkpoint))
         return self._once(TeacherRun(**settings, seed=seed))
 
@@ -338,7 +340,7 @@ class Builder:
         run = EvaluationRun(
             **self._place(runs[0].dataset, cell, {}),
             data=runs[0].data,
-            runtime=self.resolve.runtime(runs[0].dataset),
+            runtime=self.resolve.lone_runtime(runs[0].dataset),
             runs=runs,
         )
         return self._once(run)
@@ -362,7 +364,12 @@ class Builder:
         }
 
     def _once(self, run: R) -> R:
-        """The run of that digest, which may have been built for another request before."""
+        """The run of that digest, which may have been built for another request before.
+
+        Raises:
+            BadValue: see `check_ranks`.
+        """
+        check_ranks(run)
         first: R = self.built.setdefault(run.digest, run)
         return first
 

@@ -158,7 +158,13 @@ class Resolver:
             fold_teacher=foldable and scale.fold_teacher,
             images_at_once=scale.images_at_once,
             decode=scale.decode if encoded else "cpu",
+            ranks=scale.ranks,
+            synchronise_norms=scale.synchronise_norms,
         )
+
+    def lone_runtime(self, dataset: str) -> Runtime:
+        """The same of a run that one process does: one that only measures."""
+        return replace(self.runtime(dataset), ranks=1, synchronise_norms=False)
 
     def search_runtime(self, dataset: str) -> Runtime:
         """The same of a search: whole batches, and no float16, which its differences would lose."""

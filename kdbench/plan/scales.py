@@ -45,7 +45,12 @@ class Scale:
             losses that compare images with each other, see a part. Not for searches.
         decode: what decodes JPEGs that stay encoded (ImageNet's): "cpu", or "gpu", NVIDIA's nvJPEG.
             Pixels differ by a few levels, so runs are others; other data sets' runs stay.
-        threads: CPU threads of a job. Bits depend on it, so it belongs to a run's identity.
+        ranks: processes that train a teacher or student, or search, together: one per GPU, each on
+            an equal part of every batch. Bits depend on it, so it belongs to a run's identity where
+            it is not 1. docs/ranks.md.
+        synchronise_norms: of several ranks, batch norms see the images of all, as one process
+            would; otherwise those of their own rank, as published recipes on several GPUs have it.
+        threads: CPU threads of a rank. Bits depend on it, so it belongs to a run's identity.
         cells_per_job: so many cells, students and their evaluation, are one job of Snakemake's:
             where a run takes seconds, starting Python costs more than the run. None: one per run.
         notice: the banner over every exhibit of this scale; empty where verdicts apply.
@@ -69,6 +74,8 @@ class Scale:
     channels_last: Switch = False
     fold_teacher: Switch = False
     decode: Literal["cpu", "gpu"] = "cpu"
+    ranks: Annotated[int, Field(strict=True, ge=1, le=4096)] = 1
+    synchronise_norms: Switch = False
     threads: Threads = 1
     cells_per_job: Count | None = None
     notice: str = ""

@@ -9,6 +9,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from kdbench.data.loaders import order
 from kdbench.data.loaders.augment import Augment
 from kdbench.data.loaders.in_memory import InMemoryLoader
 from kdbench.data.loaders.mapped import MappedLoader, image_in_training
@@ -19,6 +20,7 @@ from kdbench.data.stored.shards import Sharded
 from kdbench.distill.joined import FeaturesByMode, JoinedLosses, Part
 from kdbench.distill.loss import DistillationLoss, check_hooks, loss_class
 from kdbench.distill.several_teachers import FeaturesOfTeachers, PerTeacher
+from kdbench.engine import ranks
 from kdbench.engine.precision import Precision
 from kdbench.engine.seeds import derive, seeded
 from kdbench.errors import BadValue, DamagedData
@@ -365,7 +367,8 @@ def make_loader(
 ) -> Loader:
     """A loader of one split, or of some positions in it, as the recipe says.
 
-    Pixels are kept on the device; encoded images and images with maps come there batch by batch.
+    Pixels are kept on the device; encoded images and images with maps come there batch by batch. Of
+    several ranks at work, each gets its part of every batch.
 
     Raises:
         UnknownName: an augmentation that is not made for images of this form.
@@ -381,6 +384,7 @@ def make_loader(
         "memory_format": precision.memory_format,
         "steps_per_epoch": recipe.steps_per_epoch if training else None,
         "index": index,
+        "part": order.Part(ranks.at_work().rank, ranks.size()),
     }
     if isinstance(data, Mapped):
         return MappedLoader(data, split, augment=augment, **settings)

@@ -3,7 +3,7 @@
 import time
 import traceback
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -14,6 +14,7 @@ from kdbench.engine.memory import forget_peak, peak_memory
 from kdbench.engine.precision import prepare_process
 from kdbench.engine.stopping import Stopper
 from kdbench.errors import Diverged, TryAgain, UserError
+from kdbench.runs.crew import Crew
 from kdbench.runs.data import run_data
 from kdbench.runs.evaluation import run_evaluation
 from kdbench.runs.imported import run_imported
@@ -58,12 +59,14 @@ class Options:
         checkpoint_seconds: time between two checkpoints.
         say: prints one line.
         start_bar: see `kdbench.runs.job.Job`.
+        crew: the processes that do it; this one alone by default.
     """
 
     max_minutes: float | None = None
     checkpoint_seconds: float = 60.0
     say: Callable[[str], None] = print
     start_bar: Callable[[str, int, int], Callable[[], None]] = lambda *_: lambda: None
+    crew: Crew = field(default_factory=Crew)
 
     def stopper(self) -> Stopper:
         """What stops the work, from now on."""
@@ -201,22 +204,12 @@ def execute(spec: RunSpec, paths: Paths, options: Options, stopper: Stopper) -> 
         sweep(folder, record)
         rebuilding = record.is_file()
         options.say(f"{spec.title}: {'rebuilding absent artifacts' if rebuilding else 'running'}")
-        device, precision = torch.device("cpu"), None
-        if isinstance(spec, ComputingRun):
-            device = choose_device()
-            precision = prepare_process(spec.runtime, device)
-            if precision.warning:
-                options.say(f"{spec.title}: {precision.warning}")
-        origin = {
-            **environment.describe_environment(device),
-            "code": run_fingerprint(spec),
-            "started": environment.now(),
-        }
-        job = Job(spec, paths, stopper, options.start_bar, origin, precision, options.say)
+        job = _job(spec, paths, options, stopper)
+        device = job.computes_with.device if job.computes_with else torch.device("cpu")
         forget_peak(device)
         peak, begun = 0, time.perf_counter()
         try:
-            result = _phase(job)
+            result = _phase(job, options.crew)
         finally:
             paths.running(spec).unlink(missing_ok=True)
         for key in ("seconds", "wall_seconds"):
@@ -235,6 +228,40 @@ def execute(spec: RunSpec, paths: Paths, options: Options, stopper: Stopper) -> 
     options.say(f"{spec.title}: done")
 
 
+def follow(graph_runs: Iterable[RunSpec], paths: Paths, options: Options) -> None:
+    """Do what the first rank does of these runs and of what they need, and write nothing.
+
+    Raises:
+        UserError: this rank cannot, or another one is lost.
+    """
+    runs = {run.digest: run for planned in graph_runs for run in planned.with_upstream()}
+    silent = Options(options.max_minutes, options.checkpoint_seconds, say=lambda line: None)
+    stopper = silent.stopper()
+
+    def work(run: RunSpec) -> None:
+        job = _job(run, paths, silent, stopper)
+        options.crew.together(job, PHASES[type(run)])
+
+    options.crew.follow(runs, work)
+
+
+def _job(spec: RunSpec, paths: Paths, options: Options, stopper: Stopper) -> Job[Any]:
+    """A run in this process, on its device."""
+    device, precision = torch.device("cpu"), None
+    if isinstance(spec, ComputingRun):
+        device = choose_device()
+        precision = prepare_process(spec.runtime, device)
+        if precision.warning:
+            options.say(f"{spec.title}: {precision.warning}")
+    origin = {
+        **environment.describe_environment(device),
+        "code": run_fingerprint(spec),
+        "started": environment.now(),
+        "ranks": options.crew.ranks.size,
+    }
+    return Job(spec, paths, stopper, options.start_bar, origin, precision, options.say)
+
+
 def _record(
     spec: RunSpec, result: PhaseResult, provenance: dict[str, Any], manifest: dict[str, Any]
 ) -> dict[str, Any]:
@@ -250,9 +277,9 @@ def _record(
     }
 
 
-def _phase(job: Job[RunSpec]) -> PhaseResult:
+def _phase(job: Job[RunSpec], crew: Crew) -> PhaseResult:
     try:
-        return PHASES[type(job.spec)](job)
+        return crew.do(job, PHASES[type(job.spec)])
     except Diverged as error:
         content: dict[str, Any] = {"title": job.spec.title, "said": str(error)}
         content |= {"digest": job.spec.digest, "provenance": job.origin}
@@ -264,9 +291,18 @@ def _provenance(job: Job[RunSpec], result: PhaseResult) -> dict[str, Any]:
     """Where the numbers come from; of a resumed run, every process that had a part in it."""
     run, origins = job.spec, result.origins or [job.origin]
     runtime = run.runtime if isinstance(run, ComputingRun) else None
-    parts = [{k: v for k, v in origin.items() if k != "started"} for origin in origins]
-    mixed = any(part != parts[0] for part in parts)
+    apart = ("started", "ranks")
+    parts = [{k: v for k, v in origin.items() if k not in apart} for origin in origins]
+    sizes = [origin.get("ranks", 1) for origin in origins]
+    several = len(set(sizes)) > 1
+    mixed = several or any(part != parts[0] for part in parts)
     notes = ["resumed under other code, versions or another device; see provenance.origins"]
+    if several:
+        in_turn = ", ".join(map(str, sizes))
+        in_order = (
+            f"made by other numbers of ranks in turn ({in_turn}): its bits are no other run's"
+        )
+        notes = [in_order, *(notes if any(part != parts[0] for part in parts) else [])]
     started, finished = origins[0]["started"], environment.now()
     return {
         **origins[-1],

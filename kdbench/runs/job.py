@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from kdbench.data.stored.open import Stored, open_data
+from kdbench.engine import ranks
 from kdbench.engine.precision import Precision
 from kdbench.engine.stopping import Stopper
 from kdbench.errors import DamagedData
@@ -162,6 +163,8 @@ class Job(Generic[Spec]):
             done: those that are done.
             curves: values by name, to which the training adds as it goes.
         """
+        if not ranks.is_first():
+            return lambda: None
         bar = self.start_bar(self.spec.title, total, done)
         file = self.paths.running(self.spec)
         device = str(self.origin.get("device", ""))

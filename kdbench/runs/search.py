@@ -12,6 +12,7 @@ from kdbench.data.loaders.batch import Batch
 from kdbench.data.loaders.mapped import image_in_training
 from kdbench.data.stored.open import Stored
 from kdbench.data.stored.twins import groups, without_twins
+from kdbench.engine import ranks
 from kdbench.engine.cuda_graphs import count_on_device, replayed
 from kdbench.engine.fit import fit
 from kdbench.engine.position import TrainingPosition
@@ -116,7 +117,9 @@ def run_search(job: Job[SearchRun]) -> PhaseResult:
     state.load(precision.device, job.say)
     count_on_device([searcher], precision.device)
     step = SearchStep(searcher, teacher, held, recipe, loader.steps, precision)
-    graph = replayed(step.compute, state.parts, precision.device, searcher.uncaptured, job.say)
+    uncaptured = "several ranks exchange gradients at every step" if ranks.size() > 1 else ""
+    uncaptured = uncaptured or searcher.uncaptured
+    graph = replayed(step.compute, state.parts, precision.device, uncaptured, job.say)
     step.replayed = None if graph == step.compute else graph
     done = state.epoch * loader.steps + state.step
     tick = job.follow(recipe.epochs * loader.steps, done, state.curves)
@@ -125,7 +128,8 @@ def run_search(job: Job[SearchRun]) -> PhaseResult:
         state.log({"epoch": float(state.epoch), **means})
         if searcher.finished:
             break
-    return _finish(job, state, _finding(searcher), loader, data)
+    found = _finding(searcher)
+    return _finish(job, state, found, loader, data) if ranks.is_first() else PhaseResult()
 
 
 def build_search(job: Job[SearchRun], data: Stored) -> tuple[Searcher, Teacher]:

@@ -10,6 +10,7 @@ from torch.optim import Optimizer
 from kdbench.data.loaders.batch import Batch
 from kdbench.distill.loss import DistillationLoss, backward_of_sum
 from kdbench.distill.schedules import FirstPart
+from kdbench.engine import ranks
 from kdbench.engine.position import TrainingPosition
 from kdbench.engine.precision import Precision
 from kdbench.engine.schedules import rate_at
@@ -118,6 +119,8 @@ class TrainStep:
         """See `DistillationLoss`."""
         if self.scaler is not None:
             return "fp16 looks at every step whether its gradients are finite"
+        if ranks.size() > 1:
+            return "several ranks exchange gradients at every step"
         if recompute.wanted():
             return "blocks that compute again keep the state of random numbers"
         return "" if self.loss is None else self.loss.uncaptured
@@ -143,7 +146,8 @@ class TrainStep:
 
 
 def take_step(optimiser: Optimizer, scaler: GradScaler | None) -> None:
-    """Step by the gradients in `.grad`; by scaled ones if they are finite, after scaling back."""
+    """Step by the gradients in `.grad`, averaged over ranks; under a scaler if they are finite."""
+    ranks.average_gradients(p for group in optimiser.param_groups for p in group["params"])
     if scaler is None:
         optimiser.step()
         return

@@ -14,6 +14,7 @@ from kdbench.data.stored.open import Stored
 from kdbench.distill.loss import DistillationLoss
 from kdbench.distill.schedules import FirstPart
 from kdbench.distill.scheme import Scheme
+from kdbench.engine import ranks
 from kdbench.engine.cuda_graphs import count_on_device, replayed
 from kdbench.engine.fit import fit
 from kdbench.engine.optimisers import make_optimiser
@@ -75,6 +76,7 @@ class Evaluator:
             Diverged: the network is not finite in evaluation mode.
         """
         task = task_of(self.network)
+        ranks.take_buffers(self.network)
         batches = self.loader.in_order(task.at_once(self.network))
         try:
             return task.look(self.network, batches, self.precision)
@@ -144,13 +146,16 @@ def _check_step(run: TeacherRun | StudentRun, loss: DistillationLoss) -> None:
     """Refuse a loss that learns after each step where it could not read that step.
 
     Raises:
-        BadValue: another optimiser than SGD, or batches in parts.
+        BadValue: another optimiser than SGD, batches in parts, or several ranks.
     """
     if type(loss).after_step is DistillationLoss.after_step:
         return
     where, advice = f"{run.title}, {type(loss).__name__}", "its own steps are SGD's, on the batch"
     if run.recipe.optimiser != "sgd":
         raise BadValue(f"{where}, optimiser", run.recipe.optimiser, "'sgd'", advice)
+    if ranks.size() > 1:
+        expected = "1: what it learns beside the training is not averaged over ranks"
+        raise BadValue(f"{where}, ranks", ranks.size(), expected)
     if run.runtime.images_at_once is not None:
         at_once = run.runtime.images_at_once
         raise BadValue(f"{where}, images_at_once", at_once, "whole batches (null)", advice)
@@ -175,7 +180,7 @@ def run_training(job: Job[TeacherRun | StudentRun]) -> PhaseResult:
     work, watch = training.step.work, reading.watch(job.say, job.spec.title, loader, recipe.batch)
     for means in fit(state, step, loader, epochs, job.stopper, tick, work, watch):
         evaluator.log(state, means)
-    return _finish(job, state, student, loader, data, before)
+    return _finish(job, state, student, loader, data, before) if ranks.is_first() else PhaseResult()
 
 
 def _two_parts(

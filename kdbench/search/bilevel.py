@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 from torch.optim import SGD, Optimizer
 
+from kdbench.engine import ranks
 from kdbench.search.hypergradient import Rates, through_mix, virtual_step
 from kdbench.search.problem import JVP, BilevelProblem, Data, Directions, T, Tensors
 
@@ -83,12 +84,12 @@ def second_order(
     rates = rates_of(optimiser)
     weights, hidden = problem.weights[: problem.visible], problem.weights[problem.visible :]
     loss_weights = problem.mix(problem.alphas)
-    gradients = terms.gradients(loss_weights.detach())[: problem.visible]
+    gradients = ranks.average(terms.gradients(loss_weights.detach())[: problem.visible])
     with torch.no_grad():
         moved = virtual_step(weights, gradients, buffers_of(optimiser, weights), rates)
     moved = [weight.requires_grad_() for weight in moved]
     loss = problem.outer([*moved, *hidden], validation)
-    along = torch.autograd.grad(loss, moved, allow_unused=True)
+    along = ranks.average(torch.autograd.grad(loss, moved, allow_unused=True))
     derivatives = problem.directional_derivatives(terms, along, train, jvp)
     scale = 1.0 if scale_free else rates.step_scale
     gradient = through_mix(loss_weights, problem.alphas, -scale * derivatives)
@@ -114,8 +115,8 @@ def first_order(problem: BilevelProblem[Data, T], losses: Tensor) -> Tensor:
 
 
 def move(optimiser: Optimizer, weights: Tensors, gradients: Directions) -> None:
-    """One step of an optimiser with given gradients; leaves no `.grad` behind."""
-    for weight, gradient in zip(weights, gradients, strict=True):
+    """One step of an optimiser with the mean over ranks of gradients; leaves no `.grad` behind."""
+    for weight, gradient in zip(weights, ranks.average(gradients), strict=True):
         weight.grad = gradient
     optimiser.step()
     optimiser.zero_grad(set_to_none=True)

@@ -19,6 +19,7 @@ from typing import NamedTuple, TypeAlias
 import torch
 from torch import Tensor
 
+from kdbench.engine import ranks
 from kdbench.search.hypergradient import Rates, central_difference, unrolled, virtual_step
 from kdbench.search.problem import Directions, Tensors
 
@@ -78,13 +79,13 @@ def differenced(
     Source: DARTS, equations 7 and 8, with momentum, Nesterov momentum and weight decay.
     """
     loss = inner(weights, alphas.detach())
-    gradients = torch.autograd.grad(loss, weights, allow_unused=True)
+    gradients = ranks.average(torch.autograd.grad(loss, weights, allow_unused=True))
     with torch.no_grad():
         moved = virtual_step(weights, gradients, buffers, rates)
     moved = [weight.detach().requires_grad_() for weight in moved]
     parts = outer(moved, alphas)
     direct, validation = _direct(parts, alphas), total(parts)
-    slopes = torch.autograd.grad(validation, moved, allow_unused=True)
+    slopes = ranks.average(torch.autograd.grad(validation, moved, allow_unused=True))
     # A weight that the training loss does not read is not moved by the alphas.
     along = [a if g is not None else None for a, g in zip(slopes, gradients, strict=True)]
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from kdbench.distill.scheme import Scheme
+from kdbench.engine import ranks
 from kdbench.engine.position import TrainingPosition
 from kdbench.engine.seeds import seeded
 from kdbench.errors import BadValue, UnknownName
@@ -289,7 +290,8 @@ class DFASearch(Searcher):
         self.beta_optimiser.param_groups[0]["lr"] = self.beta_budget / rounds
         gradients = [meta.gradient if k == group else None for k in range(len(self.betas))]
         move(self.beta_optimiser, self.betas, gradients)
-        return meta.loss, gradient_sizes(self.losses.terms, meta.direct, like=meta.gradient)
+        direct = {name: ranks.mean(slope) for name, slope in meta.direct.items()}
+        return meta.loss, gradient_sizes(self.losses.terms, direct, like=meta.gradient)
 
     def _meta_gradient(self, inner: Loss, outer: Parts, beta: Tensor) -> MetaGradient:
         """Gradient of β and the validation loss, in the order that was chosen."""

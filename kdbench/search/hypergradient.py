@@ -21,6 +21,7 @@ from functools import cache
 import torch
 from torch import Tensor
 
+from kdbench.engine import ranks
 from kdbench.engine.precision import float32_convolutions
 from kdbench.search.problem import Directions, Losses, Tensors
 
@@ -93,7 +94,8 @@ def unrolled(
         (n,), 0 where the validation loss does not depend on an alpha.
     """
     loss = inner(weights, alphas)
-    gradients = torch.autograd.grad(loss, weights, create_graph=True, allow_unused=True)
+    own = torch.autograd.grad(loss, weights, create_graph=True, allow_unused=True)
+    gradients = [None if gradient is None else ranks.mean(gradient) for gradient in own]
     moved = virtual_step(weights, gradients, buffers, rates)
     (in_alphas,) = torch.autograd.grad(outer(moved), [alphas], materialize_grads=True)
     return in_alphas

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from kdbench.engine import ranks
 from kdbench.engine.position import TrainingPosition
 from kdbench.errors import UnknownName
 from kdbench.models.pruning.build import structure_of
@@ -170,7 +171,7 @@ class SBSSearch(Searcher):
         move(self.optimiser, self.weights, gradients[: len(self.weights)])
         number = position.step + 1
         if not self.finished:
-            slopes = torch.cat(gradients[len(self.weights) :])
+            slopes = ranks.mean(torch.cat(gradients[len(self.weights) :]))
             self._pulls.append(self.gates.pull(slopes, position.steps))
             self.gates.move(slopes, number, position.steps)
             self._measure_share(number)
@@ -250,7 +251,8 @@ class SBSSearch(Searcher):
         each = softened_kl(logits, teacher, **self._softened)
         by_image = each.detach()
         kl = by_image.mean()
-        self._largest = torch.maximum(self._largest, torch.stack([by_image.max(), kl]))
+        seen = ranks.largest(by_image.max()), ranks.mean(kl)
+        self._largest = torch.maximum(self._largest, torch.stack(seen))
         if self._loss == "np":
             return kl, plain_cross_entropy(logits, teacher).mean()
         return kl, each.mean() if self._loss == "kl" else (each - self._kl0).abs().mean()

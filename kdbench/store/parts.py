@@ -134,6 +134,8 @@ class Runtime:
         images_at_once: images of a batch that are computed together, where the batch's gradients
             are added up from parts; None for all. Batch norms then see a part.
         decode: what decodes JPEGs in training and evaluation: "cpu", or "gpu", whose pixels differ.
+        ranks: processes that train or search together, each on its part of every batch.
+        synchronise_norms: whether batch norms see the images of all ranks, or of their own.
     """
 
     precision: str
@@ -142,12 +144,16 @@ class Runtime:
     fold_teacher: bool = False
     images_at_once: int | None = None
     decode: str = "cpu"
+    ranks: int = 1
+    synchronise_norms: bool = False
 
     def as_dict(self) -> dict[str, Any]:
         """JSON form; keys that came later are left out at their defaults, as digests were made."""
         folded = {"fold_teacher": True} if self.fold_teacher else {}
         parts = {} if self.images_at_once is None else {"images_at_once": self.images_at_once}
         decode = {} if self.decode == "cpu" else {"decode": self.decode}
+        several = {"ranks": self.ranks} if self.ranks > 1 else {}
+        whole = {"synchronise_norms": True} if self.synchronise_norms and several else {}
         return {
             "precision": self.precision,
             "channels_last": self.channels_last,
@@ -155,6 +161,8 @@ class Runtime:
             **folded,
             **parts,
             **decode,
+            **several,
+            **whole,
         }
 
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from kdbench.data.loaders.augment import Augment
 from kdbench.data.loaders.batch import Batch
-from kdbench.data.loaders.order import EpochOrder, draws
+from kdbench.data.loaders.order import WHOLE, EpochOrder, Part, draws
 from kdbench.data.loaders.pixels import Normalise
 
 
@@ -39,6 +39,7 @@ class InMemoryLoader:
         memory_format: torch.memory_format = torch.contiguous_format,
         steps_per_epoch: int | None = None,
         index: NDArray[np.int64] | None = None,
+        part: Part = WHOLE,
     ) -> None:
         """Copy the images to the device.
 
@@ -54,6 +55,7 @@ class InMemoryLoader:
             memory_format: of a batch's images.
             steps_per_epoch: an epoch ends after so many batches, if it has more.
             index: positions to serve; by default all.
+            part: the part of each batch that is served, see `kdbench.data.loaders.order`.
 
         Raises:
             UnknownName: another augmentation.
@@ -67,12 +69,14 @@ class InMemoryLoader:
         self._normalise = Normalise(mean, std, device=device, memory_format=memory_format)
         self._augment = Augment.parse(augment) if isinstance(augment, str) else augment
         self._seed = seed
-        self._order = EpochOrder(len(index), batch, seed, steps_per_epoch=steps_per_epoch)
+        self._order = EpochOrder(
+            len(index), batch, seed, steps_per_epoch=steps_per_epoch, part=part
+        )
         self._drawn: tuple[int, Tensor] | None = None  # the last epoch and its draws, on the device
         self.steps = self._order.steps
 
     def __len__(self) -> int:
-        """Images that are served."""
+        """Images that are served, by all ranks."""
         return len(self._labels)
 
     def epoch(self, number: int, start: int = 0) -> Iterator[Batch]:
@@ -85,10 +89,10 @@ class InMemoryLoader:
         Raises:
             IndexError: an epoch has no such step.
         """
-        bounds = self._order.bounds(step)
+        bounds, own = self._order.bounds(step), self._order.own(step)
         if self._drawn is None or self._drawn[0] != epoch:
             self._drawn = epoch, self._to_device(self._draw(epoch))
-        drawn = self._drawn[1][:, bounds]
+        drawn = self._drawn[1][:, bounds][:, own.start : own.stop]
         places, augmentation = drawn[0], drawn[1:]
         return self._serve(self._augment.apply(self._images[places], augmentation), places)
 
@@ -109,9 +113,12 @@ class InMemoryLoader:
         return drawn.to(self._images.device, non_blocking=True)
 
     def in_order(self, batch: int) -> Iterator[Batch]:
-        """All images once, in the order of the prepared split, without augmentation."""
+        """All images once, in the order of the prepared split, without augmentation.
+
+        Of several ranks, each serves some of the batches.
+        """
         everything = torch.arange(len(self), device=self._labels.device)
-        for start in range(0, len(self), batch):
+        for start in self._order.part.in_order(len(self), batch):
             places = everything[start : start + batch]
             yield self._serve(self._images[places], places)
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from kdbench.data.loaders.batch import Batch
 from kdbench.data.loaders.joint import Joint
-from kdbench.data.loaders.order import EpochOrder, draws
+from kdbench.data.loaders.order import WHOLE, EpochOrder, Part, draws
 from kdbench.data.loaders.pixels import Normalise
 from kdbench.data.stored.maps import DEPTH_UNIT, Mapped
 from kdbench.data.stored.open import Stored
@@ -41,6 +41,7 @@ class MappedLoader:
         memory_format: torch.memory_format = torch.contiguous_format,
         steps_per_epoch: int | None = None,
         index: NDArray[np.int64] | None = None,
+        part: Part = WHOLE,
     ) -> None:
         """Read nothing yet.
 
@@ -56,6 +57,7 @@ class MappedLoader:
             memory_format: of a batch's images.
             steps_per_epoch: an epoch ends after so many batches, if it has more.
             index: positions to serve; by default all.
+            part: the part of each batch that is served, see `kdbench.data.loaders.order`.
 
         Raises:
             UnknownName: another augmentation.
@@ -69,11 +71,13 @@ class MappedLoader:
         self._device = torch.device(device)
         self._normalise = Normalise(mean, std, device=device, memory_format=memory_format)
         self._seed = seed
-        self._order = EpochOrder(len(self._index), batch, seed, steps_per_epoch=steps_per_epoch)
+        self._order = EpochOrder(
+            len(self._index), batch, seed, steps_per_epoch=steps_per_epoch, part=part
+        )
         self.steps = self._order.steps
 
     def __len__(self) -> int:
-        """Images that are served."""
+        """Images that are served, by all ranks."""
         return len(self._index)
 
     def epoch(self, number: int, start: int = 0) -> Iterator[Batch]:
@@ -86,15 +90,17 @@ class MappedLoader:
         Raises:
             IndexError: an epoch has no such step.
         """
-        places = self._order.places(epoch, step).tolist()
-        generators = [
-            draws(self._seed, "augment", epoch, step, place) for place in range(len(places))
-        ]
+        own = self._order.own(step)
+        places = self._order.places(epoch, step)[own.start : own.stop].tolist()
+        generators = [draws(self._seed, "augment", epoch, step, place) for place in own]
         return self._serve(places, generators)
 
     def in_order(self, batch: int) -> Iterator[Batch]:
-        """All images once, in the order of the prepared split, in the view of the evaluation."""
-        for start in range(0, len(self), batch):
+        """All images once, in the order of the prepared split, in the view of the evaluation.
+
+        Of several ranks, each serves some of the batches.
+        """
+        for start in self._order.part.in_order(len(self), batch):
             places = range(start, min(start + batch, len(self)))
             yield self._serve(places, [draws(self._seed, "view", place) for place in places])
 

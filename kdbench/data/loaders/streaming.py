@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader
 from kdbench.data.loaders.batch import Batch
 from kdbench.data.loaders.decoding import Decoder, DecodingJob, transforms
 from kdbench.data.loaders.gpu_decoding import GpuDecoder
-from kdbench.data.loaders.order import EpochOrder, draws
+from kdbench.data.loaders.order import WHOLE, EpochOrder, Part, draws
 from kdbench.data.loaders.pixels import Normalise
 from kdbench.data.stored.arrow import Encoded
 from kdbench.errors import BadValue, UserError
@@ -65,6 +65,7 @@ class StreamingLoader:
         index: NDArray[np.int64] | None = None,
         workers: int | None = None,
         decode: str = "cpu",
+        part: Part = WHOLE,
     ) -> None:
         """Decode nothing yet.
 
@@ -85,6 +86,7 @@ class StreamingLoader:
             workers: decoding processes; 0 decodes in this one. By default KDBENCH_WORKERS, or
                 else one less than there are cores, 8 at most.
             decode: "gpu" has `device` decode, resize and crop, without other processes.
+            part: the part of each batch that is served, see `kdbench.data.loaders.order`.
 
         Raises:
             UnknownName: another augmentation.
@@ -105,11 +107,11 @@ class StreamingLoader:
         self._seed = seed
         workers = default_workers() if workers is None else workers
         self._workers = 0 if self._on_gpu else workers  # a forked process has no CUDA
-        self._order = EpochOrder(len(self), batch, seed, steps_per_epoch=steps_per_epoch)
+        self._order = EpochOrder(len(self), batch, seed, steps_per_epoch=steps_per_epoch, part=part)
         self.steps = self._order.steps
 
     def __len__(self) -> int:
-        """Images that are served."""
+        """Images that are served, by all ranks."""
         return len(self._index)
 
     def epoch(self, number: int, start: int = 0) -> Iterator[Batch]:
@@ -122,16 +124,17 @@ class StreamingLoader:
         return self._serve(job, self._decoder.batch(job))
 
     def in_order(self, batch: int) -> Iterator[Batch]:
-        """All images once, in the order of the prepared split, as for evaluation."""
-        starts = range(0, len(self), batch)
+        """All images once, in the order of the prepared split, as for evaluation.
+
+        Of several ranks, each serves some of the batches.
+        """
+        starts = self._order.part.in_order(len(self), batch)
         return self._stream(DecodingJob(self._index[s : s + batch].tolist(), None) for s in starts)
 
     def _job(self, epoch: int, step: int) -> DecodingJob:
-        positions = self._index[self._order.places(epoch, step).numpy()]
-        seeds = [
-            draws(self._seed, "augment", epoch, step, place).initial_seed()
-            for place in range(len(positions))
-        ]
+        own = self._order.own(step)
+        positions = self._index[self._order.places(epoch, step).numpy()[own.start : own.stop]]
+        seeds = [draws(self._seed, "augment", epoch, step, place).initial_seed() for place in own]
         return DecodingJob(positions.tolist(), seeds)
 
     def _stream(self, jobs: Iterable[DecodingJob]) -> Iterator[Batch]:

@@ -6,7 +6,7 @@ import torch
 
 from kdbench.data.loaders.augment import Augment, crop, flip
 from kdbench.data.loaders.in_memory import InMemoryLoader
-from kdbench.data.loaders.order import draws
+from kdbench.data.loaders.order import Part, draws
 from kdbench.data.loaders.random_resized_crop import draw_boxes, stretch
 from kdbench.errors import BadValue, UnknownName
 
@@ -250,3 +250,15 @@ def test_the_accelerator_sees_the_same_batches():
     for one, other in zip(loader().epoch(0), loader(device="cuda").epoch(0), strict=True):
         torch.testing.assert_close(one.images, other.images.cpu())
         assert torch.equal(one.index, other.index.cpu())
+
+
+def test_parts_of_two_ranks_are_the_batch_of_one_process():
+    """To the bit, crops and mirroring too, in training and in the order of the split."""
+    parts = [loader(part=Part(rank, 2)) for rank in range(2)]
+    whole = loader()
+
+    for step in range(2):
+        pieces = zip(*(part.batch(1, step) for part in parts), strict=True)
+        assert same([torch.cat(piece) for piece in pieces], whole.batch(1, step))
+    served = [batch for part in parts for batch in part.in_order(3)]
+    assert all(same(one, other) for one, other in zip(served, whole.in_order(3), strict=True))

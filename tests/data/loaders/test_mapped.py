@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from kdbench.data.loaders.mapped import MappedLoader
+from kdbench.data.loaders.order import Part
 from kdbench.data.stored.maps import DEPTH_UNIT, Mapped, MappedSplit
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (11, 12, 16, 3), np.uint8)
@@ -124,3 +125,15 @@ def test_the_protocol_scales_and_mirrors(flag):
     from kdbench.exhibits.protocols import CITYSCAPES
 
     assert flag in CITYSCAPES.augment
+
+
+def test_parts_of_two_ranks_are_the_batch_of_one_process():
+    """To the bit, crops and mirroring too, in training and in the order of the split."""
+    parts = [loader(part=Part(rank, 2)) for rank in range(2)]
+    whole = loader()
+
+    for step in range(2):
+        pieces = zip(*(part.batch(1, step) for part in parts), strict=True)
+        assert same([torch.cat(piece) for piece in pieces], whole.batch(1, step))
+    served = [batch for part in parts for batch in part.in_order(3)]
+    assert all(same(one, other) for one, other in zip(served, whole.in_order(3), strict=True))

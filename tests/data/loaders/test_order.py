@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from kdbench.data.loaders.order import EpochOrder, draws, steps_of
+from kdbench.data.loaders.order import EpochOrder, Part, draws, steps_of
 from kdbench.errors import BadValue
 
 
@@ -64,3 +64,35 @@ def test_an_order_without_a_batch_is_refused(images, most):
     """Before a loader is made of it."""
     with pytest.raises(BadValue, match=f"a batch of {images} images"):
         EpochOrder(images, 4, seed=7, steps_per_epoch=most)
+
+
+@pytest.mark.parametrize(("images", "batch", "ranks"), [(23, 4, 2), (41, 12, 3), (26, 8, 4)])
+def test_parts_of_a_batch_are_disjoint_and_equal(images, batch, ranks):
+    """Together they are the batch of one process, but for fewer images than ranks."""
+    whole = EpochOrder(images, batch, seed=7)
+    parts = [EpochOrder(images, batch, seed=7, part=Part(r, ranks)) for r in range(ranks)]
+
+    assert {part.steps for part in parts} == {steps_of(images, batch, ranks)}
+    for step in range(parts[0].steps):
+        own = [list(part.own(step)) for part in parts]
+        assert len({len(places) for places in own}) == 1
+        assert len(own[0]) >= 2
+        everywhere = [place for places in own for place in places]
+        size = len(whole.places(0, step))
+        assert everywhere == list(range(size - size % ranks))
+        assert torch.equal(parts[1].places(0, step), whole.places(0, step))
+
+
+@pytest.mark.parametrize("images", [1, 9, 10, 500, 501])
+def test_every_image_is_measured_by_one_rank(images):
+    """In the order of the split, whoever measures it; some ranks may have none."""
+    starts = [start for rank in range(4) for start in Part(rank, 4).in_order(images, 5)]
+
+    assert starts == list(range(0, images, 5))
+
+
+@pytest.mark.parametrize(("batch", "ranks"), [(10, 4), (4, 4)])
+def test_a_batch_that_has_no_equal_parts_of_two_images_is_refused(batch, ranks):
+    """In one line that names the setting."""
+    with pytest.raises(BadValue, match=f"multiple of {ranks} ranks, two images or more"):
+        EpochOrder(100, batch, seed=0, part=Part(0, ranks))

@@ -19,7 +19,7 @@ from torchvision.transforms import v2
 from kdbench.data.loaders import decoding, streaming
 from kdbench.data.loaders.decoding import decode, transforms
 from kdbench.data.loaders.in_memory import InMemoryLoader
-from kdbench.data.loaders.order import draws
+from kdbench.data.loaders.order import Part, draws
 from kdbench.data.loaders.streaming import StreamingLoader
 from kdbench.data.stored.shards import Sharded, write
 from kdbench.errors import BadValue, DamagedData, UnknownName, UserError
@@ -384,3 +384,14 @@ def test_batches_are_the_same_where_shared_memory_has_no_room(images, tmp_path):
         pytest.skip("this container may not mount")
 
     assert done.stdout == "2 batches\n", done.stderr
+
+
+def test_parts_of_two_ranks_are_the_batch_of_one_process(images):
+    """To the bit, crops and mirroring too, in training and in the order of the split."""
+    parts = [loader(images, workers=0, part=Part(rank, 2)) for rank in range(2)]
+    whole = loader(images, workers=0)
+
+    pieces = zip(*(part.batch(1, 2) for part in parts), strict=True)
+    assert same([torch.cat(piece) for piece in pieces], whole.batch(1, 2))
+    served = [batch for part in parts for batch in part.in_order(3)]
+    assert all(same(one, other) for one, other in zip(served, whole.in_order(3), strict=True))
