@@ -16,6 +16,7 @@ from kdbench.store.student_runs import StudentRun, TaughtRun
 READING = "‡"
 SPREAD = "sample standard deviation (number of runs)"
 MISSED = "\N{PILCROW SIGN}"
+UNLIKE = "\N{LOZENGE}"
 AT_BEST = (
     "Teachers are taken at the epoch that was best on the test set, as the field's code does: test "
     "labels choose it, and other test labels would change searches and students by way of it. "
@@ -75,7 +76,7 @@ def notes_of(graph: Graph, cells: Sequence[Result]) -> list[str]:
     texts = {label: text.removeprefix("our reading: ") for label, text in readings.items()}
     ours = [f"{READING} {label}, our reading: {text}." for label, text in texts.items()]
     larger = [LARGER] if any(result.missed for result in cells) else []
-    return [*ours, *larger, *_teachers(cells)]
+    return [*ours, *larger, *_unlike(cells), *_teachers(cells)]
 
 
 def requested_only(cells: Sequence[Result]) -> list[Result]:
@@ -121,6 +122,12 @@ def _teachers(cells: Sequence[Result]) -> list[str]:
     runs = [spec for r in cells if r.cell.evaluation for spec in r.cell.evaluation.with_upstream()]
     chosen = any(isinstance(run, TaughtRun) and run.teacher_epoch == "best" for run in runs)
     return [AT_BEST] if chosen else []
+
+
+def _unlike(cells: Sequence[Result]) -> list[str]:
+    """What the mark of cells whose runs are not alike stands for, of what this table has."""
+    names = dict.fromkeys(name for result in cells for name in result.unlike)
+    return [f"{UNLIKE} The runs of one cell: {', '.join(names)}; see `cells.csv`."] if names else []
 
 
 def _trust(cells: Sequence[Result]) -> list[str]:

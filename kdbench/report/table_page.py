@@ -11,6 +11,7 @@ from kdbench.report.markdown import bullets, paragraphs, pipe
 from kdbench.report.notes import (
     MISSED,
     READING,
+    UNLIKE,
     legend,
     our_readings,
     requested_only,
@@ -134,12 +135,13 @@ def _size(size: Size | None) -> str:
 
 
 def _ours(result: Result) -> str:
-    return number(result.ours, result.state) + _missed(result)
+    return number(result.ours, result.state) + _marks(result)
 
 
-def _missed(result: Result) -> str:
-    """The mark of a network that is larger than it should be."""
-    return f" {MISSED}" if result.missed else ""
+def _marks(result: Result) -> str:
+    """Marks of a network that is larger than it should be, and of runs that are not alike."""
+    marks = {MISSED: result.missed, UNLIKE: bool(result.ours and result.unlike)}
+    return "".join(f" {mark}" for mark, holds in marks.items() if holds)
 
 
 def _rows(graph: Graph, cells: Sequence[Result]) -> list[tuple[str, list[Result]]]:

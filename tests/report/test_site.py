@@ -11,7 +11,8 @@ from synthetic import TABLES, fill
 
 from kdbench.errors import UserError
 from kdbench.report.make import make_report
-from kdbench.report.readings.lines import DIRTY, MIXED, all_lines
+from kdbench.report.readings.lines import all_lines
+from kdbench.report.readings.provenance import DEVICES, DIRTY, VERSIONS
 from kdbench.report.readings.records import Records
 from kdbench.report.site import assets
 from kdbench.report.site.assets import as_classic
@@ -139,20 +140,25 @@ def test_no_page_names_an_address_outside(tmp_path):
         assert not [link for link in read(path).links if "//" in link], path
 
 
-def test_cells_of_mixed_devices_and_dirty_code_are_marked(tmp_path):
-    """One of two students on another device, from uncommitted code, marks its cell alone."""
+def test_cells_of_mixed_devices_versions_and_dirty_code_are_marked(tmp_path):
+    """One of two students from elsewhere, by uncommitted code, marks its cell alone."""
     plan = Project(tmp_path, scale="lite", exhibits=["distpro/table1"], seeds=2)
     fill(plan.graph, plan.paths)
     evaluation = plan.cell("DistPro").evaluation
-    other = {"seed": 1, "device": "another", "dirty": True, "commit": "1", "versions": {}}
+    other = {"seed": 1, "device": "another", "dirty": True, "commit": "1"}
+    other["versions"] = {"torch": "1.0"}
     plan.write(evaluation.runs[1], provenance=other, metrics={"last": {}, "best": {}})
 
     marked = [line for line in all_lines(plan.graph, Records(plan.paths)) if line.marks]
 
     assert {line.digest for line in marked} == {evaluation.digest}
-    assert marked[0].marks == (MIXED, DIRTY)
+    assert marked[0].marks == (DEVICES, VERSIONS, DIRTY)
     page = (site_of(plan) / "pages/distpro-table1.html").read_text(encoding="utf-8")
     assert 'class="badge mark">mixed devices' in page
+    text = (site_of(plan) / "tables/distpro-table1.md").read_text(encoding="utf-8")
+    assert "◊ The runs of one cell: mixed devices, mixed versions, uncommitted code; see" in text
+    (line,) = [x for x in text.splitlines() if "◊**" in x]
+    assert line.startswith("| **DistPro") and line.count("◊") == 1
 
 
 def test_a_gain_is_welchs_difference_to_the_student_alone(tmp_path):

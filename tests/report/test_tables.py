@@ -13,6 +13,7 @@ from kdbench.exhibits.published import Published
 from kdbench.papers import published_numbers
 from kdbench.report.presentation import number
 from kdbench.report.readings import cells as tables
+from kdbench.report.readings.banner import banner
 from kdbench.report.readings.lines import frame, read_lines
 from kdbench.report.readings.records import CellState, Records
 from kdbench.report.readings.statistics import estimate
@@ -102,6 +103,14 @@ def test_a_printed_variance_becomes_a_standard_deviation(project):
     assert frame_of(plan)["published_spread"].min() > 0.06
 
 
+@pytest.mark.parametrize(("methods", "printed"), [(["distpro"], True), (["kd"], False)])
+def test_printed_variances_are_spoken_of_where_some_are_shown(project, methods, printed):
+    """Not where params.yaml keeps rows that the paper does not have."""
+    text = markdown_of(project(scale="smoke", methods_only=methods))
+
+    assert ("The paper prints variances" in text) is printed
+
+
 def test_every_published_number_of_the_table_is_found_by_a_cell(project):
     """The cells of table 1 match exactly the numbers that the CSV has for it."""
     plan = project(scale="paper")
@@ -138,6 +147,7 @@ def test_what_params_leave_out_leaves_the_table_but_is_named(project):
     assert cells["KD (added by us)", 1].state is CellState.LEFT_OUT
     assert len(line_of(text, "KD (added by us)", "ours")) == 1 and "**DistPro**" not in text
     assert "Left out by params.yaml: WRN-40-2 → ShuffleNet-v1" in text
+    assert "<br>" not in "".join(line for line in text.splitlines() if line.startswith("- "))
     assert len(results) == len(plan.table.rows) * len(plan.table.pairs)
 
 
@@ -171,14 +181,32 @@ def test_the_verdict_stands_in_the_table_with_its_gap(project):
         {"scales": {"paper": {"student_epochs": 10}}},
         {"methods": {"distpro": {"tau": 0.1}}},
         {"searches": {"distpro": {"alpha_lr": 0.1}}},
+        {"teachers": {"cifar100/wrn-40-2": "0" * 64}},
     ],
 )
 def test_a_changed_protocol_is_not_judged(project, change):
-    """A paper scale with other epochs, or a method with other constants, gets no verdict."""
+    """Other epochs, a method with other constants or another's teacher: there is no verdict."""
     plan = project(scale="paper", **change)
     plan.evaluate("DistPro", RUNS)
 
     assert table_of(plan)[1]["DistPro", 0].verdict is Verdict.NOT_COMPARABLE
+
+
+def test_a_teacher_from_elsewhere_stands_in_the_banner_and_bars_the_verdicts_of_its_column(project):
+    """Students of the other pairs are judged as before."""
+    plan = project(scale="paper", teachers={"cifar100/wrn-40-2": "0" * 64})
+    for cell in plan.graph.cells["distpro/table1"]:
+        if cell.row.label == "DistPro" and cell.evaluation:
+            evaluate(plan, cell.evaluation, RUNS)
+    verdicts = {
+        result.cell.column.pair.teacher: result.verdict
+        for result in table_of(plan)[0]
+        if result.ours
+    }
+
+    assert "takes teachers trained elsewhere: cifar100/wrn-40-2" in banner(plan.graph)
+    assert verdicts.pop("wrn-40-2") is Verdict.NOT_COMPARABLE
+    assert verdicts and Verdict.NOT_COMPARABLE not in verdicts.values()
 
 
 def test_the_csv_can_be_read_back(project):

@@ -9,6 +9,7 @@ from kdbench.exhibits.tables import Column, Metric, Row, Table
 from kdbench.papers import published_numbers
 from kdbench.plan.graph import Cell, Graph
 from kdbench.report.readings.banner import comparable
+from kdbench.report.readings.provenance import unlike
 from kdbench.report.readings.records import CellState, Record, Records
 from kdbench.report.readings.statistics import Estimate, estimate
 from kdbench.report.readings.verdict import Gap, Verdict, compare
@@ -26,6 +27,7 @@ class Result:
         against: ours minus published, with its interval, where the two may be compared.
         record: path of the evaluation's record; empty where none is planned.
         missed: the student is larger than it should be: its search ended over its budget.
+        unlike: what its finished runs do not have in common though they should, see `provenance`.
     """
 
     cell: Cell
@@ -37,6 +39,7 @@ class Result:
     record: str
     missed: bool = False
     against: Gap | None = None
+    unlike: tuple[str, ...] = ()
 
     @property
     def gap(self) -> float | None:
@@ -72,7 +75,15 @@ def results(graph: Graph, table: Table, records: Records) -> list[Result]:
     Raises:
         DamagedData: an evaluation's record lacks the table's metric.
     """
-    return [_result(graph, table, cell, records) for cell in graph.cells[table.id]]
+    return [
+        replace(_result(graph, table, cell, records), unlike=_unlike(cell, records))
+        for cell in graph.cells[table.id]
+    ]
+
+
+def _unlike(cell: Cell, records: Records) -> tuple[str, ...]:
+    runs = cell.evaluation.runs if cell.evaluation else ()
+    return unlike(record for record in map(records.get, runs) if record)
 
 
 def published(graph: Graph, table: Table, row: Row, column: Column) -> Published | None:

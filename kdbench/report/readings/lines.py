@@ -27,7 +27,7 @@ RULES = {"best": "best epoch on the test set", "last": "last epoch", "selected":
 ALL = "reproduce_all"
 """Snakemake's rule that makes every exhibit."""
 
-MIXED, DIRTY, MISSED = "mixed devices", "uncommitted code", "over its budget"
+MISSED = "over its budget"
 
 
 @dataclass(frozen=True)
@@ -148,7 +148,7 @@ def _lines(graph: Graph, table: Table, records: Records) -> Iterator[Line]:
             result,
             _measured(graph, table, result, records),
             epoch_of(table),
-            _marks(result, runs),
+            (*([MISSED] if result.missed else []), *result.unlike),
             runs,
         )
 
@@ -185,15 +185,6 @@ def _beside(
     fair = result.published.comparable and comparable(graph, result.cell.evaluation)
     against = compare(result.published, numbers, table.tolerance) if fair else None
     return Measured(tuple(numbers), against, Verdict.NOT_COMPARABLE)
-
-
-def _marks(result: Result, runs: Iterable[tuple[RunSpec, Record | None]]) -> tuple[str, ...]:
-    used = [record.content.get("provenance", {}) for _, record in runs if record]
-    devices = {p.get("device") for p in used if p.get("device")}
-    marks = [MISSED] if result.missed else []
-    marks += [MIXED] if len(devices) > 1 else []
-    marks += [DIRTY] if any(p.get("dirty") for p in used) else []
-    return tuple(marks)
 
 
 def all_lines(graph: Graph, records: Records) -> list[Line]:

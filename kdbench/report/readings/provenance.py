@@ -6,6 +6,7 @@ from typing import Any
 from kdbench.report.readings.records import Record
 from kdbench.store.spec import RunSpec
 
+DEVICES, VERSIONS, DIRTY = "mixed devices", "mixed versions", "uncommitted code"
 MOST = 10  # seeds, commits or devices named before "and … more"
 
 
@@ -31,6 +32,23 @@ def made_with(runs: Sequence[tuple[RunSpec, Record]], kind: str) -> str:
         f"{hours(record for _, record in runs)} of work; finished runs: {len(runs)}",
     ]
     return f"Made with {'; '.join(filter(None, facts))} (all runs behind this {kind})."
+
+
+def unlike(records: Iterable[Record]) -> tuple[str, ...]:
+    """What keeps the runs of one cell from being alike: `DEVICES`, `VERSIONS`, `DIRTY`.
+
+    Args:
+        records: of its finished runs, which should differ in their seeds alone.
+    """
+    used = [record.content.get("provenance", {}) for record in records]
+    devices = {p.get("device") for p in used} - {None}
+    versions = {p.get("versions", {}).get("torch") for p in used} - {None}
+    seen = {
+        DEVICES: len(devices) > 1,
+        VERSIONS: len(versions) > 1,
+        DIRTY: any(p.get("dirty") for p in used),
+    }
+    return tuple(name for name, holds in seen.items() if holds)
 
 
 def remarks(runs: Sequence[tuple[RunSpec, Record]]) -> list[str]:

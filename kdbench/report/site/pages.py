@@ -17,8 +17,8 @@ from kdbench.report.judgement.outcomes import Judgement
 from kdbench.report.notes import READING, legend, our_readings, table_notes
 from kdbench.report.presentation import DAGGERS, PAPER, csv_bytes, paper_label, source_marks
 from kdbench.report.readings.banner import banner, changed_parameters, comparable
-from kdbench.report.readings.lines import MIXED, Line, frame
-from kdbench.report.readings.provenance import hours, made_with
+from kdbench.report.readings.lines import Line, frame
+from kdbench.report.readings.provenance import DEVICES, VERSIONS, hours, made_with
 from kdbench.report.readings.records import Records
 from kdbench.report.render import Rendered
 from kdbench.report.site import charts
@@ -230,8 +230,10 @@ class Site:
             reasons.append("The published number is marked as not comparable with any of ours.")
         if line.published and line.published.source != PAPER:
             reasons.append("The published number was not read in the paper itself.")
-        if MIXED in line.marks:
+        if DEVICES in line.marks:
             reasons.append("Its runs were made on different devices.")
+        if VERSIONS in line.marks:
+            reasons.append("Its runs were made by different versions of PyTorch.")
         if line.now and len(line.now.values) == 1:
             reasons.append("One seed has no interval: another seed may give another number.")
         return reasons
