@@ -106,7 +106,10 @@ COMMANDS = [pytest.param(*pair, id=" ".join(pair[0])) for pair in commands()]
 
 @pytest.mark.parametrize(("words", "command"), COMMANDS)
 def test_every_command_has_help_with_an_example(words, command):
-    """Help says what the command does and what each option means, and ends with an example."""
+    """Help says what the command does and what each option means, and ends with an example.
+
+    No word is taken for markup, as one in square brackets would be.
+    """
     shown = CliRunner().invoke(app, [*words, "--help"]).output
     first, *_, last = command.help.strip().splitlines()
 
@@ -114,6 +117,7 @@ def test_every_command_has_help_with_an_example(words, command):
     assert last.startswith(f"Example: kdbench {' '.join(words)}")
     assert "Example: kdbench" in shown
     assert all(p.help for p in command.params)
+    assert {word for p in command.params for word in p.help.split()} <= set(shown.split())
 
 
 @pytest.mark.parametrize(("words", "command"), COMMANDS)
