@@ -230,7 +230,7 @@ def _network(source: "Source", network: str | None) -> str:
     exported: str | None = source.about.get("network")
     if network is None and exported is None:
         raise UserError(
-            "teacher import: no --network; give the network of the file, such as wrn-40-2"
+            "teacher import: no --network; name what the file holds, such as wrn-40-2"
         )
     if network is not None and exported is not None and network != exported:
         raise BadValue("--network", network, f"{exported!r}, as {source.file.parent} says")
