@@ -229,9 +229,7 @@ def _network(source: "Source", network: str | None) -> str:
     """The network's name, from the command line or an export, which must agree."""
     exported: str | None = source.about.get("network")
     if network is None and exported is None:
-        raise UserError(
-            "teacher import: no --network; name what the file holds, such as wrn-40-2"
-        )
+        raise UserError("teacher import: no --network; name what the file holds, such as wrn-40-2")
     if network is not None and exported is not None and network != exported:
         raise BadValue("--network", network, f"{exported!r}, as {source.file.parent} says")
     return network or str(exported)
