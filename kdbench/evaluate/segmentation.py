@@ -51,8 +51,7 @@ class Confusion:
         counts: Tensor | None = None
         finite = True
         for batch in batches:
-            with precision.autocast():
-                logits = network(batch.images).float()
+            logits = _logits(network, batch.images, precision)
             if not logits.isfinite().all():
                 finite = False
                 break
@@ -89,6 +88,29 @@ class Confusion:
             "pixel_accuracy": 100 * hits / max(1, pixels),
             "by_class": each,
         }
+
+
+def _logits(network: StagedNetwork, images: Tensor, precision: Precision) -> Tensor:
+    """(B, classes, H, W) in float32."""
+    with precision.autocast():
+        logits: Tensor = network(images).float()
+    return logits
+
+
+@torch.inference_mode()
+def segment(network: StagedNetwork, images: Tensor, precision: Precision) -> Tensor:
+    """The class that a network takes every pixel for, (B, H, W) int64; its mode is as before.
+
+    Args:
+        network: gives logits (B, classes, H, W).
+        images: (B, C, H, W).
+        precision: of the pass.
+    """
+    training = network.training
+    network.eval()
+    guesses = _logits(network, images, precision).argmax(1)
+    network.train(training)
+    return guesses
 
 
 def count(guesses: Tensor, masks: Tensor, classes: int) -> Tensor:

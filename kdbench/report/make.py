@@ -10,6 +10,7 @@ from kdbench.report.dvc_views import CURVES, dvc_files
 from kdbench.report.index import index
 from kdbench.report.judgement.judge import judge_claims
 from kdbench.report.markdown import without_tags
+from kdbench.report.panels import FOLDER as PANELS
 from kdbench.report.readings.records import Records
 from kdbench.report.render import FOLDERS, SUFFIXES, render
 from kdbench.report.site.assets import write_needed
@@ -63,12 +64,15 @@ def write_changed(path: Path, content: bytes) -> None:
 def remove_stale(folder: Path, graph: Graph, keep: Iterable[str]) -> None:
     """Delete files that an exhibit of the graph once wrote and that are not in `keep`.
 
-    Likewise the leaderboards and curves, which are those of the plan that the first page shows.
+    Likewise its panels, and the leaderboards and curves, which are those of the plan that the first
+    page shows.
     """
     names = {name for exhibit in graph.exhibits for name in file_names(exhibit)}
     boards = [path for path in folder.glob(f"{BOARDS}/*.html") if is_ours(path)]
     curves = folder.glob(f"{CURVES}/*.csv")
-    names |= {path.relative_to(folder).as_posix() for path in (*boards, *curves)}
+    slugs = [exhibit.slug for exhibit in graph.exhibits]
+    panels = [path for slug in slugs for path in folder.glob(f"{PANELS}/{slug}/*.png")]
+    names |= {path.relative_to(folder).as_posix() for path in (*boards, *curves, *panels)}
     for name in sorted(names - set(keep)):
         (folder / name).unlink(missing_ok=True)
 

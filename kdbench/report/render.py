@@ -11,6 +11,7 @@ from kdbench.plan.graph import Graph
 from kdbench.report.figures.reuse import images_of
 from kdbench.report.latex import latex
 from kdbench.report.markdown import quoted, section
+from kdbench.report.panels import Panels, panels_markdown, read_panels
 from kdbench.report.presentation import Presentation, csv_bytes
 from kdbench.report.readings.banner import banner
 from kdbench.report.readings.lines import Line, frame, read_lines
@@ -33,6 +34,7 @@ class Rendered:
         body: Markdown of the exhibit's own page, under its heading.
         page: where that page lies in the report.
         lines: a table's cells.
+        panels: of a table whose networks see pixels.
         presentation: of a figure or summary; None without finished runs.
     """
 
@@ -40,6 +42,7 @@ class Rendered:
     body: str
     page: str
     lines: Sequence[Line] = ()
+    panels: Panels | None = None
     presentation: Presentation | None = None
 
 
@@ -65,12 +68,15 @@ def render_table(table: Table, graph: Graph, records: Records, _: Path | None = 
     page, data, tex = (f"{TABLES}/{table.slug}{suffix}" for suffix in (".md", ".csv", ".tex"))
     links = f"[CSV, one line per cell]({table.slug}.csv) · [LaTeX]({table.slug}.tex)\n"
     numbers = frame(lines)
+    panels = read_panels(lines, records)
+    below = f"\n{panels_markdown(panels)}\n" if panels else ""
     files = {
-        page: page_of(table, graph, f"{body}\n{links}"),
+        page: page_of(table, graph, f"{body}\n{links}{below}"),
         data: csv_bytes(numbers),
         tex: latex(numbers, table.title, banner(graph)).encode(),
+        **(panels.files if panels else {}),
     }
-    return Rendered(files, body, page, lines)
+    return Rendered(files, body, page, lines, panels)
 
 
 def render_named_runs(

@@ -16,6 +16,7 @@ from kdbench.data.stored.shards import Sharded
 from kdbench.data.stored.twins import TRAIN, in_words, known_twins
 from kdbench.plan.components import find_components
 from kdbench.runs.job import PREPARED, Job, PhaseResult
+from kdbench.runs.panels import panels_of_data
 from kdbench.store.teacher_runs import DataRun
 
 
@@ -38,7 +39,12 @@ def run_data(job: Job[DataRun]) -> PhaseResult:
     notes = []
     if source and any(count for split, count in metrics["twins"].items() if split != TRAIN):
         notes.append(in_words(metrics["twins"], metrics["images"]))
-    return PhaseResult(metrics=metrics, notes=notes, data_fingerprint=data.fingerprint)
+    return PhaseResult(
+        metrics=metrics,
+        extra=panels_of_data(data),
+        notes=notes,
+        data_fingerprint=data.fingerprint,
+    )
 
 
 def _declared(run: DataRun, name: str) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from kdbench.evaluate.tasks import task_of
 from kdbench.runs import assemble
 from kdbench.runs.held_out import measured_loader, remark
 from kdbench.runs.job import BEST, LAST, Job, PhaseResult
+from kdbench.runs.panels import panels_of_network
 from kdbench.store.record import read_intact
 from kdbench.store.student_runs import EvaluationRun, MeasuredRun, StudentRun
 from kdbench.store.teacher_runs import TeacherRun
@@ -40,7 +41,23 @@ def run_evaluation(job: Job[EvaluationRun]) -> PhaseResult:
         "flops_with_elements": sum(operations),
         "latency": latency(network, data.image, job.precision, budget=budget),
     }
-    return PhaseResult(metrics=metrics, notes=remark(job.spec), data_fingerprint=data.fingerprint)
+    return PhaseResult(
+        metrics=metrics,
+        extra=_panels(job, data),
+        notes=remark(job.spec),
+        data_fingerprint=data.fingerprint,
+    )
+
+
+def _panels(job: Job[EvaluationRun], data: Stored) -> dict[str, Any]:
+    """What the first network says of a few test images; none where no test image may be seen."""
+    first = job.spec.first
+    if job.spec.tuning_holdout:
+        return {}
+    network = assemble.trained_network(first, data, 0, job.inputs, job.precision)
+    weights = BEST if first.recipe.reported == "best" else LAST
+    assemble.load_weights(network, job.inputs.folder(first) / weights)
+    return panels_of_network(network, data, first.recipe, job.precision)
 
 
 def _row(job: Job[EvaluationRun], data: Stored, run: MeasuredRun) -> dict[str, Any]:

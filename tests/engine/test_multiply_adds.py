@@ -7,6 +7,7 @@ from torch import nn
 from kdbench.engine.multiply_adds import MultiplyAdds
 from kdbench.evaluate.cost import multiply_adds
 from kdbench.models.families.resnet import ResNet
+from kdbench.models.families.torchvision_mobilenet_v2 import TorchvisionMobileNetV2
 from kdbench.search.hypergradient import wake_forward_mode
 
 IMAGE = (3, 8, 8)
@@ -28,6 +29,27 @@ def test_a_convolution_counts_as_by_hand():
 
     assert macs_of(layer, torch.randn(2, *IMAGE)) == (once, once)
     assert macs_of(layer, torch.randn(2, *IMAGE, requires_grad=True)) == (once, 2 * once)
+
+
+@pytest.mark.parametrize("groups", [1, 2, 6])
+@pytest.mark.parametrize("transposed", [False, True])
+def test_a_grouped_convolution_counts_as_so_many_small_ones(groups, transposed):
+    """Depthwise ones included; each gradient takes what the forward pass takes."""
+    kind = nn.ConvTranspose2d if transposed else nn.Conv2d
+    layer = kind(6, 12, 3, padding=1, stride=2, groups=groups, bias=False)
+    places = 8 * 8 if transposed else 4 * 4
+    once = 2 * places * 9 * groups * (6 // groups) * (12 // groups)
+
+    assert macs_of(layer, torch.randn(2, 6, 8, 8, requires_grad=True)) == (once, 2 * once)
+
+
+def test_a_step_of_a_network_of_depthwise_convolutions_takes_three_passes():
+    """One forward and two backward, of which the stem spares one."""
+    network = TorchvisionMobileNetV2(classes=10, image=(3, 32, 32))
+    forward, backward = macs_of(network, torch.randn(2, 3, 32, 32))
+
+    assert forward == 2 * multiply_adds(network, (3, 32, 32))
+    assert 1.9 * forward < backward < 2 * forward
 
 
 def test_a_forward_pass_counts_what_the_zoo_says():

@@ -26,6 +26,7 @@ from kdbench.runs.importing import (
     import_teacher,
 )
 from kdbench.runs.job import Inputs
+from kdbench.store.panels import as_png
 from kdbench.store.paths import CHECKPOINT
 
 SCALE = {
@@ -93,6 +94,16 @@ def test_records_hold_the_scores_of_the_task(whole):
     assert set(run["last"]) == {"miou", "pixel_accuracy", "by_class"}
     assert len(run["last"]["by_class"]) == 11
     assert run["last"]["miou"] == student["metrics"]["last"]["miou"]
+
+
+def test_records_hold_panels(whole):
+    """What the network says of the very images that the data set's record shows."""
+    data = json.loads(whole.paths.record(whole.spec(EVALUATION).data).read_text())
+    guess = record(whole, EVALUATION)["panels"]
+
+    assert guess["of"] == data["panels"]["of"]
+    assert as_png(guess["guess"])
+    assert all(as_png(data["panels"][key]) for key in ("image", "truth"))
 
 
 def test_the_search_finds_a_process_on_held_out_training_images(whole):

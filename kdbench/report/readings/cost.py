@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from kdbench.exhibits.keys import RunKey
-from kdbench.exhibits.tables import TOP1
+from kdbench.exhibits.tasks import SCORES
 from kdbench.report.readings.cells import reported
 from kdbench.report.readings.records import Record, Records
 from kdbench.report.readings.statistics import Estimate, estimate
@@ -22,7 +22,7 @@ class Cost:
     """One method; None where no record says it. Searches count whole: a student needs them all.
 
     Attributes:
-        accuracy: top-1 in percent, over seeds.
+        accuracy: the score of the task over seeds: top-1 or mIoU in percent.
         epoch: device work of an epoch of training in seconds, mean over seeds.
         step: of a step of training.
         training: of one student.
@@ -92,7 +92,7 @@ def read_cost(key: RunKey, spec: RunSpec, record: Record, records: Records) -> C
         teacher_records = None  # imported: nobody knows what its training took
     return Cost(
         str(key),
-        estimate(reported(record, TOP1)),
+        estimate(reported(record, SCORES[spec.task])),
         epoch=fmean(s / e for s, e in zip(seconds, epochs, strict=True)) if finished else None,
         step=sum(seconds) / sum(steps) if sum(steps) else None,
         training=fmean(seconds) if finished else None,

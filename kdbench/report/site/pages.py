@@ -199,6 +199,7 @@ class Site:
             made=made_with(records.behind(planned), "table"),
             work=self._work(table),
             files=_files(part),
+            panels=part.panels,
             details=list(self._details(part.lines, set(filled))),
         )
 
@@ -277,5 +278,7 @@ def _states(claims: Sequence[Any]) -> list[str]:
 
 
 def _files(part: Rendered) -> list[tuple[str, str]]:
-    """Paths of an exhibit's files and what they are."""
-    return [(path, KINDS.get(path.rpartition(".")[2], path)) for path in part.files]
+    """Paths of an exhibit's files and what they are, but for its panels."""
+    panels = part.panels.files if part.panels else {}
+    paths = [path for path in part.files if path not in panels]
+    return [(path, KINDS.get(path.rpartition(".")[2], path)) for path in paths]

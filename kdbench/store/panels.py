@@ -1,0 +1,47 @@
+"""Panels: a few test images, what is there and what a network says is there, in records.
+
+Written by the phases that see images, read by the report. A strip is a PNG file of all images side
+by side, as text (base64). The record of a data set has the images' own strip and that of their
+true classes, the record of an evaluation what the first of its networks says of the same images.
+"""
+
+import binascii
+from base64 import b64decode, b64encode
+from colorsys import hls_to_rgb
+
+KEY = "panels"  # of a record
+OF = "of"  # in it: hashes of the images, by which strips of several records belong together
+IMAGE, TRUTH, GUESS = "image", "truth", "guess"  # in it: strips
+NO_CLASS = (0, 0, 0)  # colour of pixels that do not count
+SIGNATURE = b"\x89PNG\r\n\x1a\n"
+GOLDEN = (5**0.5 - 1) / 2  # of a turn between two hues: neighbours in a list are far apart
+LIGHTNESS = (0.5, 0.72, 0.36)
+
+
+def colours(classes: int) -> list[tuple[int, int, int]]:
+    """A colour (red, green, blue, 0 to 255) for every class, by its number.
+
+    >>> len(set(colours(30))), NO_CLASS in colours(30)
+    (30, False)
+    """
+    shades = (
+        hls_to_rgb(number * GOLDEN % 1, LIGHTNESS[number % len(LIGHTNESS)], 0.75)
+        for number in range(classes)
+    )
+    return [(round(255 * r), round(255 * g), round(255 * b)) for r, g, b in shades]
+
+
+def as_text(png: bytes) -> str:
+    """A PNG file as a record holds it."""
+    return b64encode(png).decode("ascii")
+
+
+def as_png(text: object) -> bytes | None:
+    """The PNG file that a record holds; None where it holds anything else."""
+    if not isinstance(text, str):
+        return None
+    try:
+        content = b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        return None
+    return content if content.startswith(SIGNATURE) else None
