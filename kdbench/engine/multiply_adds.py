@@ -62,5 +62,5 @@ def _convolution_backward(rule: Callable[..., int], args: Sequence[Any], result:
     """
     *shapes, groups, (images, weights, _) = args
     in_images = rule(*shapes, groups, (images, False, False), out_val=result)
-    in_weights = rule(*shapes, groups, (False, weights, False), out_val=result)
-    return (in_images + in_weights // groups) // 2
+    in_weights = rule(*shapes, groups, (False, weights, False), out_val=result) // int(groups)
+    return (in_images + in_weights) // 2
