@@ -57,12 +57,12 @@ class Declaration(Strict):
     """What every component declares.
 
     Attributes:
-        label: printed name; a network's may use the named groups of its pattern, as `{depth}`.
-        revision: raised by hand when the arithmetic changes: digests then change.
-        kind: of component; needed in plug-ins, whose folders hold several kinds.
-        module: name of the .py file beside this one, where it is not of this file's name.
+        label: printed name; a network's may use the named groups of its pattern, like `{depth}`.
+        revision: raised by hand when the arithmetic changes, which changes the digests.
+        kind: the kind of component; needed in plug-ins, whose folders hold several kinds.
+        module: name of the .py file beside this one, if it differs from this file's name.
         citation: where the component is described.
-        bibtex: keys of its sources in kdbench/papers/sources.bib; of a plug-in, in a sources.bib
+        bibtex: keys of its sources in kdbench/papers/sources.bib; for a plug-in, in a sources.bib
             beside this file.
     """
 
@@ -82,23 +82,23 @@ class Declaration(Strict):
 
 
 class Distiller(Declaration):
-    """What methods and searches declare alike.
+    """What methods and searches both declare.
 
     Attributes:
         class_name: the class in the .py file.
         fidelity: what the authors' code does that the paper does not say, or where our reading
             begins.
-        teacher_bn: how the teacher's batch norm works while distilling: with its running
-            statistics ("eval") or with each batch's ("batch").
-        defaults: every parameter with its default, keyword arguments of the class.
+        teacher_bn: statistics that the teacher's batch norms use during distillation: running
+            statistics ("eval") or those of each batch ("batch").
+        defaults: every parameter with its default; keyword arguments of the class.
         pairs: parameters that differ for a pair, by `teacher:student`.
         smoke: parameters that differ at scale smoke.
         lite: parameters that differ at scale lite.
         choices: all values that a parameter may have.
-        ranges: smallest and largest value of a parameter, both allowed.
-        patterns: a regular expression that all of a text, or of every text of a list, must match.
-        tasks: what the data sets that it can be used on may ask for.
-        otherwise: why it cannot be used on others; its name comes before.
+        ranges: smallest and largest allowed value of a parameter.
+        patterns: regular expression that the whole text, or every text of a list, must match.
+        tasks: tasks for which it can be used.
+        otherwise: why it cannot be used for other tasks; printed after its name.
     """
 
     class_name: Text = Field(alias="class")
@@ -119,9 +119,9 @@ class MethodDeclaration(Distiller):
     """A distillation method: how a teacher's knowledge becomes terms of a student's loss.
 
     Attributes:
-        needs_teacher: whether it reads a teacher at all.
+        needs_teacher: whether it reads a teacher.
         search: the search whose scheme it needs.
-        reading: whether its source is not public or leaves much open, so that it is our reading;
+        reading: true if it is our reading of a source that is not public or leaves much open;
             reports mark it.
     """
 
@@ -134,10 +134,10 @@ class SearchDeclaration(Distiller):
     """A search, on one pair: of a scheme that methods take, or of a smaller student.
 
     Attributes:
-        start: "teacher" where the student begins as a copy of the teacher, to be pruned.
-        base: another search, as declared, whose finding on the same pair this one starts from.
-        rate: "constant" where the student's learning rate never falls, whatever the protocol's
-            does: what is searched by turns must not depend on whose turn comes late.
+        start: "teacher" if the student starts as a copy of the teacher, to be pruned.
+        base: another declared search; this one starts from its finding on the same pair.
+        rate: "constant" if the student's learning rate never falls, whatever the protocol says: a
+            search that takes turns must not depend on their order.
     """
 
     start: Literal["teacher"] | None = None
@@ -151,14 +151,14 @@ class NetworkDeclaration(Declaration):
     Attributes:
         class_name: the class in the .py file.
         pattern: regular expression of the family's names; its named groups become arguments of
-            the class, as numbers where they look like numbers.
+            the class, as numbers if they look like numbers.
         examples: names that tests, docs/zoo.md and "did you mean" use.
         arguments: further arguments of the class, the same for the whole family.
-        image: size (C, H, W) for which docs/zoo.md measures it, where that is not 3 x 32 x 32.
-        from_stage: false where the network cannot go on from a stage's map.
-        task: what it is for.
+        image: size (C, H, W) for which docs/zoo.md measures it, if not 3 x 32 x 32.
+        from_stage: false if the network cannot continue from a stage's map.
+        task: its task.
         names: for each code base whose checkpoints can be imported, pairs of a pattern and a
-            replacement from its keys to ours.
+            replacement that turn its keys into ours.
     """
 
     class_name: Text = Field(alias="class")
@@ -175,10 +175,10 @@ class Archive(Strict):
     """A file that a data set is published in.
 
     Attributes:
-        url: where it can be downloaded.
-        file: its name, where it cannot.
+        url: its address, if it can be downloaded.
+        file: its name, if it cannot.
         checksum: `md5:` or `sha256:` and the digits.
-        size: in bytes.
+        size: its size in bytes.
         root: the folder inside.
     """
 
@@ -195,35 +195,34 @@ class DatasetDeclaration(Declaration):
     """A data set: what its prepared data must be, and how to get it.
 
     Attributes:
-        licence: under which it may be used.
+        licence: its licence.
         source: the page that it comes from.
-        how: how to get it, in a sentence.
-        task: what is learned on it.
-        role: "stand-in" where it takes other data sets' places at scale smoke.
-        classes: how many there are.
+        how: how to get it, in one sentence.
+        task: its task.
+        role: "stand-in" if it replaces other data sets at scale smoke.
+        classes: number of classes.
         class_names: their names.
-        image: size (C, H, W) of what the loaders serve.
-        images: how many, of a stand-in, which others split.
+        image: size (C, H, W) of the images that the loaders serve.
+        images: number of images of a stand-in, before it is split.
         fingerprint: SHA-256 of the prepared data.
         mean, std: channel constants of the training images in 0..1.
         tolerance: largest difference between these and those of the prepared images.
         splits: images in each split.
-        each: fewest and most images of a class, by split.
-        formats: formats with loss that its images have; those without loss always count.
-        encoded: the format of prepared images that stay as they came, for the loader to decode.
-        archive: the file that it is published in.
-        archives: the files, by what they hold, where there are several.
-        folders: names that the folder of a split may have among class folders.
+        each: fewest and most images per class, by split.
+        formats: lossy formats that its images may have; lossless ones are always allowed.
+        encoded: the format of prepared images that stay encoded, for the loader to decode.
+        archive: the file in which it is published.
+        archives: the files by content, if there are several.
+        folders: allowed names of the folder of a split, for class folders.
         files: files inside the archive, by split, and `meta`, the one with the class names.
-        keys: of labels and names in these files.
+        keys: keys of labels and names in these files.
         known: classes of some files, to be compared.
-        smoke: `stand_in`, the data set that takes its place at scale smoke, `augment`, the
-            augmentation there, `batch` where that is not the scale's, and arguments of the
+        smoke: `stand_in`, the data set that replaces it at scale smoke, `augment`, the
+            augmentation there, `batch` if it differs from the scale's, and arguments of the
             stand-in's `prepare_stand_in`.
-        lite: settings of scale lite that differ on this data set; params.yaml stands over them.
-        smoke_networks: small networks that take the places of large ones there, by the large
-            one's name.
-        base: the data set whose images these are, at the size that `image` says.
+        lite: settings of scale lite that differ on this data set; params.yaml overrides them.
+        smoke_networks: small networks that replace large ones there, by the large one's name.
+        base: the data set whose images it serves, at the size in `image`.
     """
 
     licence: str = ""
@@ -256,7 +255,7 @@ class DatasetDeclaration(Declaration):
 
 
 class PluginDatasetDeclaration(DatasetDeclaration):
-    """A plug-in's data set, whose own `prepare` may read keys of its own."""
+    """A plug-in's data set; its `prepare` may read further keys."""
 
     model_config = ConfigDict(extra="allow")
 

@@ -22,7 +22,7 @@ SCALE = TypeAdapter(Scale)
 
 
 class Elsewhere(Strict):
-    """Where schemes are searched; what is empty is the table's own.
+    """Where schemes are searched; an empty key means the table's own.
 
     Attributes:
         dataset: another data set.
@@ -39,25 +39,25 @@ class CustomTable(Strict):
     """A table of the user's own.
 
     Attributes:
-        id: names its files, as `own/<id>`.
-        title: over the table; by default the id.
-        dataset: a data set.
+        id: the table's name; the exhibit is called `own/<id>`.
+        title: the heading of the table; by default the id.
+        dataset: the data set.
         pairs: columns, `teacher:student`.
         methods: rows; names joined by "+" add their losses, and "teacher" is each pair's teacher.
         labels: printed names of rows and columns, by the entry of `methods` or `pairs`.
-        comparisons: two of `methods` each, the first of which is thought to be the better one; the
-            report says where the runs show it.
+        comparisons: pairs of methods, the one expected to be better first; the report says whether
+            the runs show it.
         sizes: whether the report shows every network's parameters and multiply-adds.
-        protocol: of every training (see `kdbench.exhibits.protocols`); a search takes the one that
+        protocol: the protocol of every training (docs/protocols.md); searches use the one that
             belongs to it.
-        seeds: student runs of a cell at every scale; by default the scale's number, or one.
-        pruned_by: a search whose pruned network is the student.
+        seeds: student runs per cell at every scale; by default the scale's number, or one.
+        pruned_by: the search whose pruned network is the student.
         pruned_from: the network that it prunes, or "teacher"; by default the pair's student.
-        searched_on: where the methods' schemes are searched, if not here.
-        grid: values to try of a method's parameters, or of its search's as `search.name`; a row
-            for every combination.
-        tuning_holdout: `held_out` in params.yaml: measure on this share of the training images,
-            which is then not trained on, in place of the test images: for choosing parameters.
+        searched_on: where the methods' schemes are searched, if not on this table's pairs.
+        grid: values to try of a method's parameters, or of its search's as `search.name`; one row
+            per combination.
+        tuning_holdout: `held_out` in params.yaml: to choose parameters, hold out this share of the
+            training images and measure on it instead of the test images.
     """
 
     id: str = Field(pattern=TABLE_ID)
@@ -79,7 +79,7 @@ class CustomTable(Strict):
     @model_validator(mode="before")
     @classmethod
     def _with_todays_names(cls, table: Any) -> Any:
-        """Keys of older files under today's names; one that stands beside its successor stays."""
+        """Keys of older files under their new names; a key beside its successor stays."""
         if not isinstance(table, dict):
             return table
         old = {key for key, new in RENAMED.items() if new not in table}
@@ -91,17 +91,17 @@ class Params(Strict):
 
     Attributes:
         scale: which scale runs.
-        datasets: data sets whose exhibits are built; others are left out.
-        exhibits: ids, or papers' names, or "all".
-        pairs: `teacher:student` keys to keep; empty keeps all.
-        methods_only: methods to keep; empty keeps all.
-        seeds: student runs of a cell; None keeps the scale's and the exhibit's number.
+        datasets: data sets whose exhibits run; all others are left out.
+        exhibits: exhibits by id, papers by name, or "all".
+        pairs: `teacher:student` pairs to run; empty means all.
+        methods_only: methods to run; empty means all.
+        seeds: student runs per cell; null means the number of the scale and the exhibit.
         methods, searches: overrides of declared parameters, by name.
         scales: overrides of scale settings, by scale.
         teachers: SHA-256 of imported checkpoints, by data set and network ("cifar100/wrn-40-2");
-            they take the place of training at scales with real images.
-        tables: tables of your own.
-        plugins: folders with declarations and code of your own.
+            they replace trained teachers at scales with real images.
+        tables: your own tables.
+        plugins: folders with your own declarations and code.
     """
 
     scale: Literal["smoke", "lite", "paper"] = "smoke"
