@@ -111,14 +111,33 @@ def test_check_refuses_a_method_with_other_pathways_than_its_search(project):
         problems(project, methods_only=methods, **changes)
 
 
+def test_names_choose_what_is_tried_and_every_try_is_a_tick(project):
+    """A method with its teacher, and what it needs; a name that no run has is refused."""
+    project.edit(methods_only=["none", "kd", "fitnet"], plugins=[])
+    graph, lines, bars, ticks = load_graph(project.root), [], [], []
+
+    def start_bar(*words):
+        bars.append(words)
+        return lambda: ticks.append(words)
+
+    assert check(graph, lines.append, names=["kd"], start_bar=start_bar) == []
+    tried = "tried once each: 1 teacher, 1 student runs that differ in more than their seed"
+    assert lines == [tried] and bars == [("check", 2, 0)] and len(ticks) == 2
+    with pytest.raises(UnknownName, match="did you mean 'kd'"):
+        check(graph, lines.append, names=["kdd"])
+
+
 def test_check_ends_with_one_line_and_an_exit_code(project):
-    """The problems are lines of their own before it."""
+    """The problems are lines of their own before it, an imported teacher's absent file as well."""
+    project.edit(scale="lite", methods_only=["picky"], teachers={"cifar100/resnet56": "0" * 64})
     done = Done(project.root, "check")
-    *lines, last = done.stderr.splitlines()
+    misfit, absent, last = done.stderr.splitlines()
 
     assert done.returncode == 2
-    assert len(lines) == 1 and "picky" in lines[0]
-    assert last == "kdbench: 1 of them cannot run; see the lines above"
+    assert "picky" in misfit
+    assert absent.startswith("teachers, cifar100/resnet56: no file ")
+    assert absent.endswith("kdbench teacher import makes it")
+    assert last == "kdbench: 2 of them cannot run; see the lines above"
 
 
 @pytest.mark.parametrize(
