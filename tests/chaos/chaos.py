@@ -14,6 +14,7 @@ same code.
 """
 
 import argparse
+import compileall
 import random
 import shutil
 import subprocess
@@ -29,11 +30,10 @@ import small_disk
 from faults import DAMAGES, FAULTS, Fault
 from small_project import TINY, Project, new_project
 from tally import Round, Tally, code_under_fire, open_tally
-from world import REPRODUCE, World
+from world import REPRODUCE, VERIFY, World
 
 SMOKE = {**TINY, "steps_per_epoch": 4, "batch": 8, "cells_per_job": 2}
 PLAN = {"scale": "smoke", "seeds": 2, "scales": {"smoke": SMOKE, "lite": TINY}}
-VERIFY = ("kdbench", "verify", "--repair", "--scale", "smoke")
 SHARE_OF_DVC = 0.2  # of the commands that are started
 FOLDER = Path(__file__).parents[2] / "build/chaos"
 EMPTY = "empty"  # the project that every round begins with, below that folder
@@ -97,7 +97,9 @@ def _undisturbed(folder: Path, tally: Tally) -> dict[str, object]:
     if tally.undisturbed is None:
         for old in (place, folder / EMPTY):
             shutil.rmtree(old, ignore_errors=True)
-        project = new_project(folder / EMPTY, **PLAN).copy(place)
+        empty = new_project(folder / EMPTY, **PLAN)
+        compileall.compile_dir(empty.root / "kdbench", quiet=1)  # or every round would do it
+        project = empty.copy(place)
         world, begun = World(project, rng), time.monotonic()
         if world.end(world.start()):
             raise SystemExit(f"the undisturbed run failed\n{world.output}")

@@ -14,14 +14,14 @@ from pathlib import Path
 import psutil
 import small_disk
 import yaml
-from world import LIMIT, REPRODUCE, World
+from world import LIMIT, REPRODUCE, VERIFY, World
 
 Fault = Callable[[World, subprocess.Popen[bytes]], str | None]
 JOB, SERVER, SNAKEMAKE = "kdbench run", "kdbench.cli.server", "snakemake"
 SECONDS = 3.0  # of a disk that is full, or of a folder that is read-only
 HEAD_START = 5.0  # seconds, of a second command before more faults meet both
 FOLDERS = ("results/smoke", "results/smoke/records", "results/smoke/artifacts", ".snakemake")
-SECOND = (REPRODUCE, ("dvc", "repro"), ("kdbench", "run", "--all", "--scale", "smoke"))
+SECOND = (REPRODUCE, VERIFY, ("dvc", "repro"), ("kdbench", "run", "--all", "--scale", "smoke"))
 CLOCKS = ("-1y", "+1y", "-1h", "")  # "": the true one again
 
 
@@ -146,7 +146,7 @@ def damage_data(world: World, main: subprocess.Popen[bytes]) -> str | None:
 
 
 def second_command(world: World, main: subprocess.Popen[bytes]) -> str | None:
-    """A second command beside the first one; if both work, further faults meet both."""
+    """A second command beside the first one; where both work, further faults meet both."""
     if main.poll() is not None:
         return None
     words = world.rng.choice(SECOND)

@@ -1,6 +1,7 @@
 """A few faults of `make chaos`, and that its own eyes are open: a loss is seen."""
 
 import errno
+import os
 import random
 import subprocess
 import sys
@@ -142,6 +143,24 @@ def test_a_small_disk_is_full_for_a_while(tmp_path):
         assert caught.value.errno == errno.ENOSPC
         (folder / "record.json").write_bytes(bytes(5000))
     assert not small_disk.is_small(folder) and not list(folder.iterdir())
+
+
+def test_commands_that_are_started_after_a_shift_have_that_clock(tmp_path):
+    """Here the year that `date` tells; what was at work when it came is killed."""
+    world = Busy(tmp_path / "project")
+    world.shift = ""
+    world.project.root.mkdir()
+    world.project.environment = lambda: {**os.environ}
+    process = world.start()
+    line = faults.shift_clock(world, process)
+    if line is None:
+        pytest.skip("there is no faketime here")
+    world.shift = "+1y"
+
+    assert line.startswith("a clock shifted by ") and process.poll() is not None
+    assert World.start(world, "date", "+%Y", log="date").wait(60) == 0
+    year = int((tmp_path / "project.date").read_text())
+    assert year == time.localtime().tm_year + 1
 
 
 FORKS = "import os, time; os.fork(); time.sleep(600)"

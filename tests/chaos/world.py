@@ -18,6 +18,7 @@ from kdbench.runs.execute import CLOCK
 from kdbench.store.paths import CHECKPOINTS, Paths
 
 LIMIT = 1500  # seconds that a command may take before it counts as stuck
+VERIFY = ("kdbench", "verify", "--repair", "--scale", "smoke")
 REPRODUCE = ("snakemake", "--cores", "2", "reproduce_all")
 
 
