@@ -8,6 +8,7 @@ import tomllib
 from pathlib import Path
 from statistics import median
 
+import pytest
 from importlinter.cli import lint_imports
 
 REPOSITORY = Path(__file__).parents[1]
@@ -97,6 +98,7 @@ def test_imports_keep_the_contracts(capsys, monkeypatch):
     assert "Contracts: 2 kept, 0 broken." in shown
 
 
+@pytest.mark.slow
 def test_importing_a_part_loads_nothing_of_a_higher_layer_or_a_sibling():
     """Neither by an import statement nor by a name that import-linter cannot see."""
     modules = {p: [module_of(path) for path in FILES if part(path) == p] for p in PARTS}

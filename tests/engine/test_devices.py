@@ -130,6 +130,7 @@ def test_slots_are_apart_and_freed_by_sigkill(tmp_path):
             child.kill()
 
 
+@pytest.mark.slow
 def test_a_worker_that_ends_leaves_the_slot_taken(tmp_path):
     """Loaders fork; what a child inherits of the lock does not free it when the child ends."""
     code = """
@@ -229,6 +230,7 @@ def test_processes_started_at_once_take_every_gpu_once(tmp_path, environment):
     assert taken_at_once(tmp_path, 100, crowd) == [ALL] * 100
 
 
+@pytest.mark.slow
 def test_processes_that_see_different_gpus_share_them_without_overlap(tmp_path):
     """Each sees two, numbered from 0, in an order of its own."""
     crowd = [{"environment": {"CUDA_VISIBLE_DEVICES": s}} for s in ("0,1", "1,0", "2,3", "3,2")]

@@ -23,6 +23,7 @@ def seen(monkeypatch):
     return batches
 
 
+@pytest.mark.slow
 def test_a_stopped_run_sees_the_batches_of_an_uninterrupted_one(tmp_path, seen):
     """Stopped after every step, it goes through the same batches, other ones in every epoch."""
     TinyProject(tmp_path / "whole", scales=SHORT).run(TEACHER)

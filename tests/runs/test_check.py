@@ -194,6 +194,7 @@ def crd_at_the_size_of_imagenet(project):
     return check(load_graph(project.root), lines.append), lines
 
 
+@pytest.mark.slow
 def test_a_memory_of_very_many_images_is_said_with_its_bytes(project):
     """In one line; it is no failure, as another machine may have so much."""
     failures, (line, summary) = crd_at_the_size_of_imagenet(project)

@@ -50,7 +50,7 @@ def test_steps_and_multiply_adds_are_those_of_the_records(finished_once, tmp_pat
     assert not (fresh.root / "results").exists()
 
 
-@pytest.mark.parametrize("method", ["ft", "rkd", "crd"])
+@pytest.mark.parametrize("method", sampled(["ft", "rkd", "crd"], ["ft"]))
 def test_first_parts_and_losses_of_pairs_are_counted_as_they_will_be(finished, method):
     """A first part has epochs of its own, angles of triples grow with the batch's third power."""
     spec = student(finished, method)
@@ -60,7 +60,7 @@ def test_first_parts_and_losses_of_pairs_are_counted_as_they_will_be(finished, m
     assert (work.steps, work.macs) == recorded(finished.paths, spec)
 
 
-@pytest.mark.parametrize("batch", sampled([256, 100], [100]))
+@pytest.mark.parametrize("batch", sampled([256, 100], []))
 def test_whole_epochs_have_the_steps_that_the_loaders_give(tmp_path, batch):
     """From declared sizes, before the data are prepared, and from the record afterwards."""
     scale = {**SCALE, "steps_per_epoch": 1000, "batch": batch, "teacher_epochs": 1}
@@ -85,6 +85,7 @@ def test_weights_on_disk_have_the_foretold_size(finished_once, tmp_path):
     assert work.checkpoint_bytes > work.artifact_bytes  # weights, momentum, the best so far
 
 
+@pytest.mark.slow
 def test_a_short_timing_times_one_kind_and_scales_the_others(tmp_path):
     """All of them get seconds, and say how."""
     fresh = TinyProject(tmp_path / "fresh")

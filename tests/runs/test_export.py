@@ -195,6 +195,7 @@ def test_networks_can_be_traced_for_any_batch(name):
 
 
 @pytest.mark.skipif(find_spec("onnxscript") is None, reason="needs kdbench[export]")
+@pytest.mark.slow
 def test_an_onnx_export_is_sound(tmp_path):
     """The package onnx accepts the one file, which has one input and one output."""
     import onnx

@@ -210,7 +210,10 @@ def small_disk(tmp_path):
         subprocess.run(["umount", "--lazy", str(disk)], check=True)
 
 
-@pytest.mark.parametrize(("moment", "seconds"), [("checkpoint", 0), ("weights", 1000)])
+@pytest.mark.parametrize(
+    ("moment", "seconds"),
+    [("checkpoint", 0), pytest.param("weights", 1000, marks=pytest.mark.slow)],
+)
 def test_a_full_disk_is_one_line(finished, small_disk, moment, seconds):
     """It leaves no record and no half file, and with more room the run goes on."""
     finished.undo(STUDENT)

@@ -91,6 +91,7 @@ def test_an_input_that_is_damaged_again_ends_the_run_in_one_line(finished, monke
     assert not finished.record_file(STUDENT).exists()
 
 
+@pytest.mark.slow
 def test_a_damaged_copy_in_the_cache_of_dvc_is_made_again(finished, monkeypatch):
     """What was pulled is checked like everything else."""
     files = finished.files()

@@ -129,6 +129,7 @@ def test_a_finished_run_is_not_repeated(finished):
     assert finished.record_file(STUDENT).stat().st_mtime_ns == before
 
 
+@pytest.mark.slow
 def test_absent_artifacts_are_rebuilt_to_the_bit(finished, finished_once):
     """A run that needs them has them made again; the record stays as it was."""
     before = finished.record_file(TEACHER).read_bytes()

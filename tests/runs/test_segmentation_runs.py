@@ -180,7 +180,7 @@ def killed_after(project, name, saves):
     return output + errors
 
 
-@pytest.mark.parametrize("name", sampled([TEACHER, SEARCH, STUDENT], [SEARCH]))
+@pytest.mark.parametrize("name", sampled([TEACHER, SEARCH, STUDENT], [TEACHER]))
 def test_a_killed_run_ends_in_the_same_bits(whole, tmp_path, name):
     """Teacher, search and student: `kill -9` between two checkpoints, then the same command."""
     shutil.copytree(whole.root, tmp_path / "project")

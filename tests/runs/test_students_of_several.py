@@ -2,6 +2,8 @@
 
 import json
 
+import pytest
+
 from kdbench.plan.graph import load_graph
 from kdbench.runs.check import check
 
@@ -32,6 +34,7 @@ def test_a_student_learns_from_two_teachers_and_its_record_names_both(finished):
     assert finished.files() == before
 
 
+@pytest.mark.slow
 def test_the_second_teacher_changes_the_student(finished):
     """With the first alone other weights come out."""
     both = {"id": "own", "pairs": [PAIR, "resnet56:resnet20"], "methods": ["kd_mean"]}

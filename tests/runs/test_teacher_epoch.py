@@ -35,6 +35,7 @@ def best_epoch(project):
     return json.loads(project.record_file(TEACHER).read_text())["metrics"]["best"]["epoch"]
 
 
+@pytest.mark.slow
 def test_test_labels_change_a_search_by_way_of_its_teacher_alone(finished, other_labels):
     """At the epoch that was best on the test set they do; at the last epoch they do not."""
     last = {"scales": {"smoke": {**SCALE, "teacher_epoch": "last"}}}

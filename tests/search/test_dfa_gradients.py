@@ -18,6 +18,7 @@ from dfa_runs import (
     take,
     written_out,
 )
+from sampling import sampled
 
 from kdbench.search.bilevel import buffers_of, rates_of
 from kdbench.search.darts import differenced, exact, first_order
@@ -68,7 +69,10 @@ def numerical_gradient(search, teacher, place, **options):
     return (up - down) / 2e-5
 
 
-@pytest.mark.parametrize("pair", ["wrn to wrn", "resnet to resnet", "shufflenet to shufflenet"])
+@pytest.mark.parametrize(
+    "pair",
+    sampled(["wrn to wrn", "resnet to resnet", "shufflenet to shufflenet"], ["resnet to resnet"]),
+)
 @pytest.mark.parametrize("losses", ["bridge", "st", "ts", "plain"])
 def test_the_first_order_is_the_numerical_gradient_of_the_validation_loss(float64, pair, losses):
     """It is taken at the weights as they are; R(β) is part of the loss."""
@@ -88,7 +92,7 @@ def test_the_first_order_is_the_numerical_gradient_of_the_validation_loss(float6
 
 @pytest.mark.parametrize("nesterov", [True, False])
 @pytest.mark.parametrize("steps", [0, 3])
-@pytest.mark.parametrize("pair", ["wrn to wrn", "resnet to resnet"])
+@pytest.mark.parametrize("pair", sampled(["wrn to wrn", "resnet to resnet"], ["resnet to resnet"]))
 def test_the_exact_second_order_is_the_numerical_gradient_through_a_real_step(
     float64, pair, steps, nesterov
 ):

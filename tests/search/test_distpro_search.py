@@ -220,7 +220,7 @@ def test_only_the_difference_passes_ignore_autocast(gradient):
 
 
 @pytest.mark.parametrize("gradient", ["finite-difference", "exact", "first-order"])
-@pytest.mark.parametrize("stopped", [0, 1, 3])
+@pytest.mark.parametrize("stopped", sampled([0, 1, 3], [1]))
 def test_a_resumed_search_ends_in_the_same_bits(gradient, stopped):
     """It is saved after any step, loaded into a search of another seed, and carried on."""
     teacher, whole = start(gradient=gradient)

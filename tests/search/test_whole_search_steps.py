@@ -31,7 +31,7 @@ SEARCHES = {
     for options in several
 }
 # `make test-all` tries all others too.
-QUICK = ("distpro-exact", "dfa-bridge")
+QUICK = ("dfa-bridge",)
 ALL = [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in SEARCHES]
 
 

@@ -105,6 +105,7 @@ def test_a_run_whose_client_is_gone_stops_with_a_checkpoint(server, tmp_path):
     assert (folder / "checkpoint.pt").exists() and not project.record_file(TEACHER).exists()
 
 
+@pytest.mark.slow
 def test_a_run_that_is_killed_costs_its_client_alone(tmp_path):
     """One line says so, and the next run is served."""
     project = TinyProject(tmp_path / "project")
@@ -120,6 +121,7 @@ def test_a_run_that_is_killed_costs_its_client_alone(tmp_path):
     assert again[0] == 0 and "continues at step" in again[1]
 
 
+@pytest.mark.slow
 def test_code_that_was_edited_is_not_served(tmp_path):
     """A record names the code on the disk, so the client does the run itself."""
     package = tmp_path / "copy" / "kdbench"

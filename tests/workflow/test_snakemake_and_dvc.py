@@ -96,6 +96,7 @@ def test_an_edit_of_the_search_reruns_it_and_its_students(built):
     assert changed(before, built.records()) == [*cells, "resnet56_resnet20_distpro_s0"]
 
 
+@pytest.mark.slow
 def test_an_older_commit_runs_nothing(edited):
     """After `git checkout` and `dvc checkout` both tools find the older results."""
     edited.commit("Another temperature")
@@ -109,6 +110,7 @@ def test_an_older_commit_runs_nothing(edited):
     assert nothing_runs(edited)
 
 
+@pytest.mark.slow
 def test_an_edit_taken_back_gives_the_old_report(built_once, edited):
     """No run is made, and the report is that of today's params.yaml again, under DVC as well."""
     page, records = edited.root / "reports/lite/README.md", edited.records()
@@ -122,6 +124,7 @@ def test_an_edit_taken_back_gives_the_old_report(built_once, edited):
     assert edited.records() == records
 
 
+@pytest.mark.slow
 def test_a_report_of_other_parameters_is_replaced(built):
     """What `kdbench report` wrote for other parameters does not pass for the report asked for."""
     page = built.root / "reports/lite/README.md"
@@ -160,6 +163,7 @@ def pushed(built, tmp_path):
     return built
 
 
+@pytest.mark.slow
 def test_a_clone_that_pulled_runs_nothing(pushed, tmp_path):
     """Records come from git, artifacts from the remote."""
     copy = clone(pushed, tmp_path / "clone", pull=True)
@@ -169,6 +173,7 @@ def test_a_clone_that_pulled_runs_nothing(pushed, tmp_path):
     assert list((copy.root / "results/lite/tracked/teacher/cifar100").glob("*/*.safetensors"))
 
 
+@pytest.mark.slow
 def test_a_clone_without_artifacts_makes_its_tables(built, tmp_path):
     """The report is made from the committed records, without a run."""
     copy = clone(built, tmp_path / "clone", pull=False)
@@ -220,6 +225,7 @@ def test_switching_the_scale_and_back_loses_nothing(built):
     assert nothing_runs(built)
 
 
+@pytest.mark.slow
 def test_a_config_override_reaches_the_jobs(built):
     """Snakemake's --config changes the plan of the jobs as well, and leaves params.yaml alone."""
     before, params = built.records(), (built.root / "params.yaml").read_text()
@@ -249,6 +255,7 @@ def test_a_run_that_diverges_costs_the_others_nothing(built):
     assert tables_of(built, "lite").count("| diverged") == 1
 
 
+@pytest.mark.slow
 def test_one_job_makes_several_cells_and_a_failure_costs_the_others_nothing(built):
     """At scale smoke, cells that were finished before the failure stay, and are in the report."""
     scales = yaml.safe_load((built.root / "params.yaml").read_text())["scales"]

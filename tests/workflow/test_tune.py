@@ -93,6 +93,7 @@ def test_tuning_measures_on_images_that_were_not_trained_on(done):
     assert max(fit | looked) < len(labels)
 
 
+@pytest.mark.slow
 def test_a_search_does_not_see_what_its_students_are_measured_on(tmp_path, monkeypatch):
     """Nor does it see the teacher's best epoch, which test images choose."""
     monkeypatch.setenv("KDBENCH_DEVICE", "cpu")

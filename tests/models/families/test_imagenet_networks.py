@@ -3,7 +3,6 @@
 import pytest
 import torch
 from declared import build, component
-from sampling import sampled
 from torch.nn.functional import relu, relu6
 
 from kdbench.errors import BadValue, UserError
@@ -215,7 +214,8 @@ def test_networks_that_do_not_exist_are_refused(wrong, message):
         wrong()
 
 
-@pytest.mark.parametrize("name", sampled(["resnet18", "mobilenet-v2", "vit-ti-16"], ["resnet18"]))
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["resnet18", "mobilenet-v2", "vit-ti-16"])
 def test_passes_compile_whole(name):
     """Without a break of the graph, read or not, with the same numbers."""
     torch.compiler.reset()  # it compiles a piece of code only so often

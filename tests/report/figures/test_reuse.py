@@ -66,6 +66,7 @@ def test_an_image_that_is_gone_is_drawn_again(plan, drawn, kind):
     assert images(plan) == first and len(drawn) == 2
 
 
+@pytest.mark.slow
 def test_an_image_of_another_source_is_drawn_again(plan, drawn):
     """Also where its SVG names none."""
     first = images(plan)
