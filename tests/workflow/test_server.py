@@ -59,18 +59,24 @@ def wait_for(what, seconds=120):
         time.sleep(0.005)
 
 
-def test_a_served_run_has_the_bits_and_the_record_of_one_alone(server, finished_once, tmp_path):
+@pytest.mark.parametrize(
+    "chain", [(TEACHER,), pytest.param((TEACHER, SEARCH, STUDENT), marks=pytest.mark.slow)]
+)
+def test_a_served_run_has_the_bits_and_the_record_of_one_alone(
+    server, finished_once, tmp_path, chain
+):
     """The client imports no torch; what it prints is what the run prints, as it comes."""
     served, alone = TinyProject(tmp_path / "served"), finished_once
-    code, output, errors = outcome(client(served, server, STUDENT))
+    code, output, errors = outcome(client(served, server, chain[-1]))
     assert code == 0, errors
 
     assert served.files().items() <= alone.files().items()
-    assert {served.folder(name) for name in (TEACHER, SEARCH, STUDENT)} <= made_in(served)
-    for name in (TEACHER, SEARCH, STUDENT):
+    assert {served.folder(name) for name in chain} <= made_in(served)
+    for name in chain:
         one, other = (json.loads(p.record_file(name).read_text()) for p in (served, alone))
         assert without_times(one) == without_times(other)
-    assert output.splitlines()[-1] == "student cifar100 resnet56_resnet20_distpro_s0: done"
+    phase, _, cell = chain[-1].partition("/")
+    assert output.splitlines()[-1] == f"{phase} cifar100 {cell}: done"
 
 
 def test_a_mistake_of_the_user_s_is_one_line_and_the_exit_code(server, tmp_path):
