@@ -23,37 +23,36 @@ from kdbench.store.record import Seal
 from kdbench.store.spec import PHASES
 
 HOW_TO_READ = """\
-- **ours** is measured by the runs behind this report; **published** is printed in the paper, \
-never measured here. †, § and ‖ mark published numbers that we do not have from the paper itself; \
-a note on the page names each source once.
-- ‡ marks a method whose source is not public or leaves much open: a note says how we read it.
-- **not run yet**: the plan has the run, its record is not there. **not built yet**: kdbench has \
-no such method. **diverged**: a loss or an evaluation was not finite, a note says when. **record \
-altered**: its record does not match its seal, a note names it. **left out**: params.yaml \
-does not ask for it. **not known**: no published number was available to us.
-- A number in brackets after a mean is the number of runs; a single run has no spread.
-- Every number comes from a record, a small JSON file; the CSV beside a table names it.
+- **ours** was measured by the runs of this report; **published** is printed in the paper and \
+was not measured here. †, § and ‖ mark published numbers that we did not read in the paper itself; \
+a note on the page names each source.
+- ‡ marks a method whose source is not public or leaves much open; a note says how we read it.
+- **not run yet**: the run is planned and has no record. **not built yet**: kdbench does not have \
+this method. **diverged**: a loss or an evaluation was not finite; a note says when. **record \
+altered**: the record does not match its seal; a note names it. **left out**: params.yaml \
+excludes it. **not known**: we had no published number.
+- The number in brackets after a mean is the number of runs; a single run has no spread.
+- Every number comes from a record, a small JSON file; the CSV of a table names it.
 """
 
 CLAIMS = """\
-Strictly, a claim holds where every comparison in it is clearly so: the 95 % interval of the \
-difference (Welch's, over seeds) leaves out 0. It does not hold where one is clearly not so, by an \
+A claim holds if every comparison in it is clearly so: the 95 % interval of the difference \
+(Welch's, over seeds) excludes 0. It does not hold if one comparison is clearly not so, by an \
 interval that is wider the more comparisons there are (Bonferroni). Otherwise it is not testable \
-yet. Beside that stands the mean lead over the columns, with the interval of the mean: less than \
-what the paper says, and decided sooner. The smallest lead that the seeds at hand decide is half \
-of such an interval; `docs/statistics.md` shows how often a paper that is exactly right comes \
-out so. What a paper says without a number is held against thresholds of \
-ours, printed with the evidence; such a value is of one run, and nothing says what another seed \
-would give. At a scale whose notice says that its numbers are not comparable, nothing is decided \
-and the evidence is that of this report's runs.
+yet. The mean lead over the columns, with its interval, says less than the paper but needs fewer \
+seeds. The smallest lead that these seeds decide is half of such an interval; \
+`docs/statistics.md` shows how often an exactly correct paper is confirmed. Statements without a \
+published number are compared with our own thresholds, printed with the evidence; such a value \
+comes from one run, and another seed might give another. If a scale's notice says that its \
+numbers are not comparable, nothing is decided, and the evidence is that of this report's runs.
 """
 
 NO_EVIDENCE = (NO_RUN.evidence, NO_EXHIBIT)
 STATE_OF_FOLDED = ClaimState.UNTESTED.value
 
 OTHERS = (
-    "This plan does not ask for these exhibits. A report of another plan wrote their files, which "
-    "stay as they were:"
+    "This plan does not include these exhibits. A report of another plan wrote their files, which "
+    "were not changed:"
 )
 
 
@@ -94,19 +93,17 @@ def _about(graph: Graph) -> str:
         verdicts = "The protocol is the published one, so each cell gets a verdict."
         if imported_teachers(graph):
             verdicts = (
-                "The protocol is the published one, so each cell gets a verdict, but for those "
+                "The protocol is the published one, so each cell gets a verdict, except those "
                 "whose teacher was trained elsewhere."
             )
     else:
         verdicts = "No cell gets a verdict: these numbers are not comparable with published ones."
-    pages = (
-        "For a browser the same stands in `index.html`, which `kdbench report` writes beside it."
-    )
+    pages = "`kdbench report` also writes this report as pages for a browser, `index.html`."
     return f"Measured numbers beside the published ones. {verdicts} {pages}"
 
 
 def _claims(judged: Sequence[tuple[Claim, Judgement]]) -> list[str]:
-    """What the papers say in words, and what this report's runs say of it; empty without any."""
+    """The papers' claims, and what this report's runs say about them; empty without any."""
     if not judged:
         return []
     shown = [one for one in judged if one[1].evidence not in NO_EVIDENCE]
@@ -217,6 +214,6 @@ def _missing(graph: Graph, records: Records) -> str:
     command = command_of(graph, records, ALL)
     return (
         f"{missing} of {len(graph.runs)} {verb} missing. "
-        f"This makes them, and this report again:\n\n"
+        f"This command makes them and writes this report again:\n\n"
         f"```sh\n{command}\n```\n\n{not_built}"
     ).rstrip() + "\n"

@@ -18,10 +18,10 @@ SPREAD = "sample standard deviation (number of runs)"
 MISSED = "\N{PILCROW SIGN}"
 UNLIKE = "\N{LOZENGE}"
 AT_BEST = (
-    "Teachers are taken at the epoch that was best on the test set, as the field's code does: test "
-    "labels choose it, and other test labels would change searches and students by way of it. "
-    "Beside that no search has a test image or label within reach. `teacher_epoch: last` among a "
-    "scale's settings in params.yaml takes the last epoch."
+    "Teachers are taken at the epoch that was best on the test set, as in the field's code. So "
+    "test labels choose this epoch and influence searches and students through it. Apart from "
+    "this, no search can reach a test image or label. `teacher_epoch: last` in a scale's settings "
+    "in params.yaml takes the last epoch."
 )
 VARIANCES = (
     "The paper prints variances of five runs; they are shown as their square roots beside our "
@@ -60,13 +60,13 @@ def legend(graph: Graph, table: Table, spread: str = SPREAD) -> str:
         return text
     deviation = "" if graph.scale.precision == "float32" else f" Ours in {graph.scale.precision}."
     return (
-        f"{text} Verdict: {Verdict.REPRODUCED.value} where the 95 % Student-t interval of the gap "
-        f"(ours minus published, in brackets) lies within {PLUS_MINUS}{table.tolerance:g}, "
-        f"{Verdict.HIGHER.value} or {Verdict.LOWER.value} where it lies wholly outside, "
-        f"otherwise {Verdict.UNDECIDED.value}; one run alone decides nothing. The interval is "
-        f"Welch's where a spread is published with its number of runs; otherwise the published "
-        f"number is taken as exact. After the gap stands from where on these runs would call one "
-        f"a difference.{deviation}"
+        f"{text} Verdict: {Verdict.REPRODUCED.value} if the 95 % Student-t interval of the gap "
+        f"(ours minus published, in brackets) is within {PLUS_MINUS}{table.tolerance:g}, "
+        f"{Verdict.HIGHER.value} or {Verdict.LOWER.value} if it is wholly outside, "
+        f"otherwise {Verdict.UNDECIDED.value}; a single run decides nothing. The interval is "
+        f"Welch's if a spread is published with its number of runs; otherwise the published "
+        f'number counts as exact. After the gap, "from" gives the smallest gap that these runs '
+        f"would call a difference.{deviation}"
     )
 
 

@@ -18,7 +18,7 @@ def decided(halves: Sequence[float | None]) -> str:
     """The smallest lead that the seeds at hand decide: half of its interval, by comparison."""
     known = sorted(half for half in halves if half is not None)
     if not known:
-        return "; these runs decide no lead, however large, for want of a spread"
+        return "; these runs decide no lead, however large, because they have no spread"
     low, high = f"{known[0]:.2f}", f"{known[-1]:.2f}"
     values = low if low == high else f"{low} to {high}, by comparison"
     without = len(halves) - len(known)
@@ -34,11 +34,11 @@ def room(halves: Sequence[float | None], within: float) -> str:
         return decided(halves)
     widest = max(known)
     near = (
-        f"could show up to {within - widest:.2f} as near"
+        f"can show differences up to {within - widest:.2f} to be within the margin"
         if widest <= within
-        else "could show no difference as near, not even 0"
+        else "can show no difference, not even 0, to be within the margin"
     )
-    return f"; these seeds {near}, and from {within + widest:.2f} on as apart"
+    return f"; these seeds {near}, and those from {within + widest:.2f} on to be outside"
 
 
 def spelt_out(

@@ -94,8 +94,14 @@ def test_the_smallest_lead_that_the_seeds_decide_is_told():
     both = every_better([wide, narrow, single]).evidence
     assert "seeds decide: 1.13 to 2.27, by comparison (1 without a spread)" in both
     assert "these runs decide no lead, however large" in every_better([single]).evidence
-    assert "could show up to 0.73 as near, and from 5.27 on" in every_near([wide], 3.0).evidence
-    assert "could show no difference as near, not even 0" in every_near([wide], 0.5).evidence
+    assert (
+        "up to 0.73 to be within the margin, and those from 5.27 on"
+        in every_near([wide], 3.0).evidence
+    )
+    assert (
+        "can show no difference, not even 0, to be within the margin"
+        in every_near([wide], 0.5).evidence
+    )
     assert "so many points decide: 0.878" in error_rises(Correlation(0.9, 0.01, 5), 0.05).evidence
 
 
