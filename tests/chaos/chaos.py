@@ -158,7 +158,7 @@ def fire(
         process = world.start(*(("dvc", "repro") if rng.random() < SHARE_OF_DVC else REPRODUCE))
         world.wait(process, rng.uniform(0, PAUSE * seconds))
         while process.poll() is None and hits.total() < most:
-            hits.update(_inject(world, process, pool))
+            hits.update(_inject(world, process, pool, hits))
             world.wait(process, rng.uniform(0, PAUSE * seconds))
         world.end(process)
         if rng.random() < 0.5:  # otherwise the next command meets the jobs of this one
@@ -166,13 +166,16 @@ def fire(
         lost += [f"{name} is gone" for name in world.lost(before)]
     damages = [fault for fault in pool if fault in DAMAGES]
     for _ in range(min(rng.randrange(3), most - hits.total())):
-        hits.update(_inject(world, process, damages))
+        hits.update(_inject(world, process, damages, hits))
     return hits, lost
 
 
-def _inject(world: World, process: subprocess.Popen[bytes], pool: Sequence[Fault]) -> list[str]:
-    """The name of a fault that hit something; none where none could."""
-    for fault in world.rng.sample(pool, len(pool)):
+def _inject(
+    world: World, process: subprocess.Popen[bytes], pool: Sequence[Fault], hits: Counter[str]
+) -> list[str]:
+    """The name of a fault that hit something; none where none could. Rare ones are tried first."""
+    drawn = world.rng.sample(pool, len(pool))
+    for fault in sorted(drawn, key=lambda fault: hits[fault.__name__]):
         line = fault(world, process)
         if line is not None:
             say(f"  {fault.__name__}: {line}", None)

@@ -85,7 +85,8 @@ class Busy(World):
         return self.commands[-1]
 
     def end(self, process):
-        """No output is read."""
+        """No output is read, and nothing is waited for."""
+        process.kill()
         return process.wait(60)
 
     def records(self):
@@ -115,6 +116,23 @@ def test_one_command_meets_faults_until_it_has_ended(tmp_path):
 
     assert met == [0, 0, 0, 0, 1, 1, 1, 1]
     assert hits == {"every_fourth": 8} and lost == []
+
+
+def test_every_fault_comes_before_one_comes_again(tmp_path):
+    """Among those that have something to hit, so that few rounds meet all of them."""
+
+    def named(name):
+        def fault(world, process):
+            return name if process.poll() is None else None
+
+        fault.__name__ = name
+        return fault
+
+    pool = tuple(map(named, "abcdefg"))
+    world = Busy(tmp_path)
+    hits, _ = chaos.fire(world, len(pool) + 2, 0.01, pool)
+
+    assert sorted(hits.values()) == [1, 1, 1, 1, 1, 2, 2]
 
 
 def test_what_is_finished_is_damaged_as_well(tmp_path, monkeypatch):
