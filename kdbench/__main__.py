@@ -1,6 +1,7 @@
 """The command line, as `kdbench` and as `python -m kdbench`."""
 
 import os
+import signal
 import sys
 
 
@@ -13,9 +14,12 @@ def main() -> None:
         code = ask_server()
         if code is not None:
             sys.exit(code)
-    from kdbench.cli import main as command  # a third of a second
+    try:
+        from kdbench.cli import main as command  # a third of a second
 
-    command()
+        command()
+    except KeyboardInterrupt:
+        sys.exit(128 + signal.SIGINT)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ import yaml
 from forked import Done
 from typer.testing import CliRunner
 
-from kdbench import console
+from kdbench import __main__, console
 from kdbench.cli import app
 
 TINY = {
@@ -320,6 +320,23 @@ def test_progress_on_a_terminal_is_a_bar_that_ends(monkeypatch):
     assert "student x" in screen.getvalue()
     assert "2/2" in screen.getvalue()
     assert screen.getvalue().rstrip().endswith("\x1b[?25h")
+
+
+@pytest.mark.parametrize("place", ["kdbench.cli.main", "kdbench.plan.graph.load_graph"])
+def test_ctrl_c_ends_a_command_without_a_traceback(project, monkeypatch, capsys, place):
+    """Also while it is still importing, with the exit code that shells give."""
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.chdir(project)
+    monkeypatch.setattr(sys, "argv", ["kdbench", "status"])
+    monkeypatch.setattr(place, interrupt)
+    with pytest.raises(SystemExit) as end:
+        __main__.main()
+
+    assert end.value.code == 130
+    assert "Traceback" not in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("words", [["tune"], ["status", "--scal", "lite"], ["foo"]])
