@@ -10,7 +10,7 @@ import torch
 
 from kdbench.errors import UserError
 from kdbench.evaluate import cost
-from kdbench.exhibits.tasks import CLASSIFICATION, SEGMENTATION
+from kdbench.exhibits.tasks import CLASSIFICATION, DEPTH, SEGMENTATION
 from kdbench.plan.components import Component, find_components
 from kdbench.plan.declarations import NetworkDeclaration
 from kdbench.runs.assemble import find_class
@@ -19,7 +19,14 @@ from kdbench.store.disk import plain_errors
 
 FILE = Path("docs/zoo.md")
 SMALL = (3, 32, 32)
-OUTPUTS = {SEGMENTATION: 19}  # of dense networks, by task
+OUTPUTS = {SEGMENTATION: 19, DEPTH: 1}  # of dense networks, by task
+TITLES = {
+    SEGMENTATION: (
+        "Segmentation, 512 × 512 pixels, 19 outputs for every pixel; parameters with the "
+        "auxiliary head's"
+    ),
+    DEPTH: "Depth, 228 × 304 pixels, of which colours and a sparse depth are given",
+}
 HEADS = (
     "name", "label", "parameters", "multiply-adds (M)", "with elements (M)", "stages", "pooled",
     "source",
@@ -107,9 +114,8 @@ def compose(components: Iterable[Component[NetworkDeclaration]]) -> str:
     ]
     for task, classes in OUTPUTS.items():
         built = [c for c in dense if c.declaration.task == task]
-        title = f"{task.capitalize()}, 512 × 512 pixels, {classes} outputs for every pixel"
         measured = [measure(c, classes, c.declaration.image or SMALL) for c in built]
-        tables.append((f"{title}; parameters with the auxiliary head's", measured))
+        tables.append((TITLES[task], measured))
     sources = list(dict.fromkeys(entry.citation for _, entries in tables for entry in entries))
     sections = [HEADER]
     for title, entries in tables:

@@ -13,9 +13,18 @@ from kdbench.data.loaders.batch import Batch
 from kdbench.engine import ranks
 from kdbench.engine.precision import Precision
 from kdbench.evaluate.classification import accuracy, accuracy_by_class, predict, scores
+from kdbench.evaluate.depth import DepthErrors
 from kdbench.evaluate.segmentation import Confusion
 from kdbench.exhibits.tables import Metric
-from kdbench.exhibits.tasks import CLASSIFICATION, IGNORED, SCORES, SEGMENTATION, TaskName
+from kdbench.exhibits.tasks import (
+    CLASSIFICATION,
+    DEPTH,
+    IGNORED,
+    NO_DEPTH,
+    SCORES,
+    SEGMENTATION,
+    TaskName,
+)
 from kdbench.models.stages import Features, StagedNetwork
 
 MEASURED_AT_ONCE = 500  # small images
@@ -113,10 +122,7 @@ class Segmentation(Task):
         mean loss is averaged over its pixels.
         """
         total = F.cross_entropy(wide(logits), targets, ignore_index=IGNORED, reduction="sum")
-        counted = (targets != IGNORED).sum()
-        if ranks.size() > 1:
-            counted = ranks.mean(counted.to(total.dtype))
-        return total / counted.clamp(min=1)
+        return total / over_ranks((targets != IGNORED).sum(), total).clamp(min=1)
 
     def training_loss(self, features: Features, targets: Tensor) -> Tensor:
         """The same, and 0.4 times that of the auxiliary head's logits.
@@ -139,12 +145,51 @@ class Segmentation(Task):
         return Confusion.of(network, batches, precision).scores()
 
 
-TASKS: Mapping[str, Task] = {task.name: task for task in (Classification(), Segmentation())}
+class Depth(Task):
+    """Metres per pixel: mean absolute error and RMSE, pixels without a measurement left out."""
+
+    name = DEPTH
+
+    def loss(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """Absolute error in metres of depths (B, 1, H, W), averaged over the measured pixels.
+
+        A batch without a measured pixel has the loss 0. The batch is that of all ranks, see
+        `Segmentation.loss`.
+
+        Args:
+            logits: (B, 1, H, W) depths that a network gives.
+            targets: (B, H, W) measured ones, 0 where there is none.
+
+        Source: Ma and Karaman, Sparse-to-dense, ICRA 2018, section III-D, and its code.
+        """
+        measured = targets != NO_DEPTH
+        errors = (wide(logits)[:, 0] - targets).abs()
+        total = torch.where(measured, errors, torch.zeros_like(errors)).sum()
+        return total / over_ranks(measured.sum(), total).clamp(min=1)
+
+    def look(self, network: StagedNetwork, batches: Iterable[Batch], precision: Precision) -> float:
+        """RMSE in metres, averaged over images."""
+        return float(self.measure(network, batches, precision)["rmse"])
+
+    def measure(
+        self, network: StagedNetwork, batches: Iterable[Batch], precision: Precision
+    ) -> dict[str, Any]:
+        """Seven numbers, each averaged over images and over pixels; see `DepthErrors.scores`."""
+        return DepthErrors.of(network, batches, precision).scores()
+
+
+EVERY = (Classification(), Segmentation(), Depth())
+TASKS: Mapping[str, Task] = {task.name: task for task in EVERY}
 
 
 def task_of(network: StagedNetwork) -> Task:
     """What a network is for; a plug-in's that is no `StagedNetwork` classifies."""
     return TASKS[getattr(network, "task", CLASSIFICATION)]
+
+
+def over_ranks(counted: Tensor, like: Tensor) -> Tensor:
+    """The mean of a number of pixels over ranks, in another tensor's type; alone the number."""
+    return ranks.mean(counted.to(like.dtype)) if ranks.size() > 1 else counted
 
 
 def wide(values: Tensor) -> Tensor:

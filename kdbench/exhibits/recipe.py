@@ -4,7 +4,13 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 # Keys that came later: a protocol that has their defaults keeps the digests it had.
-LATER = {"schedule": "step", "view": "", "warmup_epochs": 0.0, "optimiser": "sgd"}
+LATER = {
+    "schedule": "step",
+    "view": "",
+    "warmup_epochs": 0.0,
+    "optimiser": "sgd",
+    "modality": "rgb",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +39,9 @@ class Recipe:
         warmup_epochs: epochs at the start over which the rate rises linearly to its schedule's.
         optimiser: "sgd", or "adamw" with torch's betas and with `weight_decay` decoupled; it reads
             neither `momentum` nor `nesterov`.
+        modality: what networks see of a data set with depths, as understood by
+            `kdbench.data.loaders.modality`: "rgb", the image alone, or "rgbd500", the image and
+            some 500 of its depths.
     """
 
     name: str
@@ -54,6 +63,7 @@ class Recipe:
     view: str = ""
     warmup_epochs: float = 0.0
     optimiser: Literal["sgd", "adamw"] = "sgd"
+    modality: str = "rgb"
 
     def shortened(self, epochs: int | None) -> "Recipe":
         """The same protocol in another number of epochs; what happens keeps its place in it."""

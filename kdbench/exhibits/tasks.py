@@ -18,3 +18,8 @@ NO_DEPTH = 0.0  # of a depth map: a pixel without a measurement, treated alike
 
 # By task, the number that trainings are watched by and that chooses their best epoch.
 SCORES: Mapping[str, Metric] = {CLASSIFICATION: TOP1, SEGMENTATION: MIOU, DEPTH: RMSE}
+
+
+def outputs(task: str, classes: int) -> int:
+    """How many outputs a network has, per image or pixel: one per class, or the depth alone."""
+    return 1 if task == DEPTH else classes

@@ -218,8 +218,8 @@ class DatasetDeclaration(Declaration):
         keys: keys of labels and names in these files.
         known: classes of some files, to be compared.
         smoke: `stand_in`, the data set that replaces it at scale smoke, `augment`, the
-            augmentation there, `batch` if it differs from the scale's, and arguments of the
-            stand-in's `prepare_stand_in`.
+            augmentation there, `batch` if it differs from the scale's, `modality` if it differs
+            from the protocol's, and arguments of the stand-in's `prepare_stand_in`.
         lite: settings of scale lite that differ on this data set; params.yaml overrides them.
         smoke_networks: small networks that replace large ones there, by the large one's name.
         base: the data set whose images it serves, at the size in `image`.

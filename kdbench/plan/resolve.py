@@ -122,7 +122,10 @@ class Resolver:
         if scale.stand_in:
             smoke = smoke_section(self.get("dataset", dataset))
             batch = smoke.get("batch", batch)
-            recipe = replace(recipe, augment=smoke["augment"], mean=(), std=(), view="")
+            modality = smoke.get("modality", recipe.modality)
+            recipe = replace(
+                recipe, augment=smoke["augment"], mean=(), std=(), view="", modality=modality
+            )
         return replace(
             recipe,
             batch=batch or recipe.batch,

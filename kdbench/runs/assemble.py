@@ -115,7 +115,7 @@ def make_viewing_network(
 
     Images will come normalised with the recipe's constants, if it has any, else the data set's.
     """
-    shape = Shape(data.classes, view.image(image_in_training(data, recipe.augment)))
+    shape = Shape(data.classes, view.image(image_in_training(data, recipe)))
     built = make_network(network, shape, seed, precision)
     look(built, view, recipe.mean or data.mean, recipe.std or data.std)
     return built
@@ -153,7 +153,7 @@ def trained_network(
     if isinstance(run, ImportedTeacher):
         return make_teacher_network(run, data, seed, inputs, precision, run.recipe)
     if run.structure is None:
-        shape = Shape(data.classes, image_in_training(data, run.recipe.augment))
+        shape = Shape(data.classes, image_in_training(data, run.recipe))
         return make_network(run.trained, shape, seed, precision)
     find_class(run.trained)  # a plug-in's module registers how its family is pruned
     structure = Structure.load(inputs.folder(run.structure))
@@ -387,7 +387,7 @@ def make_loader(
         "part": order.Part(ranks.at_work().rank, ranks.size()),
     }
     if isinstance(data, Mapped):
-        return MappedLoader(data, split, augment=augment, **settings)
+        return MappedLoader(data, split, augment=augment, modality=recipe.modality, **settings)
     labels = data.labels(split)
     if isinstance(data, Sharded):
         settings |= {"image": data.image, "augment": augment, "decode": precision.decode}

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from kdbench.data.loaders.batch import Batch
+from kdbench.data.loaders.modality import Modality
 from kdbench.distill.aggregation import block_shapes
 from kdbench.distill.loss import DistillationLoss
 from kdbench.distill.several_teachers import FeaturesOfTeachers
@@ -17,7 +18,7 @@ from kdbench.engine.position import TrainingPosition
 from kdbench.engine.precision import Precision
 from kdbench.engine.seeds import seeded
 from kdbench.errors import BadValue, UnknownName, UserError
-from kdbench.exhibits.tasks import CLASSIFICATION
+from kdbench.exhibits.tasks import CLASSIFICATION, DEPTH, outputs
 from kdbench.models.pruning.build import build_pruned
 from kdbench.models.stages import Features, Stage, StagedNetwork
 from kdbench.models.view import Shape, View
@@ -182,7 +183,7 @@ class _Trials:
             self._teacher(run).stages  # noqa: B018 (measures every map)
 
     def _search(self, run: SearchRun) -> Any:
-        student = deepcopy(self._network(run.dataset, run.student))  # a search may put gates in
+        student = deepcopy(self._network(run, run.student))  # a search may put gates in
         (teacher,) = run.teachers
         network = self._teacher(teacher)
         base = self._finding(run.base) if run.base else None
@@ -192,9 +193,9 @@ class _Trials:
         return searcher.blank()
 
     def _student(self, run: StudentRun) -> None:
-        batch = self._batch(run.dataset)
-        student = self._network(run.dataset, run.student)
-        image, classes = self._shape(run.dataset)
+        batch = self._batch(run)
+        student = self._network(run, run.student)
+        image, classes = self._shape(run)
         if run.structure:
             student = build_pruned(self._finding(run.structure), classes, image)
         networks = [self._teacher(teacher) for teacher in run.teachers]
@@ -247,40 +248,43 @@ class _Trials:
         view = PROTOCOL
         if isinstance(run, ImportedTeacher) and self.paths.checkpoint(run.checkpoint).is_file():
             view = View.from_dict(read_imported(run, self.paths).view)
-        return self._network(run.dataset, run.network, view)
+        return self._network(run, run.network, view)
 
-    def _network(self, dataset: str, network: Network, view: View = PROTOCOL) -> StagedNetwork:
+    def _network(self, run: Tried, network: Network, view: View = PROTOCOL) -> StagedNetwork:
         """A network as it is before training."""
-        image, classes = self._shape(dataset)
+        image, classes = self._shape(run)
         seen = view.image(image)
-        key = canonical([dataset, network.identity(), list(seen)])
+        key = canonical([run.dataset, network.identity(), list(seen)])
         if key not in self.networks:
             data = Shape([str(number) for number in range(classes)], seen)
             self.networks[key] = assemble.make_network(network, data, 0, CPU)
         return self.networks[key]
 
-    def _shape(self, dataset: str) -> tuple[tuple[int, int, int], int]:
-        """(C, H, W) and number of classes of what a data set is at this scale."""
+    def _shape(self, run: Tried) -> tuple[tuple[int, int, int], int]:
+        """(C, H, W) and number of outputs of what a run's data set is at this scale."""
         get = self.graph.components.get
-        declared = get("dataset", dataset, where="check").described
+        declared = get("dataset", run.dataset, where="check").described
         task = declared.get("task", CLASSIFICATION)
         if self.graph.scale.stand_in:
             declared = get("dataset", declared["smoke"]["stand_in"], where="check").described
         channels, height, width = declared["image"]
         if task != CLASSIFICATION:  # losses on maps fit any size; large ones would take long
             height, width = SMALL
-        return (channels, height, width), declared["classes"]
+            channels = Modality.parse(run.recipe.modality).channels(channels)
+        return (channels, height, width), outputs(task, declared["classes"])
 
-    def _batch(self, dataset: str) -> Batch:
-        image, classes = self._shape(dataset)
+    def _batch(self, run: Tried) -> Batch:
+        image, classes = self._shape(run)
         generator = torch.Generator().manual_seed(0)
         images = torch.randn(IMAGES, *image, generator=generator).requires_grad_()
         numbers = torch.arange(IMAGES)
-        task = task_of(self.graph.components.get("dataset", dataset, where="check"))
+        task = task_of(self.graph.components.get("dataset", run.dataset, where="check"))
         if task == CLASSIFICATION:
             return Batch(images, numbers % classes, numbers)
-        pixels = torch.arange(images[:, 0].numel()).view_as(images[:, 0]) % classes
-        return Batch(images, pixels, numbers)
+        pixels = torch.arange(images[:, 0].numel()).view_as(images[:, 0])
+        if task == DEPTH:  # some without a measurement
+            return Batch(images, (pixels % 10).float(), numbers)
+        return Batch(images, pixels % classes, numbers)
 
 
 def _noise(role: str, network: StagedNetwork, batch: Batch) -> Features:

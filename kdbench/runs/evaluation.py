@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from kdbench.data.loaders.mapped import image_measured
 from kdbench.data.stored.open import Stored
 from kdbench.errors import Diverged
 from kdbench.evaluate import cost
@@ -30,7 +31,8 @@ def run_evaluation(job: Job[EvaluationRun]) -> PhaseResult:
     data = job.inputs.data(job.spec.data)
     rows = [_row(job, data, run) for run in job.spec.runs]
     network = assemble.trained_network(job.spec.first, data, 0, job.inputs, job.precision)
-    operations = cost.operations(network, data.image)
+    image = image_measured(data, job.spec.first.recipe)
+    operations = cost.operations(network, image)
     budget = SMOKE_LATENCY_SECONDS if job.spec.scale == "smoke" else LATENCY_SECONDS
     metrics = {
         "reported": job.spec.first.recipe.reported,
@@ -39,7 +41,7 @@ def run_evaluation(job: Job[EvaluationRun]) -> PhaseResult:
         "parameters": cost.parameters(network),
         "macs": operations.multiply_adds,
         "flops_with_elements": sum(operations),
-        "latency": latency(network, data.image, job.precision, budget=budget),
+        "latency": latency(network, image, job.precision, budget=budget),
     }
     return PhaseResult(
         metrics=metrics,

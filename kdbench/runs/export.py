@@ -12,6 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from kdbench.data.loaders.mapped import image_measured
 from kdbench.engine.precision import Precision
 from kdbench.errors import BadValue, DamagedData, Diverged, UserError
 from kdbench.evaluate.classification import require_finite
@@ -284,7 +285,7 @@ def _about(inputs: Inputs, run: MeasuredRun, record: Mapping[str, Any], chosen: 
         network=run.trained.name,
         arguments=dict(run.trained.parameters),
         classes=list(data.classes),
-        image=list(data.image),
+        image=list(image_measured(data, recipe)),
         mean=list(recipe.mean or data.mean),
         std=list(recipe.std or data.std),
         top1=None if run.tuning_holdout else record["metrics"][chosen].get("top1"),

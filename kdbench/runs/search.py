@@ -147,7 +147,7 @@ def build_search(job: Job[SearchRun], data: Stored) -> tuple[Searcher, Teacher]:
     assemble.load_weights(network, weights)
     # Were it the seed alone, the first of the students would begin where the search did.
     own = derive(run.seed, "search")
-    shape = Shape(data.classes, image_in_training(data, run.recipe.augment))
+    shape = Shape(data.classes, image_in_training(data, run.recipe))
     student = assemble.make_network(run.student, shape, own, job.precision).train()
     if run.search.start == "teacher":
         if View.load(weights.parent).as_dict():

@@ -11,9 +11,11 @@ from kdbench.models.dense import DenseNetwork
 
 SHAPE = (3, 24, 32)
 EXAMPLES = [name for declared in DENSE.values() for name in declared["examples"][:2]]
+SEGMENTING = DENSE["pspnet"]["examples"][:2]
 # Of IFVD's paper, table 1, in millions: with PSPNet's stem of three convolutions.
 PUBLISHED = {"pspnet-resnet101-deep": 70.43, "pspnet-resnet18-deep": 13.07}
 every = pytest.mark.parametrize("name", EXAMPLES)
+segmenting = pytest.mark.parametrize("name", SEGMENTING)
 
 
 @pytest.fixture(scope="module")
@@ -43,18 +45,25 @@ def test_every_pixel_has_logits_whatever_the_size(network, name):
 
 
 @every
-def test_stages_say_the_shapes_of_maps_of_stride_eight(network, name):
-    """From stage 2 on, and the pooled vector is as long as the classifier is wide."""
+def test_stages_say_the_shapes_of_maps(network, name):
+    """And how long the pooled vector is."""
     built = network(name)
     features = built.read(torch.randn(2, *SHAPE))
     assert [tuple(m.shape[1:]) for m in features.pre] == [
         (s.channels, *s.size) for s in built.stages
     ]
     assert features.pooled.shape == (2, built.pooled_width)
+
+
+@segmenting
+def test_maps_for_masks_have_stride_eight(network, name):
+    """From stage 2 on, and the pooled vector is as long as the classifier is wide."""
+    built = network(name)
     assert all(stage.size == (3, 4) for stage in built.stages[2:5])
+    assert built.pooled_width == built.classifier.in_features
 
 
-@every
+@segmenting
 def test_only_training_has_an_auxiliary_head(network, name):
     """Of the images' size; its weights learn by its own loss alone."""
     built = network(name)

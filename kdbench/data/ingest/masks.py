@@ -42,10 +42,13 @@ class PairedFile(NamedTuple):
 Place = Callable[[str], PairedFile | None]
 
 
-def trees_of(source: Path, names: Sequence[str]) -> list[Tree]:
+def trees_of(source: Path, names: Sequence[str], largest: int = LARGEST) -> list[Tree]:
     """The files of a source: an archive, a folder, or a folder of the named archives.
 
-    Archives of street scenes may be larger than those of small pictures.
+    Args:
+        source: where they are.
+        names: of archives.
+        largest: bytes that an archive may unpack to; more than those of small pictures may.
 
     Raises:
         UserError: there is nothing of that name, or none of the archives in it.
@@ -53,9 +56,9 @@ def trees_of(source: Path, names: Sequence[str]) -> list[Tree]:
     if not source.exists():
         raise UserError(f"{source}: no such file or folder")
     if source.is_file():
-        return [ArchiveTree(source, LARGEST)]
+        return [ArchiveTree(source, largest)]
     archives = [source / name for name in names if (source / name).is_file()]
-    return [ArchiveTree(path, LARGEST) for path in archives] or [FolderTree(source)]
+    return [ArchiveTree(path, largest) for path in archives] or [FolderTree(source)]
 
 
 def read_splits(
@@ -109,7 +112,7 @@ class _Builder(NamedTuple):
 
     @staticmethod
     def of(split: str, count: int, size: tuple[int, int], scratch: Path) -> "_Builder":
-        images, masks = (_on_disk(scratch, (count, *size, *more)) for more in ((3,), ()))
+        images, masks = (array_on_disk(scratch, (count, *size, *more)) for more in ((3,), ()))
         return _Builder(split, images, masks, {}, {}, {False: {}, True: {}})
 
     def add_image(self, about: PairedFile, file: File, declared: Mapping[str, Any]) -> None:
@@ -143,15 +146,22 @@ class _Builder(NamedTuple):
         if len(images) != len(self.images):
             where = f"{source}, {self.split}"
             raise DamagedData(where, f"{len(images)} images", f"{len(self.images)}", COPY)
-        numbers = {name: number for number, name in enumerate(sorted({*self.scenes.values()}))}
-        scenes = [numbers[self.scenes[key]] for key in self.places]
-        return MappedSplit(self.images, self.masks, np.array(scenes, np.int64))
+        scenes = numbered([self.scenes[key] for key in self.places])
+        return MappedSplit(self.images, self.masks, scenes)
 
 
-def _on_disk(folder: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+def numbered(scenes: Sequence[str]) -> NDArray[np.int64]:
+    """The number of each scene, by the alphabet of their names."""
+    numbers = {name: number for number, name in enumerate(sorted({*scenes}))}
+    return np.array([numbers[name] for name in scenes], np.int64)
+
+
+def array_on_disk(
+    folder: Path, shape: tuple[int, ...], dtype: type[np.generic] = np.uint8
+) -> NDArray[Any]:
     """An array in a file without a name, which goes when the array does."""
     with plain_errors(folder), tempfile.TemporaryFile(dir=folder) as file:
-        return np.memmap(file, np.uint8, "w+", shape=shape)
+        return np.memmap(file, dtype, "w+", shape=shape)
 
 
 def read_mask(file: File, size: Sequence[int]) -> Mask:

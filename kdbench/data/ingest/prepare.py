@@ -13,7 +13,7 @@ from kdbench.plan.components import find_components
 from kdbench.plan.plugins import load_function
 
 # Keys of [smoke] that the plan reads; all others are arguments of the stand-in's function.
-PLANNED = ("stand_in", "augment", "batch", "module")
+PLANNED = ("stand_in", "augment", "batch", "modality", "module")
 
 
 def provide(

@@ -9,10 +9,13 @@ from torch import Tensor
 
 from kdbench.data.loaders.batch import Batch
 from kdbench.data.loaders.joint import Joint
+from kdbench.data.loaders.modality import RGB, Modality
 from kdbench.data.loaders.order import WHOLE, EpochOrder, Part, draws
 from kdbench.data.loaders.pixels import Normalise
 from kdbench.data.stored.maps import DEPTH_UNIT, Mapped
 from kdbench.data.stored.open import Stored
+from kdbench.errors import BadValue
+from kdbench.exhibits.recipe import Recipe
 from kdbench.exhibits.tasks import DEPTH, IGNORED, NO_DEPTH
 
 
@@ -42,6 +45,7 @@ class MappedLoader:
         steps_per_epoch: int | None = None,
         index: NDArray[np.int64] | None = None,
         part: Part = WHOLE,
+        modality: str = RGB,
     ) -> None:
         """Read nothing yet.
 
@@ -58,15 +62,19 @@ class MappedLoader:
             steps_per_epoch: an epoch ends after so many batches, if it has more.
             index: positions to serve; by default all.
             part: the part of each batch that is served, see `kdbench.data.loaders.order`.
+            modality: what a batch's images are, see `kdbench.data.loaders.modality`.
 
         Raises:
-            UnknownName: another augmentation.
-            BadValue: no batch can be made.
+            UnknownName: another augmentation or modality.
+            BadValue: no batch can be made, or images without depths are to show some.
         """
         self._images, self._maps = data.images(split), data.maps(split)
         self._depth = data.task == DEPTH
         self._joint = Joint.parse(augment)
         self._joint.output(*data.image[1:])
+        self._modality = Modality.parse(modality)
+        if self._modality.samples and not self._depth:
+            raise BadValue("modality", modality, RGB, f"{data.name} has no depths")
         self._index = np.arange(len(self._images)) if index is None else np.asarray(index)
         self._device = torch.device(device)
         self._normalise = Normalise(mean, std, device=device, memory_format=memory_format)
@@ -109,9 +117,10 @@ class MappedLoader:
         pairs = [
             self._pair(position, rng) for position, rng in zip(positions, generators, strict=True)
         ]
-        images, maps = (torch.stack(parts) for parts in zip(*pairs, strict=True))
+        pixels, maps = (torch.stack(parts) for parts in zip(*pairs, strict=True))
+        images = self._modality.seen(self._normalise(pixels), maps, generators)
         index = torch.from_numpy(positions.astype(np.int64))
-        return Batch(self._normalise(images), maps.to(self._device), index.to(self._device))
+        return Batch(images, maps.to(self._device), index.to(self._device))
 
     def _pair(self, position: int, rng: torch.Generator) -> tuple[Tensor, Tensor]:
         """An image (3, h, w) uint8 and its map (h, w), moved together."""
@@ -126,12 +135,22 @@ class MappedLoader:
         return moved, mask.long()
 
 
-def image_in_training(data: Stored, augment: str) -> tuple[int, int, int]:
+def image_in_training(data: Stored, recipe: Recipe) -> tuple[int, int, int]:
     """(C, H, W) of what a network learns from: of images with maps, their crops.
 
     Losses that fit maps to each other are made for these; other sizes may be measured on.
     """
+    return _image_in_view(data, recipe, recipe.augment)
+
+
+def image_measured(data: Stored, recipe: Recipe) -> tuple[int, int, int]:
+    """(C, H, W) of what a network is measured on."""
+    return _image_in_view(data, recipe, recipe.view or "none")
+
+
+def _image_in_view(data: Stored, recipe: Recipe, view: str) -> tuple[int, int, int]:
     if not isinstance(data, Mapped):
         return data.image
     channels, height, width = data.image
-    return (channels, *Joint.parse(augment).output(height, width))
+    seen = Modality.parse(recipe.modality).channels(channels)
+    return (seen, *Joint.parse(view).output(height, width))

@@ -8,7 +8,7 @@ from torchvision.models import resnet as torchvision
 
 from kdbench.errors import BadValue
 from kdbench.models.blocks import ConvNorm, init_fan_out
-from kdbench.models.segments import ActivatedStage
+from kdbench.models.segments import ActivatedStage, Segment
 from kdbench.models.stages import StagedNetwork
 
 
@@ -71,17 +71,27 @@ class TorchvisionResNet(StagedNetwork):
     def __init__(
         self, depth: int, *, classes: int = 1000, image: Sequence[int] = (3, 224, 224)
     ) -> None:
-        if depth not in LAYERS:
-            nearest = min(LAYERS, key=lambda known: abs(known - depth))
-            expected = f"one of {', '.join(map(str, LAYERS))}"
-            raise BadValue("depth of a ResNet", depth, expected, f"the nearest is {nearest}")
-        block, layers = LAYERS[depth]
-        built = torchvision.ResNet(block, layers, num_classes=1)
-        stem = ConvNorm(image[0], built.bn1.num_features, 7, stride=2)
-        init_fan_out(stem)
-        segments = [
-            ActivatedStage(stem),
-            ActivatedStage(*built.layer1, entry=built.maxpool),
-            *(ActivatedStage(*layer) for layer in (built.layer2, built.layer3, built.layer4)),
-        ]
-        super().__init__(segments, built.fc.in_features, classes=classes, image=image)
+        segments, width = encoder(depth, image[0])
+        super().__init__(segments, width, classes=classes, image=image)
+
+
+def encoder(depth: int, channels: int) -> tuple[list[Segment], int]:
+    """The stages of a ResNet for images of so many channels, and the channels of its last map.
+
+    Raises:
+        BadValue: torchvision has no ResNet of this depth.
+    """
+    if depth not in LAYERS:
+        nearest = min(LAYERS, key=lambda known: abs(known - depth))
+        expected = f"one of {', '.join(map(str, LAYERS))}"
+        raise BadValue("depth of a ResNet", depth, expected, f"the nearest is {nearest}")
+    block, layers = LAYERS[depth]
+    built = torchvision.ResNet(block, layers, num_classes=1)
+    stem = ConvNorm(channels, built.bn1.num_features, 7, stride=2)
+    init_fan_out(stem)
+    segments: list[Segment] = [
+        ActivatedStage(stem),
+        ActivatedStage(*built.layer1, entry=built.maxpool),
+        *(ActivatedStage(*layer) for layer in (built.layer2, built.layer3, built.layer4)),
+    ]
+    return segments, built.fc.in_features

@@ -87,7 +87,7 @@ def _unlike(cell: Cell, records: Records) -> tuple[str, ...]:
 
 
 def published(graph: Graph, table: Table, row: Row, column: Column) -> Published | None:
-    """The printed number of one cell; variances become standard deviations."""
+    """The printed number of one cell, in the metric's unit; variances become deviations."""
     if not table.published:
         return None
     teacher, student = labels(graph, column.pair)
@@ -95,9 +95,12 @@ def published(graph: Graph, table: Table, row: Row, column: Column) -> Published
     metric = table.metric.printed or table.metric.key
     key = (table.exhibit, setting, row.published, metric)
     number = published_numbers(table.published).get(key)
-    if number is None or number.spread is None or not table.spread_is_variance:
-        return number
-    return replace(number, spread=sqrt(number.spread))
+    if number is None:
+        return None
+    times, spread = table.metric.times, number.spread
+    if spread is not None:
+        spread = times * (sqrt(spread) if table.spread_is_variance else spread)
+    return replace(number, value=times * number.value, spread=spread)
 
 
 def labels(graph: Graph, pair: Pair) -> tuple[str, str]:

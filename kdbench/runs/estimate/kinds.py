@@ -76,7 +76,9 @@ def _key(run: FitRun, size: DataSize, length: Length) -> str:
     if isinstance(run, SearchRun):
         parts.append(run.search.identity())
         upstream = [run.base]
-    shape = [size.image, size.classes, size.counts["train"], run.recipe.batch, run.recipe.augment]
+    recipe = run.recipe
+    shape = [size.image, size.classes, size.counts["train"], recipe.batch, recipe.augment]
+    shape.append(recipe.modality)
     long = [length.epochs, length.steps, length.looks, length.measured]
     found = [search and search.digest for search in upstream]
     return canonical([run.phase, parts, shape, long, found, run.runtime.as_dict()])
@@ -121,7 +123,7 @@ class Forwards:
         size = self.sizes(run.data)
         pruned = run.structure.digest if run.structure else ""
         parts = [run.trained.identity(), pruned, size.image, size.classes, run.runtime.as_dict()]
-        key = canonical(parts)
+        key = canonical([*parts, run.recipe.view, run.recipe.modality])
         return self.by_key.setdefault(key, Forward(key, run, size))
 
     def images_of(self, run: RunSpec) -> list[tuple[Forward, int]]:

@@ -8,7 +8,7 @@ from kdbench.data.loaders.order import steps_of
 from kdbench.data.stored.maps import TYPES
 from kdbench.errors import BadValue
 from kdbench.exhibits.recipe import Recipe
-from kdbench.exhibits.tasks import CLASSIFICATION
+from kdbench.exhibits.tasks import CLASSIFICATION, outputs
 from kdbench.plan.components import Components
 from kdbench.runs.search import VALID
 from kdbench.store.paths import Paths
@@ -73,10 +73,11 @@ def data_size(run: DataRun, components: Components, paths: Paths) -> DataSize:
         raise BadValue(f"{name}.toml", "not all of them", expected, "they say how long runs are")
     channels, height, width = declared.image
     archives = sum(archive.size or 0 for archive in declared.archives.values())
+    classes = outputs(run.task, declared.classes)
     return DataSize(
         (channels, height, width),
-        declared.classes,
-        _counts(run, declared.splits, declared.images or 0, declared.classes, paths),
+        classes,
+        _counts(run, declared.splits, declared.images or 0, classes, paths),
         round(archives * run.train_share),
         run.task,
     )

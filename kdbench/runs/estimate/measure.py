@@ -12,6 +12,7 @@ from typing import TypeAlias
 
 import torch
 
+from kdbench.data.loaders.mapped import image_measured
 from kdbench.engine.memory import forget_peak, peak_memory
 from kdbench.engine.precision import Precision, prepare_process
 from kdbench.errors import UserError
@@ -198,7 +199,8 @@ class _Bench:
         units = {}
         for key, forward in forwards.by_key.items():
             network = self._network(forward, self._counting(forward))
-            macs = cost.multiply_adds(network, forward.size.image)
+            data = noise_like(forward.run.dataset, forward.size)
+            macs = cost.multiply_adds(network, image_measured(data, forward.run.recipe))
             units[key] = Unit(forward.name, forward.families, macs, forward.images)
         return units
 
@@ -232,7 +234,8 @@ class _Bench:
         data = noise_like(forward.run.dataset, forward.size)
         task = task_of(network)
         batch = max(2, min(FORWARD_BATCH, task.at_once(network)))
-        recipe = replace(forward.run.recipe, batch=batch, augment="none")
+        recipe = forward.run.recipe
+        recipe = replace(recipe, batch=batch, augment=recipe.view or "none")
         loader = assemble.make_loader(
             data.training_only(),
             "train",

@@ -141,7 +141,7 @@ class NoiseInputs(Inputs):
     def _save_teacher(self, run: AnyTeacher, folder: Path) -> None:
         """Weights as they are drawn, with the statistics of noise in the norms."""
         data = self.data(run.data)
-        image = image_in_training(data, run.recipe.augment)
+        image = image_in_training(data, run.recipe)
         network = assemble.make_network(run.network, Shape(data.classes, image), 0, self.precision)
         large = run.task != CLASSIFICATION or image[-1] > LARGE
         count = 2 if large else 16  # statistics of many places are good after few images

@@ -18,7 +18,7 @@ ASPECTS: Mapping[str, str] = {
     "epochs": r"recipe\.(epochs|milestones|warmup_epochs|steps_per_epoch|evaluate_every)",
     "protocol": (
         r"recipe\.(name|batch|lr|schedule|gamma|optimiser|momentum|nesterov|weight_decay|augment"
-        r"|view)"
+        r"|view|modality)"
     ),
     "reported epoch": r"recipe\.reported",
     "normalisation": r"recipe\.(mean|std)",

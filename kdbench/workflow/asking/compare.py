@@ -111,8 +111,9 @@ def _accuracies(record: Content) -> list[float]:
     metrics: Mapping[str, Any] = record["metrics"]
     if record["spec"]["phase"] != "evaluation":
         return []
-    key = SCORES[record["spec"]["params"].get("task", CLASSIFICATION)].key
-    return [float(run[metrics["reported"]][key]) for run in metrics.get("runs", [])]
+    score = SCORES[record["spec"]["params"].get("task", CLASSIFICATION)]
+    runs = (run[metrics["reported"]] for run in metrics.get("runs", []))
+    return [score.shown(float(run[score.key])) for run in runs]
 
 
 def _alone(pairing: Pairing) -> Iterator[str]:
