@@ -4,6 +4,7 @@ import pytest
 from plan_fixtures import planned
 
 from kdbench.errors import BadValue
+from kdbench.exhibits.protocols import CITYSCAPES, NYUV2
 
 SCENES = {"datasets": ["camvid"], "exhibits": ["ours/camvid"], "pairs": []}
 TABLE = {"id": "mine", "dataset": "camvid", "protocol": "review"}
@@ -37,6 +38,14 @@ REFUSED = {
     "a network for pixels": (
         {"dataset": "cifar100", "pairs": [PAIR], "methods": ["none"]},
         "cifar100, network pspnet-mobilenet-v2: found 'classification', expected segmentation",
+    ),
+    "a loss of depths": (
+        {"pairs": [PAIR], "methods": ["kd_depth"]},
+        "camvid, method kd_depth: found 'segmentation', expected depth; kd_depth compares the",
+    ),
+    "a network of depths": (
+        {"pairs": ["sparse-to-dense-resnet50:pspnet-resnet18"], "methods": ["reviewkd"]},
+        "camvid, network sparse-to-dense-resnet50: found 'segmentation', expected depth",
     ),
     "a loss of pixels": (
         {"dataset": "cifar100", "pairs": ["resnet56:resnet20"], "methods": ["ifvd"]},
@@ -93,6 +102,20 @@ def test_a_data_set_may_say_how_long_lite_is_on_it():
 
     others = planned(scale="lite", datasets=["cifar100"], exhibits=["distpro/figure6"])
     assert lengths(others.runs.values())["teacher"] == {20}
+
+
+def test_depths_are_asked_for_with_the_colours():
+    """As many as the protocol's name says; at scale smoke fewer, of fewer pixels."""
+    nyu = {"datasets": ["nyuv2"], "exhibits": ["distpro/table6"]}
+    for scale, modality in (("paper", "rgbd500"), ("smoke", "rgbd50")):
+        runs = planned(scale=scale, **nyu).runs.values()
+        recipes = [run.recipe for run in runs if run.phase in ("teacher", "search", "student")]
+        assert {recipe.modality for recipe in recipes} == {modality}
+        assert all(recipe.as_dict()["modality"] == modality for recipe in recipes)
+    assert NYUV2.as_dict()["view"] == "height240-centre228x304"
+    for words in ("500 sparse depths", "228 x 304", "height 240", "averaged over images"):
+        assert words in NYUV2.name
+    assert "modality" not in CITYSCAPES.as_dict()
 
 
 def test_params_yaml_stands_over_what_a_data_set_says_of_lite():

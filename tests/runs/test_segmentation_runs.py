@@ -184,7 +184,11 @@ def killed_after(project, name, saves):
 def test_a_killed_run_ends_in_the_same_bits(whole, tmp_path, name):
     """Teacher, search and student: `kill -9` between two checkpoints, then the same command."""
     shutil.copytree(whole.root, tmp_path / "project")
-    survivor = TinyProject(tmp_path / "project")
+    check_killed_run(whole, TinyProject(tmp_path / "project"), name)
+
+
+def check_killed_run(whole, survivor, name):
+    """Kill a run of a copy of a project, start it again, and compare it with the whole one."""
     survivor.undo(name)
 
     killed_after(survivor, name, saves=2)

@@ -140,17 +140,15 @@ def image_in_training(data: Stored, recipe: Recipe) -> tuple[int, int, int]:
 
     Losses that fit maps to each other are made for these; other sizes may be measured on.
     """
-    return _image_in_view(data, recipe, recipe.augment)
+    return _in_view(data, recipe, recipe.augment) if isinstance(data, Mapped) else data.image
 
 
 def image_measured(data: Stored, recipe: Recipe) -> tuple[int, int, int]:
     """(C, H, W) of what a network is measured on."""
-    return _image_in_view(data, recipe, recipe.view or "none")
+    return _in_view(data, recipe, recipe.view or "none") if isinstance(data, Mapped) else data.image
 
 
-def _image_in_view(data: Stored, recipe: Recipe, view: str) -> tuple[int, int, int]:
-    if not isinstance(data, Mapped):
-        return data.image
+def _in_view(data: Mapped, recipe: Recipe, view: str) -> tuple[int, int, int]:
     channels, height, width = data.image
     seen = Modality.parse(recipe.modality).channels(channels)
     return (seen, *Joint.parse(view).output(height, width))
