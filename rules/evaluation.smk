@@ -17,7 +17,8 @@ rule evaluation:
         runtime=plan.minutes,
         mem_mb=plan.memory,
     params:
+        launcher=plan.launcher,
         cells=plan.cells,
         options=lambda w: plan.options,
     shell:
-        "kdbench run {params.cells} {params.options} > {log:q} 2>&1"
+        "{params.launcher}kdbench run {params.cells} {params.options} > {log:q} 2>&1"

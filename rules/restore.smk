@@ -13,6 +13,7 @@ rule restore:
         runtime=plan.minutes,
         mem_mb=plan.memory,
     params:
+        launcher=plan.launcher,
         options=lambda w: plan.options,
     shell:
-        "kdbench restore {wildcards.digest} {params.options} > {log:q} 2>&1"
+        "{params.launcher}kdbench restore {wildcards.digest} {params.options} > {log:q} 2>&1"

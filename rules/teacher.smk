@@ -14,6 +14,7 @@ rule teacher:
         runtime=plan.minutes,
         mem_mb=plan.memory,
     params:
+        launcher=plan.launcher,
         options=lambda w: plan.options,
     shell:
-        "kdbench run {wildcards.digest} {params.options} > {log:q} 2>&1"
+        "{params.launcher}kdbench run {wildcards.digest} {params.options} > {log:q} 2>&1"

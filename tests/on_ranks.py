@@ -14,7 +14,7 @@ import torch.distributed as dist
 
 from kdbench.engine import ranks
 
-PATIENCE = timedelta(seconds=60)
+PATIENCE = timedelta(seconds=400)
 
 
 def on_ranks(size, function, *arguments):

@@ -131,10 +131,15 @@ def restore(
     from kdbench.store.paths import Paths
 
     spec = _graph(scale, override).run(name)
-    from kdbench.runs.execute import provide
+    from kdbench.runs import execute
+    from kdbench.runs.crew import joined
 
-    options = options_of(max_minutes)
-    provide(spec, Paths(), options, options.stopper())
+    with joined() as crew:
+        options = options_of(max_minutes, crew)
+        if crew.leads:
+            execute.provide(spec, Paths(), options, options.stopper())
+        else:
+            execute.follow([spec], Paths(), options)
 
 
 @app.command()

@@ -53,6 +53,12 @@ def estimate_command(
         float | None,
         typer.Option(min=0, help="Power per GPU or core; by default from nvidia-smi, or 10."),
     ] = None,
+    efficiency: Annotated[
+        float | None,
+        typer.Option(
+            min=0.01, max=1, help="Of runs of several ranks; by default what records measured."
+        ),
+    ] = None,
     kinds: Annotated[bool, typer.Option("--kinds", help="List every kind of work.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     save: Annotated[
@@ -71,6 +77,7 @@ def estimate_command(
     from kdbench.workflow.estimate import estimate, find_target
     from kdbench.workflow.estimate_text import as_json as json_of
     from kdbench.workflow.estimate_text import kinds_table, notes, table
+    from kdbench.workflow.scaling import with_efficiency
 
     graph, groups = find_target(Path(), overrides_of(scale, override), target)
     from kdbench.runs.estimate.measure import Budget
@@ -79,6 +86,8 @@ def estimate_command(
     if save and declared is not None:
         advice = "leave out --tflops and a GPU's name"
         raise BadValue("--save", f"{declared:g} declared TFLOP/s", "timings", advice)
+    machine, about = with_efficiency(machine, graph.runs.values(), Paths(), efficiency)
+    sentences += about
     budget = Budget(seconds, minutes, declared)
     tell = _to_stderr if as_json else say
     result = estimate(graph, groups, Paths(), machine, budget, tell, on)

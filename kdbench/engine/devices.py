@@ -28,7 +28,7 @@ def choose_device() -> torch.device:
     chosen, and nothing is locked; processes of one allocation with several GPUs share them out.
 
     Raises:
-        BadValue: KDBENCH_DEVICE names no device of this machine.
+        BadValue: KDBENCH_DEVICE names no device of this machine, or more ranks than GPUs are here.
         UserError: no GPU's lock file can be opened.
     """
     name = os.environ.get("KDBENCH_DEVICE", "")
@@ -37,6 +37,10 @@ def choose_device() -> torch.device:
     count = torch.cuda.device_count()
     if count == 0:
         return torch.device("cpu")
+    here = os.environ.get("LOCAL_WORLD_SIZE", "1")
+    if here.isdigit() and int(here) > count:  # torchrun says it, whose ranks all see the same
+        expected = f"at most {count}, the GPUs that processes see here"
+        raise BadValue("LOCAL_WORLD_SIZE", here, expected, "a rank needs a GPU of its own")
     if count == 1 and "SLURM_JOB_ID" in os.environ:
         return torch.device("cuda", 0)
     return torch.device("cuda", claim_slot(_identities(count), _lock_folder()))

@@ -2,12 +2,15 @@
 
 Every rank leaves a note once a second, in the store by which the ranks found each other: how often
 it did so, and how often it did something together with the others. So that of a rank that is gone
-stays as it is; and one that hangs has done less together than those that wait for it.
+stays as it is; and one that hangs has done less together than those that wait for it. A rank whose
+others have ended ends too, even where it hangs.
 """
 
+import os
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from kdbench.engine.ranks import Ranks
@@ -15,6 +18,7 @@ from kdbench.errors import TryAgain
 
 BEAT = 1.0  # seconds between two notes of a rank
 SILENCE = 4.0  # seconds without a note after which a rank is gone
+GRACE = 10.0  # seconds that a rank has to end by itself where the others have
 STORE_GONE = "rank 0, or what started the ranks, is gone"
 
 
@@ -32,15 +36,20 @@ class Peers:
 
     def __init__(self, store: Any, ranks: Ranks) -> None:
         self.store, self.ranks = store, ranks
-        self._ended = threading.Event()
+        self._closed = threading.Event()
         # A connection of its own: one that waits for a key keeps all others waiting.
         self._thread = threading.Thread(target=self._note, args=(store.clone(),), daemon=True)
         self._thread.start()
 
     def close(self) -> None:
         """Leave no more notes."""
-        self._ended.set()
+        self._closed.set()
         self._thread.join(BEAT)
+
+    def end_all(self, reason: str) -> None:
+        """Have all ranks end, because of a rank that is lost."""
+        with suppress(RankLost):
+            self.set("ended", reason)
 
     def say(self, text: str) -> None:
         """Tell the others why this rank ends."""
@@ -95,11 +104,14 @@ class Peers:
             raise RankLost(STORE_GONE) from error
 
     def _note(self, store: Any) -> None:
-        beats = 0
-        while not self._ended.is_set():
+        beats, others_live = 0, True
+        while others_live and not self._closed.is_set():
             beats += 1
             try:
                 store.set(f"beat/{self.ranks.rank}", f"{beats} {self.ranks.calls}")
-            except RuntimeError:
-                return  # the store is gone, and with it who would read
-            self._ended.wait(BEAT)
+                others_live = not store.check(["ended"])
+            except RuntimeError:  # the store is gone, and so is who holds it
+                others_live = False
+            self._closed.wait(BEAT)
+        if not self._closed.wait(0 if others_live else GRACE):
+            os._exit(RankLost.exit_code)

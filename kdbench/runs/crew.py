@@ -40,10 +40,12 @@ class Crew:
     Attributes:
         ranks: this process's place.
         peers: the others; None for a process alone.
+        blamed: the rank that is lost, if one is.
     """
 
     def __init__(self, ranks: Ranks | None = None, peers: Peers | None = None) -> None:
         self.ranks, self.peers = ranks or Ranks(), peers
+        self.blamed: int | None = None
         self._orders = 0
 
     @property
@@ -94,11 +96,18 @@ class Crew:
                 raise
             except UserError as error:
                 self._require_failed(error)
+        if self.peers is not None:
+            self.peers.set(f"bye/{self.ranks.rank}", "1")
 
     def dismiss(self) -> None:
         """Tell the others that nothing is left to do."""
-        if self.peers is not None and self.leads:
-            self._order(END)
+        if self.peers is None or not self.leads:
+            return
+        self._order(END)
+        until = time.monotonic() + OUTCOME  # their store may be this process's
+        others = range(1, self.ranks.size)
+        while time.monotonic() < until and not all(self.peers.get(f"bye/{one}") for one in others):
+            time.sleep(POLL)
 
     def together(self, job: Job[Any], phase: Phase) -> PhaseResult:
         """A phase that all ranks do, as one that is not the first does it."""
@@ -122,8 +131,8 @@ class Crew:
         try:
             yield
         except LostContact as error:
-            rank, reason = self.peers.reason()
-            self.blamed = rank
+            self.blamed, reason = self.peers.reason()
+            self.peers.end_all(reason)
             raise RankLost(
                 f"{reason}; all {self.ranks.size} ranks end, and the same command goes on from the "
                 f"last checkpoint ({error})"
@@ -131,10 +140,8 @@ class Crew:
         except (MemoryError, torch.OutOfMemoryError) as error:
             self.peers.say("it ran out of memory")
             raise UserError(f"rank {self.ranks.rank} ran out of memory: {_first(error)}") from error
-        except TryAgain:
+        except UserError:
             raise
-        except UserError as error:
-            raise error
         except Exception as error:
             self.peers.say(f"{type(error).__name__}: {_first(error)}")
             raise
@@ -244,8 +251,7 @@ def joined(environment: Mapping[str, str] = os.environ) -> Iterator[Crew]:
 
 def _end(crew: Crew, error: UserError) -> None:
     """Say why in one line, of all ranks once, and end at once: a broken group may wait for ever."""
-    blamed = getattr(crew, "blamed", None)
-    speaks = 1 if blamed == 0 else 0
+    speaks = 1 if crew.blamed == 0 else 0
     if crew.ranks.rank == speaks or not isinstance(error, TryAgain):
         fail(error)
     os._exit(error.exit_code)

@@ -59,6 +59,24 @@ class ComputingRun(RunSpec):
     runtime: Runtime
 
 
+EFFICIENCY = 0.8  # declared share of several devices that a run is thought to use
+
+
+def ranks_of(run: RunSpec) -> int:
+    """How many processes a run is planned for."""
+    return run.runtime.ranks if isinstance(run, ComputingRun) else 1
+
+
+def speed_up(run: RunSpec, efficiency: float = EFFICIENCY) -> float:
+    """How much faster a run is thought to be on its ranks than in one process.
+
+    Args:
+        run: as planned.
+        efficiency: share of the time that ranks compute, where there are several.
+    """
+    return max(1.0, efficiency * ranks_of(run)) if ranks_of(run) > 1 else 1.0
+
+
 @dataclass(frozen=True, kw_only=True)
 class _TeacherBase(ComputingRun):
     """What trained and imported teachers share.

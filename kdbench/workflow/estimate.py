@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from kdbench.errors import UnknownName
+from kdbench.errors import BadValue, UnknownName
 from kdbench.papers import catalogue
 from kdbench.plan.components import find_components
 from kdbench.plan.custom_tables import custom_tables
@@ -19,7 +19,7 @@ from kdbench.plan.job_groups import JobGroups
 from kdbench.plan.params import FILE, load_params
 from kdbench.store.paths import Paths
 from kdbench.store.spec import RunSpec
-from kdbench.store.teacher_runs import ComputingRun, DataRun
+from kdbench.store.teacher_runs import EFFICIENCY, ComputingRun, DataRun, ranks_of, speed_up
 from kdbench.store.timings import Timing, Timings
 from kdbench.workflow.schedule import Task, finish_time
 
@@ -42,6 +42,7 @@ class Machine:
         watts: of a core, or of a GPU; None where nobody said.
         watts_from: who said it.
         start_up: seconds in which a job's process starts.
+        efficiency: share of the time that the ranks of a run compute, where it has several.
     """
 
     device: str
@@ -49,11 +50,19 @@ class Machine:
     watts: float | None = None
     watts_from: str = ""
     start_up: float = 0.0
+    efficiency: float = EFFICIENCY
 
     def held_by(self, run: RunSpec) -> int:
-        """Places that a run holds: its threads, or one GPU."""
-        on_cpu = self.device == "cpu" and isinstance(run, ComputingRun)
-        return run.runtime.threads if on_cpu and isinstance(run, ComputingRun) else 1
+        """Places that a run holds: the threads of its ranks, or a GPU for each.
+
+        Raises:
+            BadValue: it needs more GPUs than there are.
+        """
+        if self.device != "cpu" and ranks_of(run) > self.places:
+            expected = f"at least {ranks_of(run)}, the ranks of {run.title}"
+            raise BadValue("--gpus", self.places, expected)
+        threads = run.runtime.threads if isinstance(run, ComputingRun) else 1
+        return ranks_of(run) * (threads if self.device == "cpu" else 1)
 
 
 @dataclass
@@ -222,10 +231,15 @@ class _Counter:
         if any(one is None for one, _ in seconds.values()):
             cost.device_seconds = cost.wall_seconds = cost.joules = None
             return
-        tasks = self._tasks(left, {digest: one or 0.0 for digest, (one, _) in seconds.items()})
+        faster = {run.digest: speed_up(run, self.machine.efficiency) for run in left}
+        alone = {digest: (one or 0.0) for digest, (one, _) in seconds.items()}
+        tasks = self._tasks(left, {digest: alone[digest] / faster[digest] for digest in alone})
         held = sum(task.seconds * task.places for task in tasks.values())
         starts = self.machine.start_up * len(tasks)
-        cost.device_seconds = sum(task.seconds for task in tasks.values())
+        several = {run.digest: ranks_of(run) for run in left}
+        cost.device_seconds = starts + sum(
+            alone[digest] / faster[digest] * several[digest] for digest in alone
+        )
         cost.timed_seconds += starts
         cost.wall_seconds = finish_time(tasks, self.machine.places)
         cost.joules = None if self.machine.watts is None else held * self.machine.watts

@@ -22,7 +22,7 @@ from kdbench.plan.declarations import DatasetDeclaration
 from kdbench.plan.params import Params
 from kdbench.store.spec import RunSpec
 from kdbench.store.student_runs import EvaluationRun, SearchRun, StudentRun
-from kdbench.store.teacher_runs import ComputingRun, DataRun, TeacherRun
+from kdbench.store.teacher_runs import ComputingRun, DataRun, TeacherRun, ranks_of, speed_up
 from kdbench.store.timings import Timing, Timings, choose_timings
 
 GPUS = "KDBENCH_GPUS"  # GPUs that a job asks for, whatever is visible here
@@ -68,10 +68,10 @@ class Requests:
         self._longest = _number(LONGEST, 1) or DAY
 
     def gpus(self, runs: Sequence[RunSpec]) -> int:
-        """GPUs of one job: what `KDBENCH_GPUS` says, else one where there are any.
+        """GPUs of one job: what `KDBENCH_GPUS` says, else one per rank where there are any.
 
-        Whether a cluster's nodes have GPUs is not seen here, so its jobs ask for one. Runs of smoke
-        are seconds long: asking for a GPU would keep them from sharing the cores.
+        Whether a cluster's nodes have GPUs is not seen here, so its jobs ask for them. Runs of
+        smoke are seconds long: asking for a GPU would keep them from sharing the cores.
         """
         if all(isinstance(run, DataRun) for run in runs):
             return 0
@@ -79,7 +79,8 @@ class Requests:
             return self._given
         if self._smoke:
             return 0
-        return min(1, self._visible) if self._local() else 1
+        ranks = max(map(ranks_of, runs))
+        return min(ranks, self._visible) if self._local() else ranks
 
     def minutes(self, runs: Sequence[RunSpec]) -> int:
         """The time of one job that makes these runs one after the other."""
@@ -88,7 +89,7 @@ class Requests:
 
     def memory(self, runs: Sequence[RunSpec], attempt: int = 1) -> int:
         """MB of main memory of one job; twice as much where its first attempt failed."""
-        return min(attempt, 2) * max(self._memory(run) for run in runs)
+        return min(attempt, 2) * max(ranks_of(run) * self._memory(run) for run in runs)
 
     def hours(self, runs: Iterable[RunSpec]) -> float:
         """How long runs take one after the other: as timed, or by the figures declared here."""
@@ -149,6 +150,10 @@ class Requests:
         return max(LEAST_MEMORY, math.ceil(TIMED_MEMORY * timing.memory / 1e6))
 
     def _seconds(self, run: RunSpec, on_gpu: bool) -> float:
+        return self._seconds_alone(run, on_gpu) / speed_up(run)
+
+    def _seconds_alone(self, run: RunSpec, on_gpu: bool) -> float:
+        """The same of one process that does the whole run."""
         if timing := self._timing(run):
             return timing.seconds
         if isinstance(run, EvaluationRun):

@@ -17,7 +17,7 @@ from kdbench.plan.params import FILE, kind_of, load_params
 from kdbench.plan.yaml_values import read_yaml
 from kdbench.store.paths import Paths
 from kdbench.store.spec import RunSpec
-from kdbench.store.teacher_runs import ComputingRun
+from kdbench.store.teacher_runs import ComputingRun, ranks_of
 from kdbench.store.timings import read_timings
 from kdbench.workflow.calls import PART
 from kdbench.workflow.report import readmes, report_record, write_report
@@ -147,9 +147,16 @@ class Workflow:
                 say(f"The report of the finished runs: {page}")
 
     def threads(self, wildcards: Any) -> int:
-        """CPU threads of one run."""
+        """CPU threads of one job, of all its ranks."""
         run = self.graph.runs[wildcards.digest]
-        return run.runtime.threads if isinstance(run, ComputingRun) else 1
+        each = run.runtime.threads if isinstance(run, ComputingRun) else 1
+        return each * max(map(ranks_of, self._made(wildcards)))
+
+    def launcher(self, wildcards: Any) -> str:
+        """What stands before a job's command: torchrun for runs of several ranks, else nothing."""
+        count = max(map(ranks_of, self._made(wildcards)))
+        words = f"torchrun --standalone --nproc-per-node {count} --no-python "
+        return words if count > 1 else ""
 
 
 def serve_from() -> None:

@@ -130,7 +130,7 @@ def length_of(run: FitRun, size: DataSize) -> Length:
     if isinstance(run, SearchRun):
         share = 0.0 if VALID in size.counts else run.search.validation_share
         fitted -= round(fitted * share)
-    steps = steps_of(fitted, run.recipe.batch)
+    steps = steps_of(fitted, run.recipe.batch, run.runtime.ranks)
     steps = min(steps, run.recipe.steps_per_epoch or steps)
     if isinstance(run, SearchRun):
         return Length(run.recipe.epochs, steps, 0, 0)

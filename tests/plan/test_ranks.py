@@ -1,0 +1,82 @@
+"""Plans of runs by several ranks."""
+
+import pytest
+
+from kdbench.errors import BadValue
+from kdbench.plan.graph import make_graph
+from kdbench.plan.params import Params
+from kdbench.runs.crew import check_number
+from kdbench.store.teacher_runs import ranks_of, speed_up
+from kdbench.workflow.snakemake import Workflow
+
+TABLE = {"scale": "paper", "exhibits": ["distpro/table1"], "pairs": ["resnet56:resnet20"]}
+
+
+def plan(**scale):
+    """The runs of a table, with settings of the scale."""
+    return list(make_graph(Params(**TABLE, scales={"paper": scale})).runs.values())
+
+
+def phase(runs, name):
+    """The first run of a phase."""
+    return next(run for run in runs if run.phase == name)
+
+
+def test_one_rank_changes_no_digest():
+    """Neither does a setting that means something for several alone."""
+    digests = [run.digest for run in plan()]
+
+    assert [run.digest for run in plan(ranks=1)] == digests
+    assert [run.digest for run in plan(ranks=1, synchronise_norms=True)] == digests
+
+
+def test_trainings_and_searches_are_planned_for_the_ranks():
+    """With digests of their own, per kind of norm too; what only measures is one process's."""
+    plain, apart, whole = plan(), plan(ranks=4), plan(ranks=4, synchronise_norms=True)
+
+    assert [ranks_of(phase(apart, name)) for name in ("data", "evaluation")] == [1, 1]
+    for name in ("teacher", "search", "student"):
+        runs = [phase(runs, name) for runs in (plain, apart, whole)]
+        assert [ranks_of(run) for run in runs] == [1, 4, 4]
+        assert len({run.digest for run in runs}) == 3
+        assert runs[1].as_dict()["params"]["ranks"] == 4
+        assert [speed_up(run, 0.9) for run in runs] == [1, 3.6, 3.6]
+
+
+@pytest.mark.parametrize("ranks", [3, 128, 256])
+def test_ranks_that_have_no_equal_parts_are_refused_when_the_plan_is_made(ranks):
+    """A batch of 128 images: in one line, with the setting."""
+    with pytest.raises(BadValue, match=f"scales.paper.ranks: found {ranks}, expected a divisor"):
+        plan(ranks=ranks)
+
+
+def test_another_number_of_ranks_than_planned_is_noted_or_refused():
+    """Where only rounding differs, or the run was begun, the record says it."""
+    one, apart, whole = (
+        phase(runs, "student")
+        for runs in (plan(), plan(ranks=4), plan(ranks=4, synchronise_norms=True))
+    )
+
+    assert check_number(one, 1, resumed=False) == check_number(apart, 4, resumed=False) == ""
+    assert "made by 2" in check_number(whole, 2, resumed=False)
+    assert "made by 2" in check_number(apart, 2, resumed=True)
+    with pytest.raises(BadValue, match="torchrun --standalone --nproc-per-node 4"):
+        check_number(apart, 1, resumed=False)
+    with pytest.raises(BadValue, match=r"scales: \{paper: \{ranks: 2\}\}"):
+        check_number(one, 2, resumed=True)
+
+
+@pytest.mark.parametrize(("ranks", "launcher"), [(1, ""), (4, "torchrun --standalone ")])
+def test_jobs_ask_for_a_gpu_and_the_threads_of_every_rank(tmp_path, ranks, launcher):
+    """On a cluster; runs of several ranks are started by torchrun."""
+    (tmp_path / "params.yaml").touch()
+    config = {**TABLE, "scales": {"paper": {"ranks": ranks, "threads": 2}}}
+    workflow = Workflow(config, tmp_path, lambda: False)
+    job = phase(workflow.graph.runs.values(), "student")
+    measuring = phase(workflow.graph.runs.values(), "evaluation")
+
+    assert workflow.gpus(job) == ranks
+    assert workflow.threads(job) == 2 * ranks
+    assert workflow.launcher(job).startswith(launcher)
+    assert workflow.launcher(measuring) == ""
+    assert workflow.gpus(measuring) == 1
