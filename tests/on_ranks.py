@@ -43,6 +43,7 @@ def _start(rank, size, folder, function, arguments):
         return child
     result = True, f"rank {rank} ended without a word"
     try:
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)  # pytest's would go on with the tests here
         signal.alarm(PATIENCE.seconds)
         torch.set_num_threads(1)
         store = dist.FileStore(str(folder / "store"), size)
@@ -51,5 +52,6 @@ def _start(rank, size, folder, function, arguments):
             result = False, function(*arguments)
     except BaseException:
         result = True, traceback.format_exc()
-    Path(folder, str(rank)).write_bytes(pickle.dumps(result))
-    os._exit(0)
+    finally:
+        Path(folder, str(rank)).write_bytes(pickle.dumps(result))
+        os._exit(0)
