@@ -18,7 +18,7 @@ from kdbench.exhibits.tasks import IGNORED
 IMAGES, STEPS = 8, 2
 ROUNDING = 1e-5  # some losses compute in float32
 # What these learn from is a comparison of images, or of gradients, which a rank has of its own.
-APART = ("cc", "dist", "mlld", "pkt", "rkd", "sckd", "sp")
+APART = ("cc", "dist", "london", "mlld", "pkt", "rkd", "sckd", "sp")
 REFUSED = ("l2t_ww",)  # by the phase, see `kdbench.runs.training`
 
 
