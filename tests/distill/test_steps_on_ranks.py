@@ -2,10 +2,9 @@
 
 import pytest
 import torch
-from contract import METHODS
 from on_ranks import on_ranks
 from torch import randn
-from whole_steps import CLASSES, make, state
+from whole_steps import CLASSES, NAMES, make, state
 
 from kdbench.data.loaders.batch import Batch
 from kdbench.data.loaders.order import Part
@@ -73,7 +72,7 @@ def test_two_ranks_leave_what_one_process_leaves(float64):
 @pytest.mark.parametrize("size", [2, 4])
 def test_ranks_leave_what_one_process_leaves_for_every_mean_over_images(float64, size):
     """All others are those that docs/ranks.md names."""
-    names = [name for name in METHODS if name not in REFUSED]
+    names = [name for name in NAMES if name not in REFUSED]
     by_method = differences(names, size)
 
     assert {name for name, difference in by_method.items() if difference > ROUNDING} == set(APART)

@@ -325,3 +325,13 @@ def test_apple_s_gpus_are_refused_in_one_line(monkeypatch, name):
 
     assert str(caught.value).startswith(f"KDBENCH_DEVICE: found {name!r}, expected a device")
     assert "float64" in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_more_ranks_than_gpus_are_refused(monkeypatch):
+    """Else one of them would wait for ever for a GPU that another rank has."""
+    monkeypatch.delenv("KDBENCH_DEVICE", raising=False)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "4")
+
+    with pytest.raises(BadValue, match="LOCAL_WORLD_SIZE: found '4', expected at most 2"):
+        devices.choose_device()

@@ -6,7 +6,11 @@ from kdbench.errors import BadValue
 from kdbench.plan.graph import make_graph
 from kdbench.plan.params import Params
 from kdbench.runs.crew import check_number
+from kdbench.store.paths import Paths
+from kdbench.store.record import write_record
 from kdbench.store.teacher_runs import ranks_of, speed_up
+from kdbench.workflow.estimate import Machine
+from kdbench.workflow.scaling import with_efficiency
 from kdbench.workflow.snakemake import Workflow
 
 TABLE = {"scale": "paper", "exhibits": ["distpro/table1"], "pairs": ["resnet56:resnet20"]}
@@ -80,3 +84,25 @@ def test_jobs_ask_for_a_gpu_and_the_threads_of_every_rank(tmp_path, ranks, launc
     assert workflow.launcher(job).startswith(launcher)
     assert workflow.launcher(measuring) == ""
     assert workflow.gpus(measuring) == 1
+
+
+def test_estimates_use_a_stated_a_measured_or_a_declared_efficiency(tmp_path):
+    """In this order, and say which; a plan of single ranks says nothing."""
+    runs, paths, machine = plan(ranks=4), Paths(tmp_path), Machine("cuda", 4)
+    declared, (line,) = with_efficiency(machine, runs, paths, None)
+    assert declared.efficiency == 0.8 and "declared" in line
+    write_record(paths.record(phase(runs, "teacher")), {"cost": {"scaling_efficiency": 0.5}})
+
+    assert with_efficiency(machine, runs, paths, None)[0].efficiency == 0.5
+    assert with_efficiency(machine, runs, paths, 0.9)[0].efficiency == 0.9
+    assert with_efficiency(machine, plan(), paths, 0.9) == (machine, [])
+
+
+def test_a_run_holds_a_gpu_for_every_rank_in_an_estimate():
+    """Or the threads of all; a machine of too few GPUs is refused."""
+    run = phase(plan(ranks=4, threads=2), "student")
+
+    assert Machine("cuda", 8).held_by(run) == 4
+    assert Machine("cpu", 8).held_by(run) == 8
+    with pytest.raises(BadValue, match="--gpus: found 2, expected at least 4"):
+        Machine("cuda", 2).held_by(run)
