@@ -36,6 +36,7 @@ PARAMS = {
     "methods": {},
     "searches": {},
     "teachers": {},
+    "encoders": {},
     "tables": [],
     "scales": {"lite": TINY, "smoke": {**TINY, "batch": 8}},
     "plugins": [],

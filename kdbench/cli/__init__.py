@@ -10,6 +10,7 @@ from kdbench.cli.cite import cite_command
 from kdbench.cli.compare import compare_command
 from kdbench.cli.data import app as data_app
 from kdbench.cli.doctor import doctor_command
+from kdbench.cli.encoder import app as encoder_app
 from kdbench.cli.estimate import estimate_command
 from kdbench.cli.export import export_command
 from kdbench.cli.merge import merge_command, share_command
@@ -41,6 +42,7 @@ app = typer.Typer(
     add_completion=False,
 )
 app.add_typer(data_app, name="data")
+app.add_typer(encoder_app, name="encoder")
 app.add_typer(method_app, name="method")
 app.add_typer(teacher_app, name="teacher")
 app.callback()(version_option)
@@ -210,13 +212,13 @@ def check_command(
     Example: kdbench check --scale paper --override '{"exhibits": ["crd"]}'
     """
     from kdbench.store.paths import Paths
-    from kdbench.workflow.status import absent_teachers
+    from kdbench.workflow.status import absent_encoders, absent_teachers
 
     graph = _graph(scale, override)
     from kdbench.runs.check import check
 
     problems = check(graph, say, paths=Paths(), names=names or (), start_bar=start_bar)
-    problems += absent_teachers(graph, Paths())
+    problems += absent_teachers(graph, Paths()) + absent_encoders(graph, Paths())
     if problems:
         print(*problems, sep="\n", file=sys.stderr)
         raise UserError(f"{len(problems)} of them cannot run; see the lines above")

@@ -44,6 +44,10 @@ class DenseNetwork(StagedNetwork, ABC):
         self.auxiliary = auxiliary
         self.auxiliary_stage = auxiliary_stage
 
+    def encoder_state(self) -> dict[str, Tensor]:
+        """The part of the `state_dict` that may start from weights of ImageNet: here none."""
+        return {}
+
     def forward(
         self,
         x: Tensor,

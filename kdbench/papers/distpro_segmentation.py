@@ -66,7 +66,8 @@ TABLE5 = Table(
         "IFVD is its term and pixel-wise KD; its adversarial term is off, as in the paper.",
         "The teacher's published mIoU is 78.56, in IFVD's paper, beside which ours stands; the "
         "weights that its authors released give 78.32.",
-        "Encoders start from fresh weights; the published ones from ImageNet's.",
+        "Encoders start from fresh weights, unless params.yaml has `encoders`; the published ones "
+        "start from ImageNet's.",
         MAPS_NOTE,
         VIEW_NOTE,
     ),

@@ -265,6 +265,11 @@ def make_graph(params: Params) -> Graph:
         where, (dataset, _, network) = f"{FILE}, teachers", key.partition("/")
         components.get("dataset", dataset, where=where)
         components.get("network", network, where=where)
+    for network in params.encoders:
+        component = components.get("network", network, where=f"{FILE}, encoders")
+        if "encoder" not in component.arguments:
+            advice = "only encoders of networks for segmentation start from imported weights"
+            raise BadValue(f"{FILE}, encoders", network, "a network with an encoder", advice)
     exhibits = choose(params, [*catalogue(), *custom_tables(params, components)])
     graph = Graph(params, components, [with_plugins(e, components) for e in exhibits])
     if not graph.runs:

@@ -100,6 +100,8 @@ class Params(Strict):
         scales: overrides of scale settings, by scale.
         teachers: SHA-256 of imported checkpoints, by data set and network ("cifar100/wrn-40-2");
             they replace trained teachers at scales with real images.
+        encoders: SHA-256 of imported weights from which a network's encoder starts, by network
+            ("pspnet-resnet18"), at scales with real images.
         tables: your own tables.
         plugins: folders with your own declarations and code.
     """
@@ -114,6 +116,7 @@ class Params(Strict):
     searches: dict[str, dict[str, Any]] = {}
     scales: dict[str, dict[str, Any]] = {}
     teachers: dict[str, Annotated[str, Field(pattern=SHA256)]] = {}
+    encoders: dict[str, Annotated[str, Field(pattern=SHA256)]] = {}
     tables: list[CustomTable] = []
     plugins: list[str] = []
 

@@ -56,8 +56,12 @@ class Resolver:
 
     def network(self, component: Component, pruned_by: str = "") -> Network:
         """A network of a run specification."""
+        encoders = {} if self.scale.stand_in else self.params.encoders
         return Network(
-            **_code(component, component.arguments), label=component.label, pruned_by=pruned_by
+            **_code(component, component.arguments),
+            label=component.label,
+            pruned_by=pruned_by,
+            encoder=encoders.get(component.name, ""),
         )
 
     def method(self, component: Component, pair: str, exhibit: Parameters) -> tuple[Method, str]:

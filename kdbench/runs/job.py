@@ -13,6 +13,7 @@ from kdbench.errors import DamagedData
 from kdbench.runs.progress import follow
 from kdbench.store.artifacts import checked
 from kdbench.store.canonical import digest_of
+from kdbench.store.parts import Network
 from kdbench.store.paths import Paths
 from kdbench.store.prepared import changed_data
 from kdbench.store.record import Seal, read_record, seal_of
@@ -85,6 +86,10 @@ class Inputs:
         if manifest != record["artifacts"]:
             self._note(f"the artifacts of {run.title} were made again and differ from its record's")
         return folder
+
+    def encoder(self, network: Network) -> Path | None:
+        """The file of the weights that a network's encoder starts from; None for fresh ones."""
+        return self.paths.encoder(network.encoder) if network.encoder else None
 
     def _note(self, sentence: str) -> None:
         self.notes += [] if sentence in self.notes else [sentence]

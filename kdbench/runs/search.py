@@ -26,6 +26,7 @@ from kdbench.exhibits.recipe import Recipe
 from kdbench.models.view import Shape, View
 from kdbench.runs import assemble, reading
 from kdbench.runs.assemble import Loader, Teacher
+from kdbench.runs.encoders import start_encoder
 from kdbench.runs.held_out import fitted, teacher_weights
 from kdbench.runs.job import Job, PhaseResult
 from kdbench.search.searcher import Finding, SearchBatch, Searcher, check_base
@@ -149,6 +150,7 @@ def build_search(job: Job[SearchRun], data: Stored) -> tuple[Searcher, Teacher]:
     own = derive(run.seed, "search")
     shape = Shape(data.classes, image_in_training(data, run.recipe))
     student = assemble.make_network(run.student, shape, own, job.precision).train()
+    start_encoder(student, run.student, job.inputs.encoder(run.student))
     if run.search.start == "teacher":
         if View.load(weights.parent).as_dict():
             advice = "import it as the protocol looks at images, without constants or sizes"

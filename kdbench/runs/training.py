@@ -28,6 +28,7 @@ from kdbench.models.folding import fold_norms
 from kdbench.models.stages import StagedNetwork
 from kdbench.runs import assemble, reading
 from kdbench.runs.assemble import Loader, Teacher, make_teacher
+from kdbench.runs.encoders import start_encoder
 from kdbench.runs.held_out import remark, teacher_weights, training_loaders
 from kdbench.runs.job import BEST, LAST, Job, PhaseResult
 from kdbench.runs.steps import FirstStep, TrainStep, TwoParts
@@ -118,6 +119,7 @@ def build_training(job: Job[TeacherRun | StudentRun], data: Stored, steps: int) 
     """
     run, recipe, precision = job.spec, job.spec.recipe, job.precision
     student = assemble.trained_network(run, data, run.seed, job.inputs, precision)
+    start_encoder(student, run.trained, job.inputs.encoder(run.trained))
     if recompute.wanted():
         recompute.recompute_blocks(student)
     teacher, loss, task_weight = _distillation(job, data, student)

@@ -48,15 +48,18 @@ class Network(Code):
     Attributes:
         label: printed name.
         pruned_by: the search that pruned it; "" for the network as declared.
+        encoder: SHA-256 of the file whose weights its encoder starts from; "" for fresh ones.
     """
 
     label: str
     pruned_by: str = ""
+    encoder: str = ""
 
     def identity(self) -> dict[str, Any]:
-        """Name, arguments, and the search that pruned it."""
+        """Name, arguments, the search that pruned it, and what its encoder starts from."""
         pruned = {"found_by": self.pruned_by} if self.pruned_by else {}
-        return {**super().identity(), **pruned}
+        encoder = {"encoder": self.encoder} if self.encoder else {}
+        return {**super().identity(), **pruned, **encoder}
 
     def as_dict(self) -> dict[str, Any]:
         """JSON form, with the place of the code and the label."""

@@ -128,6 +128,10 @@ class Paths:
         """The weights of an imported teacher, by the SHA-256 of the file they came in."""
         return self.data / "teachers" / f"{sha256}.safetensors"
 
+    def encoder(self, sha256: str) -> Path:
+        """The weights that encoders start from, by the SHA-256 of the file they came in."""
+        return self.data / "encoders" / f"{sha256}.safetensors"
+
 
 @dataclass(frozen=True)
 class PathsAside(Paths):

@@ -12,7 +12,8 @@ from kdbench.store.paths import CHECKPOINT, PREVIOUS, Paths
 from kdbench.store.prepared import stale
 from kdbench.store.record import MEND, Seal, read_record, seal_of
 from kdbench.store.spec import PHASES, RunSpec
-from kdbench.store.teacher_runs import ImportedTeacher
+from kdbench.store.student_runs import SearchRun, StudentRun
+from kdbench.store.teacher_runs import ImportedTeacher, TeacherRun
 from kdbench.workflow.added_rows import added_lines
 
 OLDER = "done, by older code"
@@ -64,6 +65,7 @@ def describe(graph: Graph, paths: Paths) -> Iterator[str]:
     yield from _unused_teachers(graph)
     yield from (f"  {line}" for line in added_lines(graph, paths))
     yield from (f"  {line}" for line in absent_teachers(graph, paths))
+    yield from (f"  {line}" for line in absent_encoders(graph, paths))
     if older:
         places = paths.folders(graph.params.scale, "<phase>", "<data set>")[0]
         yield f"  {older} done by older code stay; to do them again, delete their records: {places}"
@@ -98,6 +100,27 @@ def absent_teachers(graph: Graph, paths: Paths) -> list[str]:
             f"{paths.checkpoint(run.checkpoint)}; kdbench teacher import makes it"
             for run in imported
             if not paths.checkpoint(run.checkpoint).is_file() and not paths.record(run).is_file()
+        )
+    )
+
+
+def absent_encoders(graph: Graph, paths: Paths) -> list[str]:
+    """One line for every encoder's weights that a run of the plan starts from and that is not here.
+
+    Finished runs need them no more.
+    """
+    left = (run for run in graph.runs.values() if not paths.record(run).is_file())
+    started = (
+        run.network if isinstance(run, TeacherRun) else run.student
+        for run in left
+        if isinstance(run, TeacherRun | SearchRun | StudentRun)
+    )
+    return list(
+        dict.fromkeys(
+            f"encoders, {network.name}: no file {paths.encoder(network.encoder)}; "
+            "kdbench encoder import makes it"
+            for network in started
+            if network.encoder and not paths.encoder(network.encoder).is_file()
         )
     )
 

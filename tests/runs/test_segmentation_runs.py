@@ -5,6 +5,7 @@ import re
 import shutil
 import signal
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,9 @@ import torch
 from sampling import sampled
 from tiny_project import TinyProject, without_times
 
-from kdbench.errors import BadValue
+from kdbench.engine.precision import Precision
+from kdbench.engine.stopping import Stopper
+from kdbench.errors import BadValue, UserError
 from kdbench.plan.components import find_components
 from kdbench.plan.graph import load_graph
 from kdbench.runs.check import check
@@ -25,7 +28,9 @@ from kdbench.runs.importing import (
     check_precision,
     import_teacher,
 )
-from kdbench.runs.job import Inputs
+from kdbench.runs.job import Inputs, Job
+from kdbench.runs.search import build_search
+from kdbench.runs.training import build_training
 from kdbench.store.panels import as_png
 from kdbench.store.paths import CHECKPOINT
 
@@ -104,6 +109,18 @@ def test_records_hold_panels(whole):
     assert guess["of"] == data["panels"]["of"]
     assert as_png(guess["guess"])
     assert all(as_png(data["panels"][key]) for key in ("image", "truth"))
+
+
+@pytest.mark.parametrize("build", [build_search, lambda job, data: build_training(job, data, 2)])
+def test_searches_and_trainings_start_from_the_encoder_that_is_asked_for(whole, build):
+    """So where it is not here they do not start."""
+    run = whole.spec(SEARCH if build is build_search else STUDENT)
+    run = replace(run, student=replace(run.student, encoder="0" * 64))
+    job = Job(run, whole.paths, Stopper(), lambda *_: lambda: None)
+    job.computes_with = Precision("float32", False, torch.device("cpu"))
+
+    with pytest.raises(UserError, match="which is not here; kdbench encoder import"):
+        build(job, job.inputs.data(run.data))
 
 
 def test_the_search_finds_a_process_on_held_out_training_images(whole):

@@ -143,6 +143,7 @@ def perturbations(scale, plugin, data):
     yield "seeds", {"seeds": 7}, student
     imported = {"teachers": {"cifar100/wrn-40-2": "0" * 64}}
     yield "teachers", imported, None if scale == "smoke" else ("teacher", "cifar100")
+    yield "encoders", {"encoders": {"pspnet-resnet18": "0" * 64}}, None  # of no shipped data set
     yield "datasets", {"datasets": [*SHIPPED["datasets"], "own_data"], "plugins": [data]}, None
     yield "plugins", {"plugins": [plugin]}, student
     own = {"id": "own", "pairs": ["wrn-40-2:resnet8"], "methods": ["dfa+kd"]}

@@ -19,6 +19,9 @@ from kdbench.models.segments import ActivatedStage, LinearStage, Segment
 BINS = (1, 2, 3, 6)  # sides of the pooled maps
 SHARE = 4  # the pyramid has a quarter as many channels as the encoder
 AUXILIARY_STAGE = 3
+# A deep stem, and what reads its 128 channels where torchvision's ResNets have 64.
+FIRST_BLOCK = "trunk.stage1.blocks.0."
+READ_STEM = ("trunk.stem.", f"{FIRST_BLOCK}conv1.", f"{FIRST_BLOCK}downsample.")
 
 
 class PyramidPooling(nn.Module):
@@ -129,6 +132,13 @@ class PSPNet(DenseNetwork):
             auxiliary=auxiliary,
             auxiliary_stage=AUXILIARY_STAGE,
         )
+        self.unlike_torchvision = ("trunk.stage5.", *(READ_STEM if stem else ()))
+
+    def encoder_state(self) -> dict[str, Tensor]:
+        """All stages but the pyramid; without a deep stem, which torchvision does not have."""
+        state = self.state_dict().items()
+        fitting = [(key, value) for key, value in state if key.startswith("trunk.")]
+        return {k: v for k, v in fitting if not k.startswith(self.unlike_torchvision)}
 
 
 def _resnet(encoder: str, stem: str, channels: int) -> tuple[list[Segment], list[int]]:

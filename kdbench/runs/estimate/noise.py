@@ -24,6 +24,7 @@ from kdbench.runs import assemble
 from kdbench.runs.estimate.lengths import DataSize
 from kdbench.runs.job import BEST, LAST, Inputs
 from kdbench.runs.training import save_weights
+from kdbench.store.parts import Network
 from kdbench.store.spec import RunSpec
 from kdbench.store.student_runs import SearchRun
 from kdbench.store.teacher_runs import AnyTeacher, DataRun
@@ -137,6 +138,9 @@ class NoiseInputs(Inputs):
             else:
                 self._save_teacher(cast(AnyTeacher, run), folder)
         return folder
+
+    def encoder(self, network: Network) -> None:
+        """None: a step takes as long from fresh weights."""
 
     def _save_teacher(self, run: AnyTeacher, folder: Path) -> None:
         """Weights as they are drawn, with the statistics of noise in the norms."""
