@@ -52,7 +52,7 @@ def derivatives():
     return [x.detach() for x in ranks.average(shared)], [x.clone() for x in net.buffers()]
 
 
-@pytest.mark.parametrize("size", [2, 4])
+@pytest.mark.parametrize("size", [2, pytest.param(4, marks=pytest.mark.slow)])
 def test_norms_over_ranks_have_every_derivative_of_the_whole_batch(float64, size):
     """First, second and forward-mode derivatives and running statistics agree to rounding."""
     ((expected, remembered),) = on_ranks(1, derivatives)

@@ -19,7 +19,7 @@ from kdbench.models.families.wide_resnet import WideResNet
 from kdbench.runs.assemble import Teacher
 from kdbench.runs.search import SearchStep
 
-IMAGES, STEPS = 8, 3
+IMAGES, STEPS = 8, 2
 SEARCHES = {
     "distpro-exact": ("distpro", {"gradient": "exact"}),
     "distpro-difference": ("distpro", {"gradient": "finite-difference"}),
