@@ -153,10 +153,4 @@ CLAIMS = (
         exhibits=("distpro/budgets",),
         check=LeadGrows(_at(EPOCHS[0]), _at(EPOCHS[-1])),
     ),
-    *(
-        Claim(id=f"distpro/{name}", text=text, where=where)
-        for name, where, text in (
-            ("depth", "Table 6", "NYUv2: DistPro is better than equal weights and ReviewKD."),
-        )
-    ),
 )
