@@ -9,8 +9,7 @@ from kdbench.exhibits.claims import Claim
 from kdbench.exhibits.tables import Exhibit
 from kdbench.plan.graph import Graph
 from kdbench.report.judgement.comparisons import ClaimState
-from kdbench.report.judgement.judge import NO_EXHIBIT
-from kdbench.report.judgement.outcomes import NO_RUN, Judgement
+from kdbench.report.judgement.outcomes import Judgement
 from kdbench.report.markdown import bullets, paragraphs, pipe, quoted
 from kdbench.report.presentation import TextTable, paper_label
 from kdbench.report.readings.banner import banner, comparable, imported_teachers
@@ -47,7 +46,6 @@ comes from one run, and another seed might give another. If a scale's notice say
 numbers are not comparable, nothing is decided, and the evidence is that of this report's runs.
 """
 
-NO_EVIDENCE = (NO_RUN.evidence, NO_EXHIBIT)
 STATE_OF_FOLDED = ClaimState.UNTESTED.value
 
 OTHERS = (
@@ -106,8 +104,8 @@ def _claims(judged: Sequence[tuple[Claim, Judgement]]) -> list[str]:
     """The papers' claims, and what this report's runs say about them; empty without any."""
     if not judged:
         return []
-    shown = [one for one in judged if one[1].evidence not in NO_EVIDENCE]
-    folded = [one for one in judged if one not in shown]
+    shown = [one for one in judged if not one[1].without_run]
+    folded = [one for one in judged if one[1].without_run]
     parts = [f"## The papers' claims\n\n{CLAIMS}", _claims_table(shown) if shown else ""]
     if folded:
         summary = f"<summary>{len(folded)} without a finished run, {STATE_OF_FOLDED}</summary>"

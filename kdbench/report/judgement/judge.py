@@ -48,18 +48,18 @@ def judge_claim(claim: Claim, graph: Graph, records: Records) -> Judgement:
         DamagedData: a record lacks something.
     """
     if claim.check is None:
-        return Judgement(ClaimState.UNTESTED, NO_EXHIBIT)
+        return Judgement(ClaimState.UNTESTED, NO_EXHIBIT, without_run=True)
     asked = {exhibit.id for exhibit in graph.exhibits}
     absent = [name for name in claim.exhibits if name not in asked]
     evidence = _evidence(claim, graph, records)
     left_out = f"params.yaml leaves out {', '.join(absent)}" if absent else ""
     if not evidence:
-        return Judgement(ClaimState.UNTESTED, left_out)
+        return Judgement(ClaimState.UNTESTED, left_out, without_run=True)
     judgement = _judge_check(claim.check, evidence)
     if left_out:
         judgement = _kept_open(judgement, left_out)
     decided_here = comparable(graph) and not changed_parameters(graph)
-    if decided_here or judgement.evidence == NO_RUN.evidence:
+    if decided_here or judgement.without_run:
         return judgement
     return _told_only(judgement)
 
@@ -118,7 +118,8 @@ def _kept_open(judgement: Judgement, why: str) -> Judgement:
     holds = judgement.state is ClaimState.HOLDS
     state = ClaimState.UNTESTED if holds else judgement.state
     mean = judgement.mean and _kept_open(judgement.mean, why)
-    return Judgement(state, f"{judgement.evidence}; {why}", mean)
+    evidence = f"{judgement.evidence}; {why}"
+    return Judgement(state, evidence, mean, judgement.without_run)
 
 
 def _told_only(judgement: Judgement) -> Judgement:

@@ -33,14 +33,16 @@ class Judgement:
     Attributes:
         mean: the same of the mean over columns, where there is one: a weaker claim, which the same
             seeds decide sooner.
+        without_run: no finished run stands behind it, so pages fold it away.
     """
 
     state: ClaimState
     evidence: str
     mean: "Judgement | None" = None
+    without_run: bool = False
 
 
-NO_RUN = Judgement(ClaimState.UNTESTED, "no run of it is finished")
+NO_RUN = Judgement(ClaimState.UNTESTED, "no run of it is finished", without_run=True)
 
 
 def every_better(comparisons: Sequence[Comparison]) -> Judgement:

@@ -114,7 +114,8 @@ def accuracy_against_cost(rows: Sequence[MethodRow]) -> Spec | None:
     hours = {
         "field": "hours",
         "type": "quantitative",
-        "title": "training and searches of one student, hours (log)",
+        "title": "hours per student, log scale",
+        "axis": {"format": ".2~r"},
         "scale": {"type": "log", "nice": False, "padding": 40},
     }
     tooltip = [{"field": f, "format": ".2f"} for f in ("gain", "low", "high", "hours")]

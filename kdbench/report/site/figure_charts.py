@@ -1,6 +1,6 @@
 """A figure's numbers as an interactive chart; how each renderer's numbers go on two axes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -29,12 +29,12 @@ class Points:
 
 @dataclass(frozen=True)
 class Grid:
-    """Coloured cells; one panel per value of `panel`."""
+    """Coloured cells; one panel per values of the columns `panel`. Axes keep the numbers' order."""
 
     x: str
     y: str
     value: str
-    panel: str = ""
+    panel: tuple[str, ...] = ()
 
 
 FORMS: Mapping[str, Points | Grid] = {
@@ -46,8 +46,8 @@ FORMS: Mapping[str, Points | Grid] = {
     "size_figure": Points(
         "parameters_millions", "test_error", ("dataset", "network", "how"), "point"
     ),
-    "drop_figure": Grid("source", "reader", "drop_rate", "block"),
-    "heat_map": Grid("block", "group", "weight", "search"),
+    "drop_figure": Grid("source", "reader", "drop_rate", ("dataset", "block")),
+    "heat_map": Grid("block", "group", "weight", ("search",)),
     "similarity_figure": Grid("search", "other", "correlation"),
 }
 
@@ -101,26 +101,33 @@ def _known(value: Any) -> bool:
 
 
 def _grid(form: Grid, numbers: "pd.DataFrame") -> Spec | None:
-    columns = [form.x, form.y, form.value, *([form.panel] if form.panel else [])]
-    rows = [
-        {column: _plain(line[column]) for column in columns}
+    columns = [form.x, form.y, form.value]
+    rows: list[dict[str, Any]] = [
+        {"panel": _panel(form, line), **{column: _plain(line[column]) for column in columns}}
         for line in numbers.to_dict("records")
         if _known(line[form.value])
     ]
     if not rows:
         return None
     encoding: dict[str, Any] = {
-        "x": {"field": form.x, "type": "ordinal"},
-        "y": {"field": form.y, "type": "ordinal"},
+        "x": {"field": form.x, "type": "ordinal", "sort": None},
+        "y": {"field": form.y, "type": "ordinal", "sort": None},
         "color": {**quantity(form.value, form.value), "scale": {"scheme": "cividis"}},
-        "tooltip": [{"field": column} for column in columns],
+        "tooltip": [{"field": column} for column in (*columns, *(["panel"] if form.panel else []))],
     }
     if not form.panel:
         return chart(rows, 340, mark="rect", encoding=encoding)
-    panels: Sequence[Any] = sorted({str(row[form.panel]) for row in rows})
-    encoding["facet"] = {"field": form.panel, "type": "nominal", "columns": min(3, len(panels))}
+    panels = {row["panel"] for row in rows}
+    facet = {"field": "panel", "type": "nominal", "title": None, "sort": None}
+    encoding["facet"] = {**facet, "columns": min(3, len(panels))}
     spec = dict(chart(rows, 200, mark="rect", encoding=encoding))
     return {**spec, "width": 220, "autosize": "pad"}
+
+
+def _panel(form: Grid, line: Mapping[Any, Any]) -> str:
+    """What stands over a panel: texts as they are, numbers with their column's name."""
+    values = ((column, line[column]) for column in form.panel)
+    return ", ".join(f"{name} {v}" if _known(v) else str(v) for name, v in values)
 
 
 def _plain(value: Any) -> Any:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
 
 from kdbench.report.presentation import MINUS, PLUS_MINUS, paper_label
 from kdbench.report.readings.lines import Line, Measured
@@ -105,6 +106,15 @@ def listed(names: Iterable[str]) -> str:
     return ", ".join(dict.fromkeys(names))
 
 
+def ticked(text: str) -> Markup:
+    """A sentence as HTML, what stands between backticks as code.
+
+    >>> str(ticked("`a: 1` < b"))
+    '<code>a: 1</code> &lt; b'
+    """
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))
+
+
 def environment() -> Environment:
     """Templates that escape everything that a record says."""
     made = Environment(
@@ -126,6 +136,7 @@ def environment() -> Environment:
         "paper": paper_label,
         "by_rule": by_rule,
         "listed": listed,
+        "ticked": ticked,
         "between": between,
     }
     made.filters.update(filters)

@@ -235,6 +235,19 @@ def test_claims_without_a_finished_run_are_folded(project):
     assert folded.partition("</details>")[0].count(NO_RUN.evidence) == number > 0
 
 
+def test_claims_whose_exhibits_are_left_out_are_folded_too(project):
+    """In Markdown and on the first screen; they have no more evidence than those of no run."""
+    plan = plan_of(project, "dfa/ablation", scale="lite", seeds=3)
+    rows = {"DFA": around(76.0), "Random": around(75.0), "Average": around(75.0)}
+    table(plan, "dfa/ablation", rows | {"Last": around(75.0)})
+    folder = make_report(plan.graph, plan.paths).parent
+
+    shown, _, folded = (folder / "README.md").read_text().partition(" without a finished run, ")
+    assert "params.yaml leaves out" in folded and "params.yaml leaves out" not in shown
+    first, _, rest = (folder / "index.html").read_text().partition(" without a finished run<")
+    assert "params.yaml leaves out" in rest and "params.yaml leaves out" not in first
+
+
 def test_a_paper_without_claims_has_no_section(project):
     """The report of CRD's benchmark, which makes no claims, has no section of claims."""
     plan = plan_of(project, "crd/table1", scale="smoke")

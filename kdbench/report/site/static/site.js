@@ -94,6 +94,8 @@
     const spec = JSON.parse(text);
     const curves = spec.usermeta?.curves;
     if (curves) spec.data = { values: curves.flatMap(([seed, curve, points]) => points.map(([epoch, value]) => ({ seed, curve, epoch, value }))) };
+    const legend = spec.encoding?.color?.legend;
+    if (legend?.columns && place.clientWidth < 480) legend.columns = 1;
     const style = getComputedStyle(root);
     const ink = style.getPropertyValue("--ink").trim();
     const line = style.getPropertyValue("--line").trim();
