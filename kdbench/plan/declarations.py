@@ -97,6 +97,8 @@ class Distiller(Declaration):
         choices: all values that a parameter may have.
         ranges: smallest and largest allowed value of a parameter.
         patterns: regular expression that the whole text, or every text of a list, must match.
+        later: parameters that were added after records were made. At its default, which the class
+            has too, such a parameter is left out of a run and its digest, which stay as they were.
         tasks: tasks for which it can be used.
         otherwise: why it cannot be used for other tasks; printed after its name.
     """
@@ -111,6 +113,7 @@ class Distiller(Declaration):
     choices: dict[str, list[Value]] = {}
     ranges: dict[str, Bounds] = {}
     patterns: dict[str, Pattern] = {}
+    later: list[Text] = []
     tasks: Annotated[list[TaskName], Field(min_length=1)] = [CLASSIFICATION]
     otherwise: Text = "is made for one class per image"
 

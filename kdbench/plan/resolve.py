@@ -11,6 +11,7 @@ from kdbench.exhibits.protocols import LIGHT_FAMILIES, LIGHT_LR
 from kdbench.exhibits.recipe import Recipe
 from kdbench.exhibits.requests import Parameters
 from kdbench.plan.components import Component, Components
+from kdbench.plan.declarations import Distiller
 from kdbench.plan.params import FILE, Params
 from kdbench.plan.scales import Scale
 from kdbench.store.parts import Method, Network, Runtime, SearchMethod
@@ -107,13 +108,14 @@ class Resolver:
         place = {"scale": self.scale.name, "pair": pair}
         declared = component.parameters(**place, overrides=overrides, where=f"{FILE}, {key}")
         if not exhibit:
-            return declared, ""
+            return _recorded(component, declared), ""
         # Requests are hashed, so their lists are tuples.
         lists = {k: list(v) if isinstance(v, tuple) else v for k, v in exhibit}
         both = {**overrides, **lists}
         settings = component.parameters(**place, overrides=both, where="exhibits")
         changed = sorted(k for k, _ in exhibit if settings[k] != declared.get(k))
-        return settings, "".join(f"-{k}-{_spelled(settings[k])}" for k in changed)
+        spelled = "".join(f"-{k}-{_spelled(settings[k])}" for k in changed)
+        return _recorded(component, settings), spelled
 
     def recipe(
         self, recipe: Recipe, dataset: str, network: Component, epochs: int | None
@@ -203,6 +205,15 @@ def smoke_section(dataset: Component) -> dict[str, Any]:
 def plugin_module(component: Component) -> str:
     """The path of a plug-in's code; "" for the package's own, which is found by name."""
     return component.module if component.plugin else ""
+
+
+def _recorded(component: Component, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters of a run: without those that came later and have their default."""
+    declared = component.declaration
+    later: Mapping[str, Any] = {}
+    if isinstance(declared, Distiller):
+        later = {key: declared.defaults[key] for key in declared.later}
+    return {k: v for k, v in settings.items() if k not in later or v != later[k]}
 
 
 def _code(component: Component, parameters: Mapping[str, Any]) -> dict[str, Any]:

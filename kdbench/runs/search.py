@@ -87,7 +87,9 @@ class SearchStep:
         self.searcher.lr = position.read(lambda at: rate_at(self.recipe, at.step, self.steps))
         depth = position.read(self.searcher.teacher_depth)
         train = self._read(given.train, depth.train)
-        return step(train, self._read_held(given.validation, depth.validation), position)
+        looks = position.read(self.searcher.reads_held_out)
+        held = self._read_held(given.validation if looks else None, depth.validation)
+        return step(train, held, position)
 
     def _validation(self, step: int) -> Batch | None:
         """The validation batch of a step."""

@@ -19,7 +19,7 @@ from kdbench.search.bilevel import buffers_of, move, rates_of
 from kdbench.search.darts import Loss, MetaGradient, Parts, differenced, exact, first_order, total
 from kdbench.search.dfa_finding import DFAScheme, gradient_names, gradient_sizes
 from kdbench.search.dfa_losses import DFALosses
-from kdbench.search.dfa_turns import turn_at
+from kdbench.search.dfa_turns import Turn, turn_at
 from kdbench.search.problem import Tensors
 from kdbench.search.process_log import ProcessLog
 from kdbench.search.searcher import Autocast, SearchBatch, Searcher, TeacherDepth, required
@@ -72,6 +72,9 @@ class DFASearch(Searcher):
         strength: of the aggregated maps, see `kdbench.distill.dfa`.
         draw: number of the draw of connectors and first β: another one changes these alone, and
             neither the student's weights nor the order of the images.
+        held_out_at_rest: whether the validation loss is measured while β rests too, which moves
+            nothing: the search then costs a validation pass of teacher and student more, for the
+            curve "held_out", which it has not without.
         autocast: makes the context for the real and the validation passes. The training loss of the
             second order stays in the weights' own precision: its gradients in β are subtracted
             from one another, or differentiated again.
@@ -115,6 +118,7 @@ class DFASearch(Searcher):
         stem: bool,
         strength: str,
         draw: int,
+        held_out_at_rest: bool = True,
         autocast: Autocast = nullcontext,
     ) -> None:
         self._second_order = second_order_of(order, gradient, fd_scale)
@@ -126,6 +130,7 @@ class DFASearch(Searcher):
         like = next(student.parameters())
         self.student, self.autocast, self.l2 = student, autocast, l2
         self.fitted, self.head_start, self.beta_budget = fitted, head_start, beta_budget
+        self.held_out_at_rest = held_out_at_rest
         with seeded(torch.initial_seed(), "draw", draw) if draw else nullcontext():
             self.losses = DFALosses(
                 student, teacher, losses=losses, gammas=gammas, stem=stem, strength=strength
@@ -147,6 +152,8 @@ class DFASearch(Searcher):
         about = {"losses": losses, "fitted": fitted, "head_start": head_start, "order": order}
         more = {"gradient": gradient, "fd_scale": fd_scale, "gammas": gammas, "l2": l2}
         self._about = {"search": "dfa", **about, **more, "beta_budget": beta_budget}
+        if not held_out_at_rest:
+            self._about["held_out_at_rest"] = False
 
     @property
     def connectors(self) -> nn.Module:
@@ -171,8 +178,8 @@ class DFASearch(Searcher):
         Returns:
             Scalars without a graph, on the device: "task" (cross-entropy), "st", "ts" or "fd", all
             weighted and of `train` with the new β, those of a group of the group whose turn it is;
-            "others", the sum of those of the other groups that are fitted; and "held_out" (the
-            validation loss).
+            "others", the sum of those of the other groups that are fitted; and, with
+            `held_out_at_rest`, "held_out" (the validation loss).
 
         Raises:
             BadValue: there are no validation images.
@@ -186,21 +193,14 @@ class DFASearch(Searcher):
         if not self.losses.training or not self.student.training:
             self.losses.train()
         turn = position.read(lambda at: turn_at(at, len(self.betas), self.head_start))
-        inner = partial(self.inner, train, turn.group)
-        outer = partial(self.outer, required(validation), turn.group)
-        if turn.moves:
-            validation_loss, sizes = self._move_beta(inner, outer, turn.group, turn.rounds)
-        else:
-            with torch.no_grad():
-                validation_loss = total(outer(self.weights, self.betas[turn.group]))
-            sizes = gradient_sizes(self.losses.terms, {}, like=self.betas[turn.group])
+        shown, sizes = self._search_beta(train, validation, turn)
         with self.autocast():
             betas = self._fitted_betas(turn.group, self.betas[turn.group].detach())
             terms = self.losses(train.batch, train.features(), betas, real=True)
         gradients = torch.autograd.grad(terms.total(), self.weights, allow_unused=True)
         move(self.optimiser, self.weights, gradients)
         rows = dict(zip(TABLES, (*self._row(), sizes), strict=True))
-        return {**terms.shown(turn.group), "held_out": validation_loss, **rows}
+        return {**terms.shown(turn.group), **(shown if self.held_out_at_rest else {}), **rows}
 
     def note(self, seen: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """See `Searcher`: the process grows by a row."""
@@ -281,6 +281,31 @@ class DFASearch(Searcher):
         if self.fitted == "turn":
             return {group: beta}
         return {**{k: other.detach() for k, other in enumerate(self.betas)}, group: beta}
+
+    def reads_held_out(self, position: TrainingPosition) -> bool:
+        """Where β rests, the validation loss is for the curve alone."""
+        return self.held_out_at_rest or turn_at(position, len(self.betas), self.head_start).moves
+
+    def _search_beta(
+        self, train: SearchBatch, validation: SearchBatch | None, turn: Turn
+    ) -> tuple[dict[str, Tensor], Tensor]:
+        """The part of a step that is β's; "held_out" where it was measured, and the row of sizes.
+
+        Raises:
+            BadValue: there are no validation images.
+        """
+        beta = self.betas[turn.group]
+        if not turn.moves:
+            sizes = gradient_sizes(self.losses.terms, {}, like=beta)
+            if not self.held_out_at_rest:
+                return {}, sizes
+            with torch.no_grad():
+                parts = self.outer(required(validation), turn.group, self.weights, beta)
+                return {"held_out": total(parts)}, sizes
+        inner = partial(self.inner, train, turn.group)
+        outer = partial(self.outer, required(validation), turn.group)
+        loss, sizes = self._move_beta(inner, outer, turn.group, turn.rounds)
+        return {"held_out": loss}, sizes
 
     def _move_beta(
         self, inner: Loss, outer: Parts, group: int, rounds: int

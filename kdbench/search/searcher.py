@@ -135,6 +135,13 @@ class Searcher(ABC):
         """
         return TeacherDepth()
 
+    def reads_held_out(self, position: TrainingPosition) -> bool:
+        """Whether a step looks at its validation batch; if not, `step` gets None in its place.
+
+        By default every step does.
+        """
+        return True
+
     @classmethod
     def load_finding(cls, folder: Path) -> Finding:
         """Read what `finding().save(folder)` wrote; needed where other searches name it as base."""

@@ -158,6 +158,26 @@ def test_beta_rests_in_its_head_start_while_all_weights_learn():
     assert moved == [False, False, True, True]
 
 
+@pytest.mark.parametrize("options", METHODS, ids=IDS)
+def test_without_held_out_images_at_rest_a_search_has_the_same_bits(options):
+    """It does not ask for them there, and shows no curve of them; all else is as it was."""
+    (teacher, whole), (_, short) = (
+        start(head_start=0.5, **options, **more) for more in ({}, {"held_out_at_rest": False})
+    )
+    for step in range(4):
+        position = TrainingPosition(step, 12, 0, 1)
+        train, held = data(teacher, step)
+        losses = short.step(train, held if short.reads_held_out(position) else None, position)
+        expected = take(whole, teacher, step, steps=12)
+
+        assert short.reads_held_out(position) is (step >= 2) and whole.reads_held_out(position)
+        assert expected.pop("held_out") > 0 and losses.keys() == expected.keys()
+        assert all(torch.equal(losses[name], value) for name, value in expected.items())
+    assert_same(everything(whole), everything(short))
+    assert short.finding().metadata["held_out_at_rest"] is False
+    assert "held_out_at_rest" not in whole.finding().metadata
+
+
 @pytest.mark.parametrize("steps", [6, 30, 33])
 def test_a_beta_goes_no_further_than_its_budget_at_any_length_of_search(steps):
     """A constant push takes it there, whatever the number of its steps."""
