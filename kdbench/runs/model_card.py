@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from kdbench.errors import BadValue
+from kdbench.exhibits.tasks import CLASSIFICATION, DEPTH, SCORES, SEGMENTATION
 from kdbench.plan.components import Component, Components
 from kdbench.store.student_runs import MeasuredRun, StudentRun
 from kdbench.store.teacher_runs import ImportedTeacher
@@ -14,7 +15,11 @@ if TYPE_CHECKING:
 
 CARD = "README.md"
 MARK = "library_name: kdbench"  # in the front matter of a card of ours
-PERCENT = "%"
+ON_HUBS = {  # by task: what model hubs call it, and its metric
+    CLASSIFICATION: ("image-classification", "accuracy"),
+    SEGMENTATION: ("image-segmentation", "mean_iou"),
+    DEPTH: ("depth-estimation", "rmse"),
+}
 
 
 def check_place(old: str | None, where: object) -> None:
@@ -78,12 +83,13 @@ there (`--dataset` as in the table above), or `model.safetensors` alone with `--
 def _front_matter(about: "About", data: Component) -> str:
     """The keys that model hubs read; every text quoted as JSON, which YAML reads too."""
     dataset = about.stand_in or data.name
+    pipeline, metric = ON_HUBS[data.described.get("task", CLASSIFICATION)]
     lines = [
         MARK,
-        "pipeline_tag: image-classification",
+        f"pipeline_tag: {pipeline}",
         "tags: [knowledge-distillation]",
         f"datasets: {json.dumps([dataset])}",
-        "metrics: [accuracy]",
+        f"metrics: [{metric}]",
     ]
     return "\n".join(["---", *lines, "---", ""])
 
@@ -107,20 +113,24 @@ def _facts(about: "About", run: MeasuredRun, record: Mapping[str, Any]) -> str:
     chosen_by = "that was best on the test set" if chosen == "best" else "that was the last"
     epoch = record["metrics"][chosen]["epoch"]
     at = "" if epoch is None else f" of epoch {epoch}, {chosen_by}"
-    accuracy = (
-        "not measured on the test images: training images were held out in their place"
-        if about.top1 is None
-        else f"{about.top1:.2f} {PERCENT} top-1 on the test set, as its run recorded it"
-    )
     rows = [
         ("architecture", f"`{about.network}`"),
         ("data set", about.dataset),
         ("classes", str(len(about.classes))),
-        ("accuracy", accuracy),
+        ("accuracy", _accuracy(about, run, record["metrics"][chosen])),
         ("weights", f"`{chosen}`{at}"),
         ("seed", str(record["provenance"].get("seed"))),
     ]
     return _table(rows)
+
+
+def _accuracy(about: "About", run: MeasuredRun, measured: Mapping[str, Any]) -> str:
+    score = SCORES[run.task]
+    value = about.top1 if run.task == CLASSIFICATION else measured.get(score.key)
+    if run.tuning_holdout or value is None:
+        return "not measured on the test images: training images were held out in their place"
+    label = "top-1" if run.task == CLASSIFICATION else score.label
+    return f"{score.shown(value):.2f} {score.unit} {label} on the test set, as its run recorded it"
 
 
 def _training(run: MeasuredRun, components: Components) -> str:
@@ -150,10 +160,15 @@ def _labels(run: StudentRun, components: Components) -> list[str]:
 
 def _images(about: "About") -> str:
     channels, height, width = about.image
+    depths = (
+        "The last channel is a depth map in metres, as it is, 0 at pixels without a depth.\n"
+        if channels != len(about.mean)
+        else ""
+    )
     return (
         "## Images\n\n"
         f"{channels} x {height} x {width}, as `(pixels / 255 - mean) / std` per channel, with\n"
-        f"mean `{list(about.mean)}` and std `{list(about.std)}`.\n"
+        f"mean `{list(about.mean)}` and std `{list(about.std)}`.\n{depths}"
     )
 
 

@@ -16,6 +16,7 @@ from kdbench.plan.graph import load_graph
 from kdbench.runs.check import check
 from kdbench.runs.estimate.lengths import data_size
 from kdbench.runs.estimate.measure import Budget, measure
+from kdbench.runs.export import export_run, load
 from kdbench.runs.held_out import places
 from kdbench.runs.job import Inputs
 
@@ -90,6 +91,22 @@ def test_the_search_holds_out_whole_scenes(whole):
     scenes = data.labels("train")
     assert not {*scenes[fit].tolist()} & {*scenes[held].tolist()}
     assert image_measured(data, run.recipe) == (4, 32, 48)
+
+
+@pytest.mark.slow
+def test_an_exported_network_sees_colours_and_depths(whole, tmp_path):
+    """Its card says what the fourth channel is, and what was measured on the test set."""
+    export_run(whole.spec(STUDENT), whole.paths, tmp_path)
+    network, about = load(tmp_path)
+
+    assert list(about.image) == [4, 32, 48]
+    assert network(torch.zeros(1, *about.image)).shape == (1, 1, 32, 48)
+    card = (tmp_path / "README.md").read_text(encoding="utf-8")
+    rmse = record(whole, STUDENT)["metrics"]["best"]["rmse"]
+    assert f"{100 * rmse:.2f} cm RMSE on the test set" in card
+    assert "pipeline_tag: depth-estimation" in card
+    assert "4 x 32 x 48" in card
+    assert "The last channel is a depth map in metres" in card
 
 
 def test_check_tries_every_run_and_finds_nothing_wrong(tmp_path):
