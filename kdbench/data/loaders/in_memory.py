@@ -8,21 +8,19 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from kdbench.data.loaders.augment import Augment
+from kdbench.data.loaders.base import Loader
 from kdbench.data.loaders.batch import Batch
-from kdbench.data.loaders.order import WHOLE, EpochOrder, Part, draws
+from kdbench.data.loaders.order import WHOLE, Part, draws
 from kdbench.data.loaders.pixels import Normalise
 
 
-class InMemoryLoader:
+class InMemoryLoader(Loader):
     """Batches of a split whose uint8 images lie on the device.
 
     A batch is a pure function of (seed, epoch, step): an interrupted epoch goes on from any
     step, and every epoch has its own order, crops and flips. Draws are made on the CPU, so all
     devices see the same ones; those of an epoch are made at once and go to the device in one copy,
-    so that no step waits for one. A last batch of one image is left out, see `EpochOrder`.
-
-    Attributes:
-        steps: batches in an epoch.
+    so that no step waits for one.
     """
 
     def __init__(
@@ -68,27 +66,11 @@ class InMemoryLoader:
         self._index = torch.from_numpy(np.array(index, dtype=np.int64)).to(device)
         self._normalise = Normalise(mean, std, device=device, memory_format=memory_format)
         self._augment = Augment.parse(augment) if isinstance(augment, str) else augment
-        self._seed = seed
-        self._order = EpochOrder(
-            len(index), batch, seed, steps_per_epoch=steps_per_epoch, part=part
-        )
+        super().__init__(len(index), batch, seed, steps_per_epoch, part)
         self._drawn: tuple[int, Tensor] | None = None  # the last epoch and its draws, on the device
-        self.steps = self._order.steps
-
-    def __len__(self) -> int:
-        """Images that are served, by all ranks."""
-        return len(self._labels)
-
-    def epoch(self, number: int, start: int = 0) -> Iterator[Batch]:
-        """Batches of one epoch from step `start` on, augmented."""
-        return (self.batch(number, step) for step in range(start, self.steps))
 
     def batch(self, epoch: int, step: int) -> Batch:
-        """One augmented batch, a pure function of its arguments and the loader's seed.
-
-        Raises:
-            IndexError: an epoch has no such step.
-        """
+        """See `Loader`."""
         bounds, own = self._order.bounds(step), self._order.own(step)
         if self._drawn is None or self._drawn[0] != epoch:
             self._drawn = epoch, self._to_device(self._draw(epoch))

@@ -7,10 +7,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from kdbench.data.loaders.base import Loader
 from kdbench.data.loaders.batch import Batch
 from kdbench.data.loaders.joint import Joint
 from kdbench.data.loaders.modality import RGB, Modality
-from kdbench.data.loaders.order import WHOLE, EpochOrder, Part, draws
+from kdbench.data.loaders.order import WHOLE, Part, draws
 from kdbench.data.loaders.pixels import Normalise
 from kdbench.data.stored.maps import DEPTH_UNIT, Mapped
 from kdbench.data.stored.open import Stored
@@ -19,15 +20,12 @@ from kdbench.exhibits.recipe import Recipe
 from kdbench.exhibits.tasks import DEPTH, IGNORED, NO_DEPTH
 
 
-class MappedLoader:
+class MappedLoader(Loader):
     """Batches of a split whose images have maps.
 
     A batch is a pure function of (seed, epoch, step), whoever makes it: every image has draws of
     its own, of the epoch, the step and its place in the batch. Its labels are the maps: (B, H, W)
     int64 classes, or float32 metres.
-
-    Attributes:
-        steps: batches in an epoch.
     """
 
     def __init__(
@@ -78,26 +76,10 @@ class MappedLoader:
         self._index = np.arange(len(self._images)) if index is None else np.asarray(index)
         self._device = torch.device(device)
         self._normalise = Normalise(mean, std, device=device, memory_format=memory_format)
-        self._seed = seed
-        self._order = EpochOrder(
-            len(self._index), batch, seed, steps_per_epoch=steps_per_epoch, part=part
-        )
-        self.steps = self._order.steps
-
-    def __len__(self) -> int:
-        """Images that are served, by all ranks."""
-        return len(self._index)
-
-    def epoch(self, number: int, start: int = 0) -> Iterator[Batch]:
-        """Batches of one epoch from step `start` on, augmented."""
-        return (self.batch(number, step) for step in range(start, self.steps))
+        super().__init__(len(self._index), batch, seed, steps_per_epoch, part)
 
     def batch(self, epoch: int, step: int) -> Batch:
-        """One augmented batch, a pure function of its arguments and the loader's seed.
-
-        Raises:
-            IndexError: an epoch has no such step.
-        """
+        """See `Loader`."""
         own = self._order.own(step)
         places = self._order.places(epoch, step)[own.start : own.stop].tolist()
         generators = [draws(self._seed, "augment", epoch, step, place) for place in own]

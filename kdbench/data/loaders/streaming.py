@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from kdbench.data.loaders.base import Loader
 from kdbench.data.loaders.batch import Batch
 from kdbench.data.loaders.decoding import Decoder, DecodingJob, transforms
 from kdbench.data.loaders.gpu_decoding import GpuDecoder
-from kdbench.data.loaders.order import WHOLE, EpochOrder, Part, draws
+from kdbench.data.loaders.order import WHOLE, Part, draws
 from kdbench.data.loaders.pixels import Normalise
 from kdbench.data.stored.arrow import Encoded
 from kdbench.errors import BadValue, UserError
@@ -29,7 +30,7 @@ STOPPING = {signal.SIGINT, signal.SIGTERM}
 _running: weakref.WeakSet[Generator[Batch, None, None]] = weakref.WeakSet()
 
 
-class StreamingLoader:
+class StreamingLoader(Loader):
     """Batches of a split whose encoded images are decoded by worker processes.
 
     The interface is that of `in_memory.InMemoryLoader`. A batch is a pure function of (seed,
@@ -41,9 +42,6 @@ class StreamingLoader:
     size that is served, and mirrored with probability 1/2; evaluation sees the middle of the
     image, whose shorter side was resized to 256/224 of that size. Both are torchvision's, on
     tensors, bilinear with antialiasing.
-
-    Attributes:
-        steps: batches in an epoch; a last batch of one image is left out, see `EpochOrder`.
 
     Source: Szegedy et al., CVPR 2015 (the crop); torchvision's reference training of ImageNet.
     """
@@ -104,22 +102,16 @@ class StreamingLoader:
         self._index = np.arange(len(labels)) if index is None else np.asarray(index)
         self._device = torch.device(device)
         self._normalise = Normalise(mean, std, device=device, memory_format=memory_format)
-        self._seed = seed
         workers = default_workers() if workers is None else workers
         self._workers = 0 if self._on_gpu else workers  # a forked process has no CUDA
-        self._order = EpochOrder(len(self), batch, seed, steps_per_epoch=steps_per_epoch, part=part)
-        self.steps = self._order.steps
-
-    def __len__(self) -> int:
-        """Images that are served, by all ranks."""
-        return len(self._index)
+        super().__init__(len(self._index), batch, seed, steps_per_epoch, part)
 
     def epoch(self, number: int, start: int = 0) -> Iterator[Batch]:
         """Batches of one epoch from step `start` on, augmented; decoded ahead by the workers."""
         return self._stream(self._job(number, step) for step in range(start, self.steps))
 
     def batch(self, epoch: int, step: int) -> Batch:
-        """One augmented batch, decoded in this process."""
+        """See `Loader`; decoded in this process."""
         job = self._job(epoch, step)
         return self._serve(job, self._decoder.batch(job))
 
