@@ -91,9 +91,11 @@ def alone(loss: Any, student: StagedNetwork, teacher: Teacher, batch: Batch) -> 
     return work
 
 
-def stepping(loss: Any, student: StagedNetwork, teacher: Teacher | None) -> Any:
-    """The training step of a method, or of plain training without loss."""
-    precision = Precision("float32", False, next(student.parameters()).device)
+def stepping(
+    loss: Any, student: StagedNetwork, teacher: Teacher | None, name: str = "float32"
+) -> Any:
+    """The training step of a method, or of plain training without loss, in a number format."""
+    precision = Precision(name, False, next(student.parameters()).device)
     trained: list[nn.Module] = [student] + ([] if loss is None else [loss.trained_with_student()])
     optimiser = make_optimiser(STILL, *trained)
     if loss is not None and loss.first is not None and loss.first.trains_trunk:

@@ -193,6 +193,16 @@ def frozen(result: Result) -> Iterator[str]:
     ]
     yield table(headers, rows)
     yield f"Batches of {result['batch']}, float32, channels-last."
+    judged = [
+        [one["pair"].replace(":", " -> "), *saving(one["verdict"])] for one in result["pairs"]
+    ]
+    yield table(["pair", "folding saves of KD's whole step", "5 % or more"], judged)
+
+
+def saving(verdict: Mapping[str, Any]) -> list[str]:
+    """What folding saves with its 95 % interval over rounds, and whether it is worth it."""
+    half = "" if verdict["half"] is None else f" ± {100 * verdict['half']:.1f}"
+    return [f"{100 * verdict['saved']:.1f}{half} %", verdict["worth it"]]
 
 
 def reports(result: Result) -> Iterator[str]:

@@ -86,6 +86,7 @@ RESULTS = {
                 "seconds": {"as a run": [0.6], "frozen": [0.4]},
                 "kd_seconds": [1.0],
                 "apart": {"as a run": 0.0, "frozen": 1e-6},
+                "verdict": {"saved": 0.062, "half": 0.008, "worth it": "yes"},
             }
         ],
     },
@@ -153,6 +154,7 @@ def test_distpro_s_step_and_a_frozen_teacher_are_set_against_what_they_replace()
 
     assert cells(text, ["kdbench"]) == ["2.00", "4.00", "4.50"]
     assert cells(text, ["wrn-40-2 -> wrn-16-2", "frozen"]) == ["400", "1.50", "1.25", "1e-06"]
+    assert "| 6.2 ± 0.8 %" in text and "| yes" in text
 
 
 def test_reports_and_plans_are_shown_by_the_clock_and_of_the_cpu():
