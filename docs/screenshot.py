@@ -12,7 +12,7 @@ from playwright.sync_api import sync_playwright
 
 TARGET = Path(__file__).with_name("report.png")
 SIZE = {"width": 1280, "height": 900}
-COLOURS = 128  # of a page of few; a third of the bytes
+COLOURS = 32  # of a page of few; a third of the bytes
 
 
 def main(folder: str) -> None:

@@ -63,7 +63,7 @@ def check_schemas() -> list[Path]:
 
 
 def _text(schema: Schema) -> str:
-    return json.dumps(schema, indent=1, ensure_ascii=False) + "\n"
+    return json.dumps(schema, indent=0, ensure_ascii=False) + "\n"
 
 
 def _params() -> Schema:

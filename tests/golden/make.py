@@ -36,7 +36,7 @@ def main():
         measured = numbers(entry, parameters)
         after[key] = {"revision": entry.revision, "parameters": parameters, "numbers": measured}
         print(f"{key}: {len(measured)} numbers of revision {entry.revision}")
-    FILE.write_text(json.dumps(after, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    FILE.write_text(json.dumps(after, indent=0, sort_keys=True) + "\n", encoding="utf-8")
     print(*refused, sep="\n", file=sys.stderr, end="\n" if refused else "")
     return 1 if refused else 0
 
