@@ -5,6 +5,7 @@ run, by accident or in a merge, not that somebody forged both.
 """
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from enum import Enum
 from hashlib import sha256
@@ -12,13 +13,15 @@ from pathlib import Path
 from typing import Any
 
 from kdbench.errors import DamagedData, UserError
-from kdbench.store.atomic import write_json
+from kdbench.store.atomic import write_text
 from kdbench.store.canonical import canonical
 
 SCHEMA = 2  # 2: records are sealed
 UNSEALED = 1  # schema of the records that were made before, which are read as they are
 SEAL = "seal"
 MOST_POINTS = 200
+LIST_OF_NUMBERS = re.compile(r'\[\n\s*([^\[\]{}"]+?)\n\s*\]')
+BREAK = re.compile(r",\n\s*")
 MEND = "bring the file back from git, or delete it to run again"
 
 
@@ -37,7 +40,14 @@ def write_record(path: Path, content: Mapping[str, Any]) -> None:
         ValueError: a number is not finite.
     """
     plain = json.loads(json.dumps({**content, "schema": SCHEMA}, allow_nan=False))
-    write_json(path, {**plain, SEAL: _hash(plain)})
+    write_text(path, as_text({**plain, SEAL: _hash(plain)}))
+
+
+def as_text(record: Mapping[str, Any]) -> str:
+    """A record as its file holds it: a key per line, a list of numbers on one line."""
+    text = json.dumps(record, indent=1, sort_keys=True, allow_nan=False) + "\n"
+    # No string of JSON holds a line break, so what is joined here is a list of numbers.
+    return LIST_OF_NUMBERS.sub(lambda match: f"[{re.sub(BREAK, ', ', match[1])}]", text)
 
 
 def read_record(path: Path) -> dict[str, Any]:

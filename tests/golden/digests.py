@@ -14,7 +14,7 @@ SHORT = 6  # digits: enough to see a change, half the bytes
 
 
 def planned_digests(scale):
-    """Sorted first digits of the digests of every exhibit's runs at a scale, by `phase/data set`."""
+    """First digits of the digests of every exhibit's runs at a scale, by `phase/data set`."""
     digests = {}
     ids = [exhibit.id for exhibit in catalogue()]
     graph = make_graph(Params(scale=scale, exhibits=ids, datasets=[*DATASETS, *ON_REQUEST]))

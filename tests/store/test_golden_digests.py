@@ -1,8 +1,8 @@
 """Digests are the names of records: a change of the code must not change one by accident.
 
-`tests/golden/digests.json` holds the first digits of the digest of every run of the full plans, those on
-request included. It changes only together with a revision, a parameter or an exhibit: `make golden` writes
-it anew.
+`tests/golden/digests.json` holds the first digits of the digest of every run of the full plans,
+those on request included. It changes only together with a revision, a parameter or an exhibit:
+`make golden` writes it anew.
 """
 
 import json

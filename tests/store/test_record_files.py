@@ -41,6 +41,21 @@ def test_a_record_comes_back_and_is_intact(record):
     assert seal_of(content) is Seal.INTACT
 
 
+def test_a_list_of_numbers_is_one_line_and_no_text_is_changed(tmp_path):
+    """Whatever a text holds that looks like a list."""
+    content = {
+        "steps": [[0.5, -1e-7], [None, 2]],
+        "notes": ["[\n 1,\n 2\n]", '"[1,  2]"'],
+        "no": [],
+    }
+    write_record(tmp_path / "one.json", content)
+    record = read_intact(tmp_path / "one.json")
+
+    assert {key: record[key] for key in content} == content
+    lines = (tmp_path / "one.json").read_text().splitlines()
+    assert "  [0.5, -1e-07]," in lines and "  [null, 2]" in lines
+
+
 def test_layout_does_not_break_a_seal(record):
     """Another order of keys and other spaces, as after a merge or an editor."""
     content = json.loads(record.read_text())
