@@ -42,7 +42,9 @@ def test_a_record_says_where_it_comes_from(finished_once, records, name):
         "started",
         "finished",
         "inputs",
+        "ranks",
     }
+    assert provenance["ranks"] == 1
     assert provenance["data_fingerprint"] == data.fingerprint
     assert provenance["code"] == run_fingerprint(spec)
     assert {"python", "torch", "numpy"} <= set(provenance["versions"])

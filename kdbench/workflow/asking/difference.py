@@ -96,7 +96,7 @@ def changed(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Va
 
 
 def _origin(record: Content) -> Iterator[tuple[str, Any]]:
-    provenance = record["provenance"]
+    provenance = {"ranks": 1, **record["provenance"]}  # older records do not say it
     yield from flat({k: v for k, v in provenance.items() if k not in NOT_COMPARED}).items()
 
 
