@@ -52,5 +52,7 @@ def share_command(
     from kdbench.workflow.sharing.share import share
 
     graph = load_graph(Path(), overrides_of(scale, override))
-    count = share(graph, Paths(), out, licence=licence, artifacts=artifacts)
+    count, unsealed = share(graph, Paths(), out, licence=licence, artifacts=artifacts)
+    if unsealed:
+        say(f"left out: {unsealed} runs whose records have no seal, which kdbench merge refuses")
     say(f"{out}: {count} finished runs; whoever gets it: kdbench merge {out.name}")

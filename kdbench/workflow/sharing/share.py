@@ -9,12 +9,14 @@ from kdbench.plan.params import FILE
 from kdbench.store.artifacts import checked
 from kdbench.store.atomic import whole_folder
 from kdbench.store.paths import MANIFEST, Paths
-from kdbench.store.record import read_intact
+from kdbench.store.record import Seal, read_intact, seal_of
 from kdbench.store.spec import RunSpec
 from kdbench.workflow.sharing.crate import write_crate
 
 
-def share(graph: Graph, paths: Paths, out: Path, *, licence: str, artifacts: bool) -> int:
+def share(
+    graph: Graph, paths: Paths, out: Path, *, licence: str, artifacts: bool
+) -> tuple[int, int]:
     """Write the finished runs of a plan, params.yaml and their description as an RO-Crate.
 
     Args:
@@ -25,11 +27,12 @@ def share(graph: Graph, paths: Paths, out: Path, *, licence: str, artifacts: boo
         artifacts: whether the runs' artifacts (weights, schemes) come along.
 
     Returns:
-        How many runs.
+        How many runs, and how many are left out because their records have no seal: whoever gets
+        the folder could not merge them.
 
     Raises:
         BadValue: the folder exists.
-        UserError: no run of the plan is finished.
+        UserError: no run of the plan is finished, or none has a sealed record.
         DamagedData: a record or an artifact is not what its run wrote.
     """
     if out.exists():
@@ -37,9 +40,12 @@ def share(graph: Graph, paths: Paths, out: Path, *, licence: str, artifacts: boo
     finished = [run for run in graph.runs.values() if paths.record(run).is_file()]
     if not finished:
         raise UserError(f"{FILE}: no run of the plan at scale {graph.scale.name} is finished")
+    sealed = [run for run in finished if seal_of(read_intact(paths.record(run))) is not Seal.ABSENT]
+    if not sealed:
+        advice = f"kdbench redo RUN makes one again: all {len(finished)} are of an older schema"
+        raise UserError(f"no finished run has a record with a seal, which merge asks for; {advice}")
     with whole_folder(out) as draft:
-        for run in finished:
-            read_intact(paths.record(run))
+        for run in sealed:
             _copy(paths.record(run), paths, draft)
             if artifacts and paths.manifest(run).is_file():
                 _copy_artifacts(run, paths, draft)
@@ -47,7 +53,7 @@ def share(graph: Graph, paths: Paths, out: Path, *, licence: str, artifacts: boo
             _copy(paths.root / FILE, paths, draft)
         exhibits = ", ".join(exhibit.id for exhibit in graph.exhibits)
         write_crate(draft, f"kdbench, scale {graph.scale.name}: {exhibits}", licence)
-    return len(finished)
+    return len(sealed), len(finished) - len(sealed)
 
 
 def _copy_artifacts(run: RunSpec, paths: Paths, out: Path) -> None:

@@ -18,7 +18,8 @@ def sent_fixture(study, tmp_path):
     source = study("source").finish()
     source.root.joinpath("params.yaml").write_text("scale: smoke\n")
     options = {"licence": LICENCE, "artifacts": True}
-    assert share(source.graph, source.paths, tmp_path / "sent", **options) == len(source.graph.runs)
+    shared = share(source.graph, source.paths, tmp_path / "sent", **options)
+    assert shared == (len(source.graph.runs), 0)
     return source, tmp_path / "sent"
 
 
@@ -98,6 +99,27 @@ def test_a_folder_that_exists_is_refused(sent):
     source, folder = sent
     with pytest.raises(BadValue, match="a folder that does not exist yet"):
         share(source.graph, source.paths, folder, licence=LICENCE, artifacts=False)
+
+
+def test_records_without_a_seal_are_left_out(study, tmp_path):
+    """Merging would refuse them; where there is no other, so does sharing."""
+    source = study("source").finish()
+    files = [source.paths.record(run) for run in source.graph.runs.values()]
+
+    def unseal(file):
+        record = json.loads(file.read_text())
+        del record["seal"]
+        file.write_text(json.dumps({**record, "schema": 1}))
+
+    unseal(files[0])
+    options = {"licence": LICENCE, "artifacts": False}
+    shared = share(source.graph, source.paths, tmp_path / "sent", **options)
+    assert shared == (len(files) - 1, 1)
+    assert not (tmp_path / "sent" / files[0].relative_to(source.root)).exists()
+    for file in files[1:]:
+        unseal(file)
+    with pytest.raises(UserError, match="with a seal, which merge asks for"):
+        share(source.graph, source.paths, tmp_path / "again", **options)
 
 
 def test_a_plan_without_finished_runs_is_refused(study, tmp_path):
