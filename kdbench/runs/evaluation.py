@@ -12,7 +12,7 @@ from kdbench.evaluate.tasks import task_of
 from kdbench.runs import assemble
 from kdbench.runs.held_out import measured_loader, remark
 from kdbench.runs.job import BEST, LAST, Job, PhaseResult
-from kdbench.runs.panels import panels_of_network
+from kdbench.runs.panels import panels_of_network, shown_places
 from kdbench.store.record import read_intact
 from kdbench.store.student_runs import EvaluationRun, MeasuredRun, StudentRun
 from kdbench.store.teacher_runs import TeacherRun
@@ -54,7 +54,7 @@ def run_evaluation(job: Job[EvaluationRun]) -> PhaseResult:
 def _panels(job: Job[EvaluationRun], data: Stored) -> dict[str, Any]:
     """What the first network says of a few test images; none where no test image may be seen."""
     first = job.spec.first
-    if job.spec.tuning_holdout:
+    if job.spec.tuning_holdout or not shown_places(data):
         return {}
     network = assemble.trained_network(first, data, 0, job.inputs, job.precision)
     weights = BEST if first.recipe.reported == "best" else LAST

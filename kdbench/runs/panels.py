@@ -27,7 +27,7 @@ PHOTO_COLOURS = 32  # of an image: a street scene is then a quarter as large
 
 def panels_of_data(data: Stored) -> dict[str, Any]:
     """The images and their true classes, by a record's key; nothing where images have no masks."""
-    places = _places(data)
+    places = shown_places(data)
     if not isinstance(data, Mapped) or not places:
         return {}
     images, masks = data.images("test"), data.maps("test")
@@ -50,7 +50,7 @@ def panels_of_network(
         recipe: gives the view of an image.
         precision: of the passes.
     """
-    places = _places(data)
+    places = shown_places(data)
     if not places:
         return {}
     index, recipe = np.array(places), replace(recipe, batch=1)
@@ -64,7 +64,7 @@ def panels_of_network(
     return {KEY: {OF: _hashes(data, places), GUESS: guess}}
 
 
-def _places(data: Stored) -> list[int]:
+def shown_places(data: Stored) -> list[int]:
     """Positions of test images, evenly spaced: those of a video are then of several scenes."""
     if not isinstance(data, Mapped) or data.task != SEGMENTATION or "test" not in data.splits:
         return []
