@@ -15,6 +15,7 @@ TOGETHER = (
     "report/test_whole_report.py",
     "runs/test_export.py",
     "resume/test_kill.py",
+    "resume/test_ranks_lost.py",
     "runs/test_pruned_students.py",
     "cli/test_networks_page.py",
 )
