@@ -138,7 +138,7 @@ def test_data_of_a_plugin_that_is_gone_is_verified_too(kdbench, tmp_path, cinic1
     code, out, _ = kdbench("data", "verify")
 
     assert code == 0
-    assert out.startswith("gone: whole")
+    assert out.startswith("gone: intact")
 
 
 def test_listing_needs_no_torch(kdbench, several):
