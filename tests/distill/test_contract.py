@@ -79,7 +79,9 @@ def assembled(method, folder, monkeypatch):
         folder=folder / "run",
         origin={},
         stopper=None,
-        inputs=SimpleNamespace(data=lambda run: data, folder=lambda run: folder),
+        inputs=SimpleNamespace(
+            data=lambda run: data, folder=lambda run: folder, encoder=lambda trained: None
+        ),
         follow=lambda *_: lambda: None,
         say=lambda line: None,
     )
