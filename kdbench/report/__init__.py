@@ -3,7 +3,7 @@
 Imports point one way, lowest first; parts on one rank never import each other:
 
     readings <- judgement <- presentation <- figures, summaries, notes <- latex, markdown, dvc_views
-        <- table_page <- render <- index <- site <- make
+        <- panels <- table_page <- render <- index <- site <- make
 
 Up to `figures`, `summaries` and `notes` nothing knows on what kind of page it will stand.
 `markdown`, `table_page` and `index` write for GitHub, `site` pages for a browser, from the same

@@ -179,6 +179,8 @@ def setting_of(scale, setting):
         "fold_teacher": "student",
         "images_at_once": "teacher",
         "decode": None,  # no run of the data sets asked here
+        "ranks": "teacher",
+        "synchronise_norms": None,  # of one rank
         "threads": "teacher",
         "cells_per_job": None,
         "precision": "teacher",
