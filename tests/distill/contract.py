@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from types import SimpleNamespace
 
 import torch
+from sampling import sampled
 from torch import randn
 from typed_runs import method_part, network_part, search_part
 
@@ -27,6 +28,17 @@ METHODS = [
     for name in COMPONENTS.names("method")
     if "classification" in COMPONENTS.get("method", name, where="test").declaration.tasks
 ]
+
+
+def of_a_class_each(methods):
+    """The first method of each class; the others differ in numbers alone."""
+    declared = {m: COMPONENTS.get("method", m, where="contract") for m in reversed(methods)}
+    first = {(c.module, c.class_name): method for method, c in declared.items()}
+    return set(first.values())
+
+
+# All methods, for `parametrize`; `make test` takes one of each class.
+EVERY = sampled(METHODS, of_a_class_each(METHODS))
 CLASSES, LABELS = 10, 24
 CPU = Precision("float32", False, torch.device("cpu"))
 LATE = TrainingPosition(step=90, steps=100, epoch=9, epochs=10)  # warm-ups are over

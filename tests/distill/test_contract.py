@@ -13,8 +13,8 @@ import torch
 from contract import (
     CLASSES,
     CPU,
+    EVERY,
     LABELS,
-    METHODS,
     PAIR,
     build,
     few_pathways,
@@ -31,7 +31,7 @@ from kdbench.exhibits.protocols import CRD
 from kdbench.runs import training
 from kdbench.runs.training import run_training, save_weights
 
-every = pytest.mark.parametrize("method", METHODS)
+every = pytest.mark.parametrize("method", EVERY)
 # Losses of the two networks' features alone; every other one starts from random numbers.
 DRAW_NOTHING = {
     *("at", "dist", "dkd", "jacobian", "kd", "kd_mean", "kd_standardised"),

@@ -4,12 +4,12 @@ import copy
 
 import pytest
 import torch
-from contract import METHODS, PAIR, build, few_pathways, finite, network, scene
+from contract import EVERY, METHODS, PAIR, build, few_pathways, finite, network, scene
 from sampling import sampled
 
 # The compiler's remarks on what it looks at, and on what it leaves to Python.
 quiet = pytest.mark.filterwarnings("ignore:(The .grad attribute|Dynamo does not know):UserWarning")
-every = pytest.mark.parametrize("method", METHODS)
+every = pytest.mark.parametrize("method", EVERY)
 # Relative error of a term in bfloat16 autocast against float64, on maps that bfloat16 holds
 # exactly: what remains are the connectors' own roundings (2^-9 each) and what a formula does
 # with them.

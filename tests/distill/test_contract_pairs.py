@@ -4,7 +4,7 @@ from functools import cache
 
 import pytest
 import torch
-from contract import CLASSES, COMPONENTS, METHODS, Scene, build, finite, network
+from contract import CLASSES, COMPONENTS, EVERY, Scene, build, finite, network
 from sampling import sampled
 
 from kdbench.data.loaders.batch import Batch
@@ -52,15 +52,8 @@ def looked(pair):
     return nets, batch, theirs, ours, leaves
 
 
-def of_a_class_each(methods):
-    """The first method of each class; the others differ in numbers that shapes do not follow."""
-    declared = {m: COMPONENTS.get("method", m, where="contract") for m in reversed(methods)}
-    first = {(c.module, c.class_name): method for method, c in declared.items()}
-    return set(first.values())
-
-
 # The pair is the outer loop, so that the networks of one pair are built once.
-@pytest.mark.parametrize("method", sampled(METHODS, of_a_class_each(METHODS)))
+@pytest.mark.parametrize("method", EVERY)
 @pytest.mark.parametrize("pair", sampled(PAIRS, SMALL))
 def test_any_two_networks_fit_or_are_refused_in_one_line(pair, method):
     """Where they fit, terms and gradients are finite, and the gradients reach the student."""

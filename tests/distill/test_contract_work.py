@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from contract import METHODS, PAIR, build, network, scene
+from contract import EVERY, PAIR, build, network, scene
 from torch import rand
 
 from kdbench.distill.joined import JoinedLosses, Part
@@ -29,7 +29,7 @@ def pair():
     return network(PAIR[0]), network(PAIR[1])
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", EVERY)
 def test_steps_that_are_called_alike_do_the_same_operations(method, pair):
     """At five positions, from the first step to the last."""
     by_kind = counts(build(method, pair[1], pair[0]), pair)

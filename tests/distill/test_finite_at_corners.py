@@ -13,8 +13,8 @@ from contract import (
     CLASSES,
     COMPONENTS,
     CPU,
+    EVERY,
     LABELS,
-    METHODS,
     PAIR,
     Scene,
     few_pathways,
@@ -114,7 +114,7 @@ def _detached(value):
     return None if value is None else value.detach()
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", EVERY)
 def test_gradients_are_finite_at_every_corner(nets, method):
     """At all corners, on all inputs; the message says where one is not."""
     teacher, student = nets

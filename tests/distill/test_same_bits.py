@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import pytest
 import torch
-from contract import COMPONENTS, CPU, METHODS, PAIR, build, finding, network
+from contract import COMPONENTS, CPU, EVERY, PAIR, build, finding, network
 from typed_runs import method_part, search_part
 
 from kdbench.data.loaders.batch import Batch
@@ -63,7 +63,7 @@ def test_dfa_s_four_rules_are_one_method_where_a_stage_has_one_block():
     assert_equal_to_the_bit([trained("dfa", searched), *rules])
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", EVERY)
 def test_connectors_follow_the_seed(method):
     """The same seed gives the same bits, another one others, wherever something is drawn."""
     teacher, student = (network(name) for name in PAIR)
