@@ -95,12 +95,13 @@ def test_values_of_params_reach_a_job_as_one_word(tmp_path):
 
 @pytest.mark.parametrize("file", sorted((REPOSITORY / "rules").glob("*.smk")), ids=lambda f: f.stem)
 def test_names_of_files_are_quoted_in_rules(file):
-    """Digests and options apart, which are quoted where they are made."""
+    """Digests, options and torchrun's words apart, which are quoted where they are made."""
     shell = re.search(r'shell:\s+"(.*)"', file.read_text())[1]
 
     assert set(re.findall(r"{(.*?)}", shell)) <= {
         "wildcards.digest",
         "params.cells",
+        "params.launcher",
         "params.options",
         "log:q",
     }

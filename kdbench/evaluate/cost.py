@@ -80,7 +80,7 @@ class _Elements(TorchDispatchMode):
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
         name = func.overloadpacket.__name__.removesuffix("_")
-        bounded = name in CLAMPS and _from_zero(args)
+        bounded = name in CLAMPS and _from_zero(args) and _of_one_image(args[0])
         if name == "relu" or "batch_norm" in name or bounded:
             same: Tensor = args[0]
             self.total += same.numel()
@@ -92,6 +92,14 @@ def _from_zero(args: tuple[Any, ...]) -> bool:
     """Whether a clamp's lower bound, its second argument, is 0; torch hands it over by position."""
     low = args[1] if len(args) > 1 else None
     return isinstance(low, int | float) and low == 0
+
+
+def _of_one_image(tensor: Tensor) -> bool:
+    """Whether its first dimension is that of one image.
+
+    Bilinear resizing, which torch takes apart once it has trained, clamps rows of indices.
+    """
+    return tensor.dim() > 1 and len(tensor) == 1
 
 
 def _ghost(network: nn.Module) -> nn.Module:

@@ -107,6 +107,7 @@ OTHERS = {
     "bounded from above": lambda x: x.clamp(max=6),
     "bounded from elsewhere": lambda x: x.clamp(min=1e-6),
     "bounded by a map": lambda x: x.clamp(min=torch.zeros_like(x)),
+    "clamped indices": lambda x: x + x.new_ones(8).clamp(min=0),
     "sum": lambda x: x + x,
     "pooling": lambda x: F.max_pool2d(x, 2),
     "group norm": nn.GroupNorm(2, 4),

@@ -28,6 +28,7 @@ def spy(*, teacher_on_validation, depth=WHOLE):
         lr=None,
         teacher_on_validation=teacher_on_validation,
         teacher_depth=lambda position: depth,
+        reads_held_out=lambda position: True,
         step=lambda train, validation, position: (train, validation),
     )
     return searcher, SimpleNamespace(read=lambda images, until: (f"up to {until}", images))
