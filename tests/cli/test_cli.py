@@ -220,6 +220,7 @@ def test_a_run_without_snakemake_does_first_what_it_needs(project):
     assert '"halves"' in record.read_text()
 
 
+@pytest.mark.slow
 def test_all_runs_are_done_in_one_process_one_after_the_other(project):
     """Each run comes after those it needs; a second call has nothing to do."""
     first = kdbench(project, "run", "--all")

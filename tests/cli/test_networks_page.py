@@ -14,6 +14,8 @@ from kdbench.plan.components import find_components
 REPOSITORY = Path(__file__).parents[2]
 MAPS = "16@32×32 16@32×32 32@16×16 64@8×8"  # of resnet8
 
+pytestmark = pytest.mark.slow  # half a minute for all networks; single ones are in tests/models
+
 
 @pytest.fixture(scope="module")
 def today():

@@ -6,7 +6,8 @@ A record says by which code it was made. After files were moved or renamed, or c
 with golden numbers and revisions as they were, this pairs the fingerprint that COMMIT's code has
 for each planned run with today's, in kdbench/store/same_code.json: finished records then go on
 counting as made by today's code. Run `make test` first: it holds the golden numbers. The next edit
-that could change a number makes another fingerprint, which these pairs do not name.
+that could change a number makes another fingerprint, which these pairs do not name. Pairs that no
+record in results/ needs are left out.
 """
 
 import json
@@ -62,6 +63,12 @@ def paired(known, before, now):
     return {code: equals for code, equals in proper.items() if equals}
 
 
+def named():
+    """Fingerprints of the code that made the records in results/."""
+    files = (ROOT / "results").glob("*/records/*/*/*.json")
+    return {json.loads(file.read_text())["provenance"]["code"] for file in files}
+
+
 def main(commit):
     """Write the pairs; returns the exit code."""
     sys.path.insert(0, str(ROOT))
@@ -73,7 +80,9 @@ def main(commit):
             ["git", "archive", commit, "kdbench"], cwd=ROOT, capture_output=True, check=True
         )
         subprocess.run(["tar", "-x", "-C", folder], input=archive.stdout, check=True)
-        pairs = paired(known, fingerprints(folder), fingerprints(ROOT))
+        every = paired(known, fingerprints(folder), fingerprints(ROOT))
+    codes = named()
+    pairs = {code: equals for code, equals in every.items() if code in codes}
     SAME_CODE.write_text(json.dumps(pairs, indent=1) + "\n", encoding="utf-8")
     print(f"{len(pairs)} fingerprints of older code count as today's")
     return 0

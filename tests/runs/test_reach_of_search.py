@@ -94,6 +94,7 @@ def test_no_image_is_both_trained_on_and_held_out(finished, monkeypatch):
     assert max(fit + held) < train
 
 
+@pytest.mark.slow
 def test_held_out_images_are_those_of_a_validation_split_where_there_is_one(tmp_path, monkeypatch):
     """All training images are then trained on."""
     monkeypatch.setenv("KDBENCH_DEVICE", "cpu")

@@ -112,6 +112,7 @@ def test_records_hold_panels(whole):
 
 
 @pytest.mark.parametrize("build", [build_search, lambda job, data: build_training(job, data, 2)])
+@pytest.mark.slow
 def test_searches_and_trainings_start_from_the_encoder_that_is_asked_for(whole, build):
     """So where it is not here they do not start."""
     run = whole.spec(SEARCH if build is build_search else STUDENT)

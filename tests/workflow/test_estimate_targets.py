@@ -94,6 +94,7 @@ def test_bad_input_is_one_line(project, words, message):
     assert message in str(error) and "\n" not in str(error)
 
 
+@pytest.mark.slow
 def test_sums_follow_from_the_declared_throughput_and_power(project):
     """Hours are multiply-adds by rate, watts times hours energy; a shared run counts once."""
     before = sorted(project.root.rglob("*"))

@@ -10,6 +10,7 @@ import time
 
 import psutil
 import pytest
+from sampling import sampled
 from servers import a_server
 from tiny_project import SEARCH, STUDENT, TEACHER, TinyProject, without_times
 
@@ -86,7 +87,7 @@ def test_a_mistake_of_the_user_s_is_one_line_and_the_exit_code(server, tmp_path)
     assert (code, output) == (2, "") and errors.startswith("kdbench: params.yaml at scale smoke")
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", sampled([signal.SIGTERM, signal.SIGINT], [signal.SIGTERM]))
 def test_a_client_that_is_asked_to_stop_hands_it_on(server, tmp_path, number):
     """The run saves a checkpoint, and the client waits for its exit code."""
     project = TinyProject(tmp_path)
@@ -144,6 +145,7 @@ def test_code_that_was_edited_is_not_served(tmp_path):
     assert served[1].startswith("data") and itself[1].startswith("edited: data")
 
 
+@pytest.mark.slow
 def test_without_a_server_the_client_does_the_run_itself(tmp_path):
     """As a job on another machine, or one that outlives its Snakemake."""
     project = TinyProject(tmp_path)

@@ -87,6 +87,7 @@ def test_changed_parameters_are_shown(changed):
     assert differences == {"params.yaml": {"methods.kd.temperature": {"old": None, "new": 8.0}}}
 
 
+@pytest.mark.slow
 def test_curves_are_plotted_and_compared(changed):
     """`dvc plots show` writes a page; `diff` has a point per epoch and commit."""
     changed("dvc", "plots", "show")

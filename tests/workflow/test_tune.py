@@ -127,6 +127,7 @@ def test_a_search_does_not_see_what_its_students_are_measured_on(tmp_path, monke
     assert {file for phase, file in read if phase == "teacher"} == {"last.safetensors"}
 
 
+@pytest.mark.slow
 def test_test_images_do_not_change_a_tuning_run(done, tmp_path, monkeypatch):
     """With white test images the numbers are those with the real ones."""
     monkeypatch.setenv("KDBENCH_DEVICE", "cpu")

@@ -49,6 +49,7 @@ def test_a_second_report_draws_nothing(plan, drawn):
     assert len(drawn) == 1 and second == first and len(first) == 3
 
 
+@pytest.mark.slow
 def test_another_record_is_drawn(plan, drawn):
     """Its seal is in what the image names."""
     first = images(plan)
