@@ -75,8 +75,6 @@ def estimate_command(
     """
     from kdbench.store.paths import Paths
     from kdbench.workflow.estimate import estimate, find_target
-    from kdbench.workflow.estimate_text import as_json as json_of
-    from kdbench.workflow.estimate_text import kinds_table, notes, table
     from kdbench.workflow.scaling import with_efficiency
 
     graph, groups = find_target(Path(), overrides_of(scale, override), target)
@@ -94,6 +92,14 @@ def estimate_command(
     result.notes = sentences
     if save:
         _save(result, groups, Paths(), on, tell)
+    _show(result, as_json, kinds)
+
+
+def _show(result: "Estimate", as_json: bool, kinds: bool) -> None:
+    """Print JSON, or tables and what stands below them."""
+    from kdbench.workflow.estimate_text import as_json as json_of
+    from kdbench.workflow.estimate_text import kinds_table, notes, table
+
     if as_json:
         say(json.dumps(json_of(result), indent=2))
         return
