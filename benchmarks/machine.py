@@ -12,6 +12,7 @@ import torch
 
 from kdbench.engine.precision import Precision
 
+CPU = torch.device("cpu")
 RESULTS = Path(__file__).parent / "results"
 PEAK_SHAPES = ((16, 32), (32, 32), (64, 16), (128, 8), (256, 8))  # channels and side of the maps
 PEAK_REPEATS = 5
@@ -38,9 +39,18 @@ def no_bfloat16(device: torch.device) -> str:
     return "bf16 is left out: this CPU has no bfloat16 arithmetic and would emulate it"
 
 
-def peak(kind: torch.dtype, layout: torch.memory_format, batch: int) -> float:
+def peak(
+    kind: torch.dtype, layout: torch.memory_format, batch: int, device: torch.device = CPU
+) -> float:
     """Multiply-adds per second of the fastest 3 x 3 convolution, forward and backward."""
-    return max(_speed(channels, side, batch, kind, layout) for channels, side in PEAK_SHAPES)
+    shapes = PEAK_SHAPES
+    return max(_speed(channels, side, batch, kind, layout, device) for channels, side in shapes)
+
+
+def wait(device: torch.device) -> None:
+    """Until a GPU has done what was asked of it."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
 
 
 def write(name: str, content: Mapping[str, Any], folder: Path | None = None) -> Path:
@@ -52,17 +62,24 @@ def write(name: str, content: Mapping[str, Any], folder: Path | None = None) -> 
 
 
 def _speed(
-    channels: int, side: int, batch: int, kind: torch.dtype, layout: torch.memory_format
+    channels: int,
+    side: int,
+    batch: int,
+    kind: torch.dtype,
+    layout: torch.memory_format,
+    device: torch.device,
 ) -> float:
     """Multiply-adds per second of one convolution."""
-    maps = torch.randn(batch, channels, side, side).to(kind).to(memory_format=layout)
-    maps.requires_grad_()
+    maps = torch.randn(batch, channels, side, side, device=device, dtype=kind)
+    maps = maps.to(memory_format=layout).requires_grad_()
     layer: Any = torch.nn.Conv2d(channels, channels, 3, padding=1, bias=False)
-    layer = layer.to(kind).to(memory_format=layout)
+    layer = layer.to(device, kind).to(memory_format=layout)
 
     def seconds() -> float:
+        wait(device)
         begun = perf_counter()
         layer(maps).sum().backward()
+        wait(device)
         return perf_counter() - begun
 
     seconds()

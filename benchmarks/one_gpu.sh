@@ -3,6 +3,7 @@
 #
 #   benchmarks/one_gpu.sh tests OUT
 #   benchmarks/one_gpu.sh benchmarks OUT
+#   benchmarks/one_gpu.sh together OUT             two trainings at once, without MPS and with it
 #   benchmarks/one_gpu.sh paper OUT MINUTES PROJECT [SHARDS]
 #
 # OUT gets log.txt, and from `paper`, every minute and at the end, records.tar, runs-0.tar, ... with
@@ -12,6 +13,8 @@
 # params.yaml from call to call, and takes such files that lie in it. MINUTES, such as 8.5: when the
 # runs are asked to save and stop. SHARDS: where to prepare CIFAR-100 from, once.
 # WHEELS: a folder of wheels to install first. SCALE, PAIR: instead of paper and the first pair.
+# LANES=2: the student alone is trained beside all else, in a process of its own. MPS=on: NVIDIA's
+# multi-process service lets kernels of both run at once, where it is installed.
 # KDBENCH_COMMIT: the commit of this copy, for the records, where it has no .git.
 set -euo pipefail
 
@@ -20,7 +23,7 @@ what=$1 out=$2
 mkdir -p "$out"
 out=$(cd "$out" && pwd)
 scale=${SCALE:-paper} pair=${PAIR:-wrn-40-2:wrn-16-2}
-export PYTHONPATH=$here PYTHONUNBUFFERED=1
+export PYTHONPATH=$here PYTHONUNBUFFERED=1 CUBLAS_WORKSPACE_CONFIG=:4096:8
 export KDBENCH_CHECKPOINT_SECONDS=${KDBENCH_CHECKPOINT_SECONDS:-30}
 exec > >(trap '' TERM INT && exec tee -a "$out/log.txt") 2>&1
 if [ -n "${WHEELS:-}" ]; then
@@ -39,12 +42,41 @@ tests() {
 
 benchmarks() {
     cd "$here"
-    python3 benchmarks/distpro_step.py --rounds 5
-    python3 benchmarks/search_steps.py --rounds 5
+    # What a call with little time should know comes first.
+    python3 benchmarks/gpu_grid.py --out "$out"
+    python3 benchmarks/distpro_step.py --rounds 5 --minutes 0.5 --out "$out"
+    KDBENCH_GRAPHS=off python3 benchmarks/engine.py --rounds 5 --seconds 0.3
+    python3 benchmarks/engine.py --rounds 5 --seconds 0.3
+    python3 benchmarks/search_steps.py --rounds 5 --minutes 1 --out "$out"
     python3 benchmarks/pruned_students.py --rounds 5
     python3 benchmarks/losses.py --rounds 5
-    KDBENCH_GRAPHS=off python3 benchmarks/engine.py
-    python3 benchmarks/engine.py
+}
+
+# Two processes that train the student alone, of which each prints its own speed.
+together() {
+    cd "$here"
+    local k
+    for k in 1 2; do
+        KDBENCH_DEVICE=cuda:0 python3 benchmarks/gpu_grid.py --methods none kd \
+            --grid bf16:nhwc:on --seconds 4 --name "together-$k" --out "$out" &
+    done
+    wait
+    [ -z "${MPS_TRIED:-}" ] || return 0
+    MPS_TRIED=yes
+    if start_mps; then
+        echo "the same with MPS"
+        together
+    fi
+}
+
+start_mps() {
+    if ! command -v nvidia-cuda-mps-control; then
+        echo "no MPS here"
+        return 1
+    fi
+    CUDA_MPS_PIPE_DIRECTORY=$(mktemp -d)
+    export CUDA_MPS_PIPE_DIRECTORY CUDA_MPS_LOG_DIRECTORY=$CUDA_MPS_PIPE_DIRECTORY
+    nvidia-cuda-mps-control -d
 }
 
 pack() {
@@ -57,6 +89,10 @@ finish() {
     trap - EXIT
     trap '' TERM INT
     [ -z "${packer:-}" ] || kill "$packer" 2>/dev/null || true
+    if [ -n "${lane:-}" ]; then
+        kill "$lane" 2>/dev/null || true
+        wait "$lane" 2>/dev/null || true
+    fi
     if [ -n "${run:-}" ]; then
         kill "$run" 2>/dev/null || true
         wait "$run" 2>/dev/null || true
@@ -84,6 +120,17 @@ until_time_is_up() {
     return $code
 }
 
+# The student alone, seed by seed; it needs no teacher.
+students_alone() {
+    local seed
+    trap - EXIT
+    trap '[ -z "${run:-}" ] || { kill "$run"; wait "$run"; }; exit 143' TERM INT
+    for seed in 0 1 2 3 4; do
+        until_time_is_up python3 -m kdbench run "${pair##*:}_none_s$seed" --scale "$scale" \
+            --override "{\"exhibits\": [\"distpro/table1\"], \"pairs\": [\"$pair\"]}" || return 0
+    done
+}
+
 # More and more seeds of the same list, until the time is up, which is no failure.
 paper() {
     end=$(awk "BEGIN { printf \"%.3f\", $(date +%s.%N) + 60 * $1 }")
@@ -106,9 +153,16 @@ paper() {
         [ $code -ne 75 ] || return 0
         [ $code -eq 0 ] || return $code
     fi
-    local seeds methods failed=0
+    local seeds methods failed=0 first='"none", "kd", "reviewkd"'
+    if [ "${LANES:-1}" -gt 1 ]; then
+        export KDBENCH_DEVICE=${KDBENCH_DEVICE:-cuda:0} # or one waits until the GPU is free
+        [ "${MPS:-off}" = off ] || start_mps || true
+        first='"kd", "reviewkd"'
+        students_alone &
+        lane=$!
+    fi
     for seeds in 1 2 3 4 5; do
-        for methods in '"none", "kd", "reviewkd"' '"distpro"' '"equal", "alpha_t"'; do
+        for methods in "$first" '"distpro"' '"equal", "alpha_t"'; do
             [ -n "$(seconds_left)" ] || return $failed
             code=0
             until_time_is_up python3 -m kdbench run --all --scale "$scale" --override \

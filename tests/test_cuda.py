@@ -105,11 +105,15 @@ def test_a_student_s_first_steps_agree_with_the_cpu(on_cpu, on_device):
 
 
 def test_a_search_s_first_steps_agree_with_the_cpu(on_cpu, on_device):
-    """They are taken with the same pathway weights, to a hundredth."""
+    """They are taken with the same pathway weights, to a hundredth of their norm.
+
+    Not each of them: Adam's first steps follow the signs of gradients, and the difference of two
+    nearly equal losses may change one.
+    """
     one, other = (Scheme.load(project.folder(SEARCH)) for project in (on_cpu, on_device))
 
     assert one.names == other.names
-    torch.testing.assert_close(other.weights, one.weights, rtol=1e-2, atol=1e-3)
+    assert (other.weights - one.weights).norm() <= 1e-2 * one.weights.norm()
 
 
 def test_an_evaluation_of_the_cpu_s_weights_agrees_with_the_cpu(on_cpu, on_device, tmp_path):

@@ -218,7 +218,8 @@ class Pathways(DistillationLoss):
         if not active:
             return {"pathways": student.logits.new_zeros(())}
         losses = self.losses(student, teacher, active)
-        weights = position.feed(lambda at: self.at(at)[1].to(losses.dtype), losses.device)
+        dtype = losses.dtype  # were it `losses`, what is noted would keep the whole step's graph
+        weights = position.feed(lambda at: self.at(at)[1].to(dtype), losses.device)
         with torch.autocast(losses.device.type, enabled=False):  # or the product is rounded
             return {"pathways": weights @ losses}
 

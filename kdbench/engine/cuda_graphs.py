@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import torch
@@ -53,10 +53,7 @@ def replayed(
 
 
 class CudaRecorder(Recorder):
-    """Every step on one stream of its own, in memory of its own.
-
-    No GPU has run this yet.
-    """
+    """Every step on one stream of its own, in memory of its own."""
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
@@ -78,12 +75,30 @@ class CudaRecorder(Recorder):
         """Capture a graph; nothing is computed, so the state stays as it is."""
         graph: Any = torch.cuda.CUDAGraph()
         # Other threads may go on pinning memory and asking for it.
-        with torch.cuda.graph(
-            graph, pool=self._pool, stream=self._stream, capture_error_mode="thread_local"
-        ):
-            work()
+        try:
+            with torch.cuda.graph(
+                graph, pool=self._pool, stream=self._stream, capture_error_mode="thread_local"
+            ):
+                work()
+        except RuntimeError:
+            self._end_failed_capture()
+            raise
         recording: Recording = graph
         return recording
+
+    def _end_failed_capture(self) -> None:
+        """Let the allocator free memory again, which PyTorch forgets after a failed capture."""
+        device = self._device.index
+        with suppress(RuntimeError):
+            _private("_cuda_endAllocateToPool")(
+                torch.cuda.current_device() if device is None else device, self._pool
+            )
+
+
+def _private(name: str) -> Callable[..., Any]:
+    """A function of PyTorch's that has no public name; it does nothing where there is none."""
+    function: Callable[..., Any] = getattr(torch._C, name, lambda *_: None)
+    return function
 
 
 def count_on_device(parts: Iterable[Any], device: torch.device) -> None:

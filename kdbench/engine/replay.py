@@ -119,9 +119,11 @@ class Replay:
 
         Where operations are being counted they are done one by one: a recording shows none.
         """
-        if self.reason or is_in_torch_dispatch_mode():
+        if self.reason:
             return self._step(given, position)
-        with self._recorder.at_work():
+        with self._recorder.at_work():  # counted steps too: all are on one stream
+            if is_in_torch_dispatch_mode():
+                return self._step(given, position)
             return self._take(given, position)
 
     def _take(self, given: Any, position: TrainingPosition) -> Mapping[str, Tensor]:
@@ -167,15 +169,14 @@ class Replay:
 
         def work() -> None:
             tensors = (tensor for _, tensor in kind.notes.tensors)
-            kind.terms = dict(
-                self._step(kind.given, NotedPosition(position, kind.notes, iter(tensors)))
-            )
+            terms = self._step(kind.given, NotedPosition(position, kind.notes, iter(tensors)))
+            kind.terms = {name: value.detach() for name, value in terms.items()}
 
         state, recording = self._state(), None
         try:
             recording = self._recorder.record(work, state)
         except RuntimeError as error:
-            self._give_up(" ".join(str(error).split())[:200])
+            self._give_up(_first_cause(error))
         if self._put_back(state) and recording is not None:
             self._give_up("a step replaces tensors that it should write to")
         elif recording is not None:
@@ -222,6 +223,13 @@ class Replay:
     def _tell(self, reason: str) -> None:
         self._told = True
         self._say(f"{NOT_REPLAYED}: {reason}")
+
+
+def _first_cause(error: BaseException) -> str:
+    """What was wrong first, in one line: the end of a failed recording fails too, and hides it."""
+    while error.__context__ is not None:
+        error = error.__context__
+    return " ".join(str(error).split())[:200]
 
 
 def _tensors(tree: Any) -> Iterator[Tensor]:

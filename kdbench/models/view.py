@@ -112,10 +112,16 @@ def look(network: nn.Module, view: View, mean: Sequence[float], std: Sequence[fl
     given, wanted = torch.tensor([*mean]).double(), torch.tensor([*own[0]]).double()
     shift = (given - wanted) / torch.tensor(own[1], dtype=torch.float64)
 
+    placed: dict[tuple[torch.device, torch.dtype], tuple[Tensor, Tensor]] = {}
+
     def before(_: nn.Module, words: tuple[Any, ...], options: dict[str, Any]) -> Any:
         if options.get("after") is not None:
             return words, options
-        return (_seen(words[0], view, scale, shift), *words[1:]), options
+        kind = words[0].device, words[0].dtype
+        if kind not in placed:  # once: a copy to a GPU would stop its queue in every step
+            with torch.inference_mode(False):
+                placed[kind] = scale.to(*kind), shift.to(*kind)
+        return (_seen(words[0], view, *placed[kind]), *words[1:]), options
 
     network.register_forward_pre_hook(before, with_kwargs=True)
     return network
@@ -124,7 +130,7 @@ def look(network: nn.Module, view: View, mean: Sequence[float], std: Sequence[fl
 def _seen(images: Tensor, view: View, scale: Tensor, shift: Tensor) -> Tensor:
     """Images as the network sees them."""
     if view.mean or view.std:
-        images = images * scale.to(images)[:, None, None] + shift.to(images)[:, None, None]
+        images = images * scale[:, None, None] + shift[:, None, None]
     if view.resize is not None and view.resize != images.shape[-1]:
         smooth = view.interpolation != "nearest"
         options: dict[str, Any] = {"antialias": True, "align_corners": False} if smooth else {}

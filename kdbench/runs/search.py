@@ -1,6 +1,6 @@
 """The search phase: a searcher driven along its recipe, with the test split out of its reach."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
@@ -20,7 +20,7 @@ from kdbench.engine.precision import Precision
 from kdbench.engine.replay import Step
 from kdbench.engine.schedules import rate_at
 from kdbench.engine.seeds import derive
-from kdbench.engine.train_state import TrainState
+from kdbench.engine.train_state import Stateful, TrainState
 from kdbench.errors import BadValue, Diverged
 from kdbench.exhibits.recipe import Recipe
 from kdbench.models.view import Shape, View
@@ -120,10 +120,7 @@ def run_search(job: Job[SearchRun]) -> PhaseResult:
     state.load(precision.device, job.say)
     count_on_device([searcher], precision.device)
     step = SearchStep(searcher, teacher, held, recipe, loader.steps, precision)
-    uncaptured = "several ranks exchange gradients at every step" if ranks.size() > 1 else ""
-    uncaptured = uncaptured or searcher.uncaptured
-    graph = replayed(step.compute, state.parts, precision.device, uncaptured, job.say)
-    step.replayed = None if graph == step.compute else graph
+    record_steps(step, state.parts, job.say)
     done = state.epoch * loader.steps + state.step
     tick = job.follow(recipe.epochs * loader.steps, done, state.curves)
     watch = reading.watch(job.say, job.spec.title, loader, recipe.batch)
@@ -133,6 +130,22 @@ def run_search(job: Job[SearchRun]) -> PhaseResult:
             break
     found = _finding(searcher)
     return _finish(job, state, found, loader, data) if ranks.is_first() else PhaseResult()
+
+
+def record_steps(
+    step: SearchStep, parts: Mapping[str, Stateful], say: Callable[[str], None]
+) -> None:
+    """Have the steps of a search recorded, where the device and the search let them.
+
+    Args:
+        step: of the search.
+        parts: whatever the search changes, as a checkpoint has it.
+        say: told in one line where they cannot be.
+    """
+    uncaptured = "several ranks exchange gradients at every step" if ranks.size() > 1 else ""
+    uncaptured = uncaptured or step.searcher.uncaptured
+    graph = replayed(step.compute, parts, step.precision.device, uncaptured, say)
+    step.replayed = None if graph == step.compute else graph
 
 
 def build_search(job: Job[SearchRun], data: Stored) -> tuple[Searcher, Teacher]:

@@ -164,7 +164,7 @@ def test_on_a_gpu_the_device_s_clock_is_read():
     """A pass is not over when it was merely launched: more images take longer."""
     precision = Precision("float32", True, torch.device("cuda"))
     network = precision.place(ResNet(56, (64, 64, 128, 256)))
-    timing = latency(network, (3, 32, 32), precision, budget=2.0)
+    timing = latency(network, (3, 64, 64), precision, budget=2.0)
 
     assert timing["batch128"]["batch"] == 128
     assert timing["batch128"]["median_ms"] > timing["batch1"]["median_ms"]

@@ -13,6 +13,7 @@ from tape import TapeRecorder, Waits
 from torch import randn
 
 from kdbench.data.loaders.batch import Batch
+from kdbench.engine.cuda_graphs import CudaRecorder
 from kdbench.engine.position import TrainingPosition
 from kdbench.engine.precision import Precision
 from kdbench.engine.replay import TRIALS, WARM_UPS, Replay
@@ -129,24 +130,44 @@ def test_sbs_waits_once_a_step():
     assert seen.names == ["aten::_local_scalar_dense"]
 
 
-@pytest.mark.parametrize("name", ALL)
-def test_a_replayed_step_has_the_bits_of_an_eager_one(name):
+def assert_replayed_as_eager(name, device, recorder):
     """Terms, state and process, across the turns of DFA's groups, each a kind of its own."""
     kind, options = SEARCHES[name]
-    eager, step, lines = started(kind, **options), started(kind, **options), []
-    replay = Replay(step.compute, {"search": step.searcher}, TapeRecorder(), lines.append)
-    step.replayed = replay
+    with torch.device(device):
+        eager, step, lines = started(kind, **options), started(kind, **options), []
+    eager.validation = step.validation = HeldOut(device)
+    step.replayed = Replay(step.compute, {"search": step.searcher}, recorder, lines.append)
     for number in range(3 * TURN):
-        one, other = (each(batch(number), position(number)) for each in (eager, step))
+        one, other = (each(batch(number, device), position(number)) for each in (eager, step))
         assert one.keys() == other.keys()
         assert all(torch.equal(one[term], other[term]) for term in one)
 
     assert lines == [] and not step.searcher.uncaptured
     kinds = Counter(step.searcher.work(position(number)) for number in range(3 * TURN))
     assert len(kinds) == (1 if kind == "distpro" else 6)
-    assert replay.replayed == sum(max(0, steps - WARM_UPS) for steps in kinds.values())
+    assert step.replayed.replayed == sum(max(0, steps - WARM_UPS) for steps in kinds.values())
     pairs = zip(saved(eager.searcher), saved(step.searcher), strict=True)
     assert all(torch.equal(a.nan_to_num(), b.nan_to_num()) for a, b in pairs)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_replayed_step_has_the_bits_of_an_eager_one(name):
+    """On a stand-in for CUDA graphs."""
+    assert_replayed_as_eager(name, "cpu", TapeRecorder())
+
+
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
+@pytest.mark.filterwarnings("ignore:.*deterministic.*:UserWarning")
+@pytest.mark.parametrize("name", SEARCHES)
+def test_a_cuda_graph_has_the_bits_of_an_eager_step(name, monkeypatch):
+    """On a GPU, as `prepare_process` sets it up."""
+    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    try:
+        assert_replayed_as_eager(name, "cuda:0", CudaRecorder(torch.device("cuda", 0)))
+    finally:
+        torch.use_deterministic_algorithms(False)
 
 
 @pytest.mark.parametrize("name", SEARCHES)

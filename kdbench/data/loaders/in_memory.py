@@ -11,7 +11,7 @@ from kdbench.data.loaders.augment import Augment
 from kdbench.data.loaders.base import Loader
 from kdbench.data.loaders.batch import Batch
 from kdbench.data.loaders.order import WHOLE, Part, draws
-from kdbench.data.loaders.pixels import Normalise
+from kdbench.data.loaders.pixels import Normalise, send
 
 
 class InMemoryLoader(Loader):
@@ -73,7 +73,7 @@ class InMemoryLoader(Loader):
         """See `Loader`."""
         bounds, own = self._order.bounds(step), self._order.own(step)
         if self._drawn is None or self._drawn[0] != epoch:
-            self._drawn = epoch, self._to_device(self._draw(epoch))
+            self._drawn = epoch, send(self._draw(epoch), self._images.device)
         drawn = self._drawn[1][:, bounds][:, own.start : own.stop]
         places, augmentation = drawn[0], drawn[1:]
         return self._serve(self._augment.apply(self._images[places], augmentation), places)
@@ -87,12 +87,6 @@ class InMemoryLoader(Loader):
             drawn = self._augment.draw(len(places), (height, width), rng)
             steps.append(torch.cat([places[None], drawn]))
         return torch.cat(steps, dim=1)
-
-    def _to_device(self, drawn: Tensor) -> Tensor:
-        """Copy without waiting: a copy from pageable memory would stop the queue of kernels."""
-        if self._images.device.type == "cuda":
-            drawn = drawn.pin_memory()
-        return drawn.to(self._images.device, non_blocking=True)
 
     def in_order(self, batch: int) -> Iterator[Batch]:
         """All images once, in the order of the prepared split, without augmentation.

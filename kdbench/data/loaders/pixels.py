@@ -35,3 +35,10 @@ class Normalise:
         pixels = images.to(self._device, non_blocking=True)
         pixels = pixels.to(torch.float32, memory_format=self._format).div_(255)
         return pixels.sub_(self._mean).div_(self._std)
+
+
+def send(tensor: Tensor, device: torch.device) -> Tensor:
+    """A tensor of the CPU on a device, whose queue of kernels does not stop for the copy."""
+    if device.type == "cuda":
+        tensor = tensor.pin_memory()  # from pageable memory it would
+    return tensor.to(device, non_blocking=True)

@@ -19,7 +19,7 @@ from kdbench.data.loaders.batch import Batch
 from kdbench.data.loaders.decoding import Decoder, DecodingJob, transforms
 from kdbench.data.loaders.gpu_decoding import GpuDecoder
 from kdbench.data.loaders.order import WHOLE, Part, draws
-from kdbench.data.loaders.pixels import Normalise
+from kdbench.data.loaders.pixels import Normalise, send
 from kdbench.data.stored.arrow import Encoded
 from kdbench.errors import BadValue, UserError
 
@@ -165,7 +165,7 @@ class StreamingLoader(Loader):
         images = self._normalise(pixels)
         labels = torch.from_numpy(np.array(self._labels[job.positions], dtype=np.int64))
         index = torch.tensor(job.positions, dtype=torch.int64)
-        return Batch(images, labels.to(self._device), index.to(self._device))
+        return Batch(images, send(labels, self._device), send(index, self._device))
 
 
 def default_workers() -> int:

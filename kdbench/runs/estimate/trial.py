@@ -17,11 +17,13 @@ from kdbench.data.loaders.augment import Augment
 from kdbench.data.loaders.batch import Batch
 from kdbench.data.stored.open import Stored
 from kdbench.distill.scheme import Scheme
+from kdbench.engine.cuda_graphs import count_on_device, replayed, uses_graphs
 from kdbench.engine.fit import Step, Work
 from kdbench.engine.memory import peak_memory
 from kdbench.engine.multiply_adds import MultiplyAdds
 from kdbench.engine.position import TrainingPosition
 from kdbench.engine.precision import Precision
+from kdbench.engine.replay import TRIALS, WARM_UPS
 from kdbench.engine.stopping import Stopper
 from kdbench.errors import UnknownName
 from kdbench.exhibits.tasks import CLASSIFICATION
@@ -30,7 +32,7 @@ from kdbench.runs.assemble import Loader
 from kdbench.runs.estimate.lengths import FitRun, Length
 from kdbench.runs.estimate.throughput import Timing
 from kdbench.runs.job import Inputs, Job
-from kdbench.runs.search import SearchStep, build_search
+from kdbench.runs.search import SearchStep, build_search, record_steps
 from kdbench.runs.training import build_training
 from kdbench.store.student_runs import SearchRun
 
@@ -113,6 +115,12 @@ class Trial:
             self.held.images = images
         self.step(self.train.batch(0, self._taken), self.position(epoch))
         self._taken += 1
+
+    def warm_up(self, epoch: int, images: int) -> None:
+        """Where steps are recorded, take those of an epoch that come before the replayed ones."""
+        if uses_graphs(self.precision.device):
+            for _ in range(WARM_UPS + TRIALS):
+                self.take(epoch, images)
 
     def count(self, epoch: int, images: int) -> int:
         """Multiply-adds of that step."""
@@ -219,8 +227,10 @@ def build_trial(
         return _search_trial(job, data, train, length)
     training = build_training(job, data, length.steps)
     training.student.train()
+    uncaptured, parts = training.step.uncaptured, training.parts
+    count_on_device(parts.values(), precision.device)
     return Trial(
-        step=training.step,
+        step=replayed(training.step, parts, precision.device, uncaptured, lambda line: None),
         work=training.step.work,
         train=train,
         held=None,
@@ -239,6 +249,8 @@ def _search_trial(job: Job[SearchRun], data: Stored, train: Cut, length: Length)
     held = _loader(run, data, precision, 1, train.images) if share else None
     validation: Any = held
     step = SearchStep(searcher, teacher, validation, run.recipe, length.steps, precision)
+    count_on_device([searcher], precision.device)
+    record_steps(step, {"search": searcher}, lambda line: None)
     return Trial(
         step=step,
         work=searcher.work,
@@ -281,6 +293,7 @@ def save_blank(run: SearchRun, folder: Path, inputs: Inputs, precision: Precisio
 
 def with_peak(trial: Trial, epoch: int, batch: int, budget: float) -> Timing:
     """Seconds of a step on a whole batch, its loading included, and the largest memory so far."""
+    trial.warm_up(epoch, batch)
     seconds = median_seconds(lambda: trial.take(epoch, batch), trial.precision, budget)
     return Timing(seconds, peak_memory(trial.precision.device))
 
