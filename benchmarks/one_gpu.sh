@@ -15,7 +15,8 @@
 # WHEELS: a folder of wheels to install first. SCALE, PAIR: instead of paper and the first pair.
 # LANES=2: the student alone is trained beside all else, in a process of its own. MPS=on: NVIDIA's
 # multi-process service lets kernels of both run at once, where it is installed.
-# KDBENCH_COMMIT: the commit of this copy, for the records, where it has no .git.
+# KDBENCH_COMMIT: the commit of this copy, for the records, where it has no .git, or that of another
+# commit.
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")/.." && pwd)
@@ -24,6 +25,7 @@ mkdir -p "$out"
 out=$(cd "$out" && pwd)
 scale=${SCALE:-paper} pair=${PAIR:-wrn-40-2:wrn-16-2}
 export PYTHONPATH=$here PYTHONUNBUFFERED=1 CUBLAS_WORKSPACE_CONFIG=:4096:8
+[ -z "${KDBENCH_COMMIT:-}" ] || export GIT_DIR=/dev/null # what is said stands over what is found
 export KDBENCH_CHECKPOINT_SECONDS=${KDBENCH_CHECKPOINT_SECONDS:-30}
 exec > >(trap '' TERM INT && exec tee -a "$out/log.txt") 2>&1
 if [ -n "${WHEELS:-}" ]; then
@@ -37,7 +39,8 @@ tests() {
     cd "$here"
     local files
     mapfile -t files < <(grep -rl --include='test_*.py' '\bmark\.cuda' tests)
-    python3 -m pytest -q -m cuda -p no:cacheprovider "${files[@]}"
+    # pytest-benchmark, where it is installed, warns under xdist, and warnings are errors.
+    python3 -m pytest -q -m cuda -p no:cacheprovider -p no:benchmark "${files[@]}"
 }
 
 benchmarks() {

@@ -49,6 +49,10 @@ PLANS = """`snakemake -n` of everything at scale paper with ever more students p
 `dvc repro`, Python's start included; in brackets seconds of the CPU. "Fresh": no run is done (of
 DVC: its first call, which takes note of finished runs). The aims are 2.5 s for some thousand runs,
 25 s for 30,000, and 3 s for DVC with nothing to do."""
+GPU = """The step of a run of DistPro's Table 1, as the run builds it (the loader, the teacher's
+pass, both losses, the optimiser; batch 128), by number format, memory format, and whether recorded
+steps are replayed (docs/gpu.md). The peaks are those of the fastest of five 3 x 3 convolutions at
+this batch, and of an 8192 x 8192 matrix product, in the same process and number format."""
 MISSING = "Not measured: `{command}`."
 TARGETS = {  # of KD's step, over the field's: float32, bf16
     "wrn-40-2:wrn-16-2": (1.25, 4.0),
@@ -67,6 +71,7 @@ def page(results: Mapping[str, Result]) -> str:
         ("A frozen teacher", "frozen_teacher", "python benchmarks/frozen_teacher.py", frozen),
         ("Reports", "report_speed", "python benchmarks/report_speed.py", reports),
         ("Plans", "plan_speed", "python benchmarks/plan_speed.py", plans),
+        ("A GPU", "gpu_grid", "python benchmarks/gpu_grid.py", gpu),
     )
     parts = [HEAD]
     for title, name, command, section in sections:
@@ -231,6 +236,27 @@ def plans(result: Result) -> Iterator[str]:
         for row in result["rows"]
     ]
     yield table(["command", "runs", "fresh, s", "nothing to do, s"], rows)
+
+
+def gpu(result: Result) -> Iterator[str]:
+    """Steps on a GPU, by format."""
+    yield GPU
+    rows = []
+    for row in result["rows"]:
+        name, layout, _ = row["runtime"].split(":")
+        names = [row["method"], name, layout.upper(), "yes" if row.get("replayed") else "no"]
+        if "seconds" not in row:
+            rows.append([*names, row["failed"]])
+            continue
+        speed, peaks = row["multiply_adds"] / row["seconds"], result["peaks"][name]
+        shares = [percent(speed / peaks[key]) for key in ("convolution", "product")]
+        speeds = [f"{1e3 * row['seconds']:.2f}", f"{row['batch'] / row['seconds']:,.0f}"]
+        memory = f"{row['memory'] / 2**30:.2f}"
+        rows.append([*names, *speeds, f"{speed / 1e12:.1f}", *shares, memory])
+    headers = ["step of", "format", "layout", "replayed", "ms", "images/s"]
+    headers += ["T multiply-adds/s", "of the convolution", "of the product", "GiB"]
+    yield f"{result['pair'].replace(':', ' -> ')}:"
+    yield table(headers, rows)
 
 
 def spent(seconds: Mapping[str, float]) -> str:

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from kdbench.store.atomic import write_bytes, write_json
-from kdbench.store.paths import CHECKPOINT
+from kdbench.store.paths import CHECKPOINT, PREVIOUS
 
 PIECE = 15 * 2**20  # bytes of a file at most
 MOST_BYTES = 63 * 2**20  # of all files; 1 MiB is left for the log
@@ -157,8 +157,11 @@ def _contents(results: Path, name: str) -> dict[str, bytes]:
 
 
 def _visible(folder: Path) -> list[Path]:
-    """Files of a folder but those that are being written and locks, whose names have a dot."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    """Files of a folder but those that are being written and locks, whose names have a dot.
+
+    Nor the checkpoint before the last: what is packed has checksums, and room for one.
+    """
+    files = sorted(p for p in folder.rglob("*") if p.is_file() and p.name != PREVIOUS)
     return [f for f in files if not any(p.startswith(".") for p in f.relative_to(folder).parts)]
 
 

@@ -39,6 +39,23 @@ def side(name, number_format, step, loop):
 
 
 RESULTS = {
+    "gpu_grid": {
+        "about": ABOUT,
+        "pair": PAIR,
+        "peaks": {"bf16": {"convolution": 2e13, "product": 4e14}},
+        "rows": [
+            {
+                "method": "kd",
+                "runtime": "bf16:nhwc:on",
+                "seconds": 0.004,
+                "batch": 128,
+                "multiply_adds": 8 * 10**10,
+                "memory": 2**29,
+                "replayed": True,
+            },
+            {"method": "none", "runtime": "bf16:nchw:off", "failed": "RuntimeError: no memory"},
+        ],
+    },
     "kd_step": {
         "about": ABOUT,
         "skipped": ["bf16 is left out: no such arithmetic"],
@@ -164,6 +181,15 @@ def test_reports_and_plans_are_shown_by_the_clock_and_of_the_cpu():
     times = ["12.0 (11.5)", "9.0 (8.5)", "9.1 (8.6)"]
     assert cells(text, ["made up", "3,008"]) == [*times, "20.1 MiB", "1.5 MiB"]
     assert cells(text, ["snakemake -n", "1,359"]) == ["2.4 (2.3)", "2.0 (1.9)"]
+
+
+def test_a_step_of_a_gpu_is_set_against_both_peaks():
+    """One that failed says why."""
+    text = performance_page.page({"gpu_grid": RESULTS["gpu_grid"]})
+
+    kd = ["NHWC", "yes", "4.00", "32,000", "20.0", "100 %", "5 %", "0.50"]
+    assert cells(text, ["kd", "bf16"]) == kd
+    assert "RuntimeError: no memory" in text
 
 
 @pytest.mark.parametrize("count", range(len(RESULTS) + 1))
