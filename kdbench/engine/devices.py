@@ -10,6 +10,7 @@ import torch
 from filelock import FileLock, Timeout
 
 from kdbench.errors import BadValue, UserError
+from kdbench.store.gpu_sharing import runs_per_gpu
 
 NO_MPS = "some losses and searches count in float64, which Apple's MPS does not have"
 POLL = 0.5  # seconds
@@ -26,9 +27,12 @@ def choose_device() -> torch.device:
     Snakemake only counts GPUs. One lock file per device gives each job its own; the kernel frees it
     when the process ends, also on SIGKILL. Where Slurm shows a job exactly one GPU, Slurm has
     chosen, and nothing is locked; processes of one allocation with several GPUs share them out.
+    Where KDBENCH_RUNS_PER_GPU lets several runs share a GPU, each device has so many locks; the
+    first ones of all devices are taken before any second. Ranks of one run never share.
 
     Raises:
         BadValue: KDBENCH_DEVICE names no device of this machine, or more ranks than GPUs are here.
+            KDBENCH_RUNS_PER_GPU is no such number.
         UserError: no GPU's lock file can be opened.
     """
     name = os.environ.get("KDBENCH_DEVICE", "")
@@ -43,7 +47,15 @@ def choose_device() -> torch.device:
         raise BadValue("LOCAL_WORLD_SIZE", here, expected, "a rank needs a GPU of its own")
     if count == 1 and "SLURM_JOB_ID" in os.environ:
         return torch.device("cuda", 0)
-    return torch.device("cuda", claim_slot(_identities(count), _lock_folder()))
+    together = 1 if os.environ.get("WORLD_SIZE", "1") != "1" else runs_per_gpu()
+    slot = claim_slot(_places(_identities(count), together), _lock_folder())
+    return torch.device("cuda", slot % count)
+
+
+def _places(identities: Sequence[str], together: int) -> list[str]:
+    """A name per place for a run: all devices, then all of them once more, and so on."""
+    further = [f"{name}-{place}" for place in range(2, together + 1) for name in identities]
+    return [*identities, *further]
 
 
 def claim_slot(identities: Sequence[str], folder: Path) -> int:

@@ -20,6 +20,7 @@ from kdbench.errors import BadValue
 from kdbench.plan.components import Components, find_components
 from kdbench.plan.declarations import DatasetDeclaration
 from kdbench.plan.params import Params
+from kdbench.store.gpu_sharing import runs_per_gpu
 from kdbench.store.spec import RunSpec
 from kdbench.store.student_runs import EvaluationRun, SearchRun, StudentRun
 from kdbench.store.teacher_runs import ComputingRun, DataRun, TeacherRun, ranks_of, speed_up
@@ -187,6 +188,15 @@ class Requests:
         stand_in = data.stand_in if isinstance(data, DataRun) else None
         name = stand_in.name if stand_in else run.dataset
         return self._components.get("dataset", name, where="requests").declaration
+
+
+def runs_at_once() -> int:
+    """How many runs may compute on this machine's GPUs at a time, see `runs_per_gpu`.
+
+    Raises:
+        BadValue: see there.
+    """
+    return visible_gpus() * runs_per_gpu()
 
 
 def visible_gpus() -> int:

@@ -218,6 +218,31 @@ def test_parts_of_a_divided_gpu_go_by_their_own_names(monkeypatch, gpus):
     assert devices.choose_device() == torch.device("cuda", 1)
 
 
+def test_runs_may_share_a_gpu_once_all_have_one(monkeypatch, gpus, tmp_path):
+    """First every device's first place is taken, then the second ones; ranks take none of these."""
+    gpus(2)
+    names = []
+    monkeypatch.setenv("KDBENCH_RUNS_PER_GPU", "3")
+    monkeypatch.setattr(devices, "claim_slot", lambda given, folder: names.append(given) or 3)
+
+    assert devices.choose_device() == torch.device("cuda", 1)
+    assert names == [["GPU-0", "GPU-1", "GPU-0-2", "GPU-1-2", "GPU-0-3", "GPU-1-3"]]
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setattr(devices, "claim_slot", lambda given, folder: names.append(given) or 1)
+    assert devices.choose_device() == torch.device("cuda", 1)
+    assert names[1] == ["GPU-0", "GPU-1"]
+
+
+@pytest.mark.parametrize("number", ["0", "two", "1.5", "49", "-1"])
+def test_a_number_of_runs_per_gpu_that_is_none_is_refused(monkeypatch, gpus, number):
+    """In one line that names the variable."""
+    gpus(2)
+    monkeypatch.setenv("KDBENCH_RUNS_PER_GPU", number)
+
+    with pytest.raises(BadValue, match=f"KDBENCH_RUNS_PER_GPU: found '{number}', expected a whole"):
+        devices.choose_device()
+
+
 ALL = ["GPU-0", "GPU-1", "GPU-2", "GPU-3"]
 
 

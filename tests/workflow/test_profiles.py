@@ -86,13 +86,15 @@ def test_jobs_are_asked_for_where_somebody_keeps_books(tmp_path, monkeypatch, sh
 
 
 def test_a_host_runs_as_many_jobs_as_it_has_gpus(tmp_path, monkeypatch):
-    """Those that it may use."""
+    """Those that it may use, each as often as runs may share it."""
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,2,3")
 
     gpus, memory = read("gpu-host", tmp_path)["resources"]
 
     assert gpus == "gpu=3"
     assert memory.startswith("mem_mb=")
+    monkeypatch.setenv("KDBENCH_RUNS_PER_GPU", "2")
+    assert read("gpu-host", tmp_path)["resources"][0] == "gpu=6"
 
 
 def test_a_type_of_gpu_reaches_the_command_that_submits_to_kubernetes(tmp_path):
