@@ -34,19 +34,31 @@ if [ -n "${WHEELS:-}" ]; then
     export PYTHONPATH=$site:$here
 fi
 
-# Only the files that hold such tests: others import what is not installed here.
+# Only the files that hold such tests: others import what is not installed here. All at once, each
+# for TEST_SECONDS at most, so that one that hangs takes nothing but its own time.
 tests() {
     cd "$here"
-    local files
+    local file files pids=() k failed=0
     mapfile -t files < <(grep -rl --include='test_*.py' '\bmark\.cuda' tests)
-    # pytest-benchmark, where it is installed, warns under xdist, and warnings are errors.
-    python3 -m pytest -q -m cuda -p no:cacheprovider -p no:benchmark "${files[@]}"
+    for file in "${files[@]}"; do
+        # pytest-benchmark, where it is installed, warns of what is not its business.
+        timeout "${TEST_SECONDS:-150}" python3 -m pytest -q -m cuda -p no:cacheprovider \
+            -p no:benchmark --tb=short "$file" >"$out/$(basename "$file" .py).txt" 2>&1 &
+        pids+=($!)
+    done
+    for k in "${!pids[@]}"; do # no plain wait: it would wait for the log's tee too
+        wait "${pids[$k]}" || failed=$?
+        tail -n 30 "$out/$(basename "${files[$k]}" .py).txt"
+        rm "$out/$(basename "${files[$k]}" .py).txt"
+    done
+    return $failed
 }
 
 benchmarks() {
     cd "$here"
     # What a call with little time should know comes first.
-    python3 benchmarks/gpu_grid.py --out "$out"
+    python3 benchmarks/gpu_grid.py --grid bf16:nhwc:on bf16:nhwc:off --out "$out"
+    python3 benchmarks/gpu_grid.py --methods none kd --seconds 0.2 --name gpu_formats --out "$out"
     python3 benchmarks/distpro_step.py --rounds 5 --minutes 0.5 --out "$out"
     KDBENCH_GRAPHS=off python3 benchmarks/engine.py --rounds 5 --seconds 0.3
     python3 benchmarks/engine.py --rounds 5 --seconds 0.3
@@ -58,12 +70,13 @@ benchmarks() {
 # Two processes that train the student alone, of which each prints its own speed.
 together() {
     cd "$here"
-    local k
+    local k pids=()
     for k in 1 2; do
         KDBENCH_DEVICE=cuda:0 python3 benchmarks/gpu_grid.py --methods none kd \
             --grid bf16:nhwc:on --seconds 4 --name "together-$k" --out "$out" &
+        pids+=($!)
     done
-    wait
+    wait "${pids[@]}"
     [ -z "${MPS_TRIED:-}" ] || return 0
     MPS_TRIED=yes
     if start_mps; then
