@@ -31,6 +31,7 @@ def project(tmp_path):
     return TinyProject(tmp_path, plugins=[str(tmp_path / "methods")], methods_only=["my_loss"])
 
 
+@pytest.mark.slow
 def test_a_new_method_trains_to_the_same_bits_with_and_without_stops(project):
     """It is one row of the table."""
     name = "student/resnet56_resnet20_my_loss_s0"

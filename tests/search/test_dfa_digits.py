@@ -44,6 +44,7 @@ def test_a_search_of_another_kind_keeps_its_milestones():
     assert len(shipped(DISTPRO_SEARCH, "distpro").milestones) == 3
 
 
+@pytest.mark.slow
 def test_the_last_group_is_searched_through_trained_connectors():
     """ST below 1, where orthogonal maps have 2, and TS below chance, under the shipped protocol."""
     losses, found = searched(shipped(DFA_SEARCH), draw=0, **LITE)

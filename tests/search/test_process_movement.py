@@ -3,6 +3,7 @@
 from functools import cache
 
 import build_search
+import pytest
 import torch
 import torch.nn.functional as F
 from build_search import build
@@ -70,6 +71,7 @@ def short_search(**options):
     return search.finding()
 
 
+@pytest.mark.slow
 def test_every_quarter_of_a_short_search_holds_a_tenth_of_its_movement():
     """The rate's fall does not end the process early, at either scale of short searches."""
     declared = build_search.declaration("distpro")

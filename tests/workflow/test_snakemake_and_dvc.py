@@ -60,6 +60,7 @@ def test_touching_every_file_runs_nothing(built):
 KD_MADE_ANEW = ["resnet56_resnet20_kd", "resnet56_resnet20_kd_s0"]
 
 
+@pytest.mark.slow
 def test_an_edit_of_one_method_reruns_what_it_affects(built_once, edited):
     """KD's temperature makes KD's student and its evaluation anew, and nothing else."""
     before, after = built_once.records(), edited.records()
