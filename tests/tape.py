@@ -1,6 +1,6 @@
 """A stand-in for CUDA graphs on the CPU, and what would make a GPU wait."""
 
-from contextlib import nullcontext
+from contextlib import contextmanager
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -65,14 +65,22 @@ class Tape(TorchDispatchMode):
 
 
 class TapeRecorder:
-    """Records on the CPU; what recording does to the state is undone, as a GPU does nothing."""
+    """Records on the CPU; what recording does to the state is undone, as a GPU does nothing.
+
+    A recording that fails ends in an error of its own, as the end of a capture does.
+    """
 
     def __init__(self):
-        self.tapes = []
+        self.tapes, self.working = [], False
 
+    @contextmanager
     def at_work(self):
-        """Nothing is special about it."""
-        return nullcontext()
+        """All steps are within it."""
+        self.working = True
+        try:
+            yield
+        finally:
+            self.working = False
 
     def record(self, work, state):
         """Do the work once, and put the state back."""
@@ -80,6 +88,8 @@ class TapeRecorder:
         try:
             with tape:
                 work()
+        except RuntimeError:
+            raise RuntimeError("operation failed due to a previous error during capture")  # noqa: B904
         finally:
             for tensor, value in zip(state, before, strict=True):
                 tensor.copy_(value)

@@ -204,9 +204,10 @@ def test_a_replayed_training_resumes_to_the_bit(tmp_path, every):
 
 
 def test_steps_whose_operations_are_counted_are_done_one_by_one(tmp_path):
-    """A recording has no operations to count."""
-    training = Training()
-    step = Replay(training, training.parts, TapeRecorder())
+    """A recording has no operations to count; they are on the stream of all others, though."""
+    working, recorder = [], TapeRecorder()
+    training = Training(lambda training, loss, at: working.append(recorder.working) or loss)
+    step = Replay(training, training.parts, recorder)
     batches = list(Loader().epoch(0))
     for _ in range(WARM_UPS + TRIALS + 1):
         step(batches[0], TrainingPosition(0, 30, 0, 5))
@@ -215,6 +216,7 @@ def test_steps_whose_operations_are_counted_are_done_one_by_one(tmp_path):
         step(batches[0], TrainingPosition(0, 30, 0, 5))
 
     assert counted.macs > 0 and training.calls == calls + 1
+    assert all(working)
 
 
 def test_what_a_step_gave_is_not_overwritten_by_the_next():
