@@ -18,6 +18,7 @@ from tabulate import tabulate
 from kdbench.console import say
 from kdbench.exhibits.tables import Exhibit
 from kdbench.papers import catalogue
+from kdbench.plan.components import find_components
 from kdbench.plan.graph import Graph, make_graph
 from kdbench.plan.params import Params
 from kdbench.runs.estimate.lengths import data_size, length_of
@@ -54,7 +55,14 @@ set prepared and no file changed:
 kdbench estimate all --scale paper                      # this machine, all its cores or GPUs
 kdbench estimate distpro/table1 --scale paper --gpus 4  # one exhibit, on four GPUs like this one
 kdbench estimate dfa --scale paper --device cuda --tflops 20 --watts 300   # a GPU that is not here
+kdbench estimate dfa --scale paper --device h100        # the same from a known GPU's printed peak
 ```
+
+`t4`, `v100`, `a100`, `rtx4090`, `h100` and `h200` are known (`kdbench/workflow/known_gpus.py`). A
+printed peak in the scale's number format is never reached, so these hours are a lower bound, and
+the output says so; `--tflops` takes a throughput that you measured. On an H100 steps of
+WRN-40-2 -> WRN-16-2 in bf16 ran at 36 to 48 TFLOP/s ([performance.md](performance.md)), a twentieth
+of its peak: `--device h100 --tflops 40` forecasts CIFAR-100's exhibits.
 
 Each kind of work (networks, method or search, image, batch, number format, threads) is timed for
 `--seconds` (2), the largest of every family of networks first, until `--minutes` (5) are over. The
@@ -82,7 +90,10 @@ emulated), and times that are taken beside other work say nothing."""
 def whole_plan() -> Graph:
     """Every exhibit, those on request too."""
     exhibits = [exhibit.id for exhibit in catalogue()]
-    return make_graph(Params.model_validate({"scale": "paper", "exhibits": exhibits}))
+    components = find_components()
+    datasets = [n for n in components.names("dataset") if not components.datasets[n][1].role]
+    asked = {"scale": "paper", "exhibits": exhibits, "datasets": [*datasets]}
+    return make_graph(Params.model_validate(asked))
 
 
 def runs_of(graph: Graph, exhibit: Exhibit) -> dict[str, RunSpec]:
