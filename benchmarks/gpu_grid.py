@@ -8,7 +8,8 @@ builds it, on noise: the loader, the teacher's pass, both losses, the optimiser.
 recorded steps where the method has such, `off` launches every operation. The first steps, which
 warm up, record and compare, are left out. Beside the seconds stand images and multiply-adds per
 second, and these as a share of the fastest 3 x 3 convolution and of an 8192 x 8192 matrix product
-in the same process and number format. results/gpu_grid.json has the medians.
+in the same process and number format. Of steps that are not replayed results/gpu_grid.json, which
+has the medians, also says which share of the device's time each kind of operation takes.
 """
 
 import argparse
@@ -23,6 +24,7 @@ from typing import Any
 
 import torch
 from machine import about, peak, wait, write
+from operations import shares
 
 from kdbench.engine.cuda_graphs import SETTING
 from kdbench.engine.devices import choose_device
@@ -101,7 +103,10 @@ def measure(kind: Kind, runtime: Runtime, size: Any, seconds: float, scratch: Pa
         times.append((perf_counter() - start) / AT_ONCE)
     replay = getattr(trial.step, "replayed", None)
     replay = replay if not callable(replay) else getattr(replay, "replayed", None)
+    graphs = replay is not None
+    work = {} if graphs else shares(lambda: trial.take(epoch, batch), device)
     return {
+        "operations": work,
         "seconds": median(times),
         "batch": batch,
         "multiply_adds": macs,

@@ -257,6 +257,13 @@ def gpu(result: Result) -> Iterator[str]:
     headers += ["T multiply-adds/s", "of the convolution", "of the product", "GiB"]
     yield f"{result['pair'].replace(':', ' -> ')}:"
     yield table(headers, rows)
+    profiles = [
+        f"{row['method']} in {row['runtime'].partition(':')[0]}: {listed(row['operations'])}"
+        for row in result["rows"]
+        if row.get("operations")
+    ]
+    if profiles:
+        yield f"Where the device's time goes, by operation: {'; '.join(profiles)}."
 
 
 def spent(seconds: Mapping[str, float]) -> str:

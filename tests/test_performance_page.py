@@ -52,6 +52,7 @@ RESULTS = {
                 "multiply_adds": 8 * 10**10,
                 "memory": 2**29,
                 "replayed": True,
+                "operations": {"batch norms": 0.75, "convolutions, forward": 0.25},
             },
             {"method": "none", "runtime": "bf16:nchw:off", "failed": "RuntimeError: no memory"},
         ],
@@ -190,6 +191,7 @@ def test_a_step_of_a_gpu_is_set_against_both_peaks():
     kd = ["NHWC", "yes", "4.00", "32,000", "20.0", "100 %", "5 %", "0.50"]
     assert cells(text, ["kd", "bf16"]) == kd
     assert "RuntimeError: no memory" in text
+    assert "kd in bf16: batch norms 75 %, convolutions, forward 25 %." in text
 
 
 @pytest.mark.parametrize("count", range(len(RESULTS) + 1))
