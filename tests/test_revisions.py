@@ -9,7 +9,8 @@ the component's declaration (in kdbench/store/spec.py for the engine and pruned 
 import math
 
 import pytest
-from golden.measure import components, numbers, stored
+from golden.measure import components, numbers
+from golden.stored import as_text, stored
 from sampling import sampled
 
 TOLERANCE = 1e-4  # relative
@@ -42,6 +43,16 @@ def test_the_numbers_of_a_revision_are_its_golden_numbers(key):
         advice = f"raise `{entry.raised}` in {entry.file} and run make golden"
         listed = "".join(f"\n  {line}" for line in wrong[:5])
         pytest.fail(f"the arithmetic of {name} changed: {advice}{listed}", pytrace=False)
+
+
+def test_the_file_keeps_every_number():
+    """Counted ones as a list; those of which one is missing by their names."""
+    numbers = {"out 0": 1.5, "out 1": 2.5, "loss 1": 3.5, "loss 2": 4.5, "ece": 5.5}
+    entries = {"network/x": {"revision": 1, "parameters": {}, "numbers": numbers}}
+
+    assert stored(as_text(entries)) == entries
+    assert '"out": [1.5, 2.5]' in as_text(entries)
+    assert stored(as_text(stored())) == stored()
 
 
 def test_the_golden_numbers_are_of_todays_components():

@@ -5,7 +5,6 @@ hide a change: where numbers moved and the revision did not, nothing is written 
 To measure something else from now on, delete its entry in revisions.json first.
 """
 
-import json
 import sys
 from pathlib import Path
 
@@ -13,7 +12,8 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from golden.measure import FILE, components, defaults, numbers, stored
+from golden.measure import components, defaults, numbers
+from golden.stored import FILE, as_text, stored
 from test_revisions import differences
 
 
@@ -36,7 +36,7 @@ def main():
         measured = numbers(entry, parameters)
         after[key] = {"revision": entry.revision, "parameters": parameters, "numbers": measured}
         print(f"{key}: {len(measured)} numbers of revision {entry.revision}")
-    FILE.write_text(json.dumps(after, indent=0, sort_keys=True) + "\n", encoding="utf-8")
+    FILE.write_text(as_text(after), encoding="utf-8")
     print(*refused, sep="\n", file=sys.stderr, end="\n" if refused else "")
     return 1 if refused else 0
 

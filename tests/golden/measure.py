@@ -5,10 +5,8 @@ of the comparison. A component is measured with the parameters that are stored w
 another default makes other runs by itself and needs no other revision.
 """
 
-import json
 from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -39,15 +37,9 @@ from kdbench.runs.steps import TrainStep
 from kdbench.search.searcher import SearchBatch
 from kdbench.store.spec import ENGINE_REVISION, PRUNING_REVISION, SPLIT_REVISION
 
-FILE = Path(__file__).parent / "revisions.json"
 CLASSES, IMAGES = 5, 6
 TAKEN_ELSEWHERE = ("task_weight", "held_out", "teacher_bn")
 FLOAT32 = Precision("float32", False, torch.device("cpu"))
-
-
-def stored():
-    """Revision, parameters and numbers by component, as they were measured last."""
-    return json.loads(FILE.read_text(encoding="utf-8")) if FILE.is_file() else {}
 
 
 def components():
