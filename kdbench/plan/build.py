@@ -20,7 +20,7 @@ from kdbench.plan.components import Component, Components
 from kdbench.plan.declarations import Distiller
 from kdbench.plan.params import FILE, Params
 from kdbench.plan.pathways import check_pathways
-from kdbench.plan.ranks import check_ranks
+from kdbench.plan.ranks import check_ranks, check_steps
 from kdbench.plan.resolve import Resolver, plugin_module, smoke_section
 from kdbench.plan.tasks import check_task, task_of
 from kdbench.store.names import CellName, SearchName
@@ -217,6 +217,7 @@ class Builder:
         for seed in self._seeds(request):
             place = self._place(dataset, name.of_seed(seed), revisions)
             runs.append(self._once(StudentRun(**place, **settings, seed=seed)))
+        check_steps(runs[0], parts)
         return name, runs
 
     def _budget(self, request: StudentRequest, student: Component) -> tuple[Recipe, int]:

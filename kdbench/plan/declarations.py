@@ -124,12 +124,15 @@ class MethodDeclaration(Distiller):
     Attributes:
         needs_teacher: whether it reads a teacher.
         search: the search whose scheme it needs.
+        after_step: whether its class has the hook `after_step`, by which it learns beside the
+            training: it needs SGD, whole batches and one rank.
         reading: true if it is our reading of a source that is not public or leaves much open;
             reports mark it.
     """
 
     needs_teacher: bool = True
     search: Text | None = None
+    after_step: bool = False
     reading: bool = False
 
 

@@ -12,6 +12,7 @@ from torch import rand, randn
 import kdbench.distill
 from kdbench.data.loaders.batch import Batch
 from kdbench.distill.aggregation import groups_of
+from kdbench.distill.loss import DistillationLoss
 from kdbench.distill.pathways import chosen, spell
 from kdbench.distill.scheme import Scheme
 from kdbench.engine.position import TrainingPosition
@@ -92,6 +93,13 @@ def test_a_class_takes_all_declared_parameters_and_has_no_defaults_of_its_own(na
     taken = signature(cls).parameters
     assert parameters.keys() <= taken.keys()
     assert [key for key in parameters if taken[key].default is not Parameter.empty] == []
+
+
+@pytest.mark.parametrize("name", DECLARED)
+def test_a_method_declares_whether_it_learns_beside_the_training(name):
+    """The plan reads the declaration and cannot see the hook."""
+    overrides = parts(name)[0].after_step is not DistillationLoss.after_step
+    assert DECLARED[name].get("after_step", False) == overrides
 
 
 def test_the_three_pathway_methods_declare_one_search_space():

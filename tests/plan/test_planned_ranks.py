@@ -1,10 +1,13 @@
 """Plans of runs by several ranks."""
 
+from dataclasses import replace
+
 import pytest
 
 from kdbench.errors import BadValue
 from kdbench.plan.graph import make_graph
 from kdbench.plan.params import Params
+from kdbench.plan.ranks import check_steps
 from kdbench.runs.crew import check_number
 from kdbench.store.paths import Paths
 from kdbench.store.record import write_record
@@ -13,7 +16,13 @@ from kdbench.workflow.estimate import Machine
 from kdbench.workflow.scaling import with_efficiency
 from kdbench.workflow.snakemake import Workflow
 
-TABLE = {"scale": "paper", "exhibits": ["distpro/table1"], "pairs": ["resnet56:resnet20"]}
+METHODS = ["none", "kd", "distpro"]  # table 1 has L2T-ww too
+TABLE = {
+    "scale": "paper",
+    "exhibits": ["distpro/table1"],
+    "pairs": ["resnet56:resnet20"],
+    "methods_only": METHODS,
+}
 
 
 def plan(**scale):
@@ -52,6 +61,29 @@ def test_ranks_that_have_no_equal_parts_are_refused_when_the_plan_is_made(ranks)
     """A batch of 128 images: in one line, with the setting."""
     with pytest.raises(BadValue, match=f"scales.paper.ranks: found {ranks}, expected a divisor"):
         plan(ranks=ranks)
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"), [("ranks", 2), ("images_at_once", 32)], ids=["ranks", "parts"]
+)
+def test_a_method_that_learns_beside_the_training_is_refused_when_the_plan_is_made(setting, value):
+    """In one line, with the setting and the way round it; on one rank it is planned."""
+    table = Params(**TABLE | {"methods_only": ["l2t_ww"]}, scales={"paper": {setting: value}})
+    line = rf"params.yaml, scales.paper.{setting}: found {value}, expected .* for l2t_ww, whose "
+    with pytest.raises(BadValue, match=f"{line}own steps .* other methods by methods_only"):
+        make_graph(table)
+
+    assert phase(make_graph(table.model_copy(update={"scales": {}})).runs.values(), "student")
+
+
+def test_its_own_steps_are_sgd_s():
+    """Another optimiser in its protocol is refused when the plan is made."""
+    table = make_graph(Params(**TABLE | {"methods_only": ["l2t_ww"]}))
+    run = phase(table.runs.values(), "student")
+    method = table.components.get("method", "l2t_ww", where="test")
+    check_steps(run, [method])
+    with pytest.raises(BadValue, match="optimiser: found 'adamw', expected 'sgd' for l2t_ww"):
+        check_steps(replace(run, recipe=replace(run.recipe, optimiser="adamw")), [method])
 
 
 def test_another_number_of_ranks_than_planned_is_noted_or_refused():

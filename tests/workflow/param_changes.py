@@ -132,6 +132,8 @@ def perturbations(scale, plugin, data):
         value, stage = setting_of(scale, setting)
         if value is not None:
             change = {"scales": {scale: {setting: value}}}
+            if setting in ("ranks", "images_at_once"):  # refused for L2T-ww
+                change["methods_only"] = ["none", "kd"]
             yield f"scales.{scale}.{setting}", change, stage and (stage, "cifar100")
     yield "exhibits", {"exhibits": ["distpro/table1"]}, REPORT_STAGE
     yield "exhibits", {"exhibits": ["distpro/figure6"]}, REPORT_STAGE
