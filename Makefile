@@ -35,7 +35,7 @@ check: $(STAMP)
 	@ruff check kdbench tests benchmarks docs examples
 	@ruff format --check kdbench tests benchmarks docs examples
 	@snakefmt --check Snakefile rules
-	@mypy
+	@mypy --num-workers 2
 	@lint-imports --no-cache --no-logo
 	@codespell
 
