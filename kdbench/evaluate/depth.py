@@ -55,8 +55,7 @@ class DepthErrors:
         sums = [torch.empty(0, len(NAMES), dtype=torch.float64, device=precision.device)]
         pixels = [torch.empty(0, dtype=torch.int64, device=precision.device)]
         for batch in batches:
-            with precision.autocast():
-                depths = network(batch.images).float()[:, 0]
+            depths = _depths(network, batch.images, precision)
             if not depths.isfinite().all():
                 finite = False
                 break
@@ -89,6 +88,29 @@ class DepthErrors:
         names = [*NAMES, *(f"{name}{PER_PIXEL}" for name in NAMES)]
         values = [*by_image.mean(0).tolist(), *by_pixel.tolist()]
         return dict(zip(names, values, strict=True))
+
+
+def _depths(network: StagedNetwork, images: Tensor, precision: Precision) -> Tensor:
+    """(B, H, W) metres in float32."""
+    with precision.autocast():
+        depths: Tensor = network(images).float()[:, 0]
+    return depths
+
+
+@torch.inference_mode()
+def depths_of(network: StagedNetwork, images: Tensor, precision: Precision) -> Tensor:
+    """The depth in metres that a network gives every pixel, (B, H, W) float32; its mode stays.
+
+    Args:
+        network: gives depths (B, 1, H, W) in metres.
+        images: (B, C, H, W).
+        precision: of the pass.
+    """
+    training = network.training
+    network.eval()
+    depths = _depths(network, images, precision)
+    network.train(training)
+    return depths
 
 
 def sums_of(depths: Tensor, measured: Tensor) -> Tensor:

@@ -20,6 +20,15 @@ NO_DEPTH = 0.0  # of a depth map: a pixel without a measurement, treated alike
 SCORES: Mapping[str, Metric] = {CLASSIFICATION: TOP1, SEGMENTATION: MIOU, DEPTH: RMSE}
 
 
+def score_curve(task: str) -> str:
+    """The name of the curve of a task's score on the test images, in records.
+
+    >>> score_curve(DEPTH)
+    'test_rmse'
+    """
+    return f"test_{SCORES[task].key}"
+
+
 def outputs(task: str, classes: int) -> int:
     """How many outputs a network has, per image or pixel: one per class, or the depth alone."""
     return 1 if task == DEPTH else classes

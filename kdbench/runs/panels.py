@@ -13,70 +13,80 @@ from PIL import Image
 from kdbench.data.stored.maps import Mapped
 from kdbench.data.stored.open import Stored
 from kdbench.engine.precision import Precision
+from kdbench.evaluate.depth import depths_of
 from kdbench.evaluate.segmentation import segment
 from kdbench.exhibits.recipe import Recipe
-from kdbench.exhibits.tasks import IGNORED, SEGMENTATION
+from kdbench.exhibits.tasks import DEPTH, SEGMENTATION
 from kdbench.models.stages import StagedNetwork
 from kdbench.runs import assemble
-from kdbench.store.panels import GUESS, IMAGE, KEY, NO_CLASS, OF, TRUTH, as_text, colours
+from kdbench.runs.panel_colours import Palette, in_whole_image, true_map
+from kdbench.store.panels import GUESS, IMAGE, KEY, METRES, OF, TRUTH, as_text
 
 COUNT = 3
 LONGEST = 120  # pixels of an image's longer side
 PHOTO_COLOURS = 32  # of an image: a street scene is then a quarter as large
+# By task, the map (B, H, W) that a network gives of images.
+MAPS_OF = {SEGMENTATION: segment, DEPTH: depths_of}
 
 
 def panels_of_data(data: Stored) -> dict[str, Any]:
-    """The images and their true classes, by a record's key; nothing where images have no masks."""
+    """The images and their true maps, by a record's key; nothing where images have no maps."""
     places = shown_places(data)
     if not isinstance(data, Mapped) or not places:
         return {}
-    images, masks = data.images("test"), data.maps("test")
-    shrink = _stride(data)
+    images, shrink = data.images("test"), _stride(data)
     photos = [np.asarray(Image.fromarray(images[p]).reduce(shrink)) for p in places]
     photo = Image.fromarray(np.concatenate(photos, axis=1))
-    palette = photo.quantize(PHOTO_COLOURS, dither=Image.Dither.NONE)
-    truth = _strip([masks[place] for place in places], shrink, len(data.classes))
-    return {KEY: {OF: _hashes(data, places), IMAGE: _text(palette), TRUTH: truth}}
+    few = photo.quantize(PHOTO_COLOURS, dither=Image.Dither.NONE)
+    maps = [true_map(data, place) for place in places]
+    palette = Palette.of(data, maps)
+    truth = _strip(maps, shrink, palette)
+    return {KEY: {**_about(data, places, palette), IMAGE: _text(few), TRUTH: truth}}
 
 
 def panels_of_network(
     network: StagedNetwork, data: Stored, recipe: Recipe, precision: Precision
 ) -> dict[str, Any]:
-    """The classes that a network sees in the same images, by a record's key.
+    """The classes or depths that a network sees in the same images, by a record's key.
+
+    Depths have the scale of the true ones. Where a network is measured on a part of an image,
+    its map lies in that part.
 
     Args:
         network: with the weights that are shown.
-        data: its data set; nothing comes of one whose images have no masks.
+        data: its data set; nothing comes of one whose images have no maps.
         recipe: gives the view of an image.
         precision: of the passes.
     """
     places = shown_places(data)
-    if not places:
+    if not isinstance(data, Mapped) or not places:
         return {}
     index, recipe = np.array(places), replace(recipe, batch=1)
     loader = assemble.make_loader(data, "test", recipe, 0, precision, index=index, purpose="test")
-    masks = [
-        np.asarray(mask, dtype=np.uint8)
+    maps = [
+        in_whole_image(a_map.numpy(), data, recipe.view or "none")
         for batch in loader.in_order(1)
-        for mask in segment(network, batch.images, precision).cpu()
+        for a_map in MAPS_OF[data.task](network, batch.images, precision).cpu()
     ]
-    guess = _strip(masks, _stride(data), len(data.classes))
-    return {KEY: {OF: _hashes(data, places), GUESS: guess}}
+    palette = Palette.of(data, [true_map(data, place) for place in places])
+    guess = _strip(maps, _stride(data), palette)
+    return {KEY: {**_about(data, places, palette), GUESS: guess}}
 
 
 def shown_places(data: Stored) -> list[int]:
     """Positions of test images, evenly spaced: those of a video are then of several scenes."""
-    if not isinstance(data, Mapped) or data.task != SEGMENTATION or "test" not in data.splits:
+    if not isinstance(data, Mapped) or data.task not in MAPS_OF or "test" not in data.splits:
         return []
     images = len(data.labels("test"))
     count = min(COUNT, images)
     return [(2 * number + 1) * images // (2 * count) for number in range(count)]
 
 
-def _hashes(data: Stored, places: Sequence[int]) -> list[str]:
-    assert isinstance(data, Mapped)
+def _about(data: Mapped, places: Sequence[int], palette: Palette) -> dict[str, Any]:
+    """By what panels of several records belong together: the images, and a scale of depths."""
     images = data.images("test")
-    return [sha256(np.ascontiguousarray(images[p]).tobytes()).hexdigest()[:16] for p in places]
+    hashes = [sha256(np.ascontiguousarray(images[p]).tobytes()).hexdigest()[:16] for p in places]
+    return {OF: hashes} | ({METRES: list(palette.metres)} if palette.metres else {})
 
 
 def _stride(data: Stored) -> int:
@@ -84,13 +94,12 @@ def _stride(data: Stored) -> int:
     return -(-max(data.image[1:]) // LONGEST)
 
 
-def _strip(masks: Sequence[NDArray[Any]], shrink: int, classes: int) -> str:
-    """Masks (H, W) uint8 side by side, every `shrink`th pixel, in the classes' colours."""
+def _strip(maps: Sequence[NDArray[Any]], shrink: int, palette: Palette) -> str:
+    """Maps (H, W) side by side, every `shrink`th pixel, in a palette's colours."""
     half = shrink // 2
-    numbers = np.concatenate([mask[half::shrink, half::shrink] for mask in masks], axis=1)
-    numbers = np.where(numbers == IGNORED, classes, numbers).astype(np.uint8)
-    strip = Image.fromarray(numbers)
-    strip.putpalette([part for colour in (*colours(classes), NO_CLASS) for part in colour])
+    numbers = np.concatenate([a_map[half::shrink, half::shrink] for a_map in maps], axis=1)
+    strip = Image.fromarray(palette.numbers(numbers))
+    strip.putpalette([part for colour in palette.colours for part in colour])
     return _text(strip)
 
 

@@ -23,6 +23,7 @@ from kdbench.engine.train_state import TrainState
 from kdbench.errors import BadValue, Diverged
 from kdbench.evaluate.tasks import task_of
 from kdbench.exhibits.recipe import Recipe
+from kdbench.exhibits.tasks import score_curve
 from kdbench.models import recompute
 from kdbench.models.folding import fold_norms
 from kdbench.models.stages import StagedNetwork
@@ -87,7 +88,7 @@ class Evaluator:
 
 def curve_of(network: StagedNetwork) -> str:
     """The name of the curve of a network's scores on what it is measured on."""
-    return f"test_{task_of(network).score.key}"
+    return score_curve(task_of(network).name)
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,8 @@
 
 Written by the phases that see images, read by the report. A strip is a PNG file of all images side
 by side, as text (base64). The record of a data set has the images' own strip and that of their
-true classes, the record of an evaluation what the first of its networks says of the same images.
+true classes or depths, the record of an evaluation what the first of its networks says of the same
+images.
 """
 
 import binascii
@@ -11,8 +12,12 @@ from colorsys import hls_to_rgb
 
 KEY = "panels"  # of a record
 OF = "of"  # in it: hashes of the images, by which strips of several records belong together
+METRES = "metres"  # in it, of depths: the nearest and the farthest on the scale of colours
 IMAGE, TRUTH, GUESS = "image", "truth", "guess"  # in it: strips
-NO_CLASS = (0, 0, 0)  # colour of pixels that do not count
+BLACK = (0, 0, 0)  # colour of pixels that do not count
+SHADES = 64  # of a scale of depths: few enough for small files
+# Viridis from its yellow to its blue: no part of it is near black, and it falls in lightness.
+NEAR_TO_FAR = ((253, 231, 37), (94, 201, 98), (33, 145, 140), (59, 82, 139))
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 GOLDEN = (5**0.5 - 1) / 2  # of a turn between two hues: neighbours in a list are far apart
 LIGHTNESS = (0.5, 0.72, 0.36)
@@ -21,7 +26,7 @@ LIGHTNESS = (0.5, 0.72, 0.36)
 def colours(classes: int) -> list[tuple[int, int, int]]:
     """A colour (red, green, blue, 0 to 255) for every class, by its number.
 
-    >>> len(set(colours(30))), NO_CLASS in colours(30)
+    >>> len(set(colours(30))), BLACK in colours(30)
     (30, False)
     """
     shades = (
@@ -29,6 +34,22 @@ def colours(classes: int) -> list[tuple[int, int, int]]:
         for number in range(classes)
     )
     return [(round(255 * r), round(255 * g), round(255 * b)) for r, g, b in shades]
+
+
+def shades(count: int = SHADES) -> list[tuple[int, int, int]]:
+    """Colours (red, green, blue, 0 to 255) at even distances on the scale of depths, near to far.
+
+    >>> shades(3)
+    [(253, 231, 37), (64, 173, 119), (59, 82, 139)]
+    """
+    colours_between = []
+    for number in range(count):
+        place = number * (len(NEAR_TO_FAR) - 1) / (count - 1)
+        left = min(int(place), len(NEAR_TO_FAR) - 2)
+        pairs = zip(NEAR_TO_FAR[left], NEAR_TO_FAR[left + 1], strict=True)
+        red, green, blue = (round(a + (place - left) * (b - a)) for a, b in pairs)
+        colours_between.append((red, green, blue))
+    return colours_between
 
 
 def as_text(png: bytes) -> str:

@@ -14,7 +14,7 @@ from functools import cached_property
 from pathlib import Path
 
 from kdbench.errors import UserError
-from kdbench.exhibits.tasks import SCORES
+from kdbench.exhibits.tasks import SCORES, score_curve
 from kdbench.store.atomic import is_running, write_json
 
 AXES = ("epoch", "first_epoch")  # names of curves that others stand over
@@ -112,7 +112,7 @@ def points_of(curves: Mapping[str, Sequence[float | None]], name: str) -> list[t
 
 def _is_score(name: str) -> bool:
     """Whether a curve is of the task's score, below 0 at epochs at which it was not measured."""
-    return name in {f"test_{metric.key}" for metric in SCORES.values()}
+    return name in map(score_curve, SCORES)
 
 
 def write_running(file: Path, running: Running) -> None:

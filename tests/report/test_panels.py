@@ -1,6 +1,7 @@
 """Panels of a table: what records hold, on both kinds of page; without any, a page as before."""
 
 import io
+import re
 
 import pytest
 from made_up import Project
@@ -9,11 +10,13 @@ from PIL import Image
 from kdbench.errors import DamagedData
 from kdbench.report.make import make_report
 from kdbench.report.panels import MOST_BYTES
-from kdbench.store.panels import as_png, as_text
+from kdbench.store.panels import as_png, as_text, shades
 
 CAMVID = {"exhibits": ["ours/camvid"], "datasets": ["camvid"], "scale": "lite"}
+DEPTHS = {"exhibits": ["distpro/table6"], "datasets": ["nyuv2"], "scale": "paper"}
 OF = ["aa", "bb", "cc"]
 PAGE, SITE = "tables/ours-camvid.md", "pages/ours-camvid.html"
+DEPTH_PAGES = ("tables/distpro-table6.md", "pages/distpro-table6.html")
 
 
 def strip(shade=0, noise=0):
@@ -47,6 +50,15 @@ def prepare(plan):
     data = cell(plan, "baseline").evaluation.data
     panels = {"of": OF, "image": as_text(strip(1)), "truth": as_text(strip(2))}
     plan.write(data, panels=panels)
+
+
+def measure_depths(plan, row, panels):
+    """Finish a cell of the table of depths."""
+    cells = plan.graph.cells["distpro/table6"]
+    evaluation = next(one for one in cells if one.row.label == row).evaluation
+    run = {"seed": 0, "last": {"rmse": 0.3}, "best": {"rmse": 0.2, "epoch": 2}, "selected": None}
+    metrics = {"reported": "best", "runs": [run], "classes": ["metres"]}
+    return plan.write(evaluation, metrics, panels=panels)
 
 
 def report_of(plan):
@@ -137,3 +149,39 @@ def test_anything_but_a_png_file_is_one_clear_line(tmp_path, content):
     assert as_png(content) is None
     with pytest.raises(DamagedData, match=r"panels\.guess: found 'something else'|a PNG file"):
         report_of(plan)
+
+
+def test_depths_have_one_scale_of_colours_that_both_pages_name(tmp_path):
+    """In metres, near to far, with the colour of what was not measured; no class is listed."""
+    plan = Project(tmp_path, **DEPTHS)
+    data = next(run for run in plan.graph.runs.values() if run.phase == "data")
+    scale = {"of": OF, "metres": [0.7, 8.7]}
+    plan.write(data, panels={**scale, "image": as_text(strip(1)), "truth": as_text(strip(2))})
+    measure_depths(plan, "teacher", {**guess(3), **scale})
+    measure_depths(plan, "DistPro", {**guess(4), **scale})
+    measure_depths(plan, "baseline", {**guess(5), **scale, "metres": [0.7, 9.0]})
+    folder = report_of(plan)
+
+    files = [path.read_bytes() for path in (folder / "panels/distpro-table6").iterdir()]
+    assert sorted(files) == sorted(strip(shade) for shade in (1, 2, 3, 4))
+    page, site = ((folder / part).read_text() for part in DEPTH_PAGES)
+    for text in (page, site):
+        assert text.count("../panels/distpro-table6/") == 4
+        assert "from 0.7 m, yellow, over green to 8.7 m, blue" in text
+        assert "Black: not measured" in text
+    assert "Classes:" not in page
+    swatches = re.findall(r'fill="rgb(\(.*?\))"/></svg> ([\w. ]+)', site)
+    depths = [f"{metres} m" for metres in (0.7, 2.7, 4.7, 6.7, 8.7)]
+    assert [label for _, label in swatches] == [*depths, "not measured or not seen"]
+    assert [colour for colour, _ in swatches] == [*map(str, shades(5)), "(0, 0, 0)"]
+
+
+@pytest.mark.parametrize("metres", [[3.0, 1.0], [0.5, None], "far"])
+def test_a_scale_that_is_none_is_one_clear_line(tmp_path, metres):
+    """Of two depths the first is nearer."""
+    plan = Project(tmp_path, **DEPTHS)
+    measure_depths(plan, "baseline", {**guess(3), "metres": metres})
+
+    with pytest.raises(DamagedData, match=r"panels\.metres.*: found .*expected") as error:
+        report_of(plan)
+    assert "\n" not in str(error.value)

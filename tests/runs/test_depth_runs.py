@@ -3,6 +3,7 @@
 The shorter tests of this kind are those of segmentation.
 """
 
+import json
 import shutil
 
 import pytest
@@ -19,6 +20,7 @@ from kdbench.runs.estimate.measure import Budget, measure
 from kdbench.runs.export import export_run, load
 from kdbench.runs.held_out import places
 from kdbench.runs.job import Inputs
+from kdbench.store.panels import as_png
 
 NETWORK = "sparse-to-dense-resnet18"
 PAIR = f"{NETWORK}_{NETWORK}"
@@ -77,6 +79,13 @@ def test_records_hold_the_scores_of_the_task(whole):
     assert {"rmse_per_pixel", "absrel", "lg10", "mae", "delta1", "delta3"} <= set(run["last"])
     assert evaluation["classes"] == ["metres"]
     assert evaluation["macs"] > 0
+    truth = next(file for file in whole.root.rglob("records/data/*/*.json") if "nyuv2" in str(file))
+    panels = [record(whole, EVALUATION)["panels"], json.loads(truth.read_text())["panels"]]
+    assert panels[0]["of"] == panels[1]["of"]
+    near, far = panels[0]["metres"]
+    assert 0 < near < far <= 10.1
+    assert panels[1]["metres"] == [near, far]
+    assert as_png(panels[0]["guess"])
 
 
 @pytest.mark.slow

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from kdbench.exhibits.tasks import SCORES
+from kdbench.exhibits.tasks import SCORES, score_curve
 from kdbench.report.site.boards import MethodRow
 from kdbench.report.site.details import Detail
 
@@ -75,7 +75,7 @@ def curve_chart(series_of: Sequence[Series]) -> Spec | None:
     if not lists:
         return None
     names = list(dict.fromkeys(name for _, name, _ in lists))
-    scores = (f"test_{metric.key}" for metric in SCORES.values())
+    scores = map(score_curve, SCORES)
     first = next((score for score in scores if score in names), names[0])
     choice = {"input": "select", "options": names, "name": "curve "}
     return chart(
