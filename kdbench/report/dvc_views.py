@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from statistics import fmean
 from typing import Any
 
+from kdbench.exhibits.tasks import score_curve
 from kdbench.report.readings.lines import Line
 from kdbench.report.readings.records import Record
 from kdbench.store.record import thinned
@@ -21,7 +22,7 @@ DIGITS = 4
 
 
 def dvc_files(lines: Iterable[Line]) -> dict[str, bytes]:
-    """The metrics of all finished cells, and the test accuracy by epoch of their trainings.
+    """The metrics of all finished cells, and the task's score by epoch of their trainings.
 
     Args:
         lines: cells of every table of a report.
@@ -37,14 +38,22 @@ def dvc_files(lines: Iterable[Line]) -> dict[str, bytes]:
         row = metrics.setdefault(line.table.id, {}).setdefault(line.row, {})
         row[line.head] = round(line.result.ours.mean, DIGITS)
         if points := mean_curve(line.runs):
-            files[f"{CURVES}/{_name(line)}.csv"] = _csv(points)
+            curve = score_curve(line.runs[0][0].task)
+            files[f"{CURVES}/{_name(line)}.csv"] = _csv(curve, points)
     text = json.dumps(metrics, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
     return {METRICS: text.encode(), **dict(sorted(files.items()))}
 
 
 def mean_curve(runs: Iterable[tuple[RunSpec, Record | None]]) -> list[tuple[float, float]]:
-    """Epoch and mean top-1 over the runs, where every run was measured; in percent, thinned."""
-    curves = [_curve(record.content.get("curves") or {}) for _, record in runs if record]
+    """Epoch and the runs' mean score, where every run was measured; in its own unit, thinned.
+
+    The score is that of the task: top-1 and mIoU in percent, RMSE in metres.
+    """
+    curves = [
+        _curve(record.content.get("curves") or {}, score_curve(run.task))
+        for run, record in runs
+        if record
+    ]
     if not curves:
         return []
     shared = sorted(set.intersection(*({*curve} for curve in curves)))
@@ -52,9 +61,9 @@ def mean_curve(runs: Iterable[tuple[RunSpec, Record | None]]) -> list[tuple[floa
     return thinned(means, MOST_POINTS)
 
 
-def _curve(curves: Mapping[str, Any]) -> dict[float, float]:
-    """Test accuracy by epoch, of one run; none where a record has no such curve."""
-    epochs, values = curves.get("epoch") or [], curves.get("test_top1") or []
+def _curve(curves: Mapping[str, Any], name: str) -> dict[float, float]:
+    """A curve's value by epoch, of one run; none where a record has no such curve."""
+    epochs, values = curves.get("epoch") or [], curves.get(name) or []
     pairs = zip(epochs, values, strict=False)
     return {float(epoch): float(value) for epoch, value in pairs if value is not None}
 
@@ -66,7 +75,7 @@ def _name(line: Line) -> str:
     return f"{run.dataset}-{cell}-{run.protocol}".replace(" ", "-")
 
 
-def _csv(points: Iterable[tuple[float, float]]) -> bytes:
-    lines = ["epoch,test_top1"]
+def _csv(curve: str, points: Iterable[tuple[float, float]]) -> bytes:
+    lines = [f"epoch,{curve}"]
     lines += [f"{epoch:g},{round(value, DIGITS):g}" for epoch, value in points]
     return ("\n".join(lines) + "\n").encode()

@@ -1,7 +1,7 @@
 """Small pictures of a few test images, for the record; see `kdbench.store.panels`."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from hashlib import sha256
 from typing import Any
@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from torch import Tensor
 
 from kdbench.data.stored.maps import Mapped
 from kdbench.data.stored.open import Stored
@@ -26,7 +27,7 @@ COUNT = 3
 LONGEST = 120  # pixels of an image's longer side
 PHOTO_COLOURS = 32  # of an image: a street scene is then a quarter as large
 # By task, the map (B, H, W) that a network gives of images.
-MAPS_OF = {SEGMENTATION: segment, DEPTH: depths_of}
+MAPS_OF: Mapping[str, Callable[..., Tensor]] = {SEGMENTATION: segment, DEPTH: depths_of}
 
 
 def panels_of_data(data: Stored) -> dict[str, Any]:

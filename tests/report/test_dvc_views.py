@@ -1,11 +1,17 @@
 """What the report writes for DVC's own commands."""
 
 import json
+from pathlib import Path
+
+import pytest
+import yaml
+from made_up import Project
 
 from kdbench.report.dvc_views import mean_curve
 from kdbench.report.make import make_report
 from kdbench.report.readings.records import Record
 
+ROOT = Path(__file__).parents[2]
 PAIR = "WRN-40-2 → WRN-16-2"
 
 
@@ -53,17 +59,51 @@ def test_a_curve_of_a_cell_that_is_not_shown_any_more_goes(project):
     assert report_of(other) == ({}, {})
 
 
-def test_a_long_curve_is_thinned_to_its_first_and_last_epoch_and_some_between():
+def test_a_long_curve_is_thinned_to_its_first_and_last_epoch_and_some_between(project):
     """At most 50 points."""
     values = [float(epoch) for epoch in range(240)]
     record = Record(None, {"curves": {"epoch": values, "test_top1": values}})
-    points = mean_curve([(None, record)])
+    run = project(seeds=1).cell("DistPro").evaluation.first
+    points = mean_curve([(run, record)])
 
     assert len(points) == 50
     assert (points[0], points[-1]) == ((0.0, 0.0), (239.0, 239.0))
 
 
-def test_records_without_curves_have_none():
+def test_records_without_curves_have_none(project):
     """Imported teachers, and runs that are not finished."""
-    assert mean_curve([(None, None)]) == []
-    assert mean_curve([(None, Record(None, {"curves": {}}))]) == []
+    run = project(seeds=1).cell("DistPro").evaluation.first
+    assert mean_curve([(run, None)]) == []
+    assert mean_curve([(run, Record(None, {"curves": {}}))]) == []
+
+
+@pytest.mark.parametrize(
+    "exhibit, dataset, key, shown",
+    [("ours/camvid", "camvid", "miou", 1.0), ("distpro/table6", "nyuv2", "rmse", 100.0)],
+)
+def test_curves_and_metrics_are_of_the_task_s_own_score(tmp_path, exhibit, dataset, key, shown):
+    """The curve as records have it, the metric in the table's unit: RMSE in centimetres."""
+    scale = "lite" if dataset == "camvid" else "paper"
+    plan = Project(tmp_path, exhibits=[exhibit], datasets=[dataset], scale=scale)
+    cell = next(one for one in plan.graph.cells[exhibit] if one.row.label == "baseline")
+    evaluation, rows = cell.evaluation, []
+    for run in evaluation.runs:
+        plan.write(run, curves={"epoch": [1, 2], f"test_{key}": [0.75, 0.5], "test_top1": [9, 9]})
+        scores = {key: 0.5, "epoch": 2}
+        rows.append({"seed": run.seed, "last": scores, "best": scores, "selected": None})
+    plan.write(evaluation, {"reported": "last", "runs": rows})
+    metrics, curves = report_of(plan)
+
+    (values,) = metrics[exhibit]["baseline"].values()
+    assert values == 0.5 * shown
+    (curve,) = curves.values()
+    assert curve == f"epoch,test_{key}\n1,0.75\n2,0.5\n"
+
+
+def test_dvc_plots_the_last_column_of_each_curve():
+    """DVC's default, because the columns' names differ; the first is the horizontal axis."""
+    (plot,) = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["plots"]
+
+    ((folder, properties),) = plot.items()
+    assert folder == "reports/${scale}/curves"
+    assert (properties["x"], "y" in properties) == ("epoch", False)
