@@ -49,19 +49,16 @@ class DepthErrors:
             Diverged: a depth is not finite, or see `require_finite`.
         """
         require_finite(network)
-        training = network.training
-        network.eval()
         finite = True
         sums = [torch.empty(0, len(NAMES), dtype=torch.float64, device=precision.device)]
         pixels = [torch.empty(0, dtype=torch.int64, device=precision.device)]
         for batch in batches:
-            depths = _depths(network, batch.images, precision)
+            depths = depths_of(network, batch.images, precision)
             if not depths.isfinite().all():
                 finite = False
                 break
             sums.append(sums_of(depths, batch.labels))
             pixels.append((batch.labels != NO_DEPTH).sum((1, 2)))
-        network.train(training)
         if any(ranks.any_of(not finite)):
             raise Diverged(f"in evaluation mode depths are not finite, {FINITE_LOSSES}")
         return cls(ranks.rows(torch.cat(sums)), ranks.rows(torch.cat(pixels)))
@@ -90,25 +87,13 @@ class DepthErrors:
         return dict(zip(names, values, strict=True))
 
 
-def _depths(network: StagedNetwork, images: Tensor, precision: Precision) -> Tensor:
-    """(B, H, W) metres in float32."""
-    with precision.autocast():
-        depths: Tensor = network(images).float()[:, 0]
-    return depths
-
-
 @torch.inference_mode()
 def depths_of(network: StagedNetwork, images: Tensor, precision: Precision) -> Tensor:
-    """The depth in metres that a network gives every pixel, (B, H, W) float32; its mode stays.
-
-    Args:
-        network: gives depths (B, 1, H, W) in metres.
-        images: (B, C, H, W).
-        precision: of the pass.
-    """
+    """A network's depths of images, (B, H, W) float32 metres; its mode is as before."""
     training = network.training
     network.eval()
-    depths = _depths(network, images, precision)
+    with precision.autocast():
+        depths: Tensor = network(images).float()[:, 0]
     network.train(training)
     return depths
 

@@ -21,6 +21,7 @@ from kdbench.store.disk import plain_errors
 
 FOLDER = Path("schemas")
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
+AMOUNT = {"type": "number", "minimum": 0.0, "maximum": 1e9}  # what most parameters are
 TYPES = {bool: "boolean", int: "integer", float: "number", str: "string"}
 Schema = dict[str, Any]
 
@@ -63,7 +64,7 @@ def check_schemas() -> list[Path]:
 
 
 def _text(schema: Schema) -> str:
-    return json.dumps(schema, indent=0, ensure_ascii=False) + "\n"
+    return json.dumps(schema, indent=0, ensure_ascii=False, separators=(",", ":")) + "\n"
 
 
 def _params() -> Schema:
@@ -83,6 +84,7 @@ def _params() -> Schema:
     for kind, key in (("method", "methods"), ("search", "searches")):
         known = {n: components.get(kind, n, where="schema") for n in components.names(kind)}
         keys[key]["properties"] = {n: _parameters(component) for n, component in known.items()}
+    schema["$defs"] |= {"amount": AMOUNT, "Scale": {"properties": _settings()}}
     keys["scales"].update(
         properties={name: _scale(scale) for name, scale in SCALES.items()},
         additionalProperties=False,
@@ -127,19 +129,31 @@ def _parameter(key: str, default: Any, declared: Distiller) -> Schema:
         entry["minimum"], entry["maximum"] = declared.ranges[key]
     if key in declared.patterns:
         entry["pattern"] = f"^({declared.patterns[key]})$"
+    entry = {"$ref": "#/$defs/amount"} if entry == AMOUNT else entry
     return {**({"type": "array", "items": entry} if several else entry), "default": default}
+
+
+def _settings() -> Schema:
+    """What params.yaml may set of any scale."""
+    entries: Mapping[str, Schema] = TypeAdapter(Scale).json_schema()["properties"]
+    texts = descriptions(Scale)
+    left_out = ("title", "default")
+    return {
+        name: {
+            **{key: value for key, value in entries[name].items() if key not in left_out},
+            "description": texts[name],
+        }
+        for name in (field.name for field in fields(Scale))
+        if name not in ("name", "notice")
+    }
 
 
 def _scale(scale: Scale) -> Schema:
     """What params.yaml may set of a scale, with the values that it has otherwise."""
-    entries: Mapping[str, Schema] = TypeAdapter(Scale).json_schema()["properties"]
-    texts = descriptions(Scale)
-    settings = {}
-    for field in fields(Scale):
-        if field.name not in ("name", "notice"):
-            entry = {key: v for key, v in entries[field.name].items() if key != "title"}
-            value = getattr(scale, field.name)
-            settings[field.name] = {**entry, "description": texts[field.name], "default": value}
+    settings = {
+        name: {"$ref": f"#/$defs/Scale/properties/{name}", "default": getattr(scale, name)}
+        for name in _settings()
+    }
     return {
         "type": "object",
         "description": summary(Scale),

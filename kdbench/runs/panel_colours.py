@@ -1,20 +1,17 @@
 """From maps of classes or depths to the numbers and colours of a small picture."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil, floor
 from typing import Any, Self
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from kdbench.data.loaders.joint import Joint
 from kdbench.data.stored.maps import DEPTH_UNIT, Mapped
 from kdbench.exhibits.tasks import DEPTH, IGNORED, NO_DEPTH
 from kdbench.store.panels import BLACK, SHADES, colours, shades
-
-OUTSIDE = -1  # a line of an image that a view does not show
 
 
 @dataclass(frozen=True)
@@ -62,35 +59,23 @@ def true_map(data: Mapped, place: int) -> NDArray[Any]:
 
 
 def in_whole_image(seen: NDArray[Any], data: Mapped, view: str) -> NDArray[Any]:
-    """A map of what a view shows, put where it lies in the whole image.
+    """A map (h, w) of what a view shows, put where it lies in the whole image (H, W).
+
+    What lies outside of the view is `IGNORED`, or NaN in metres.
 
     Args:
-        seen: (h, w) classes or metres.
+        seen: classes or metres.
         data: says how large the whole image is.
-        view: the fixed augmentation that networks are measured in.
-
-    Returns:
-        (H, W); what lies outside of the view is `IGNORED`, or NaN in metres.
+        view: a height, a window in the middle, or both, see `Joint`.
     """
-    _, height, width = data.image
-    rows, columns = _lines_shown(view, height, width)
-    whole = seen[np.ix_(np.maximum(rows, 0), np.maximum(columns, 0))]
-    outside = (rows == OUTSIDE)[:, None] | (columns == OUTSIDE)
-    return np.where(outside, np.nan if data.task == DEPTH else IGNORED, whole)
-
-
-def _lines_shown(view: str, height: int, width: int) -> tuple[NDArray[np.int64], ...]:
-    """By row and by column of the whole image, the row and column of the view that shows it."""
-    grid = np.meshgrid(np.arange(1, height + 1), np.arange(1, width + 1), indexing="ij")
-    image, rng = torch.zeros(3, height, width, dtype=torch.uint8), torch.Generator()
-    joint, lines = Joint.parse(view), []
-    for axis, numbers in enumerate(grid):
-        _, moved = joint(image, torch.from_numpy(numbers), rng, depth=False, fill=0)
-        shown = moved.amax(1 - axis).numpy()  # 0 where the view reaches beyond the image
-        places = np.flatnonzero(shown)
-        first, last = shown[places[[0, -1]]]
-        line, spacing = np.arange(1, numbers.shape[axis] + 1), (last - first + 1) / len(places)
-        before = np.searchsorted(shown[places], line, side="right") - 1
-        beyond = (before < 0) | (line >= last + max(1, round(spacing)))
-        lines.append(np.where(beyond, OUTSIDE, places[before]))
-    return tuple(lines)
+    height, width = data.image[1:]
+    scaled = replace(Joint.parse(view), centre=None).output(height, width)
+    rows, columns = (
+        (np.arange(whole) + 0.5) * size // whole - round((size - shown) / 2)
+        for whole, size, shown in zip((height, width), scaled, seen.shape, strict=True)
+    )
+    inside = ((rows >= 0) & (rows < len(seen)))[:, None] & (columns >= 0)
+    inside &= columns < seen.shape[1]
+    lines = (np.clip(rows, 0, len(seen) - 1), np.clip(columns, 0, seen.shape[1] - 1))
+    whole_map = seen[np.ix_(*(line.astype(int) for line in lines))]
+    return np.where(inside, whole_map, np.nan if data.task == DEPTH else IGNORED)

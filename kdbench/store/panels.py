@@ -16,8 +16,6 @@ METRES = "metres"  # in it, of depths: the nearest and the farthest on the scale
 IMAGE, TRUTH, GUESS = "image", "truth", "guess"  # in it: strips
 BLACK = (0, 0, 0)  # colour of pixels that do not count
 SHADES = 64  # of a scale of depths: few enough for small files
-# Viridis from its yellow to its blue: no part of it is near black, and it falls in lightness.
-NEAR_TO_FAR = ((253, 231, 37), (94, 201, 98), (33, 145, 140), (59, 82, 139))
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 GOLDEN = (5**0.5 - 1) / 2  # of a turn between two hues: neighbours in a list are far apart
 LIGHTNESS = (0.5, 0.72, 0.36)
@@ -29,27 +27,26 @@ def colours(classes: int) -> list[tuple[int, int, int]]:
     >>> len(set(colours(30))), BLACK in colours(30)
     (30, False)
     """
-    shades = (
+    each = (
         hls_to_rgb(number * GOLDEN % 1, LIGHTNESS[number % len(LIGHTNESS)], 0.75)
         for number in range(classes)
     )
-    return [(round(255 * r), round(255 * g), round(255 * b)) for r, g, b in shades]
+    return [_whole(shade) for shade in each]
 
 
 def shades(count: int = SHADES) -> list[tuple[int, int, int]]:
-    """Colours (red, green, blue, 0 to 255) at even distances on the scale of depths, near to far.
+    """The scale of depths in even steps, yellow near and blue far; lightness falls all the way.
 
     >>> shades(3)
-    [(253, 231, 37), (64, 173, 119), (59, 82, 139)]
+    [(254, 254, 52), (26, 229, 107), (41, 65, 163)]
     """
-    colours_between = []
-    for number in range(count):
-        place = number * (len(NEAR_TO_FAR) - 1) / (count - 1)
-        left = min(int(place), len(NEAR_TO_FAR) - 2)
-        pairs = zip(NEAR_TO_FAR[left], NEAR_TO_FAR[left + 1], strict=True)
-        red, green, blue = (round(a + (place - left) * (b - a)) for a, b in pairs)
-        colours_between.append((red, green, blue))
-    return colours_between
+    parts = (number / (count - 1) for number in range(count))
+    return [_whole(hls_to_rgb((1 + 2.8 * x) / 6, 0.6 - 0.2 * x, 0.99 - 0.39 * x)) for x in parts]
+
+
+def _whole(parts: tuple[float, float, float]) -> tuple[int, int, int]:
+    red, green, blue = (round(255 * part) for part in parts)
+    return red, green, blue
 
 
 def as_text(png: bytes) -> str:

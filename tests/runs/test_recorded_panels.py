@@ -182,17 +182,13 @@ def test_a_map_put_back_into_its_image_lies_where_it_was(view):
         assert (np.abs(back - whole)[inside] <= 1).all()
 
 
-def test_a_data_set_s_panels_stand_where_nothing_is_measured():
-    """All is black then, on a scale that is one."""
-    panels = panels_of_data(prepared_depths(np.zeros_like(DEPTHS)))["panels"]
+@pytest.mark.parametrize(
+    ("depth", "metres", "number"), [(2.0, (2.0, 2.1), 0), (np.nan, (0.0, 0.1), 64)]
+)
+def test_depths_that_are_all_alike_or_absent_have_a_scale_too(depth, metres, number):
+    """Its ends never meet; what is not measured is black."""
+    depths = np.full((2, 2), depth)
+    palette = Palette.of(prepared_depths(), [depths])
 
-    assert panels["metres"][0] < panels["metres"][1]
-    assert (picture(panels["truth"]) == 0).all()
-
-
-def test_depths_that_are_all_alike_have_a_scale_of_a_tenth_of_a_metre():
-    """Its ends never meet."""
-    palette = Palette.of(prepared_depths(), [np.full((4, 4), 2.0)])
-
-    assert palette.metres == (2.0, 2.1)
-    assert palette.numbers(np.full((2, 2), 2.0)).tolist() == [[0, 0], [0, 0]]
+    assert palette.metres == metres
+    assert (palette.numbers(depths) == number).all()
