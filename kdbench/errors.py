@@ -1,9 +1,10 @@
-"""Mistakes that the person at the keyboard can mend: where, what was found, what to try."""
+"""Errors that the user can fix: where, what was found, what to try."""
 
 from collections.abc import Collection
 from difflib import get_close_matches
 
 MOST_NAMED = 40  # names in one line
+FEW = 5
 LONGEST = 200  # characters of a value in one line
 LONGEST_LIST = 900  # of names
 LONGEST_PLACE = 400  # of the file and key
@@ -25,12 +26,39 @@ class UserError(Exception):
 
 
 class UnknownName(UserError):
-    """A component, exhibit or key that does not exist."""
+    """A component, exhibit or key that does not exist.
 
-    def __init__(self, kind: str, name: str, known: Collection[str], *, where: str) -> None:
-        near = get_close_matches(name, sorted(known), n=1) if len(name) <= LONGEST else []
-        hint = f"did you mean {near[0]!r}?" if near else f"known: {_some(known)}"
+    Attributes:
+        name: as the user wrote it.
+    """
+
+    def __init__(
+        self, kind: str, name: str, known: Collection[str], *, where: str, lister: str = ""
+    ) -> None:
+        """The error, with the nearest name, the names that contain it, or the first known ones.
+
+        Args:
+            kind: of what has names: "method", "run".
+            name: that nothing has.
+            known: the names that there are.
+            where: the file and key that say it, or the command.
+            lister: the command that lists all of them, where they are too many for a line.
+        """
+        self.name = name
+        hint = _hint(name, known, lister)
         super().__init__(f"{_place(where)}: no {kind} is called {shortened(repr(name))}; {hint}")
+
+
+def _hint(name: str, known: Collection[str], lister: str) -> str:
+    near = get_close_matches(name, sorted(known), n=1) if len(name) <= LONGEST else []
+    if near:
+        return f"did you mean {near[0]!r}?"
+    containing = [one for one in known if name and name in one]
+    if containing and lister:
+        return f"names with it: {_some(containing, FEW)}"
+    if lister and len(known) > MOST_NAMED:
+        return f"{lister} lists all {len(known)}"
+    return f"known: {_some(known)}"
 
 
 def _place(where: object) -> str:
@@ -38,9 +66,9 @@ def _place(where: object) -> str:
     return shortened(str(where), LONGEST_PLACE)
 
 
-def _some(names: Collection[str]) -> str:
+def _some(names: Collection[str], most: int = MOST_NAMED) -> str:
     """Names in order, the first of very many."""
-    listed = sorted(names)[:MOST_NAMED]
+    listed = sorted(names)[:most]
     while len(", ".join(listed)) > LONGEST_LIST and len(listed) > 1:
         listed = listed[: len(listed) // 2]
     more = len(names) - len(listed)

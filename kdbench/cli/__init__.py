@@ -15,6 +15,7 @@ from kdbench.cli.estimate import estimate_command
 from kdbench.cli.export import export_command
 from kdbench.cli.merge import merge_command, share_command
 from kdbench.cli.method import app as method_app
+from kdbench.cli.method import outside_plugins
 from kdbench.cli.overrides import overrides_of
 from kdbench.cli.prune import prune_command
 from kdbench.cli.redo import redo_command
@@ -28,7 +29,7 @@ from kdbench.cli.watch import watch_command
 from kdbench.cli.why import why_command
 from kdbench.cli.zoo import zoo_command
 from kdbench.console import fail, say, start_bar
-from kdbench.errors import BadValue, UserError
+from kdbench.errors import BadValue, UnknownName, UserError
 
 if TYPE_CHECKING:
     from kdbench.plan.graph import Graph
@@ -41,26 +42,35 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-app.add_typer(data_app, name="data")
-app.add_typer(encoder_app, name="encoder")
-app.add_typer(method_app, name="method")
-app.add_typer(teacher_app, name="teacher")
 app.callback()(version_option)
-app.command("cite")(cite_command)
-app.command("compare")(compare_command)
-app.command("why")(why_command)
-app.command("zoo")(zoo_command)
-app.command("schema")(schema_command)
-app.command("doctor")(doctor_command)
-app.command("estimate")(estimate_command)
-app.command("export")(export_command)
-app.command("merge")(merge_command)
-app.command("prune")(prune_command)
-app.command("redo")(redo_command)
-app.command("share")(share_command)
-app.command("tune")(tune_command)
-app.command("verify")(verify_command)
-app.command("watch")(watch_command)
+# Headings of `kdbench --help`, in the order in which a project needs them.
+BEFORE, RUNS, RESULTS = "Before runs start", "Runs", "Results"
+RECORDS, OWN, PROJECT = "Records and artifacts", "Your own", "Files of this repository"
+for _name, _function, _heading in (
+    ("doctor", doctor_command, BEFORE),
+    ("estimate", estimate_command, BEFORE),
+    ("tune", tune_command, RUNS),
+    ("watch", watch_command, RUNS),
+    ("why", why_command, RESULTS),
+    ("compare", compare_command, RESULTS),
+    ("cite", cite_command, RESULTS),
+    ("export", export_command, RESULTS),
+    ("share", share_command, RECORDS),
+    ("merge", merge_command, RECORDS),
+    ("verify", verify_command, RECORDS),
+    ("redo", redo_command, RECORDS),
+    ("prune", prune_command, RECORDS),
+    ("schema", schema_command, PROJECT),
+    ("zoo", zoo_command, PROJECT),
+):
+    app.command(_name, rich_help_panel=_heading)(_function)
+for _name, _group in (
+    ("method", method_app),
+    ("data", data_app),
+    ("teacher", teacher_app),
+    ("encoder", encoder_app),
+):
+    app.add_typer(_group, name=_name, rich_help_panel=OWN)
 
 Scale = Annotated[
     str | None, typer.Option(help="smoke, lite or paper; by default that of params.yaml.")
@@ -82,7 +92,7 @@ def _graph(scale: str | None, override: str | None) -> "Graph":
     return load_graph(Path(), overrides_of(scale, override))
 
 
-@app.command()
+@app.command(rich_help_panel=RUNS)
 def run(
     names: Annotated[
         list[str] | None,
@@ -119,7 +129,7 @@ def run(
             raise UserError(f"{failed} of {len(specs)} runs failed; see the lines above")
 
 
-@app.command()
+@app.command(rich_help_panel=RECORDS)
 def restore(
     name: Annotated[str, typer.Argument(help="A run's digest or cell.")],
     scale: Scale = None,
@@ -144,7 +154,7 @@ def restore(
             execute.follow([spec], Paths(), options)
 
 
-@app.command()
+@app.command(rich_help_panel=RUNS)
 def build(
     phase: Annotated[
         str, typer.Argument(help="data, teacher, search, student, evaluation, report")
@@ -167,7 +177,7 @@ def build(
     raise typer.Exit(build_stage(_graph(scale, override), Paths(), phase, dataset, cores))
 
 
-@app.command()
+@app.command(rich_help_panel=RUNS)
 def status(
     name: Annotated[
         str | None,
@@ -195,7 +205,7 @@ def status(
         say(line)
 
 
-@app.command("check")
+@app.command("check", rich_help_panel=BEFORE)
 def check_command(
     names: Annotated[
         list[str] | None,
@@ -225,7 +235,7 @@ def check_command(
     say("all of them can run")
 
 
-@app.command()
+@app.command(rich_help_panel=RESULTS)
 def report(scale: Scale = None, override: Override = None) -> None:
     """Write the tables and figures from the records that exist.
 
@@ -242,6 +252,8 @@ def main() -> None:
     """Entry point: user errors become one line and an exit code, those of usage too."""
     try:
         code = app(standalone_mode=False, prog_name="kdbench")  # also of python -m kdbench
+    except UnknownName as error:
+        sys.exit(fail(UserError(f"{error}{outside_plugins(error.name)}")))
     except UserError as error:
         sys.exit(fail(error))
     except typer.Abort:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from kdbench.cli.overrides import overrides_of
+from kdbench.cli.overrides import check_scale, overrides_of
 from kdbench.console import say
 
 LICENCE = "https://spdx.org/licenses/Apache-2.0"
@@ -13,6 +13,9 @@ LICENCE = "https://spdx.org/licenses/Apache-2.0"
 
 def merge_command(
     folder: Annotated[Path, typer.Argument(help="A project folder, or one from kdbench share.")],
+    scale: Annotated[
+        str | None, typer.Option(help="Only records of smoke, lite or paper; by default all.")
+    ] = None,
     dry: Annotated[bool, typer.Option("--dry-run", help="Only say what would be added.")] = False,
 ) -> None:
     """Add records and artifacts of another person or machine; nothing is overwritten.
@@ -24,7 +27,7 @@ def merge_command(
     from kdbench.store.paths import Paths
     from kdbench.workflow.sharing.merge import merge
 
-    result = merge(folder, Paths(), say, dry=dry)
+    result = merge(folder, Paths(), say, dry=dry, scale=check_scale(scale))
     say(f"{'would be: ' if dry else ''}{result.summary}")
     if result.conflicts or result.refused:
         raise typer.Exit(3)

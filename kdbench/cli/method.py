@@ -35,7 +35,23 @@ def method_new(
     if Path(FILE).is_file():
         for line in _costs(name, folder):
             say(line)
-    say(f"Then:  kdbench check, and  snakemake --cores 2 --config methods_only='[none, {name}]'")
+    say(f"Try it:  kdbench check {name}")
+    say(f"Train it:  snakemake --cores 2 reproduce_all --config methods_only='[none, {name}]'")
+
+
+def outside_plugins(name: str) -> str:
+    """Advice where a declaration of that name lies in a folder that params.yaml does not name."""
+    from kdbench.plan.params import FILE, load_params
+
+    file = next(Path().glob(f"*/{name}.toml"), None) if name.isidentifier() else None
+    try:
+        plugins = load_params(Path(FILE)).plugins if file else []
+    except UserError:
+        return ""
+    if file is None or file.parent.resolve() in [Path(folder).resolve() for folder in plugins]:
+        return ""
+    folders = ", ".join([*plugins, file.parent.name])
+    return f"; {file} is here: put into params.yaml  plugins: [{folders}]"
 
 
 def _costs(name: str, folder: Path) -> Iterator[str]:

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from kdbench.errors import BadValue
+from kdbench.errors import BadValue, UnknownName
 
 OPTION = "--override"
 LONGEST_NUMBER = 18  # digits
@@ -19,6 +19,19 @@ def overrides_of(scale: str | None, override: str | None) -> dict[str, Any]:
     if not isinstance(replaced, dict):
         raise BadValue(OPTION, override, "a JSON object", """as '{"seeds": 2}'""")
     return {**replaced, "scale": scale} if scale else replaced
+
+
+def check_scale(scale: str | None) -> str | None:
+    """The scale, where there is no plan that would refuse an unknown one.
+
+    Raises:
+        UnknownName: there is no such scale.
+    """
+    from kdbench.plan.scales import SCALES
+
+    if scale is not None and scale not in SCALES:
+        raise UnknownName("scale", scale, list(SCALES), where="--scale")
+    return scale
 
 
 def parse_json(text: str) -> Any:

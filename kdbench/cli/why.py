@@ -1,4 +1,4 @@
-"""`kdbench why`: why a number may differ from the published one."""
+"""`kdbench why`: why a number may differ from the published one, and how a claim stands."""
 
 from pathlib import Path
 from typing import Annotated
@@ -10,7 +10,9 @@ from kdbench.console import say
 
 
 def why_command(
-    cell: Annotated[str, typer.Argument(help="A cell, one of its runs, or a digest.")],
+    name: Annotated[
+        str, typer.Argument(help="A cell, one of its runs, a digest, or a claim's id.")
+    ],
     scale: Annotated[
         str | None, typer.Option(help="smoke, lite or paper; by default that of params.yaml.")
     ] = None,
@@ -18,15 +20,18 @@ def why_command(
         str | None, typer.Option(metavar="JSON", help="Replaces top-level keys of params.yaml.")
     ] = None,
 ) -> None:
-    """Say why a cell's number may differ from the published one, aspect by aspect.
+    """Say why a cell's number may differ from the published one, or how a claim stands.
 
-    Protocol, epochs, teacher, normalisation, seeds, scale, versions, device, code, source.
+    Of a cell: protocol, epochs, teacher, seeds, versions, device, code and more, aspect by aspect.
 
-    Example: kdbench why wrn-40-2_wrn-16-2_kd --scale lite
+    Of a claim: state, evidence, exhibits, and the command for its missing runs. The report's list
+    of claims has the ids.
+
+    Examples: kdbench why wrn-40-2_wrn-16-2_kd --scale lite; kdbench why distpro/advantage
     """
     from kdbench.plan.graph import load_graph
     from kdbench.store.paths import Paths
     from kdbench.workflow.asking.why import why
 
-    for line in why(load_graph(Path(), overrides_of(scale, override)), Paths(), cell):
+    for line in why(load_graph(Path(), overrides_of(scale, override)), Paths(), name):
         say(line)

@@ -131,7 +131,8 @@ class Graph:
         matches = matches or [key for key in full if key.startswith(digest)]
         if not matches:
             known = {*full.values(), *(spec.cell for spec in self.runs.values())}
-            raise UnknownName("run", digest, known, where=where)
+            lister = f"kdbench status --runs --scale {self.params.scale}"
+            raise UnknownName("run", digest, known, where=where, lister=lister)
         if len(matches) > 1 or not digest:
             shared = Counter(full.values())
             some = [full[k] if shared[full[k]] == 1 else self._with_protocol(k) for k in matches]

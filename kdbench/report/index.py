@@ -43,7 +43,8 @@ seeds. The smallest lead that these seeds decide is half of such an interval; \
 `docs/statistics.md` shows how often an exactly correct paper is confirmed. Statements without a \
 published number are compared with our own thresholds, printed with the evidence; such a value \
 comes from one run, and another seed might give another. If a scale's notice says that its \
-numbers are not comparable, nothing is decided, and the evidence is that of this report's runs.
+numbers are not comparable, nothing is decided, and the evidence is that of this report's runs. \
+`kdbench why ID`, with the id in brackets, shows one claim with the command for its missing runs.
 """
 
 STATE_OF_FOLDED = ClaimState.UNTESTED.value
@@ -114,7 +115,10 @@ def _claims(judged: Sequence[tuple[Claim, Judgement]]) -> list[str]:
 
 
 def _claims_table(judged: Sequence[tuple[Claim, Judgement]]) -> str:
-    lines = [[claim.text, claim.where, *_judged(judgement)] for claim, judgement in judged]
+    lines = [
+        [claim.text, f"{claim.where} (`{claim.id}`)", *_judged(judgement)]
+        for claim, judgement in judged
+    ]
     return pipe(TextTable(["claim", "where", "state", "in the mean", "evidence"], lines))
 
 

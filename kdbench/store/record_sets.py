@@ -30,23 +30,24 @@ class RecordSet:
     refused: tuple[str, ...] = ()
 
 
-def read_record_set(name: str, root: Path) -> RecordSet:
+def read_record_set(name: str, root: Path, scale: str | None = None) -> RecordSet:
     """The records of a project folder, of any folder of records, or of a commit.
 
     Args:
         name: a folder, or what git takes for a commit.
         root: the project's folder, whose commits are meant.
+        scale: whose records are meant; None for all.
 
     Raises:
         BadValue: neither a folder nor a commit.
     """
     if (root / name).is_dir():
-        return _gathered(name, ((path, None) for path in record_files(root / name)))
+        return _gathered(name, ((path, None) for path in record_files(root / name)), scale)
     listed = _git(root, "ls-tree", "-r", "-z", "--name-only", name, "--", RESULTS)
     if listed is None or name.startswith("-"):
         raise BadValue("records", name, "a folder with records, or a commit of git")
     files = [Path(file) for file in listed.decode().split("\0") if is_record_file(Path(file))]
-    return _gathered(name, _committed(name, files, root))
+    return _gathered(name, _committed(name, files, root), scale)
 
 
 def record_files(folder: Path) -> list[Path]:
@@ -62,12 +63,16 @@ def is_record_file(path: Path) -> bool:
     return bool(NAME.fullmatch(path.name)) and not OTHERS & {*path.parts} and not hidden
 
 
-def _gathered(name: str, files: Iterator[tuple[Path, bytes | None]]) -> RecordSet:
+def _gathered(
+    name: str, files: Iterator[tuple[Path, bytes | None]], scale: str | None
+) -> RecordSet:
     records, refused = dict[str, Mapping[str, Any]](), list[str]()
     for path, content in files:
         try:
             record = read_record(path) if content is None else parse_record(content, path)
             digest = record["spec"]["digest"]
+            if scale and record["spec"]["scale"] != scale:
+                continue
             if seal_of(record) is Seal.BROKEN:
                 refused.append(f"{path} {Seal.BROKEN.value}; {MEND}")
             else:

@@ -58,7 +58,9 @@ def in_words(added: Added, stand_in: bool) -> str:
         added: see there.
         stand_in: whether the runs are of stand-ins, and take seconds.
     """
-    count = f"adds {added.runs} runs, {added.left} of them to do"
+    count = f"adds {added.runs} runs"
+    if added.left != added.runs:
+        count += f", {added.left} of them to do"
     if stand_in or not added.left:
         return count
     return f"{count}: {_hours(added)}"
@@ -66,12 +68,22 @@ def in_words(added: Added, stand_in: bool) -> str:
 
 def _hours(added: Added) -> str:
     if added.timed == added.left:
-        return f"{added.hours:.3g} device hours, as kdbench estimate timed them"
+        return f"{_rounded(added.hours)} device hours, as kdbench estimate timed them"
     origin = f"{added.timed} of them timed, the others " if added.timed else ""
     return (
-        f"at most {added.hours:.3g} device hours ({origin}by declared figures; kdbench estimate "
-        "measures)"
+        f"at most {_rounded(added.hours)} device hours ({origin}by declared figures; "
+        "kdbench estimate measures)"
     )
+
+
+def _rounded(hours: float) -> str:
+    """Three figures, without an exponent.
+
+    >>> _rounded(214737.2), _rounded(6.554), _rounded(0)
+    ('215,000', '6.55', '0')
+    """
+    figures = float(f"{hours:.3g}")
+    return f"{figures:,.0f}" if figures >= 100 else f"{figures:g}"
 
 
 def _uses(target: FigureRun, names: Collection[str]) -> bool:

@@ -12,6 +12,7 @@ import pytest
 from jinja2 import UndefinedError
 from tiny_project import TinyProject
 
+from kdbench.cli.method import outside_plugins
 from kdbench.cli.template import TEMPLATES, write_template
 from kdbench.distill.loss import DistillationLoss
 from kdbench.errors import BadValue, TryAgain, UserError
@@ -48,6 +49,16 @@ def test_a_new_method_trains_to_the_same_bits_with_and_without_stops(project):
 
     assert file.read_bytes() == whole
     assert len(record["curves"]["my_loss"]) == 2
+
+
+def test_a_method_whose_folder_params_yaml_does_not_name_is_pointed_out(project, monkeypatch):
+    """Only while it does not name it, and only for a name that a file has."""
+    monkeypatch.chdir(project.root)
+    write_template("unplanned", Path("others"))
+
+    assert outside_plugins("unplanned").startswith("; others/unplanned.toml is here: ")
+    assert outside_plugins("unplanned").endswith(", others]")
+    assert [outside_plugins(name) for name in ("my_loss", "nothing", "*")] == ["", "", ""]
 
 
 def test_a_new_loss_derives_from_the_base_class_and_names_its_hooks(tmp_path):

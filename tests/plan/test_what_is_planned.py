@@ -296,6 +296,10 @@ def test_an_ambiguous_name_is_refused_with_three_names_of_single_runs(paper):
         assert len(listed) == len({paper.run(each).digest for each in listed}) == 3
     with pytest.raises(UserError, match="no run is called 'resnet57'; did you mean"):
         paper.run("resnet57")
+    with pytest.raises(UserError, match=r"names with it: evaluation/\S*_reviewkd.* and \d+ more$"):
+        paper.run("reviewkd")
+    with pytest.raises(UserError, match=r"kdbench status --runs --scale paper lists all \d+$"):
+        paper.run("nothing like it")
 
 
 def test_the_readme_says_how_many_runs_scale_paper_has():

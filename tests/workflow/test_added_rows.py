@@ -75,7 +75,7 @@ def test_status_says_what_it_adds_and_whence_the_hours_are(folder):
     """Declared ones are called so; timed ones stand as measured."""
     graph, paths = load_graph(folder), Paths(folder)
     added = added_by(graph, ["mine"], paths)
-    count = f"methods, mine: adds {added.runs} runs, {added.left} of them to do: "
+    count = f"methods, mine: adds {added.runs} runs: "
     assert [line.strip() for line in describe(graph, paths) if "mine" in line] == [
         f"{count}at most {added.hours:.3g} device hours (by declared figures; kdbench estimate "
         "measures)"
@@ -101,13 +101,13 @@ def test_a_plan_without_a_method_of_ones_own_says_nothing_of_it(folder):
 def test_a_new_method_tells_what_it_will_add_at_every_scale(folder):
     """Before params.yaml lists it; stand-ins take seconds, so no hours are given for them."""
     result = CliRunner().invoke(app, ["method", "new", "other", "--folder", str(folder / "own")])
-    told = re.findall(r"At scale .*?(?=At scale|Then)", " ".join(result.output.split()))
+    told = re.findall(r"At scale .*?(?=At scale|Try)", " ".join(result.output.split()))
 
     assert result.exit_code == 0
     for line, scale in zip(told, ("smoke", "lite", "paper"), strict=True):
         graph = load_graph(folder, {"scale": scale})
         added = added_by(graph, ["other"], Paths(folder))
-        assert line.startswith(f"At scale {scale} it adds {added.runs} runs, {added.left} of")
+        assert line.startswith(f"At scale {scale} it adds {added.runs} runs")
     assert ["hours" in line for line in told] == [False, True, True]
 
 

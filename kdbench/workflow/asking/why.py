@@ -1,5 +1,6 @@
 """`kdbench why`: why a cell's number may differ from the published one, aspect by aspect."""
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -16,24 +17,32 @@ from kdbench.store.paths import Paths
 from kdbench.store.spec import RunSpec
 from kdbench.store.student_runs import EvaluationRun, TaughtRun
 from kdbench.workflow.asking.aspects import compared
+from kdbench.workflow.asking.claim import describe_claim, find_claim
 from kdbench.workflow.asking.difference import Values
 
 UNKNOWN = "the paper's are not known"
 
 
 def why(graph: Graph, paths: Paths, name: str) -> Iterator[str]:
-    """Every cell of a table that shows a run, and all that may set its number apart; lines.
+    """A claim, or every cell of a table that shows a run and all that may set its number apart.
 
     Args:
         graph: the plan.
         paths: of the project.
-        name: an evaluation, or a teacher or student that is measured, as `Graph.run` takes it.
+        name: a claim's id; or an evaluation, or a teacher or student that is measured, as
+            `Graph.run` takes it.
+
+    Returns:
+        Lines. A cell after the first says only what differs from the first.
 
     Raises:
         UserError: no table shows that run.
         UnknownName: no such run.
     """
     records = Records(paths)
+    if claim := find_claim(name):
+        yield from describe_claim(claim, graph, records)
+        return
     evaluations = _evaluations(graph, name)
     lines = [
         line
@@ -44,46 +53,57 @@ def why(graph: Graph, paths: Paths, name: str) -> Iterator[str]:
     ]
     if not lines:
         raise UserError(f"{name}: no table shows this run; kdbench status --runs lists all runs")
+    first: list[str] = []
     for line in lines:
-        yield from _cell(graph, line, records)
+        yield f"{line.table.id}, row {line.row}, {line.head} ({_evaluated(line)})"
+        yield f"  {_numbers(line)}"
+        reasons = list(_reasons(graph, line, records))
+        yield from (f"  {reason}" for reason in reasons if reason not in first)
+        if first and set(reasons) & set(first):
+            yield "  for the rest as above"
+        first = first or reasons
 
 
 def _evaluations(graph: Graph, name: str) -> list[EvaluationRun]:
-    """The evaluation of that name, or those that measure the run of that name."""
-    run = graph.run(name)
-    if isinstance(run, EvaluationRun):
-        return [run]
+    """The evaluations of that name (tables differ in their seeds), or of the run of that name."""
     every = [one for one in graph.runs.values() if isinstance(one, EvaluationRun)]
-    return [one for one in every if run in one.runs]
+    if named := [one for one in every if name in (one.cell, f"{one.phase}/{one.cell}")]:
+        return named
+    run = graph.run(name)
+    return [run] if isinstance(run, EvaluationRun) else [one for one in every if run in one.runs]
 
 
-def _cell(graph: Graph, line: Line, records: Records) -> Iterator[str]:
-    evaluation = line.evaluation
-    assert evaluation is not None
-    yield f"{line.table.id}, row {line.row}, {line.head} ({evaluation.title}, {evaluation.digest})"
-    yield f"  {_numbers(line)}"
-    notice = banner(graph)
-    yield from ([f"  {notice}"] if notice else [])
+def _evaluated(line: Line) -> str:
+    assert line.evaluation is not None
+    return f"{line.evaluation.title}, {line.evaluation.digest}"
+
+
+def _reasons(graph: Graph, line: Line, records: Records) -> Iterator[str]:
+    """What may set the number of a cell apart from the published one; a line per aspect."""
+    assert line.evaluation is not None
+    yield from ([notice] if (notice := banner(graph)) else [])
     as_published = _as_published(graph, line)
     if as_published is None:
-        yield "  not in the plan of scale paper: nothing to compare its parameters with"
+        yield "not in the plan of scale paper: nothing to compare its parameters with"
     else:
-        for aspect, differences in compared(as_published, evaluation).items():
-            yield f"  {aspect}: {_listed(differences)}"
+        yield "what differs, as published -> here:"
+        aspects = compared(as_published, line.evaluation)
+        yield from (f"{name}: {_listed(values)}" for name, values in aspects.items() if values)
+        yield f"as published: {', '.join(name for name, values in aspects.items() if not values)}"
     for aspect, text in _measured(graph, line, records).items():
-        yield f"  {aspect}: {text}"
+        yield f"{aspect}: {text}"
 
 
 def _numbers(line: Line) -> str:
     printed, ours = line.published, line.result.ours
     source = f" ({printed.source})" if printed else ""
-    there = f"{printed.value:g} {line.metric.unit}{source}" if printed else "no printed number"
+    there = f"published: {printed.value:g} {line.metric.unit}{source}" if printed else "unpublished"
     here = line.state.value
     if ours:
         spread = "" if ours.half is None else f" ± {ours.half:.2f} (95 %)"
         here = f"{ours.mean:.2f}{spread} {line.metric.unit}, n {ours.n}"
     verdict = f"; {line.result.verdict.value}" if line.result.verdict else ""
-    return f"published {there}; here {here}{verdict}"
+    return f"{there}; here: {here}{verdict}"
 
 
 def _as_published(graph: Graph, line: Line) -> EvaluationRun | None:
@@ -103,17 +123,26 @@ def _as_published(graph: Graph, line: Line) -> EvaluationRun | None:
 
 
 def _listed(differences: Mapping[str, Values]) -> str:
-    pairs = [f"{key} {there} -> {here}" for key, (there, here) in differences.items()]
-    return "; ".join(pairs) or "as published"
+    """Equal changes once, with the runs that have them; a key is "run, parameter"."""
+    roles = defaultdict[str, list[str]](list)
+    for name, (there, here) in differences.items():
+        role, _, key = name.partition(", ")
+        roles[f"{key} {there} -> {here}"].append(role)
+    return "; ".join(f"{', '.join(runs)}, {change}" for change, runs in roles.items())
 
 
 def _measured(graph: Graph, line: Line, records: Records) -> dict[str, str]:
     """What no specification says: the teacher's accuracy, versions, devices, code, notes."""
-    runs = (
-        [(run, record) for run, record in records.behind([line.evaluation])]
-        if (line.evaluation)
-        else []
-    )
+    source = {"source of the published number": _trust(line)} if line.published else {}
+    seeds = f"{len(line.runs)} here{_printed_runs(line)}"
+    always = {
+        "teacher's accuracy": _teacher(graph, line, records),
+        "number of seeds": seeds,
+        **source,
+    }
+    runs = list(records.behind([line.evaluation])) if line.evaluation else []
+    if not runs:
+        return {**always, "records": "no run of this cell is finished"}
     origins = [record.content.get("provenance", {}) for _, record in runs]
     versions = {
         f"{package} {version}"
@@ -121,14 +150,13 @@ def _measured(graph: Graph, line: Line, records: Records) -> dict[str, str]:
         for package, version in origin.get("versions", {}).items()
     }
     older = [run.title for run, record in runs if not _is_todays(run, record)]
+    exceptions = f"all but {', '.join(older)}" if older else "all finished runs"
     notes = [str(note) for _, record in runs for note in record.content.get("notes", [])]
     return {
-        "teacher's accuracy": _teacher(graph, line, records),
-        "number of seeds": f"{len(line.runs)}{_printed_runs(line)}",
-        "versions": f"{', '.join(sorted(versions)) or 'no finished run'}; {UNKNOWN}",
+        **always,
+        "versions": f"{', '.join(sorted(versions))}; {UNKNOWN}",
         "devices": f"{_distinct(origins, 'device')}; {UNKNOWN}",
-        "made by today's code": f"no: {', '.join(older)}" if older else "all finished runs",
-        "sources": _trust(line),
+        "made by today's code": "no run" if len(older) == len(runs) else exceptions,
         **({"notes of the runs": "; ".join(dict.fromkeys(notes))} if notes else {}),
     }
 
@@ -139,18 +167,17 @@ def _is_todays(run: RunSpec, record: Record) -> bool:
 
 def _printed_runs(line: Line) -> str:
     printed = line.published
-    return f" here, {printed.runs} in the paper" if printed and printed.runs else " here"
+    return f", {printed.runs} in the paper" if printed and printed.runs else ""
 
 
 def _distinct(origins: list[Mapping[str, Any]], key: str) -> str:
     values = dict.fromkeys(str(origin[key]) for origin in origins if origin.get(key))
-    return ", ".join(values) or "no finished run"
+    return ", ".join(values)
 
 
 def _trust(line: Line) -> str:
     """How the printed number is known, and whether it may be compared at all."""
-    if line.published is None:
-        return "no printed number"
+    assert line.published is not None
     fair = "" if line.published.comparable else "; marked as not comparable with any of ours"
     return f"{line.published.source}{fair}"
 
@@ -163,10 +190,10 @@ def _teacher(graph: Graph, line: Line, records: Records) -> str:
     record = records.get(first.teacher)
     measured = record.content["metrics"].get(first.teacher_epoch) if record else None
     metric = line.metric
-    ours = f"{metric.shown(measured[metric.key]):.2f}" if measured else "not measured yet"
+    ours = f"{metric.shown(measured[metric.key]):.2f} {metric.unit}" if measured else "no number"
     printed = _printed_teacher(graph, line.table, line)
     epoch = {"best": "best epoch on the test set", "last": "last epoch"}[first.teacher_epoch]
-    return f"{printed} published, {ours} {metric.unit} here, taken at its {epoch}"
+    return f"{printed} published, {ours} here, taken at its {epoch}"
 
 
 def _printed_teacher(graph: Graph, table: Table, line: Line) -> str:

@@ -49,7 +49,14 @@ class Merge:
         return ", ".join(f"{count} {name}" for name, count in counts.items())
 
 
-def merge(folder: Path, paths: Paths, say: Callable[[str], None], *, dry: bool = False) -> Merge:
+def merge(
+    folder: Path,
+    paths: Paths,
+    say: Callable[[str], None],
+    *,
+    dry: bool = False,
+    scale: str | None = None,
+) -> Merge:
     """Take the records of a folder in, each checked by digest, seal and hash.
 
     Args:
@@ -57,14 +64,17 @@ def merge(folder: Path, paths: Paths, say: Callable[[str], None], *, dry: bool =
         paths: of this project.
         say: prints one line.
         dry: only say what would be done.
+        scale: whose records to take; None for all.
 
     Raises:
-        UserError: the folder holds no record.
+        UserError: the folder holds no record, or none of that scale.
     """
     source, result = Paths(folder), Merge()
     files = record_files(folder) if source.results.is_dir() else []
+    below = source.results / scale if scale else source.results
+    files = [file for file in files if file.is_relative_to(below)]
     if not files:
-        raise UserError(f"{folder}: no record below {source.results}; give a project folder")
+        raise UserError(f"{folder}: no record below {below}; give a project folder")
     incoming = _examined(files, source, result, say)
     out: set[str] = set()  # digests that stay out, and so all that read them
     for one in incoming:

@@ -161,6 +161,14 @@ def test_a_commit_is_a_set_of_records(folder):
     assert list(compare(*sets))[-1] == "only in A: [1 run: evaluation cifar100 resnet20_none]"
 
 
+def test_only_the_records_of_a_scale_are_compared(folder):
+    """A record says its scale itself; its folder does not count."""
+    count = len(read_record_set(".", folder).records)
+
+    assert len(read_record_set(".", folder, "smoke").records) == count > 0
+    assert not read_record_set(".", folder, "lite").records
+
+
 @pytest.mark.parametrize("name", ["nowhere", "--help"])
 def test_what_is_neither_folder_nor_commit_is_refused(tmp_path, name):
     """The line says what was expected."""

@@ -106,7 +106,7 @@ def test_a_change_is_said_under_its_aspect(change, aspect, key):
 
 
 def test_the_answer_has_every_aspect_and_the_teachers_accuracy(tmp_path):
-    """One line per aspect, whether or not it differs, then what the records say."""
+    """One line per aspect that differs, one for all others, then what the records say."""
     graph, paths = make_graph(Params(scale="lite", **TABLE)), Paths(tmp_path)
     teacher = graph.run("teacher/wrn-40-2")
     origin = {"code": "another", "versions": {"torch": "2.9.0"}, "device": "test device"}
@@ -116,15 +116,43 @@ def test_the_answer_has_every_aspect_and_the_teachers_accuracy(tmp_path):
     lines = list(why(graph, paths, CELL))
 
     heads = [line.strip().partition(":")[0] for line in lines]
-    assert {*ASPECTS} <= {*heads}
+    (same,) = (line.partition(": ")[2] for line in lines if line.startswith("  as published: "))
+    assert {*ASPECTS} <= {*heads, *same.split(", ")}
+    assert "normalisation" in same.split(", ") and "epochs" in heads
     text = "\n".join(lines)
     assert "distpro/table1, row KD (added by us), WRN-40-2 → WRN-16-2" in lines[0]
-    assert "  normalisation: as published" in lines
     assert "student, recipe.epochs 240 -> 8" in text
+    assert "evaluation, student, teacher, precision float32 -> bf16" in text
     assert "76.51 published, 31.50 % here, taken at its best epoch on the test set" in text
     assert "versions: torch 2.9.0; the paper's are not known" in text
-    assert f"made by today's code: no: {teacher.title}" in text
+    assert "made by today's code: no run" in text
     assert "notes of the runs: A remark." in text
+
+
+def test_a_cell_of_several_tables_is_told_once(tmp_path):
+    """The second table says what differs there, such as its number of seeds, and no more."""
+    both = {**TABLE, "exhibits": ["distpro/table1", "ours/searches"]}
+    graph = make_graph(Params(scale="smoke", **both))
+    lines = list(why(graph, Paths(tmp_path), CELL))
+    (second,) = (n for n, line in enumerate(lines) if line.startswith("ours/searches, row KD"))
+
+    assert "seeds: evaluation, runs 5 -> 3" in "\n".join(lines[:second])
+    assert "seeds: evaluation, runs 5 -> 1" in "\n".join(lines[second:])
+    assert lines[-1] == "  for the rest as above"
+    assert len(lines) - second < second / 2
+
+
+def test_a_claim_is_told_with_its_exhibits_and_the_command_for_its_runs(tmp_path):
+    """By its id; and what to write into params.yaml where the plan has none of its exhibits."""
+    graph, paths = make_graph(Params(scale="lite", **TABLE)), Paths(tmp_path)
+    lines = list(why(graph, paths, "distpro/advantage"))
+    left_out = list(why(graph, paths, "dfa/collapse"))
+
+    assert lines[0].startswith("distpro/advantage (Table 1): DistPro is better than equal weights")
+    assert "  evidence in: distpro/table1" in lines
+    assert f"  runs: 0 of {len(graph.runs)} done" in lines
+    assert lines[-1].startswith("  to make the others: snakemake ")
+    assert left_out[-1] == "  to plan its runs, put into params.yaml:  exhibits: [dfa/weights]"
 
 
 def test_a_run_that_no_table_shows_is_refused(tmp_path):

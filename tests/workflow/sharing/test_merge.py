@@ -221,6 +221,17 @@ def test_a_call_that_breaks_leaves_no_record_without_its_artifacts(study, monkey
     assert target.files() == source.files()
 
 
+def test_only_the_records_of_a_scale_are_taken(study):
+    """Where one is given; a scale without records is refused, and the line names its folder."""
+    source, target = study("source").finish(), study("target")
+    scale = source.graph.params.scale
+    other = "lite" if scale != "lite" else "smoke"
+    with pytest.raises(UserError, match=f"no record below .*results/{other};"):
+        merged(source, target, scale=other)
+
+    assert len(merged(source, target, scale=scale)[0].taken) == len(source.graph.runs)
+
+
 def test_a_folder_without_records_is_refused(study, tmp_path):
     """One line says what to give."""
     with pytest.raises(UserError, match="give a project folder"):
