@@ -110,16 +110,23 @@ def _claims(judged: Sequence[tuple[Claim, Judgement]]) -> list[str]:
     parts = [f"## The papers' claims\n\n{CLAIMS}", _claims_table(shown) if shown else ""]
     if folded:
         summary = f"<summary>{len(folded)} without a finished run, {STATE_OF_FOLDED}</summary>"
-        parts.append(f"<details>{summary}\n\n{_claims_table(folded)}\n</details>\n")
+        parts.append(f"<details>{summary}\n\n{_folded_table(folded)}\n</details>\n")
     return [paragraphs(parts)]
 
 
 def _claims_table(judged: Sequence[tuple[Claim, Judgement]]) -> str:
-    lines = [
-        [claim.text, f"{claim.where} (`{claim.id}`)", *_judged(judgement)]
-        for claim, judgement in judged
-    ]
+    lines = [[claim.text, _place(claim), *_judged(judgement)] for claim, judgement in judged]
     return pipe(TextTable(["claim", "where", "state", "in the mean", "evidence"], lines))
+
+
+def _folded_table(judged: Sequence[tuple[Claim, Judgement]]) -> str:
+    """Without the state, which the summary line says of all."""
+    lines = [[claim.text, _place(claim), judgement.evidence] for claim, judgement in judged]
+    return pipe(TextTable(["claim", "where", "reason"], lines))
+
+
+def _place(claim: Claim) -> str:
+    return f"{claim.where} (`{claim.id}`)"
 
 
 def _judged(judgement: Judgement) -> list[str]:
