@@ -24,10 +24,10 @@ def why_command(
 
     Of a cell: protocol, epochs, teacher, seeds, versions, device, code and more, aspect by aspect.
 
-    Of a claim: state, evidence, exhibits, and the command for its missing runs. The report's list
-    of claims has the ids.
+    Of a claim, such as distpro/advantage: state, evidence, exhibits, and the command for its
+    missing runs. The report prints the ids of claims.
 
-    Examples: kdbench why wrn-40-2_wrn-16-2_kd --scale lite; kdbench why distpro/advantage
+    Example: kdbench why wrn-40-2_wrn-16-2_kd --scale lite
     """
     from kdbench.plan.graph import load_graph
     from kdbench.store.paths import Paths
