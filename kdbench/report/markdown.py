@@ -27,6 +27,13 @@ def pipe(table: TextTable, aligned: Sequence[str] | None = None) -> str:
     )
 
 
+def narrow_pipe(table: TextTable) -> str:
+    """A table of sentences without padding, which would be as wide as the longest of them."""
+    rows = [[text.replace("|", r"\|") for text in line] for line in table.lines]
+    lines = [table.heads, ["---"] * len(table.heads), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
 def bullets(sentences: Iterable[str]) -> str:
     """A list of sentences."""
     return "\n".join(f"- {sentence}" for sentence in sentences)
