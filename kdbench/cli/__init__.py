@@ -266,7 +266,7 @@ def main() -> None:
 
 
 def _usage(error: Exception) -> UserError:
-    """What is wrong with the words of a command line, and which help says more."""
+    """The error of a wrong command line, with the `--help` to read."""
     context = getattr(error, "ctx", None)
     path = context.command_path.split()[1:] if context else []
     words = " ".join(["kdbench", *path])

@@ -191,7 +191,7 @@ def data_list(
 
 
 def _fingerprint(folder: Path) -> str | None:
-    """Of what is prepared in a folder; None where nothing whole is."""
+    """The fingerprint of the prepared data in a folder; None if they are absent or incomplete."""
     from kdbench.store.prepared import read_meta
 
     try:

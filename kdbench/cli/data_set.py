@@ -1,4 +1,4 @@
-"""The two files of a data set of one's own, written from what its folder holds."""
+"""Writes the two files of your own data set from the content of its folder."""
 
 import json
 import re

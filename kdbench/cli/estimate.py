@@ -96,7 +96,7 @@ def estimate_command(
 
 
 def _show(result: "Estimate", as_json: bool, kinds: bool) -> None:
-    """Print JSON, or tables and what stands below them."""
+    """Print JSON, or tables with their notes."""
     from kdbench.workflow.estimate_text import as_json as json_of
     from kdbench.workflow.estimate_text import kinds_table, notes, table
 
@@ -113,7 +113,7 @@ def _show(result: "Estimate", as_json: bool, kinds: bool) -> None:
 def _save(
     result: "Estimate", groups: "Groups", paths: "Paths", on: str, tell: Callable[[str], None]
 ) -> None:
-    """Keep the timings of what is not finished."""
+    """Save the timings of unfinished runs."""
     import torch
 
     from kdbench.engine.environment import device_name

@@ -1,4 +1,4 @@
-"""`kdbench method`: methods of one's own."""
+"""`kdbench method`: methods of your own."""
 
 from collections.abc import Iterator
 from pathlib import Path

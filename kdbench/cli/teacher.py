@@ -164,7 +164,7 @@ def _order(source: "Source", data: "Stored", class_order: str | None) -> list[st
 
 
 def _percent(claim: float | None) -> float | None:
-    """An accuracy in percent; a share is taken as one, and said to be."""
+    """An accuracy in percent; a share is converted, and the command prints that."""
     if claim is None:
         return None
     if not 0 < claim <= 100:

@@ -1,4 +1,4 @@
-"""The report's first page: every exhibit of a scale, what stands behind it, what is missing."""
+"""The report's first page: every exhibit of a scale, its runs, and what is missing."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence

@@ -56,7 +56,7 @@ def latex(cells: "pd.DataFrame", title: str, notice: str) -> str:
 
 
 def escaped(text: str) -> str:
-    r"""A text that LaTeX prints as it stands.
+    r"""A text with LaTeX's special characters escaped.
 
     >>> print(escaped("a_b & 50 %"))
     a\_b \& 50 \%

@@ -1,4 +1,4 @@
-"""What is said of a table beside its numbers, as texts for any kind of page."""
+"""Notes beside the numbers of a table, as texts for any kind of page."""
 
 from collections.abc import Sequence
 
@@ -125,7 +125,7 @@ def _teachers(cells: Sequence[Result]) -> list[str]:
 
 
 def _unlike(cells: Sequence[Result]) -> list[str]:
-    """What the mark of cells whose runs are not alike stands for, of what this table has."""
+    """Explains the mark of cells whose runs differ in device, version or committed code."""
     names = dict.fromkeys(name for result in cells for name in result.unlike)
     return [f"{UNLIKE} The runs of one cell: {', '.join(names)}; see `cells.csv`."] if names else []
 

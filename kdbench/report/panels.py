@@ -1,4 +1,4 @@
-"""Panels of a table whose networks see pixels: images, what is there, what each network says."""
+"""Panels of a segmentation table: images, their true classes, and the classes of each network."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace

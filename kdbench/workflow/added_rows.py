@@ -1,4 +1,4 @@
-"""What methods of a user's own add to a plan: a row in every table, and so runs and hours."""
+"""What your own methods add to a plan: a row in every table, with its runs and hours."""
 
 from collections.abc import Collection, Iterable, Iterator
 from typing import NamedTuple
@@ -52,7 +52,7 @@ def added_lines(graph: Graph, paths: Paths) -> Iterator[str]:
 
 
 def in_words(added: Added, stand_in: bool) -> str:
-    """What is added, and of real images how long that takes.
+    """The number of added runs and, on real images, their hours.
 
     Args:
         added: see there.

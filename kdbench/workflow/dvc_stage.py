@@ -77,7 +77,7 @@ def _dataset_of_stage(phase: str, scale: str) -> str:
 
 
 def _track(graph: Graph, paths: Paths, phase: str, dataset: str) -> None:
-    """Within a DVC stage, have DVC hold what is finished, of failed calls as well."""
+    """Within a DVC stage, let DVC track finished artifacts, also after a failed call."""
     if STAGE not in os.environ:
         return
     if phase in WITH_ARTIFACTS:

@@ -1,4 +1,4 @@
-"""What a target will cost: time, device hours, energy, memory and disk of what is not finished."""
+"""The cost of unfinished runs: time, device hours, energy, memory and disk."""
 
 import platform
 import subprocess
@@ -164,7 +164,7 @@ def estimate(
     say: Callable[[str], None],
     count_on: str = "",
 ) -> Estimate:
-    """Count and time what is not finished, and put it on a machine.
+    """Count and time unfinished runs, and schedule them on a machine.
 
     Args:
         graph: the plan.

@@ -47,7 +47,7 @@ class EventFiles:
         self._recorded: set[str] = set()
 
     def write(self, running: Sequence[Running]) -> None:
-        """Add what is new of the runs in progress and of those that have a record by now."""
+        """Add new points of runs in progress and of runs that have finished since."""
         for one in running:
             place = f"{one.phase}/{one.dataset}/{one.cell}.{one.digest}"
             self._add(place, {name: one.points(name) for name in one.measured}, one.updated)

@@ -16,7 +16,7 @@ from kdbench.workflow.status import state
 
 
 def at_work(graph: Graph, paths: Paths) -> Iterator[tuple[RunSpec, str]]:
-    """Runs of the plan that a process makes now, and how far they are where they say so.
+    """Runs of the plan in progress, with their progress if they report it.
 
     Trainings and searches renew a file as they go (`kdbench watch` shows it whole); of the others,
     such as evaluations, the locked folder tells.
@@ -59,7 +59,7 @@ def describe_run(run: RunSpec, graph: Graph, paths: Paths) -> Iterator[str]:
 
 
 def _options(graph: Graph, paths: Paths) -> str:
-    """Options under which the run is planned as it is here."""
+    """The options that give the same plan."""
     changed = changed_keys(graph.params, paths.root / FILE)
     others = {key: value for key, value in changed.items() if key != "scale"}
     override = f" --override {shlex.quote(json.dumps(others))}" if others else ""

@@ -19,7 +19,7 @@ LOCK = ".snakemake/kdbench-{scale}.lock"
 
 
 def protect(workflow: Any, scale: str, root: Path = Path()) -> None:
-    """Have a workflow of Snakemake's plan what is missing and delete no record.
+    """Make a Snakemake workflow plan missing runs and delete no record.
 
     A record's name carries the digest of its run and is written last and whole, so that the file is
     there says all: neither times of other files, nor code, nor Snakemake's own notes on a job that

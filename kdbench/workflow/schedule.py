@@ -1,4 +1,4 @@
-"""When jobs end that share a machine: each begins as soon as its inputs and a place are there."""
+"""When jobs on one machine end: each starts once its inputs and a device are free."""
 
 import heapq
 from collections.abc import Collection, Hashable, Mapping
@@ -64,7 +64,7 @@ def _begin(
     free: int,
     places: int,
 ) -> int:
-    """Begin what is ready and fits; returns the places that stay free."""
+    """Start the jobs that are ready and fit; returns the places that stay free."""
     passed_over = []
     while ready and free:
         entry = heapq.heappop(ready)

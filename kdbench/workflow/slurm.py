@@ -5,7 +5,7 @@ import subprocess
 
 
 def status_command() -> str:
-    """The command that tells what became of a job: `sacct`, or `squeue` where nobody keeps books.
+    """The command that shows the state of a job: `sacct`, or `squeue` where there is no accounting.
 
     `sacct` is installed everywhere; without accounting it knows no job, and who asks it waits for
     ever.

@@ -153,7 +153,7 @@ class Workflow:
         return each * max(map(ranks_of, self._made(wildcards)))
 
     def launcher(self, wildcards: Any) -> str:
-        """What stands before a job's command: torchrun for runs of several ranks, else nothing."""
+        """The prefix of a job's command: torchrun for runs of several ranks, else nothing."""
         count = max(map(ranks_of, self._made(wildcards)))
         words = f"torchrun --standalone --nproc-per-node {count} --no-python "
         return words if count > 1 else ""

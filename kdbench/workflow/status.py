@@ -67,8 +67,7 @@ def describe(graph: Graph, paths: Paths) -> Iterator[str]:
     yield from (f"  {line}" for line in absent_teachers(graph, paths))
     yield from (f"  {line}" for line in absent_encoders(graph, paths))
     if older:
-        places = paths.folders(graph.params.scale, "<phase>", "<data set>")[0]
-        yield f"  {older} done by older code stay; to do them again, delete their records: {places}"
+        yield f"  {older} done by older code count as done; kdbench redo NAME makes one again"
 
 
 def list_runs(graph: Graph, paths: Paths) -> Iterator[str]:
@@ -136,7 +135,7 @@ def _seals(graph: Graph, paths: Paths) -> Iterator[str]:
                 yield f"  {paths.record(spec)} {seal.value}; {MEND}"
     if unsealed:
         records = "record is" if unsealed == 1 else "records are"
-        yield f"  {unsealed} {records} {Seal.ABSENT.value}: nothing shows changes after the run"
+        yield f"  {unsealed} {records} {Seal.ABSENT.value}, which would show a change after the run"
 
 
 def _stale(graph: Graph, paths: Paths) -> Iterator[str]:

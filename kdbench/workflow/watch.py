@@ -18,7 +18,7 @@ WIDTH = 24  # of a curve, in characters
 
 @dataclass(frozen=True)
 class Moment:
-    """What is known of a scale at one time.
+    """The state of a scale at one time.
 
     Attributes:
         now: seconds since the epoch.

@@ -58,7 +58,7 @@ def test_status_names_an_imported_teacher_that_no_run_uses(tmp_path):
 
 
 def test_status_says_how_to_repeat_older_records(graph, tmp_path):
-    """One line names the folder whose records to delete."""
+    """One line names the command."""
     paths, spec = Paths(tmp_path), data_run(graph)
     write(paths, spec)
     assert state(spec, paths) == "done"
@@ -66,8 +66,7 @@ def test_status_says_how_to_repeat_older_records(graph, tmp_path):
     write(paths, spec, provenance={"code": "another"})
     advice = list(describe(graph, paths))[-1]
     assert state(spec, paths) == "done, by older code"
-    assert "1 done by older code" in advice and "delete their records" in advice
-    assert "results/smoke/records/<phase>/<data set>" in advice
+    assert "1 done by older code" in advice and "kdbench redo" in advice
 
 
 @pytest.mark.parametrize(

@@ -68,7 +68,7 @@ def table(by_dataset: Blocks, alone: Alone) -> TextTable:
 
 
 def remaining(budgets: Mapping[str, Budget]) -> str:
-    """What is left of the whole networks, one sentence per data set."""
+    """The operations that are left, and whether the budget was met; a sentence per data set."""
     met = {True: "the budget was met", False: "the budget was NOT met"}
     return " ".join(
         f"{name}: {budget.flops:.1f} M FLOPs are left; {met[budget.met]}."

@@ -1,4 +1,4 @@
-"""Parts of the sentences that say why a claim stands where it stands."""
+"""Parts of the sentences that give the evidence of a claim."""
 
 from collections.abc import Sequence
 

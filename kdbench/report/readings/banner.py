@@ -1,4 +1,4 @@
-"""What stands over every exhibit: whether its numbers may be compared with the published ones."""
+"""The notice above every exhibit: whether its numbers may be compared with the published ones."""
 
 from dataclasses import fields
 

@@ -115,7 +115,7 @@ def labels(graph: Graph, pair: Pair) -> tuple[str, str]:
 
 
 def head(graph: Graph, column: Column, arrow: str = " → ") -> str:
-    """What stands over a column."""
+    """The heading of a column."""
     return column.label or arrow.join(labels(graph, column.pair))
 
 

@@ -49,7 +49,7 @@ def share(pairs: Iterable[Pair]) -> float:
 
 
 def rates(counts: Counts) -> list[float]:
-    """Drop rates in the order of what is read."""
+    """Drop rates in the order of the sources."""
     return [share([counts[source]]) for source in sorted(counts)]
 
 

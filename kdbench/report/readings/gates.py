@@ -8,7 +8,7 @@ from kdbench.report.readings.sweep import Budget, read_budget
 
 @dataclass(frozen=True)
 class Gates:
-    """One search, as its record tells it.
+    """One search, as recorded.
 
     Attributes:
         budget: how it ended.

@@ -92,7 +92,7 @@ class Line:
 
     @property
     def state(self) -> CellState:
-        """Whether it has its number, and why not."""
+        """Whether the cell has a number, or why not."""
         return self.result.state
 
     @property
@@ -102,7 +102,7 @@ class Line:
 
     @property
     def metric(self) -> Metric:
-        """What is measured."""
+        """The metric of the cell."""
         return self.table.metric
 
     @property
@@ -222,7 +222,7 @@ def params_of(line: Line, scale: str) -> str:
 
 
 def frame(lines: Sequence[Line]) -> "pd.DataFrame":
-    """Long form, one line per cell; what is not known is empty."""
+    """Long form, one line per cell; unknown values are empty."""
     import pandas as pd
 
     whole = {"n": "Int64", "published_n": "Int64"}

@@ -1,4 +1,4 @@
-"""Many comparisons at once: which of them count, and which methods are not told apart."""
+"""Many comparisons at once: which are significant, and which methods do not differ."""
 
 from collections.abc import Hashable, Iterable, Mapping, Sequence, Set
 from typing import TypeVar
@@ -33,7 +33,7 @@ def holm(chances: Mapping[Key, float], level: float = LEVEL) -> set[Key]:
 
 
 def joined(names: Sequence[Name], apart: Iterable[tuple[Name, Name]]) -> list[list[Name]]:
-    """The largest groups within which no two are told apart, of two members or more.
+    """The largest groups, of two or more, within which no two differ significantly.
 
     Two names that share a group are not told apart; two that are not told apart share one.
 

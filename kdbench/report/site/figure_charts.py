@@ -125,7 +125,7 @@ def _grid(form: Grid, numbers: "pd.DataFrame") -> Spec | None:
 
 
 def _panel(form: Grid, line: Mapping[Any, Any]) -> str:
-    """What stands over a panel: texts as they are, numbers with their column's name."""
+    """The heading of a panel: texts as they are, numbers with their column's name."""
     values = ((column, line[column]) for column in form.panel)
     return ", ".join(f"{name} {v}" if _known(v) else str(v) for name, v in values)
 

@@ -1,4 +1,4 @@
-"""The first screen: what was reproduced, the claims, what is done and what the rest would take."""
+"""The first screen: what was reproduced, the claims, and the time of the missing runs."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence

@@ -278,7 +278,7 @@ def _states(claims: Sequence[Any]) -> list[str]:
 
 
 def _files(part: Rendered) -> list[tuple[str, str]]:
-    """Paths of an exhibit's files and what they are, but for its panels."""
+    """Paths and kinds of an exhibit's files, except its panels."""
     panels = part.panels.files if part.panels else {}
     paths = [path for path in part.files if path not in panels]
     return [(path, KINDS.get(path.rpartition(".")[2], path)) for path in paths]

@@ -17,7 +17,7 @@ ABOUT = "what runs write as they go"
 
 
 def idle_page(graph: Graph) -> bytes:
-    """The page where nobody watches: equal plans give equal bytes."""
+    """The page while `kdbench watch` does not run: equal plans give equal bytes."""
     return _page(frame_of(graph, ABOUT), [], None, None)
 
 

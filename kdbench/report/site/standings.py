@@ -85,7 +85,7 @@ class Board:
 
     @property
     def metric(self) -> str:
-        """What is measured, with its unit."""
+        """The metric with its unit."""
         metric = self.lines[0].metric
         return f"{metric.label} in {metric.unit}"
 

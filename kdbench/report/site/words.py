@@ -93,7 +93,7 @@ def orders(line: Line) -> str:
 
 
 def between(names: Sequence[str], group: Sequence[str], name: str) -> bool:
-    """Whether a name stands between the first and the last of a group.
+    """Whether a name lies between the first and the last of a group.
 
     >>> between(["a", "b", "c"], ["a", "c"], "b"), between(["a", "b", "c"], ["a", "b"], "c")
     (True, False)
@@ -107,7 +107,7 @@ def listed(names: Iterable[str]) -> str:
 
 
 def ticked(text: str) -> Markup:
-    """A sentence as HTML, what stands between backticks as code.
+    """A sentence as HTML; text in backticks becomes code.
 
     >>> str(ticked("`a: 1` < b"))
     '<code>a: 1</code> &lt; b'

@@ -53,7 +53,7 @@ def compare(first: RecordSet, second: RecordSet) -> Iterator[str]:
 
 
 def _causes(pairs: Sequence[Difference]) -> Iterator[str]:
-    """One line per difference in what runs were given, where they were made, what they read."""
+    """One line per difference in parameters, origin or inputs."""
     causes = defaultdict[str, list[str]](list)
     for kind in ("parameters", "origin"):
         for pair in pairs:

@@ -1,4 +1,4 @@
-"""How two records of one place differ: what they were given, where they were made, what came out.
+"""How two records of one place differ: parameters, origin, results.
 
 Code may move and labels may change without a change of any number, so neither counts
 (`store/identity.py`). Clocks and costs never count.

@@ -1,4 +1,4 @@
-"""Which record of one set stands for which of another: by digest, by place, by likeness."""
+"""Pairs records of two sets: by digest, by place, then by similar parameters."""
 
 from collections import defaultdict
 from collections.abc import Callable

@@ -58,7 +58,7 @@ def _has_content(file: Path) -> bool:
 
 
 def _yaml_error(file: Path) -> str:
-    """The first line of what is wrong with a YAML file; empty where nothing is."""
+    """The first line of a YAML error; empty if the file is correct."""
     if not file.is_file():
         return ""
     try:

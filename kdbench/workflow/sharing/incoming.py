@@ -1,4 +1,4 @@
-"""A record of somebody else's, and whether it is what a run wrote: by digest, seal and hash."""
+"""A record from elsewhere, checked by digest, seal and hash."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

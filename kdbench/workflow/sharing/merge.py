@@ -85,7 +85,7 @@ def merge(
 def _examined(
     files: list[Path], source: Paths, result: Merge, say: Callable[[str], None]
 ) -> list[Incoming]:
-    """The intact records, what is read before what reads it; the others are refused."""
+    """The intact records, inputs before the runs that read them; the others are refused."""
     incoming = list[Incoming]()
     for file in files:
         try:
