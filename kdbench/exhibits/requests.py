@@ -116,6 +116,7 @@ class StudentRequest:
         teacher_last: see `SearchRequest`; its searches take the teacher so too.
         budget: share of the student protocol's epochs that it is trained for.
         teacher_recipe: the teacher's protocol, where it is not the students'.
+        ranks: processes of each student, norms synchronised; None as the scale has it.
     """
 
     dataset: str
@@ -134,6 +135,7 @@ class StudentRequest:
     teacher_last: bool = False
     budget: float = 1.0
     teacher_recipe: Recipe | None = None
+    ranks: int | None = None
 
 
 Request = TeacherRequest | SearchRequest | StudentRequest

@@ -4,10 +4,11 @@ from dataclasses import replace
 
 from kdbench.exhibits.keys import SearchKey, SeedKey
 from kdbench.exhibits.protocols import DISTPRO_SEARCH, REVIEW
-from kdbench.exhibits.requests import Pair, Parameters, SearchRequest
+from kdbench.exhibits.requests import Pair, Parameters, Request, SearchRequest, StudentRequest
 from kdbench.exhibits.tables import TEACHER, TOP1, Column, Figure, Row, Summary, Table
 from kdbench.papers.dfa import MATCHED
 from kdbench.papers.distpro import TEN
+from kdbench.papers.distpro_imagenet import BY_LABEL, COLUMNS, COSINE, TABLE4
 
 LEAD = Pair("wrn-40-2", "wrn-16-2")
 GRAPH = "wrn-40-2"
@@ -249,4 +250,23 @@ GATES = Summary(
     caption="The searches behind ours/losses.",
 )
 
-EXHIBITS = (SEARCHES, STUDENTS, _costs(), _spread(), METAGRADIENT, CONTROLS, LOSSES, GATES)
+
+def _by_ranks(ranks: int) -> Request:
+    """ReviewKD's student of ImageNet's smaller pair."""
+    request = TABLE4.request(BY_LABEL[COSINE], COLUMNS["ResNet18"])
+    assert isinstance(request, StudentRequest)
+    return replace(request, ranks=ranks)
+
+
+RANKS = Summary(
+    id="ours/ranks",
+    title="One student of ImageNet in one process and shared by two, ResNet34 -> ResNet18 (ours)",
+    dataset="imagenet",
+    renderer="cost_summary",
+    requests=(("1 rank", _by_ranks(1)), ("2 ranks", _by_ranks(2))),
+    on_request_at=("lite", "paper"),
+    caption="ReviewKD*. Norms see the images of all ranks: losses differ by rounding.",
+    options=(("baseline", "1 rank"),),
+)
+
+EXHIBITS = (SEARCHES, STUDENTS, _costs(), _spread(), METAGRADIENT, CONTROLS, LOSSES, GATES, RANKS)

@@ -190,6 +190,7 @@ class Builder:
             schemes=tuple(details for _, details in filter(None, schemes)),
             teacher_last=taught and self._named_last(request),
             epochs=epochs,
+            ranks=self.resolve.other_ranks(request.ranks),
         )
         teachers = self._teachers(request) if taught else ()
         further = [self.resolve.get("network", run.network.name) for run in teachers[1:]]
@@ -207,7 +208,9 @@ class Builder:
             "student": self.resolve.network(student, structure.search.name if structure else ""),
             "method": method,
             "recipe": recipe,
-            "runtime": self.resolve.runtime(dataset, foldable=taught and _looks_in_eval(method)),
+            "runtime": self.resolve.runtime(
+                dataset, foldable=taught and _looks_in_eval(method), ranks=request.ranks
+            ),
             "tuning_holdout": request.tuning_holdout,
             "teacher_last": self._teacher_last(request),
             "structure": structure,

@@ -6,6 +6,7 @@ from itertools import groupby
 from kdbench.plan.graph import Graph
 from kdbench.store.paths import Paths
 from kdbench.store.spec import RunSpec
+from kdbench.store.teacher_runs import ranks_of
 
 SHARED = ("data", "teacher", "search")  # what cells of one job have in common
 
@@ -14,9 +15,10 @@ class JobGroups:
     """The jobs of a plan's evaluations, as the records say when this is made.
 
     At scales with `cells_per_job` an evaluation's job makes the students of its cell too, and so
-    it does for other cells of the same data set, teacher and searches. It is asked for the record
-    of the last; the others are made on the way. A cell that was begun before, because it failed or
-    was stopped, has a job of its own: what made it fail must not keep others from being made.
+    it does for other cells of the same data set, ranks, teacher and searches. It is asked for the
+    record of the last; the others are made on the way. A cell that was begun before, because it
+    failed or was stopped, has a job of its own: what made it fail must not keep others from being
+    made.
 
     Cells are dealt out before those that are done or begun are left out: a job that reads the plan
     anew, as those of a cluster do, finds itself the same while others come to their end.
@@ -64,9 +66,11 @@ class JobGroups:
         return any(self._paths.artifacts(r).is_dir() for r in runs if not self._done(r))
 
 
-def _shared(cell: RunSpec) -> tuple[str, list[str]]:
-    return cell.dataset, sorted(r.digest for r in cell.with_upstream() if r.phase in SHARED)
+def _shared(cell: RunSpec) -> tuple[str, int, list[str]]:
+    ranks = max(map(ranks_of, cell.upstream.values()))
+    shared = sorted(r.digest for r in cell.with_upstream() if r.phase in SHARED)
+    return cell.dataset, ranks, shared
 
 
-def _order(cell: RunSpec) -> tuple[tuple[str, list[str]], str]:
+def _order(cell: RunSpec) -> tuple[tuple[str, int, list[str]], str]:
     return _shared(cell), cell.digest

@@ -151,12 +151,17 @@ class Resolver:
             return replace(recipe, name=name, milestones=())
         return recipe
 
-    def runtime(self, dataset: str, *, foldable: bool = False) -> Runtime:
+    def other_ranks(self, asked: int | None) -> int:
+        """The ranks that an exhibit sets where they are not the scale's; else 0."""
+        return 0 if asked in (None, self.scale.ranks) else asked or 0
+
+    def runtime(self, dataset: str, *, foldable: bool = False, ranks: int | None = None) -> Runtime:
         """What changes bits besides: number format, memory format, CPU threads, folded norms.
 
         Args:
             dataset: of the run.
             foldable: whether the run has a teacher whose norms can be folded.
+            ranks: that the exhibit sets, with synchronised norms.
         """
         scale = self.scale
         encoded = self.get("dataset", dataset).described.get("encoded") and not scale.stand_in
@@ -167,8 +172,8 @@ class Resolver:
             fold_teacher=foldable and scale.fold_teacher,
             images_at_once=scale.images_at_once,
             decode=scale.decode if encoded else "cpu",
-            ranks=scale.ranks,
-            synchronise_norms=scale.synchronise_norms,
+            ranks=ranks or scale.ranks,
+            synchronise_norms=scale.synchronise_norms if ranks is None else ranks > 1,
         )
 
     def lone_runtime(self, dataset: str) -> Runtime:

@@ -59,6 +59,7 @@ class CellName:
             search; printed once where several say the same.
         teacher_last: see `SearchName`.
         epochs: length of the training where it is a share of the protocol's; 0 for the whole.
+        ranks: processes of a student where an exhibit sets another number than the scale; else 0.
     """
 
     teacher: str
@@ -69,12 +70,14 @@ class CellName:
     schemes: tuple[str, ...] = ()
     teacher_last: bool = False
     epochs: int = 0
+    ranks: int = 0
 
     def __str__(self) -> str:
         prefix = f"{self.teacher}_" if self.teacher else ""
         details = self.parameters + _holdout(self.tuning_holdout)
         details += TEACHER_LAST if self.teacher_last else ""
         details += f"-epochs-{self.epochs}" if self.epochs else ""
+        details += f"-ranks-{self.ranks}" if self.ranks else ""
         for scheme in self.schemes:
             details += "" if scheme in details else scheme
         return f"{prefix}{self.student}_{self.method}{details}"

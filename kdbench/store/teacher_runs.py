@@ -67,6 +67,11 @@ def ranks_of(run: RunSpec) -> int:
     return run.runtime.ranks if isinstance(run, ComputingRun) else 1
 
 
+def synchronises(run: RunSpec) -> bool:
+    """Whether norms see the whole batch, so that any number of processes may make the run."""
+    return isinstance(run, ComputingRun) and run.runtime.synchronise_norms
+
+
 def speed_up(run: RunSpec, efficiency: float = EFFICIENCY) -> float:
     """How much faster a run is thought to be on its ranks than in one process.
 

@@ -19,7 +19,14 @@ from kdbench.plan.job_groups import JobGroups
 from kdbench.plan.params import FILE, load_params
 from kdbench.store.paths import Paths
 from kdbench.store.spec import RunSpec
-from kdbench.store.teacher_runs import EFFICIENCY, ComputingRun, DataRun, ranks_of, speed_up
+from kdbench.store.teacher_runs import (
+    EFFICIENCY,
+    ComputingRun,
+    DataRun,
+    ranks_of,
+    speed_up,
+    synchronises,
+)
 from kdbench.store.timings import Timing, Timings
 from kdbench.workflow.schedule import Task, finish_time
 
@@ -53,12 +60,12 @@ class Machine:
     efficiency: float = EFFICIENCY
 
     def held_by(self, run: RunSpec) -> int:
-        """Places that a run holds: the threads of its ranks, or a GPU for each.
+        """Places that a run holds: the threads of its ranks, or a GPU for each, at most all.
 
         Raises:
-            BadValue: it needs more GPUs than there are.
+            BadValue: it needs more GPUs than there are, because each rank's norms see its images.
         """
-        if self.device != "cpu" and ranks_of(run) > self.places:
+        if self.device != "cpu" and ranks_of(run) > self.places and not synchronises(run):
             expected = f"at least {ranks_of(run)}, the ranks of {run.title}"
             raise BadValue("--gpus", self.places, expected)
         threads = run.runtime.threads if isinstance(run, ComputingRun) else 1

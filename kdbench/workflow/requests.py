@@ -23,7 +23,14 @@ from kdbench.plan.params import Params
 from kdbench.store.gpu_sharing import runs_per_gpu
 from kdbench.store.spec import RunSpec
 from kdbench.store.student_runs import EvaluationRun, SearchRun, StudentRun
-from kdbench.store.teacher_runs import ComputingRun, DataRun, TeacherRun, ranks_of, speed_up
+from kdbench.store.teacher_runs import (
+    ComputingRun,
+    DataRun,
+    TeacherRun,
+    ranks_of,
+    speed_up,
+    synchronises,
+)
 from kdbench.store.timings import Timing, Timings, choose_timings
 
 GPUS = "KDBENCH_GPUS"  # GPUs that a job asks for, whatever is visible here
@@ -82,6 +89,17 @@ class Requests:
             return 0
         ranks = max(map(ranks_of, runs))
         return min(ranks, self._visible) if self._local() else ranks
+
+    def processes(self, runs: Sequence[RunSpec]) -> int:
+        """How many processes one job starts: one per rank.
+
+        Fewer on fewer GPUs, where norms are synchronised; records note it.
+        """
+        ranks = max(map(ranks_of, runs))
+        whole = all(synchronises(run) for run in runs if ranks_of(run) > 1)
+        if not whole or not self._local() or not 0 < self._visible < ranks:
+            return ranks
+        return max(n for n in range(1, self._visible + 1) if ranks % n == 0)
 
     def minutes(self, runs: Sequence[RunSpec]) -> int:
         """The time of one job that makes these runs one after the other."""

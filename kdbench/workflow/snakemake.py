@@ -154,7 +154,7 @@ class Workflow:
 
     def launcher(self, wildcards: Any) -> str:
         """The prefix of a job's command: torchrun for runs of several ranks, else nothing."""
-        count = max(map(ranks_of, self._made(wildcards)))
+        count = self.requests.processes(self._made(wildcards))
         words = f"torchrun --standalone --nproc-per-node {count} --no-python "
         return words if count > 1 else ""
 

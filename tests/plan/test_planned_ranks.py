@@ -13,6 +13,7 @@ from kdbench.store.paths import Paths
 from kdbench.store.record import write_record
 from kdbench.store.teacher_runs import ranks_of, speed_up
 from kdbench.workflow.estimate import Machine
+from kdbench.workflow.requests import Requests
 from kdbench.workflow.scaling import with_efficiency
 from kdbench.workflow.snakemake import Workflow
 
@@ -116,6 +117,44 @@ def test_jobs_ask_for_a_gpu_and_the_threads_of_every_rank(tmp_path, ranks, launc
     assert workflow.launcher(job).startswith(launcher)
     assert workflow.launcher(measuring) == ""
     assert workflow.gpus(measuring) == 1
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory):
+    """Smoke's pair of ImageNet, once in one process and once shared by two."""
+    root = tmp_path_factory.mktemp("shared")
+    (root / "params.yaml").touch()
+    return Workflow({"exhibits": ["ours/ranks", "distpro/table4"], "datasets": ["imagenet"]}, root)
+
+
+def test_smoke_shares_a_student_of_imagenet_by_two_processes(shared):
+    """Its job has no other cells; the student of one process is the one of DistPro's table 4."""
+    one, two = shared.graph.drawn["ours/ranks"].values()
+    groups = [shared.job_groups.of(run) for run in (one, two)]
+    cells = shared.graph.cells["distpro/table4"]
+    table = {cell.evaluation.digest for cell in cells if cell.evaluation}
+
+    assert one.digest in table and two.digest not in table
+    assert (one.first.cell, two.first.cell) == (
+        "resnet34_resnet18_reviewkd_imagenet_s0",
+        "resnet34_resnet18_reviewkd_imagenet-ranks-2_s0",
+    )
+    assert groups[1] == [two]
+    assert (shared.threads(two), shared.gpus(two)) == (2, 0)
+    assert "--nproc-per-node 2 " in shared.launcher(two)
+
+
+@pytest.mark.parametrize(("gpus", "processes"), [("", 2), ("0", 1), ("0,1", 2)])
+def test_fewer_gpus_than_ranks_make_runs_of_synchronised_norms(
+    shared, monkeypatch, gpus, processes
+):
+    """In fewer processes, which compute the same: ranks share no GPU."""
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", gpus)
+    requests = Requests(shared.graph.params, lambda: True)
+
+    assert requests.processes([shared.graph.drawn["ours/ranks"]["2 ranks"]]) == 1
+    assert requests.processes(shared.graph.drawn["ours/ranks"]["2 ranks"].runs) == processes
+    assert requests.processes([phase(plan(ranks=4), "student")]) == 4
 
 
 def test_estimates_use_a_stated_a_measured_or_a_declared_efficiency(tmp_path):

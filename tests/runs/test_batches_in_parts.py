@@ -5,13 +5,17 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from on_ranks import on_ranks
 from torch import nn
 from typed_runs import RUNTIME, method_part, network_part
 
 from kdbench.data.loaders.batch import Batch
+from kdbench.data.loaders.order import Part
+from kdbench.engine import ranks
 from kdbench.engine.optimisers import make_optimiser
 from kdbench.engine.position import TrainingPosition
 from kdbench.engine.precision import Precision
+from kdbench.engine.synchronised_norms import SynchronisedNorms
 from kdbench.errors import BadValue
 from kdbench.exhibits.protocols import CRD
 from kdbench.models.recompute import RECOMPUTE, recompute_blocks, wanted
@@ -132,6 +136,41 @@ def test_a_step_whose_gradients_overflow_is_passed_over():
     again = half.scaler()
     again.load_state_dict(state)
     assert again.state_dict() == state
+
+
+def on_own_part(order, *, norms=False, broken=None, **how):
+    """Parameters and scale after two steps on this rank's part of a batch in some order."""
+    one = step(scaler=how["precision"].scaler(), **how) if "precision" in how else step(**how)
+    one.student.train(norms)
+    whole, own = batch(8), Part(ranks.at_work().rank, ranks.size()).of(8)
+    part = Batch(*(tensor[list(order)][own] for tensor in whole))
+    if ranks.at_work().rank == broken:
+        part.images[0] = torch.inf
+    with SynchronisedNorms():
+        for _ in range(2):
+            one(part, FIRST)
+    scale = one.scaler.state_dict()["scale"] if one.scaler else 1.0
+    return [p.detach().clone() for p in one.student.parameters()], scale
+
+
+def test_parts_of_ranks_are_parts_of_the_batch():
+    """Synchronised norms see a part of every rank at once, as one process would."""
+    mixed = [0, 1, 4, 5, 2, 3, 6, 7]  # so that its parts are those of the ranks
+    expected, _ = on_own_part(mixed, norms=True, images_at_once=4)
+    for given, _ in on_ranks(2, lambda: on_own_part(range(8), norms=True, images_at_once=2)):
+        torch.testing.assert_close(given, expected)
+
+
+HALF = Precision("fp16", False, torch.device("cpu"))
+
+
+@pytest.mark.parametrize("broken", [None, 1])
+def test_scaled_float16_on_ranks_trains_as_one_process(broken):
+    """Within its rounding; gradients that overflow on one rank are passed over by all."""
+    expected, scale = on_own_part(range(8), broken=broken and 0, precision=HALF)
+    for given, own in on_ranks(2, lambda: on_own_part(range(8), broken=broken, precision=HALF)):
+        torch.testing.assert_close(given, expected, rtol=0.01, atol=1e-3)
+        assert own == scale == (2.0**14 if broken else 2.0**16)
 
 
 @pytest.mark.parametrize("name", ["resnet8", "wrn-10-2", "vit-mini-16"])

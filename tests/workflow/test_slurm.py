@@ -212,4 +212,33 @@ def test_jobs_run_in_parallel_up_to_their_limit_and_a_failed_one_costs_no_other(
     assert results(begun, "student") == expected
 
 
+def test_ranks_are_torchrun_s_in_a_job_or_tasks_of_srun(slurm, undisturbed, begun, call):
+    """Snakemake's job has a GPU per rank; tasks of Slurm, one per rank, leave the same bits."""
+    params = yaml.safe_load((begun.root / "params.yaml").read_text())
+    lite = {**params["scales"]["lite"], "ranks": 2, "synchronise_norms": True}
+    table = {**params["tables"][0], "methods": ["none"]}
+    begun.edit(scales={"lite": lite}, tables=[table])
+    code, output = call(begun).end()
+    assert code == 0, output
+    (folder,) = (p.parent for p in folders(begun, "none", "last.safetensors"))
+    record = begun.root / f"results/lite/records/student/cifar100/{folder.name}.json"
+    digest = folder.name.rpartition(".")[2]
+    number = next(n for name, n in slurm.jobs("COMPLETED").items() if digest in name)
+    weights = (folder / "last.safetensors").read_bytes()
+
+    assert read_record(record)["provenance"]["ranks"] == 2
+    assert "gpu:faked:2" in slurm("scontrol", "show", "job", number)
+
+    shutil.rmtree(folder)
+    record.unlink()
+    environment = {**begun.environment(), "SLURM_CONF": slurm.environment["SLURM_CONF"]}
+    words = ["kdbench", "run", digest, "--scale", "lite"]
+    command = ["srun", "--ntasks=2", "--mem=4000", "--kill-on-bad-exit", *words]
+    done = subprocess.run(command, cwd=begun.root, env=environment, timeout=600, check=False)
+
+    assert done.returncode == 0
+    assert read_record(record)["provenance"]["ranks"] == 2
+    assert (folder / "last.safetensors").read_bytes() == weights
+
+
 assert len(METHODS) == GPUS
