@@ -17,8 +17,6 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 
 from kdbench.plan.graph import load_graph
-from kdbench.report.judgement.judge import judge_claims
-from kdbench.report.readings.records import Records
 from kdbench.store.paths import Paths
 
 folder = Path(sys.argv[1] if len(sys.argv) > 1 else "check-a-claim")
@@ -50,18 +48,12 @@ kdbench("report")
 # %% [markdown]
 # ## What the report says
 #
-# The state, and the evidence in words: the lead, half of its interval, and the smallest lead that
-# the seeds at hand could decide.
+# `kdbench why` takes the id of a claim, which the report prints. It gives the state, and the
+# evidence in words: the lead, half of its interval, and the smallest lead that the seeds at hand
+# could decide.
 
 # %%
-graph = load_graph(folder)
-records = Records(Paths(folder))
-(judged,) = [pair for pair in judge_claims(graph, records) if pair[0].id == "distpro/advantage"]
-claim, judgement = judged
-print(claim.text, f"({claim.where})")
-print(f"  {judgement.state.value}: {judgement.evidence}")
-if judgement.mean:
-    print(f"  in the mean {judgement.mean.state.value}: {judgement.mean.evidence}")
+kdbench("why", "distpro/advantage")
 
 # %% [markdown]
 # ## What was searched
@@ -70,7 +62,7 @@ if judgement.mean:
 # by step, as its record holds them.
 
 # %%
-(search,) = [run for run in graph.runs.values() if run.phase == "search"]
+(search,) = [run for run in load_graph(folder).runs.values() if run.phase == "search"]
 record = json.loads(Paths(folder).record(search).read_text(encoding="utf-8"))
 print(
     "searched in", round(record["cost"]["wall_seconds"]), "s; curves:", ", ".join(record["curves"])
