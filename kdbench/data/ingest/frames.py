@@ -1,6 +1,8 @@
 """Frames of an RGB-D video: an HDF5 file each, which holds an image and its depths."""
 
+import importlib
 import io
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -108,31 +110,59 @@ def read_frame(file: File, size: tuple[int, int]) -> tuple[NDArray[np.uint8], De
         DamagedData: it holds something else.
         UserError: h5py is not installed.
     """
-    image, depths = _arrays(file)
+    return kept(*_arrays(file), size, file.where)
+
+
+def kept(
+    image: NDArray[Any], depths: NDArray[Any], size: tuple[int, int], where: str
+) -> tuple[NDArray[np.uint8], Depths]:
+    """An image (3, H, W) and its depths in metres as they are kept, see `read_frame`.
+
+    Raises:
+        DamagedData: they are of another kind or size, or the depths are none.
+    """
     shapes = f"rgb {image.dtype} {image.shape} and depth {depths.dtype} {depths.shape}"
     expected = f"rgb uint8 {(3, *size)} and depth in floats {size}"
     fits = image.shape == (3, *size) and depths.shape == size
     if not fits or image.dtype != np.uint8 or depths.dtype.kind != "f":
-        raise DamagedData(file.where, shapes, expected, AGAIN)
+        raise DamagedData(where, shapes, expected, AGAIN)
     if not (np.isfinite(depths).all() and depths.min() >= 0 and depths.max() <= DEEPEST):
         actual = f"depths from {depths.min():g} to {depths.max():g} m"
-        raise DamagedData(file.where, actual, f"numbers from 0 to {DEEPEST:g}", AGAIN)
+        raise DamagedData(where, actual, f"numbers from 0 to {DEEPEST:g}", AGAIN)
     units = np.rint(depths.astype(np.float64) / DEPTH_UNIT).astype(np.uint16)
     return image.transpose(1, 2, 0), units
 
 
 def _arrays(file: File) -> tuple[NDArray[Any], NDArray[Any]]:
     """The two arrays of a frame."""
-    try:
-        import h5py  # an extra: nothing else needs it
-    except ImportError:
-        raise UserError(
-            f"{file.where}: found no package h5py, expected it to read HDF5 with; "
-            "pip install 'kdbench[hdf5]'"
-        ) from None
+    h5py = hdf5(file.where)
     try:
         with h5py.File(io.BytesIO(file.data), "r") as opened:
             return np.asarray(opened["rgb"]), np.asarray(opened["depth"])
     except (OSError, KeyError, RuntimeError, TypeError, ValueError) as error:
         actual = f"{len(file.data)} bytes that are no frame ({' '.join(str(error).split())[:80]})"
         raise DamagedData(file.where, actual, "HDF5 with rgb and depth", AGAIN) from error
+
+
+def hdf5(where: str) -> Any:
+    """The package h5py, an extra that nothing else needs.
+
+    Raises:
+        UserError: it is not installed; the line begins with `where`.
+    """
+    try:
+        return importlib.import_module("h5py")
+    except ImportError:
+        raise UserError(
+            f"{where}: found no package h5py, expected it to read HDF5 with; "
+            "pip install 'kdbench[hdf5]'"
+        ) from None
+
+
+def scene_of_video(name: str) -> str:
+    """The scene that a video shows; those of one scene end in letters.
+
+    >>> scene_of_video("bedroom_0056b")
+    'bedroom_0056'
+    """
+    return re.sub(r"(?<=\d)[a-z]$", "", name)

@@ -5,13 +5,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from kdbench.data.ingest.frames import FramePlace, read_frames
+from kdbench.data.ingest.frames import FramePlace, read_frames, scene_of_video
 from kdbench.data.ingest.masks import trees_of
 from kdbench.data.stored.maps import write
+from kdbench.errors import UserError
 from kdbench.exhibits.tasks import DEPTH
 
 FRAME = re.compile(r"(train|val)/(\w+)/\w+\.h5")
-PART = re.compile(r"(?<=\d)[a-z]$")  # of a scene that was filmed in several videos
 SPLITS = {"train": "train", "val": "test"}
 ARCHIVES = ("nyudepthv2.tar.gz",)
 LARGEST = 1 << 37  # bytes that the archive may unpack to: 48,238 frames of 2.15 MB
@@ -29,6 +29,8 @@ def prepare(source: Path, out: Path, declaration: Mapping[str, Any]) -> str:
         DamagedData: see `frames.read_frames`.
         UserError: there is no such source, h5py is not installed, or the disk is full.
     """
+    if source.suffix == ".mat":
+        raise UserError(f"{source}: expected frames; labelled images are data set nyuv2_labelled")
     shapes = [f"{split}/*/*" for split in SPLITS]
     shapes += [f"nyudepthv2/{shape}" for shape in shapes]
     trees = trees_of(source, ARCHIVES, LARGEST)
@@ -45,4 +47,4 @@ def place(path: str) -> FramePlace | None:
     FramePlace(split='train', scene='bedroom_0056')
     """
     match = FRAME.fullmatch(path.removeprefix("nyudepthv2/"))
-    return FramePlace(SPLITS[match[1]], PART.sub("", match[2])) if match else None
+    return FramePlace(SPLITS[match[1]], scene_of_video(match[2])) if match else None
