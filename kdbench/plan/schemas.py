@@ -64,7 +64,9 @@ def check_schemas() -> list[Path]:
 
 
 def _text(schema: Schema) -> str:
-    return json.dumps(schema, indent=0, ensure_ascii=False, separators=(",", ":")) + "\n"
+    """A line per key whose value is an object: short, and a change shows as a line."""
+    text = json.dumps(schema, ensure_ascii=False, separators=(",", ":"))
+    return text.replace('},"', '},\n"') + "\n"
 
 
 def _params() -> Schema:
@@ -84,7 +86,7 @@ def _params() -> Schema:
     for kind, key in (("method", "methods"), ("search", "searches")):
         known = {n: components.get(kind, n, where="schema") for n in components.names(kind)}
         keys[key]["properties"] = {n: _parameters(component) for n, component in known.items()}
-    schema["$defs"] |= {"amount": AMOUNT, "Scale": {"properties": _settings()}}
+    schema["$defs"] |= {"amount": AMOUNT, "Scale": _settings()}
     keys["scales"].update(
         properties={name: _scale(scale) for name, scale in SCALES.items()},
         additionalProperties=False,
@@ -136,23 +138,13 @@ def _parameter(key: str, default: Any, declared: Distiller) -> Schema:
 def _settings() -> Schema:
     """What params.yaml may set of any scale."""
     entries: Mapping[str, Schema] = TypeAdapter(Scale).json_schema()["properties"]
-    texts = descriptions(Scale)
-    left_out = ("title", "default")
-    return {
+    texts, left_out = descriptions(Scale), ("title", "default")
+    settings = {
         name: {
             **{key: value for key, value in entries[name].items() if key not in left_out},
             "description": texts[name],
         }
-        for name in (field.name for field in fields(Scale))
-        if name not in ("name", "notice")
-    }
-
-
-def _scale(scale: Scale) -> Schema:
-    """What params.yaml may set of a scale, with the values that it has otherwise."""
-    settings = {
-        name: {"$ref": f"#/$defs/Scale/properties/{name}", "default": getattr(scale, name)}
-        for name in _settings()
+        for name in _keys()
     }
     return {
         "type": "object",
@@ -160,3 +152,13 @@ def _scale(scale: Scale) -> Schema:
         "properties": settings,
         "additionalProperties": False,
     }
+
+
+def _scale(scale: Scale) -> Schema:
+    """The values that a scale has where params.yaml sets none."""
+    defaults = {name: {"default": getattr(scale, name)} for name in _keys()}
+    return {"$ref": "#/$defs/Scale", "properties": defaults}
+
+
+def _keys() -> list[str]:
+    return [field.name for field in fields(Scale) if field.name not in ("name", "notice")]

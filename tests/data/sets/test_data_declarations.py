@@ -32,6 +32,7 @@ STAND_IN_SCENES = {  # as above
     "camvid": "0d08caded9f0f6303e2aca49448c775f651ff5767a8ca97aa8b9727180088821",
     "cityscapes": "cbe2f02ed283958e1d49d1cc0812af2651a64b80812a43db0c25f02b56594432",
     "nyuv2": "5153055e840733ad634143607e14b002c9bdd352e46d4b4dcb2fea153872e7cd",
+    "nyuv2_labelled": "85cf395d22380a7ec153e7201bc807fb07a79b85ecb3f5414ca49af9fe3d6f63",
 }
 
 
