@@ -1,6 +1,7 @@
 """JSON Schemas of params.yaml and of the declarations, from which editors complete and check."""
 
 import json
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
@@ -22,6 +23,7 @@ from kdbench.store.disk import plain_errors
 FOLDER = Path("schemas")
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 AMOUNT = {"type": "number", "minimum": 0.0, "maximum": 1e9}  # what most parameters are
+SEVERAL = 3
 TYPES = {bool: "boolean", int: "integer", float: "number", str: "string"}
 Schema = dict[str, Any]
 
@@ -85,7 +87,12 @@ def _params() -> Schema:
     keys["methods_only"]["items"] = _offered(components.names("method"))
     for kind, key in (("method", "methods"), ("search", "searches")):
         known = {n: components.get(kind, n, where="schema") for n in components.names(kind)}
-        keys[key]["properties"] = {n: _parameters(component) for n, component in known.items()}
+        entries = {name: _parameters(component) for name, component in known.items()}
+        keys[key]["properties"] = _once(entries, f"#/properties/{key}/properties")
+    _define(
+        schema["$defs"],
+        [*keys["methods"]["properties"].values(), *keys["searches"]["properties"].values()],
+    )
     schema["$defs"] |= {"amount": AMOUNT, "Scale": _settings()}
     keys["scales"].update(
         properties={name: _scale(scale) for name, scale in SCALES.items()},
@@ -94,6 +101,32 @@ def _params() -> Schema:
     _complete_table(schema["$defs"]["CustomTable"]["properties"], datasets, components.names)
     schema["$defs"]["Elsewhere"]["properties"]["protocol"]["enum"] = ["", *PROTOCOLS]
     return schema
+
+
+def _once(entries: Mapping[str, Schema], place: str) -> Schema:
+    """The entries, of which equal ones refer to the first of them."""
+    first = {_text(entry): name for name, entry in reversed(entries.items())}
+    names = {name: first[_text(entry)] for name, entry in entries.items()}
+    return {
+        name: entry if names[name] == name else {"$ref": f"{place}/{names[name]}"}
+        for name, entry in entries.items()
+    }
+
+
+def _define(definitions: Schema, components: list[Schema]) -> None:
+    """Give a definition to what several components say of a parameter, and refer to it."""
+    parameters = [one["properties"] for one in components if "properties" in one]
+    uses = Counter((key, _text(entry)) for one in parameters for key, entry in one.items())
+    names: dict[tuple[str, str], str] = {}
+    for one in parameters:
+        for key, entry in one.items():
+            use = key, _text(entry)
+            if uses[use] < SEVERAL or "$ref" in entry:
+                continue
+            if use not in names:
+                names[use] = key if key not in definitions else f"{key}-{len(names)}"
+                definitions[names[use]] = entry
+            one[key] = {"$ref": f"#/$defs/{names[use]}"}
 
 
 def _complete_table(table: Schema, datasets: list[str], names: Any) -> None:
