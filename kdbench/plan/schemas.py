@@ -105,7 +105,7 @@ def _params() -> Schema:
 
 def _once(entries: Mapping[str, Schema], place: str) -> Schema:
     """The entries, of which equal ones refer to the first of them."""
-    first = {_text(entry): name for name, entry in reversed(entries.items())}
+    first = {_text(entry): name for name, entry in reversed(list(entries.items()))}
     names = {name: first[_text(entry)] for name, entry in entries.items()}
     return {
         name: entry if names[name] == name else {"$ref": f"{place}/{names[name]}"}
