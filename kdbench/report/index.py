@@ -10,7 +10,7 @@ from kdbench.exhibits.tables import Exhibit
 from kdbench.plan.graph import Graph
 from kdbench.report.judgement.comparisons import ClaimState
 from kdbench.report.judgement.outcomes import Judgement
-from kdbench.report.markdown import bullets, narrow_pipe, paragraphs, pipe, quoted
+from kdbench.report.markdown import bullets, paragraphs, pipe, quoted
 from kdbench.report.presentation import TextTable, paper_label
 from kdbench.report.readings.banner import banner, comparable, imported_teachers
 from kdbench.report.readings.lines import ALL, command_of
@@ -116,13 +116,13 @@ def _claims(judged: Sequence[tuple[Claim, Judgement]]) -> list[str]:
 
 def _claims_table(judged: Sequence[tuple[Claim, Judgement]]) -> str:
     lines = [[claim.text, _place(claim), *_judged(judgement)] for claim, judgement in judged]
-    return narrow_pipe(TextTable(["claim", "where", "state", "in the mean", "evidence"], lines))
+    return pipe(TextTable(["claim", "where", "state", "in the mean", "evidence"], lines))
 
 
 def _folded_table(judged: Sequence[tuple[Claim, Judgement]]) -> str:
     """Without the state, which the summary line says of all."""
     lines = [[claim.text, _place(claim), judgement.evidence] for claim, judgement in judged]
-    return narrow_pipe(TextTable(["claim", "where", "reason"], lines))
+    return pipe(TextTable(["claim", "where", "reason"], lines))
 
 
 def _place(claim: Claim) -> str:

@@ -3,8 +3,6 @@
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
-from tabulate import tabulate
-
 from kdbench.exhibits.tables import NamedRuns
 from kdbench.report.presentation import Presentation, TextTable
 
@@ -20,18 +18,15 @@ def without_tags(text: str) -> str:
 
 
 def pipe(table: TextTable, aligned: Sequence[str] | None = None) -> str:
-    """A table of texts; `aligned` holds "left" or "right" per column, by default all left."""
-    escaped = [[text.replace("|", r"\|") for text in line] for line in table.lines]
-    return tabulate(
-        escaped, table.heads, tablefmt="github", disable_numparse=True, colalign=aligned
-    )
+    """A table of texts; `aligned` holds "left" or "right" per column, by default all left.
 
-
-def narrow_pipe(table: TextTable) -> str:
-    """A table of sentences without padding, which would be as wide as the longest of them."""
-    rows = [[text.replace("|", r"\|") for text in line] for line in table.lines]
-    lines = [table.heads, ["---"] * len(table.heads), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    Cells are not padded: one long cell would widen every line, and a changed one rewrite them all.
+    """
+    rules = [
+        {"left": "---", "right": "---:"}[side] for side in aligned or ["left"] * len(table.heads)
+    ]
+    rows = [[text.replace("|", r"\|").replace("\n", " ") for text in line] for line in table.lines]
+    return "\n".join(f"| {' | '.join(line)} |" for line in (table.heads, rules, *rows))
 
 
 def bullets(sentences: Iterable[str]) -> str:
