@@ -106,7 +106,7 @@ def test_the_report_gets_image_numbers_and_table(project, exhibit):
     planned = len(plan.graph.drawn[exhibit])
     missing = f"*{planned - 2} of {planned} runs are not run yet.*"
     assert (missing in part.body) == (planned > 2)
-    assert "|---" in part.body and "*Made with" in part.body
+    assert "| ---" in part.body and "*Made with" in part.body
 
 
 def test_a_long_title_is_wrapped_and_kept_whole():
