@@ -72,7 +72,7 @@ COMMANDS = {  # words: what the line must say
     "status --sclae lite": ["kdbench status", "--sclae", "--scale"],
     "status --scale": ["--scale", "requires an argument"],
     "status --scale lit": ["scale", "'lit'", "mean 'lite'?"],
-    "status extra": ["scale smoke", "no run is called 'extra'", "known: "],
+    "status extra": ["scale smoke", "no run is called 'extra'", "kdbench status --runs"],
     "status --override": ["--override", "requires an argument"],
     "status --runs=3": ["--runs", "does not take a value"],
     "report --scale tiny": ["scale", "'tiny'"],

@@ -195,7 +195,7 @@ def test_status_of_a_new_project_lists_what_is_missing(project):
         ["evaluation", "2", "to", "do"],
     ]
     (adds,) = lines[6:]  # what the plug-in costs
-    assert adds.split()[:5] == ["methods,", "halves:", "adds", "2", "runs,"]
+    assert adds.split()[:5] == ["methods,", "halves:", "adds", "2", "runs"]
     assert len(runs) == 5
     assert runs[2].split()[1:] == ["student", "to", "do", "cifar100", "resnet56_resnet20_halves_s0"]
 
