@@ -28,6 +28,7 @@ ASPECTS: Mapping[str, str] = {
     "search": r"search\..*",
     "held-out images": r"held_out",
     "rounding": r"precision|channels_last|threads|fold_teacher|images_at_once|decode",
+    "several processes": r"ranks|synchronise_norms",
     "seeds": r"seed|runs",
     "code": r"revision of .*",
 }
