@@ -90,7 +90,11 @@ def test_a_cell_at_scale_paper_without_overrides_is_as_published():
         ({"scales": {"paper": {"batch": 32}}}, "protocol", "student, recipe.batch"),
         ({"scales": {"paper": {"train_share": 0.5}}}, "data and scale", "data, train_share"),
         ({"scales": {"paper": {"precision": "bf16"}}}, "rounding", "student, precision"),
-        ({"scales": {"paper": {"ranks": 2}}}, "several processes", "student, ranks"),
+        (
+            {"scales": {"paper": {"ranks": 2}}, "methods_only": ["kd"]},
+            "several processes",
+            "student, ranks",
+        ),
         ({"scales": {"paper": {"teacher_epoch": "last"}}}, "teacher", "teacher_epoch"),
         ({"teachers": {"cifar100/wrn-40-2": "0" * 64}}, "teacher", "teacher, checkpoint"),
     ],
