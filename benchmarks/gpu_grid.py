@@ -30,11 +30,13 @@ from kdbench.engine.cuda_graphs import SETTING
 from kdbench.engine.devices import choose_device
 from kdbench.engine.memory import forget_peak, peak_memory
 from kdbench.engine.precision import prepare_process
+from kdbench.engine.replay import Replay
 from kdbench.plan.components import find_components
 from kdbench.runs.estimate.kinds import Kind, kinds_of
 from kdbench.runs.estimate.lengths import DataSize, data_size
 from kdbench.runs.estimate.noise import NoiseInputs
 from kdbench.runs.estimate.trial import build_trial, save_blank
+from kdbench.runs.search import SearchStep
 from kdbench.store.parts import Runtime
 from kdbench.store.paths import Paths
 from kdbench.store.student_runs import SearchRun, StudentRun
@@ -101,18 +103,21 @@ def measure(kind: Kind, runtime: Runtime, size: Any, seconds: float, scratch: Pa
             trial.take(epoch, batch)
         wait(device)
         times.append((perf_counter() - start) / AT_ONCE)
-    replay = getattr(trial.step, "replayed", None)
-    replay = replay if not callable(replay) else getattr(replay, "replayed", None)
-    graphs = replay is not None
-    work = {} if graphs else shares(lambda: trial.take(epoch, batch), device)
+    replayed = replayed_steps(trial.step)
     return {
-        "operations": work,
+        "operations": {} if replayed else shares(lambda: trial.take(epoch, batch), device),
         "seconds": median(times),
         "batch": batch,
         "multiply_adds": macs,
         "memory": peak_memory(device),
-        "replayed": bool(replay),
+        "replayed": replayed > 0,
     }
+
+
+def replayed_steps(step: Any) -> int:
+    """How many steps were replayed; a search's step has the recorded one inside."""
+    replay = step.replayed if isinstance(step, SearchStep) else step
+    return replay.replayed if isinstance(replay, Replay) else 0
 
 
 def matrix_peak(kind: torch.dtype, device: torch.device) -> float:
