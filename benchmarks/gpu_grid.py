@@ -63,12 +63,12 @@ def kinds(pair: str, methods: list[str], size: Any) -> Iterator[tuple[str, Kind]
     """The kinds of work of the exhibit's runs, by what this table calls them."""
     wanted = {"exhibits": ["distpro/table1"], "pairs": [pair], "seeds": 1, "scale": "paper"}
     graph, _ = find_target(Path(), {**wanted, "methods_only": []}, None)
-    found = {}
+    first: dict[str, Kind] = {}
     for kind in {id(kind): kind for kind in kinds_of(graph.runs.values(), size).values()}.values():
         run = kind.run
         name = run.method.name if isinstance(run, StudentRun) else run.phase
-        found.setdefault(name, kind)
-    yield from ((name, found[name]) for name in methods if name in found)
+        first.setdefault(name, kind)
+    yield from ((name, first[name]) for name in methods if name in first)
 
 
 def measure(kind: Kind, runtime: Runtime, size: Any, seconds: float, scratch: Path) -> Any:
@@ -136,7 +136,7 @@ def matrix_peak(kind: torch.dtype, device: torch.device) -> float:
 
 def peaks(names: set[str], layout: torch.memory_format, device: torch.device) -> dict[str, Any]:
     """The fastest convolution and matrix product per number format."""
-    found = {}
+    found: dict[str, Any] = {}
     for name in sorted(names):
         prepare_process(Runtime(threads=1, precision=name, channels_last=True), device)
         kind = torch.bfloat16 if name == "bf16" else torch.float32
