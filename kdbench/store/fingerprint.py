@@ -45,7 +45,21 @@ def _tree(path: Path) -> str:
     for node in ast.walk(tree):
         if isinstance(node, DOCUMENTED) and ast.get_docstring(node, clean=False) is not None:
             node.body = node.body[1:]
-    return ast.dump(tree)
+    return _text(tree)
+
+
+def _text(node: object) -> str:
+    """A syntax tree as text, the same whatever Python reads the code.
+
+    Later versions give nodes more fields, empty where the code has nothing new; `ast.dump` shows
+    them. So empty fields are left out.
+    """
+    if isinstance(node, list):
+        return f"[{', '.join(map(_text, node))}]"
+    if not isinstance(node, ast.AST):
+        return repr(node)
+    fields = ((name, value) for name, value in ast.iter_fields(node) if value not in (None, []))
+    return f"{type(node).__name__}({', '.join(f'{n}={_text(v)}' for n, v in fields)})"
 
 
 def run_fingerprint(spec: RunSpec) -> str:
