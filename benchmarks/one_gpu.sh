@@ -13,7 +13,8 @@
 # params.yaml from call to call, and takes such files that lie in it. MINUTES, such as 8.5: when the
 # runs are asked to save and stop. SHARDS: where to prepare CIFAR-100 from, once.
 # WHEELS: a folder of wheels to install first. SCALE, PAIR: instead of paper and the first pair.
-# LANES=2: the student alone is trained beside all else, in a process of its own. MPS=on: NVIDIA's
+# LANES=2: the student alone is trained beside all else, in a process of its own, and evaluated
+# later, on any machine (`kdbench run`). MPS=on: NVIDIA's
 # multi-process service lets kernels of both run at once, where it is installed.
 # KDBENCH_COMMIT: the commit of this copy, for the records, where it has no .git, or that of another
 # commit.

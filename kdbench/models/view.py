@@ -118,7 +118,9 @@ def look(network: nn.Module, view: View, mean: Sequence[float], std: Sequence[fl
         if options.get("after") is not None:
             return words, options
         kind = words[0].device, words[0].dtype
-        if kind not in placed:  # once: a copy to a GPU would stop its queue in every step
+        if kind[0].type != "cuda":  # nothing is kept of a pass on tensors without values
+            return (_seen(words[0], view, scale.to(*kind), shift.to(*kind)), *words[1:]), options
+        if kind not in placed:  # once: a copy would stop the GPU's queue in every step
             with torch.inference_mode(False):
                 placed[kind] = scale.to(*kind), shift.to(*kind)
         return (_seen(words[0], view, *placed[kind]), *words[1:]), options
