@@ -13,6 +13,8 @@ from kdbench.evaluate import cost
 from kdbench.exhibits.tasks import CLASSIFICATION, DEPTH, SEGMENTATION
 from kdbench.plan.components import Component, find_components
 from kdbench.plan.declarations import NetworkDeclaration
+from kdbench.plan.params import FILE as PARAMS
+from kdbench.plan.params import load_params
 from kdbench.runs.assemble import find_class
 from kdbench.store.atomic import write_text
 from kdbench.store.disk import plain_errors
@@ -92,6 +94,34 @@ def measure(component: Component[NetworkDeclaration], classes: int, image: Seque
         stages=" ".join(maps),
         pooled=network.pooled_width,
     )
+
+
+def lines_of(name: str, classes: int | None = None) -> list[str]:
+    """What the page says of one network, of the package or of a plug-in of params.yaml.
+
+    Args:
+        name: of any network, also of one that is no example, such as "wrn-22-4".
+        classes: its outputs; by default as many as on the page.
+
+    Raises:
+        UnknownName: no network is called so.
+    """
+    plugins = load_params(Path(PARAMS)).plugins if Path(PARAMS).is_file() else ()
+    component = find_components(plugins).get("network", name, where="zoo")
+    declared = component.declaration
+    image = tuple(declared.image or SMALL)
+    usual = OUTPUTS.get(declared.task, 1000 if declared.image else 100)
+    entry = measure(component, classes or usual, image)
+    operations = entry.operations
+    return [
+        f"{entry.name}: {entry.label} ({entry.citation})",
+        f"  images         {' × '.join(map(str, image))}, {classes or usual} outputs",
+        f"  parameters     {entry.parameters:,}",
+        f"  multiply-adds  {operations.multiply_adds / 1e6:.2f} M, with elements "
+        f"{sum(operations) / 1e6:.2f} M",
+        f"  stages         {entry.stages}",
+        f"  pooled         {entry.pooled}",
+    ]
 
 
 def compose(components: Iterable[Component[NetworkDeclaration]]) -> str:

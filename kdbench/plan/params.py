@@ -15,7 +15,11 @@ from kdbench.store.disk import read_text
 
 FILE = "params.yaml"
 # By default, the data sets of the papers' exhibits.
-DATASETS = ("cifar10", "cifar100", "cinic10", "imagenet", "tinyimagenet-224", "cifar100-224")
+DATASETS = (
+    "cifar10", "cifar100", "cinic10",
+    "imagenet", "tinyimagenet-224", "cifar100-224",
+    "cityscapes", "camvid", "nyuv2",
+)  # fmt: skip
 OWN = "own"  # the paper of custom tables
 RENAMED = {"found_by": "pruned_by", "found_in": "pruned_from"}  # of tables in older files
 SCALE = TypeAdapter(Scale)

@@ -98,7 +98,7 @@ class PSPNet(DenseNetwork):
     of weights and batch alone, which is what lets a stopped run end in the same bits.
 
     Args:
-        encoder: "resnet18", "resnet101" or "mobilenet-v2", as torchvision has them.
+        encoder: "resnet18", "resnet101" or "mobilenet-v2", as torchvision has them, or "resnet10".
         stem: "deep" for PSPNet's three 3×3 convolutions in place of a ResNet's 7×7 one; weights
             of torchvision then fit all but the stem and what reads it.
         classes: outputs per pixel.

@@ -61,7 +61,7 @@ class SparseToDense(DenseNetwork):
     vector is the mean of stage 5. Depths are enlarged to the images' size.
 
     Args:
-        depth: 18, 34, 50 or 101, of the ResNet.
+        depth: 10, 18, 34, 50 or 101, of the ResNet.
         classes: outputs per pixel; 1 for depths.
         image: (C, H, W): 3 channels are colours, 1 sparse depths, 4 both.
 

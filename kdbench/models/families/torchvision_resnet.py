@@ -43,7 +43,9 @@ class Bottleneck(torchvision.Bottleneck):  # type: ignore[misc]
         return branch + (x if self.downsample is None else self.downsample(x))
 
 
+# By depth. ResNet-10, which torchvision does not have, is for scale smoke.
 LAYERS: dict[int, tuple[type[BasicBlock] | type[Bottleneck], list[int]]] = {
+    10: (BasicBlock, [1, 1, 1, 1]),
     18: (BasicBlock, [2, 2, 2, 2]),
     34: (BasicBlock, [3, 4, 6, 3]),
     50: (Bottleneck, [3, 4, 6, 3]),
@@ -57,12 +59,12 @@ class TorchvisionResNet(StagedNetwork):
     The max pooling after the stem belongs to stage 1, so that the stem shows its own map.
 
     Args:
-        depth: 18, 34, 50 or 101.
+        depth: 10, 18, 34, 50 or 101.
         classes: number of logits.
         image: (C, H, W).
 
     Raises:
-        BadValue: torchvision has no ResNet of this depth.
+        BadValue: no ResNet has this depth.
 
     Source: He et al., CVPR 2016, table 1, with the stride of a bottleneck at its 3×3 convolution,
     as torchvision has it.
@@ -79,7 +81,7 @@ def encoder(depth: int, channels: int) -> tuple[list[Segment], int]:
     """The stages of a ResNet for images of so many channels, and the channels of its last map.
 
     Raises:
-        BadValue: torchvision has no ResNet of this depth.
+        BadValue: no ResNet has this depth.
     """
     if depth not in LAYERS:
         nearest = min(LAYERS, key=lambda known: abs(known - depth))
