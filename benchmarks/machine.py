@@ -2,6 +2,7 @@
 
 import json
 import platform
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -54,11 +55,26 @@ def wait(device: torch.device) -> None:
 
 
 def write(name: str, content: Mapping[str, Any], folder: Path | None = None) -> Path:
-    """Write results/<name>.json, which `performance_page.py` reads."""
+    """Write results/<name>.json, which `performance_page.py` reads; to five digits."""
     file = (folder or RESULTS) / f"{name}.json"
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    text = re.sub(r"\[\s+([^][{}]*?)\s+\]", _on_one_line, json.dumps(rounded(content), indent=1))
+    file.write_text(f"{text}\n", encoding="utf-8")
     return file
+
+
+def rounded(value: Any) -> Any:
+    """The same with every float to five significant digits; no clock is better."""
+    if isinstance(value, Mapping):
+        return {key: rounded(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [rounded(one) for one in value]
+    return float(f"{value:.5g}") if isinstance(value, float) else value
+
+
+def _on_one_line(found: re.Match[str]) -> str:
+    """A list of numbers or texts."""
+    return "[" + re.sub(r"\s*\n\s*", " ", found[1]) + "]"
 
 
 def _speed(

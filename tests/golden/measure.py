@@ -90,7 +90,7 @@ def numbers(entry, parameters):
             cls = find_class(component)
             measured = measure[entry.kind](cls, parameters, component)
     values = {name: float(torch.as_tensor(value).detach()) for name, value in measured.items()}
-    return {name: float(f"{value:.9g}") for name, value in values.items()}
+    return {name: float(f"{value:.6g}") for name, value in values.items()}
 
 
 @contextmanager
