@@ -26,15 +26,19 @@ class Published:
 
 @cache
 def read_published(file: Path) -> dict[tuple[str, str, str, str], Published]:
-    """All numbers of one CSV file by (exhibit, setting, method, metric)."""
+    """All numbers of one CSV file by (exhibit, setting, method, metric).
+
+    An empty source is that of the row above.
+    """
+    numbers, source = {}, ""
     with file.open(newline="", encoding="utf-8") as opened:
-        return {
-            (row["exhibit"], row["setting"], row["method"], row["metric"]): Published(
+        for row in csv.DictReader(opened):
+            source = row["source"] or source
+            numbers[row["exhibit"], row["setting"], row["method"], row["metric"]] = Published(
                 float(row["value"]),
                 float(row["spread"]) if row["spread"] else None,
-                row["source"],
+                source,
                 row.get("comparable") != "no",
                 int(row.get("runs") or 0),
             )
-            for row in csv.DictReader(opened)
-        }
+    return numbers
