@@ -104,7 +104,14 @@ def kd(result: Result) -> Iterator[str]:
     """KD's step and epoch beside the field's."""
     yield FIELD
     rows = [cells for pair in TARGETS for cells in kd_rows(pair, result)]
-    headers = ["pair", "side", "step, images/s", "over the field's step", "target", "needs of the peak"]
+    headers = [
+        "pair",
+        "side",
+        "step, images/s",
+        "over the field's step",
+        "target",
+        "needs of the peak",
+    ]
     headers += ["epoch, images/s", "over the field's step", "of the peak", "rounds"]
     yield table(headers, rows)
     yield (

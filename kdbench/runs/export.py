@@ -29,7 +29,7 @@ from kdbench.store.disk import checksum_of
 from kdbench.store.paths import Paths
 from kdbench.store.record import read_intact
 from kdbench.store.spec import RunSpec
-from kdbench.store.student_runs import MeasuredRun
+from kdbench.store.student_runs import EvaluationRun, MeasuredRun
 
 WEIGHTS = "model.safetensors"
 TEXT = "architecture.json"
@@ -188,14 +188,19 @@ def export_run(
         Diverged: the network is not finite in evaluation mode.
     """
     if not isinstance(spec, MeasuredRun):
-        raise BadValue("kdbench export", f"{spec.phase}/{spec.cell}", "a teacher or a student")
+        named, advice = f"{spec.phase}/{spec.cell}", ""
+        if isinstance(spec, EvaluationRun):
+            advice = f"it measures {spec.first.phase}/{spec.first.cell}"
+        raise BadValue("kdbench export", named, "a teacher or a student", advice)
     chosen = weights or spec.recipe.reported
     if chosen not in ("best", "last"):
         raise BadValue("--weights", chosen, "'best' or 'last'")
     if onnx:
         check_onnx()
     if not paths.record(spec).is_file():
-        raise UserError(f"{spec.title}: not done yet; kdbench run {spec.digest}")
+        raise UserError(
+            f"{spec.title}: not done yet; kdbench run {spec.digest} --scale {spec.scale}"
+        )
     inputs, record = Inputs(paths), read_intact(paths.record(spec))
     file = inputs.folder(spec) / (BEST if chosen == "best" else LAST)
     network = assemble.trained_network(spec, inputs.data(spec.data), 0, inputs, CPU)

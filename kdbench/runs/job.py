@@ -74,7 +74,7 @@ class Inputs:
         folder = self.paths.artifacts(run)
         try:
             if not self.paths.manifest(run).is_file():
-                advice = f"kdbench restore {run.digest}"
+                advice = f"kdbench restore {run.digest} --scale {run.scale}"
                 raise DamagedData(folder, "no artifacts", f"those of {run.title}", advice)
             manifest = checked(folder)
         except DamagedData as damage:

@@ -46,13 +46,14 @@ def _finished(spec: RunSpec, paths: Paths) -> tuple[str, Seal]:
 def describe(graph: Graph, paths: Paths) -> Iterator[str]:
     """One line per exhibit, then one per phase."""
     yield f"scale {graph.params.scale}"
+    wide = max((20, *(len(exhibit.id) for exhibit in graph.exhibits)))
     for exhibit in graph.exhibits:
         specs = _runs_of(exhibit, graph)
         if not specs:
-            yield f"  {exhibit.id:20} left out by the filters of params.yaml  {exhibit.title}"
+            yield f"  {exhibit.id:{wide}} left out by the filters of params.yaml  {exhibit.title}"
             continue
         done = sum(paths.record(spec).is_file() for spec in specs.values())
-        yield f"  {exhibit.id:20} {done:4} of {len(specs):4} runs  {exhibit.title}"
+        yield f"  {exhibit.id:{wide}} {done:4} of {len(specs):4} runs  {exhibit.title}"
     older = 0
     for phase in PHASES:
         states = Counter(state(s, paths) for s in graph.runs.values() if s.phase == phase)

@@ -10,7 +10,7 @@ import pytest
 import torch
 from models.prunable import FAMILIES, plan_of, scattered, with_gates
 from safetensors.torch import load_file
-from tiny_project import SEARCH, STUDENT, TEACHER, TinyProject
+from tiny_project import EVALUATION, SEARCH, STUDENT, TEACHER, TinyProject
 from typer.testing import CliRunner
 
 import kdbench
@@ -132,11 +132,14 @@ def test_what_cannot_be_exported_is_said_in_one_line(project, tmp_path):
         assert "\n" not in str(caught.value) and not out.exists()
 
     refused(SEARCH, BadValue, "expected a teacher or a student")
-    refused(STUDENT, UserError, "not done yet; kdbench run")
+    refused(
+        EVALUATION, BadValue, r"expected a teacher or a student; it measures (teacher|student)/\S+$"
+    )
+    refused(STUDENT, UserError, "not done yet; kdbench run [0-9a-f]+ --scale smoke$")
     refused(TEACHER, BadValue, "'best' or 'last'", weights="first")
     moved = project.folder(TEACHER).rename(tmp_path / "away")
     try:
-        refused(TEACHER, DamagedData, "kdbench restore")
+        refused(TEACHER, DamagedData, "kdbench restore [0-9a-f]+ --scale smoke$")
     finally:
         shutil.move(moved, project.folder(TEACHER))
 

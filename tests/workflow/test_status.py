@@ -124,3 +124,12 @@ def test_a_record_that_was_changed_is_named_and_told_from_an_older_one(graph, tm
     (line,) = (line.strip() for line in describe(graph, paths) if "seal" in line)
     assert state(spec, paths) == "done"
     assert line.startswith("1 record is of an older schema, without a seal")
+
+
+def test_the_columns_of_all_exhibits_are_in_line(tmp_path):
+    """Whatever the longest name is."""
+    graph = make_graph(Params(exhibits=["distpro"]))
+    lines = [line for line in describe(graph, Paths(tmp_path)) if " runs  DistPro" in line]
+
+    assert len(lines) == len(graph.exhibits) > 10
+    assert len({line.index(" of ") for line in lines}) == 1
