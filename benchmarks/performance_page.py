@@ -104,15 +104,14 @@ def kd(result: Result) -> Iterator[str]:
     """KD's step and epoch beside the field's."""
     yield FIELD
     rows = [cells for pair in TARGETS for cells in kd_rows(pair, result)]
-    headers = [
-        "pair",
-        "side",
-        "step, images/s",
-        "over the field's step",
-        "target",
+    headers = ["pair", "side", "step, images/s", "over the field's step", "target"]
+    headers += [
         "needs of the peak",
+        "epoch, images/s",
+        "over the field's step",
+        "of the peak",
+        "rounds",
     ]
-    headers += ["epoch, images/s", "over the field's step", "of the peak", "rounds"]
     yield table(headers, rows)
     yield (
         f"Batches of {result['batch']}, an epoch of {result['images']:,} images in parts of "

@@ -204,7 +204,7 @@ def test_images_of_another_size_are_refused():
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        (lambda: TorchvisionResNet(20), r"found 20, expected one of 18, .*; the nearest is 18"),
+        (lambda: TorchvisionResNet(20), r"found 20, expected one of 10, 18, .*; the nearest is 18"),
         (lambda: VisionTransformer("huge"), r"found 'huge', expected one of ti, s, b"),
     ],
 )
