@@ -71,6 +71,17 @@ def test_damage_is_one_bit_or_a_cut(tmp_path):
     assert faults._damage(world, []) is None
 
 
+STARTED = []
+
+
+@pytest.fixture(autouse=True)
+def _nothing_stays():
+    """The commands that a test leaves at work end with it."""
+    yield
+    while STARTED:
+        ended(STARTED.pop())
+
+
 class Busy(World):
     """A world whose commands only wait, and whose runs are done when two of them have ended."""
 
@@ -82,6 +93,7 @@ class Busy(World):
     def start(self, *words, log="chaos.log"):
         """A command without an end."""
         self.commands.append(subprocess.Popen(["sleep", "600"], start_new_session=True))
+        STARTED.append(self.commands[-1])
         return self.commands[-1]
 
     def end(self, process):
