@@ -69,10 +69,11 @@ def _curve(curves: Mapping[str, Any], name: str) -> dict[float, float]:
 
 
 def _name(line: Line) -> str:
-    """Data set, cell and protocol, of which no two cells share all."""
+    """Data set, cell and the protocol's first words, of which no two cells share all."""
     run = line.runs[0][0]
     cell = line.evaluation.cell if line.evaluation else ""
-    return f"{run.dataset}-{cell}-{run.protocol}".replace(" ", "-")
+    protocol, _, _ = run.protocol.partition(",")  # how images are cut and measured comes after it
+    return f"{run.dataset}-{cell}-{protocol}".replace(" ", "-")
 
 
 def _csv(curve: str, points: Iterable[tuple[float, float]]) -> bytes:

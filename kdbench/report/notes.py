@@ -52,8 +52,9 @@ def legend(graph: Graph, table: Table, spread: str = SPREAD) -> str:
     epoch = {"best": "best epoch on the test set", "last": "last epoch"}[epoch_of(table)]
     who = "the authors report" if table.published else "the protocol reports"
     why = "on training images that are held out" if table.tuning_holdout else f"which is what {who}"
+    label = table.metric.label
     text = (
-        f"{table.metric.label.capitalize()} in {table.metric.unit}, {better} is better; "
+        f"{label.capitalize() if label.islower() else label} in {table.metric.unit}, {better} is better; "
         f"mean {PLUS_MINUS} {spread} at the {epoch}, {why}."
     )
     if not comparable(graph):

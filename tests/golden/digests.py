@@ -13,12 +13,16 @@ SCALES = ("smoke", "lite", "paper")
 SHORT = 3  # digits: a plan that changes changes in many places, and the file stays small
 
 
+def full_plan(scale):
+    """The runs of every exhibit at a scale, those on request included."""
+    ids = [exhibit.id for exhibit in catalogue()]
+    return make_graph(Params(scale=scale, exhibits=ids, datasets=[*DATASETS, *ON_REQUEST]))
+
+
 def planned_digests(scale):
     """First digits of the digests of every exhibit's runs at a scale, by `phase/data set`."""
     digests = {}
-    ids = [exhibit.id for exhibit in catalogue()]
-    graph = make_graph(Params(scale=scale, exhibits=ids, datasets=[*DATASETS, *ON_REQUEST]))
-    for run in graph.runs.values():
+    for run in full_plan(scale).runs.values():
         digests.setdefault(f"{run.phase}/{run.dataset}", []).append(run.digest[:SHORT])
     return {place: " ".join(sorted(digests[place])) for place in sorted(digests)}
 

@@ -2,12 +2,15 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
 from made_up import Project
 
-from kdbench.report.dvc_views import mean_curve
+from kdbench.plan.graph import make_graph
+from kdbench.plan.params import Params
+from kdbench.report.dvc_views import _name, mean_curve
 from kdbench.report.make import make_report
 from kdbench.report.readings.records import Record
 
@@ -107,3 +110,13 @@ def test_dvc_plots_the_last_column_of_each_curve():
     ((folder, properties),) = plot.items()
     assert folder == "reports/${scale}/curves"
     assert (properties["x"], "y" in properties) == ("epoch", False)
+
+
+def test_a_curve_s_name_leaves_out_how_images_are_cut_and_measured():
+    """Names of protocols of dense tasks say so after a comma; a file's name holds none."""
+    graph = make_graph(Params(scale="lite", exhibits=["ours/camvid"]))
+    evaluations = [cell.evaluation for cell in graph.cells["ours/camvid"]]
+    names = {_name(SimpleNamespace(runs=[(e.first, None)], evaluation=e)) for e in evaluations}
+
+    assert len(names) == len(evaluations)
+    assert "camvid-pspnet-resnet18_pspnet-mobilenet-v2_reviewkd-camvid" in names

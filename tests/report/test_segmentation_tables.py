@@ -32,6 +32,7 @@ def test_the_last_epoch_counts_however_good_the_best_was(tmp_path):
     assert teacher.now.values == (77.0,)
     assert "**77.00 (1)**" in page
     assert "79.00" not in page
+    assert "mIoU in %, higher is better" in page
 
 
 def test_the_teacher_s_two_published_numbers_each_say_where_they_are_from(tmp_path):
