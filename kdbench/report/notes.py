@@ -53,8 +53,9 @@ def legend(graph: Graph, table: Table, spread: str = SPREAD) -> str:
     who = "the authors report" if table.published else "the protocol reports"
     why = "on training images that are held out" if table.tuning_holdout else f"which is what {who}"
     label = table.metric.label
+    label = label.capitalize() if label.islower() else label  # not mIoU
     text = (
-        f"{label.capitalize() if label.islower() else label} in {table.metric.unit}, {better} is better; "
+        f"{label} in {table.metric.unit}, {better} is better; "
         f"mean {PLUS_MINUS} {spread} at the {epoch}, {why}."
     )
     if not comparable(graph):
