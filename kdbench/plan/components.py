@@ -68,7 +68,9 @@ class Component(Generic[D_co]):
     @property
     def label(self) -> str:
         """Printed name."""
-        return self.declaration.label.format(**self.arguments)
+        spelled = getattr(self.declaration, "spelled", {})
+        words = {name: spelled.get(str(value), value) for name, value in self.arguments.items()}
+        return self.declaration.label.format(**words)
 
     @property
     def family(self) -> str:

@@ -165,6 +165,7 @@ class NetworkDeclaration(Declaration):
         task: its task.
         names: for each code base whose checkpoints can be imported, pairs of a pattern and a
             replacement that turn its keys into ours.
+        spelled: how the label spells the value of an argument: "ResNet18" for "resnet18".
     """
 
     class_name: Text = Field(alias="class")
@@ -175,6 +176,7 @@ class NetworkDeclaration(Declaration):
     from_stage: bool = True
     task: TaskName = CLASSIFICATION
     names: dict[str, list[Rule]] = {}
+    spelled: dict[str, Text] = {}
 
 
 class Archive(Strict):

@@ -75,6 +75,16 @@ def test_every_component_has_a_label_a_citation_and_a_revision(kind, path):
     assert "{" not in known.label
 
 
+def test_a_label_spells_the_value_of_an_argument_as_its_declaration_says():
+    """Others stay as the name has them."""
+    components = find_components()
+    labels = {
+        name: components.get("network", name, where="test").label
+        for name in ("pspnet-resnet18", "pspnet-mobilenet-v2", "wrn-16-2")
+    }
+    assert [*labels.values()] == ["PSPNet-ResNet18", "PSPNet-MobileNet-v2", "WRN-16-2"]
+
+
 @each(*PACKAGES)
 def test_a_declaration_holds_what_its_file_says(kind, path):
     """No key is lost or converted on the way through the model."""
