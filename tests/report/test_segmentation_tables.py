@@ -1,12 +1,15 @@
-"""Traps of IFVD's numbers: which epoch, and which of the teacher's two published ones."""
+"""Numbers of segmentation and depth: which epoch, which of two published ones, which metric."""
 
 import csv
 from importlib.resources import files
+from types import SimpleNamespace
 
 from made_up import Project
 
 from kdbench.report.readings.lines import read_lines
 from kdbench.report.readings.records import Records
+from kdbench.report.site.boards import averaged
+from kdbench.report.site.details import _teacher
 from kdbench.report.table_page import table_markdown
 
 TABLE5 = {"exhibits": ["distpro/table5"], "datasets": ["cityscapes"], "scale": "paper"}
@@ -50,3 +53,29 @@ def test_the_teacher_s_two_published_numbers_each_say_where_they_are_from(tmp_pa
     assert (teacher.published.value, teacher.published.source) == (78.56, rows[0]["source"])
     assert "78.56 †" in page
     assert sum("78.56" in line and "78.32" in line for line in page.splitlines()) == 1
+
+
+def test_a_cell_names_its_teacher_s_score_with_metric_and_unit(tmp_path):
+    """A teacher of depths has no top-1 accuracy; what records hold in metres is shown in cm."""
+    options = {"exhibits": ["distpro/table6"], "datasets": ["nyuv2"], "scale": "paper"}
+    plan = Project(tmp_path, **options)
+    cell = next(c for c in plan.graph.cells["distpro/table6"] if c.row.label == "ReviewKD")
+    first = cell.evaluation.first
+    plan.write(first.teacher, {first.teacher_epoch: {"rmse": 0.2032, "epoch": 9}})
+
+    assert _teacher(cell.evaluation, Records(plan.paths)).score == "RMSE 20.32 cm"
+
+
+def test_means_are_of_leaderboards_of_one_metric():
+    """The one that most have; points of mIoU and centimetres are not added up."""
+
+    def board(key, standings=("measured",)):
+        return SimpleNamespace(
+            lines=[SimpleNamespace(metric=SimpleNamespace(key=key))], standings=standings
+        )
+
+    depth, first, second = board("rmse"), board("top1"), board("top1")
+    empty = [board("miou", ()) for _ in range(3)]
+
+    assert averaged([depth, first, *empty, second]) == [first, second]
+    assert averaged([depth, *empty]) == [depth] and averaged(empty) == []

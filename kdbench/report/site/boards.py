@@ -1,5 +1,6 @@
 """Methods over all pairs: what each gains, what it costs, and which of them differ."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
@@ -38,6 +39,18 @@ class MethodRow:
     hours: float | None
     search_hours: float | None
     memory: float | None
+
+
+def averaged(boards: Sequence[Board]) -> list[Board]:
+    """The leaderboards whose numbers have one mean: those of the metric that most of them have.
+
+    Points of accuracy, of mIoU and centimetres are not averaged.
+    """
+    keys = Counter(board.lines[0].metric.key for board in boards if board.standings)
+    if not keys:
+        return []
+    (most, _), *_ = keys.most_common(1)
+    return [board for board in boards if board.lines[0].metric.key == most]
 
 
 def method_rows(boards: Sequence[Board]) -> list[MethodRow]:

@@ -44,12 +44,13 @@ class Teacher:
 
     Attributes:
         epoch: at which its weights were taken.
-        accuracy: its task's score at that epoch, from its training's record; None without one.
+        score: its task's score at that epoch as printed, from its training's record; "" without
+            one.
     """
 
     label: str
     epoch: str
-    accuracy: float | None
+    score: str
     record: str
 
 
@@ -186,10 +187,10 @@ def _teacher(evaluation: EvaluationRun, records: Records) -> Teacher | None:
     if not isinstance(first, TaughtRun) or first.teacher is None:
         return None
     record = records.get(first.teacher)
-    key = SCORES[first.task].key
-    accuracy = _number(record.content, "metrics", first.teacher_epoch, key) if record else None
-    label = first.teacher.network.label
-    return Teacher(label, first.teacher_epoch, accuracy, records.relative(first.teacher))
+    metric, epoch = SCORES[first.task], first.teacher_epoch
+    value = _number(record.content, "metrics", epoch, metric.key) if record else None
+    score = f"{metric.label} {metric.shown(value):.2f} {metric.unit}" if value is not None else ""
+    return Teacher(first.teacher.network.label, epoch, score, records.relative(first.teacher))
 
 
 def _curves(run: RunSpec, training: Record) -> dict[str, Any]:

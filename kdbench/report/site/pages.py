@@ -22,7 +22,7 @@ from kdbench.report.readings.provenance import DEVICES, VERSIONS, hours, made_wi
 from kdbench.report.readings.records import Records
 from kdbench.report.render import Rendered
 from kdbench.report.site import charts
-from kdbench.report.site.boards import MethodRow, cells_by_method, method_rows
+from kdbench.report.site.boards import MethodRow, averaged, cells_by_method, method_rows
 from kdbench.report.site.details import Detail, read_detail
 from kdbench.report.site.figure_charts import figure_chart
 from kdbench.report.site.overview import Overview, Work
@@ -67,9 +67,14 @@ class Site:
         return boards(self.graph, self.records, self.lines)
 
     @cached_property
+    def averaged(self) -> list[Board]:
+        """The leaderboards over which means are taken."""
+        return averaged(self.boards)
+
+    @cached_property
     def methods(self) -> list[MethodRow]:
-        """All methods over the leaderboards."""
-        return method_rows(self.boards)
+        """All methods over those leaderboards."""
+        return method_rows(self.averaged)
 
     @cached_property
     def environment(self) -> Environment:
@@ -142,7 +147,9 @@ class Site:
             rows=self.methods,
             spec=spec,
             command=command,
-            ranking=ranking(cells_by_method(self.boards), self.boards),
+            ranking=ranking(cells_by_method(self.averaged), self.averaged),
+            metric=self.averaged[0].metric if self.averaged else "",
+            apart=[b for b in self.boards if b.standings and b not in self.averaged],
         )
 
     def _mine(self) -> str:

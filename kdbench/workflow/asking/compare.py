@@ -72,7 +72,7 @@ def _numbers(pairs: Iterable[Difference]) -> Iterator[str]:
     differing = [pair for pair in pairs if pair.outcome]
     gaps = [gap for gap in map(gap_of, differing) if gap and gap.value]
     if gaps:
-        yield "cells (A -> B), top-1 at the epoch that the protocol reports:"
+        yield "cells (A -> B), the score at the epoch that the protocol reports:"
     yield from (f"  {gap.title}: {gap_text(gap)}" for gap in gaps)
     judged = [gap for gap in gaps if gap.half is not None]
     if judged:
