@@ -105,13 +105,18 @@ def lines_of(name: str, classes: int | None = None) -> list[str]:
 
     Raises:
         UnknownName: no network is called so.
+        UserError: it cannot be built, or no image goes through it.
     """
     plugins = load_params(Path(PARAMS)).plugins if Path(PARAMS).is_file() else ()
     component = find_components(plugins).get("network", name, where="zoo")
     declared = component.declaration
     image = tuple(declared.image or SMALL)
     usual = OUTPUTS.get(declared.task, 1000 if declared.image else 100)
-    entry = measure(component, classes or usual, image)
+    try:
+        entry = measure(component, classes or usual, image)
+    except Exception as problem:  # whatever the code of a plug-in raises
+        why = f"{type(problem).__name__}: {' '.join(str(problem).split())[:200]}"
+        raise UserError(f"zoo: {name} for images {list(image)} cannot be built; {why}") from None
     operations = entry.operations
     return [
         f"{entry.name}: {entry.label} ({entry.citation})",

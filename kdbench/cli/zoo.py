@@ -6,13 +6,16 @@ import typer
 
 from kdbench.console import say
 
+MOST = 10_000_000  # classes
+
 
 def zoo_command(
     network: Annotated[
         str | None, typer.Argument(help="Print this network alone; write nothing.")
     ] = None,
     classes: Annotated[
-        int | None, typer.Option(min=1, help="Outputs of NETWORK; by default as in the table.")
+        int | None,
+        typer.Option(min=1, max=MOST, help="Outputs of NETWORK; by default as in the table."),
     ] = None,
     check: Annotated[
         bool, typer.Option("--check", help="Write nothing; fail if the page is out of date.")

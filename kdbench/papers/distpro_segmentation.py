@@ -119,7 +119,7 @@ CAMVID_NOTE = (
 
 CAMVID_TABLE = Table(
     id="ours/camvid",
-    title="The rows of DistPro's Table 5 on CamVid (ours)",
+    title="Segmentation of CamVid (ours)",
     dataset="camvid",
     metric=MIOU,
     columns=CAMVID_PAIR,

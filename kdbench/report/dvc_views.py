@@ -32,14 +32,16 @@ def dvc_files(lines: Iterable[Line]) -> dict[str, bytes]:
     """
     metrics: dict[str, dict[str, dict[str, float]]] = {}
     files: dict[str, bytes] = {}
+    most: dict[str, int] = {}  # runs behind a curve
     for line in lines:
         if line.result.ours is None or line.evaluation is None:
             continue
         row = metrics.setdefault(line.table.id, {}).setdefault(line.row, {})
         row[line.head] = round(line.result.ours.mean, DIGITS)
-        if points := mean_curve(line.runs):
-            curve = score_curve(line.runs[0][0].task)
-            files[f"{CURVES}/{_name(line)}.csv"] = _csv(curve, points)
+        path = f"{CURVES}/{_name(line)}.csv"
+        if (points := mean_curve(line.runs)) and len(line.runs) > most.get(path, 0):
+            files[path] = _csv(score_curve(line.runs[0][0].task), points)
+            most[path] = len(line.runs)
     text = json.dumps(metrics, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
     return {METRICS: text.encode(), **dict(sorted(files.items()))}
 
@@ -69,7 +71,10 @@ def _curve(curves: Mapping[str, Any], name: str) -> dict[float, float]:
 
 
 def _name(line: Line) -> str:
-    """Data set, cell and the protocol's first words, of which no two cells share all."""
+    """Data set, cell and the protocol's first words.
+
+    Tables that take the same cell over other numbers of seeds share a curve: that of the most.
+    """
     run = line.runs[0][0]
     cell = line.evaluation.cell if line.evaluation else ""
     protocol, _, _ = run.protocol.partition(",")  # how images are cut and measured comes after it

@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from kdbench.cli import app
 from kdbench.cli.networks_page import lines_of
-from kdbench.errors import BadValue, UnknownName
+from kdbench.errors import BadValue, UnknownName, UserError
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -50,3 +50,23 @@ def test_what_is_no_network_and_what_goes_not_together_are_refused(tmp_path, mon
     for arguments in (["zoo", "--classes", "10"], ["zoo", "resnet8", "--check"]):
         refused = CliRunner().invoke(app, arguments)
         assert isinstance(refused.exception, BadValue)
+
+
+def test_a_plugin_s_own_error_and_too_many_classes_are_one_line(tmp_path, monkeypatch):
+    """Whatever a network of the user's raises; the exit code is not zero."""
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    (folder / "broken.toml").write_text(
+        'kind = "network"\nclass = "Broken"\nlabel = "X"\nrevision = 1\n'
+        'pattern = "broken-net"\nexamples = ["broken-net"]\n'
+    )
+    (folder / "broken.py").write_text(
+        "class Broken:\n    def __init__(self, **given):\n        1 / 0\n"
+    )
+    (tmp_path / "params.yaml").write_text("plugins: [mine]\n")
+    monkeypatch.chdir(tmp_path)
+
+    with pytest.raises(UserError, match=r"broken-net .* cannot be built; ZeroDivisionError") as one:
+        lines_of("broken-net")
+    assert "\n" not in str(one.value)
+    assert CliRunner().invoke(app, ["zoo", "resnet8", "--classes", "9" * 20]).exit_code == 2

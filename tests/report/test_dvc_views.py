@@ -1,6 +1,7 @@
 """What the report writes for DVC's own commands."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -10,9 +11,10 @@ from made_up import Project
 
 from kdbench.plan.graph import make_graph
 from kdbench.plan.params import Params
-from kdbench.report.dvc_views import _name, mean_curve
+from kdbench.report.dvc_views import _name, dvc_files, mean_curve
 from kdbench.report.make import make_report
-from kdbench.report.readings.records import Record
+from kdbench.report.readings.lines import read_lines
+from kdbench.report.readings.records import Record, Records
 
 ROOT = Path(__file__).parents[2]
 PAIR = "WRN-40-2 → WRN-16-2"
@@ -110,6 +112,21 @@ def test_dvc_plots_the_last_column_of_each_curve():
     ((folder, properties),) = plot.items()
     assert folder == "reports/${scale}/curves"
     assert (properties["x"], "y" in properties) == ("epoch", False)
+
+
+def test_cells_that_differ_in_the_number_of_seeds_share_the_curve_of_the_most(project):
+    """In whatever order the tables come."""
+    plan = project(scale="smoke", seeds=3)
+    trained(plan, "DistPro", [60.0], [61.0], [62.0])
+    line = next(
+        one
+        for one in read_lines(plan.graph, plan.table, Records(plan.paths))
+        if one.row == "DistPro" and one.now
+    )
+    fewer = replace(line, runs=line.runs[:1])
+
+    both = [dvc_files(order) for order in ([line, fewer], [fewer, line])]
+    assert both[0] == both[1] == dvc_files([line]) != dvc_files([fewer])
 
 
 def test_a_curve_s_name_leaves_out_how_images_are_cut_and_measured():
