@@ -122,10 +122,7 @@ class DFASearch(Searcher):
         autocast: Autocast = nullcontext,
     ) -> None:
         self._second_order = second_order_of(order, gradient, fd_scale)
-        if len(adam_betas) != 2 or not all(0 <= beta < 1 for beta in adam_betas):
-            raise BadValue("dfa, adam_betas", list(adam_betas), "two numbers from 0 to below 1")
-        if fitted not in FITTED:
-            raise UnknownName("choice", fitted, FITTED, where="dfa, fitted")
+        _check(adam_betas, fitted)
         gammas = {"ce": gamma_ce, "st": gamma_st, "ts": gamma_ts, "fd": gamma_fd}
         like = next(student.parameters())
         self.student, self.autocast, self.l2 = student, autocast, l2
@@ -339,3 +336,11 @@ def second_order_of(order: str, gradient: str, scale: float) -> Callable[..., Me
     if order == "first":
         return None
     return exact if gradient == "exact" else partial(differenced, scale=scale)
+
+
+def _check(adam_betas: Sequence[float], fitted: str) -> None:
+    """Refuse what no search can use; arguments as `DFASearch` has them."""
+    if len(adam_betas) != 2 or not all(0 <= beta < 1 for beta in adam_betas):
+        raise BadValue("dfa, adam_betas", list(adam_betas), "two numbers from 0 to below 1")
+    if fitted not in FITTED:
+        raise UnknownName("choice", fitted, FITTED, where="dfa, fitted")
