@@ -118,7 +118,7 @@ class Builder:
             **self._place(dataset, str(FurtherTeacher(network, seed)), _revisions(component)),
             "network": self.resolve.network(component),
             "recipe": self.resolve.recipe(recipe, dataset, component, scale.teacher_epochs),
-            "runtime": self.resolve.runtime(dataset),
+            "runtime": self.resolve.teacher_runtime(dataset),
             "data": self.data(dataset),
         }
         checkpoint = self.params.teachers.get(f"{dataset}/{network}")

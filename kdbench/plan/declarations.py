@@ -49,7 +49,12 @@ Rule = Annotated[list[str], Field(min_length=2, max_length=2)]
 TeacherMode = Literal["eval", "batch"]
 # What a data set may say of a scale: how much of it and how long, but not in which number format.
 OnDataSet = Literal[
-    "train_share", "teacher_epochs", "student_epochs", "search_epochs", "evaluate_every"
+    "train_share",
+    "teacher_epochs",
+    "student_epochs",
+    "search_epochs",
+    "evaluate_every",
+    "teacher_threads",
 ]
 
 

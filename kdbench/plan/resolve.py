@@ -180,6 +180,11 @@ class Resolver:
         """The same of a run that one process does: one that only measures."""
         return replace(self.runtime(dataset), ranks=1, synchronise_norms=False)
 
+    def teacher_runtime(self, dataset: str) -> Runtime:
+        """The same of a teacher's training, which may have threads of its own."""
+        runtime, own = self.runtime(dataset), self.scale_on(dataset).teacher_threads
+        return replace(runtime, threads=own or runtime.threads)
+
     def search_runtime(self, dataset: str) -> Runtime:
         """The same of a search: whole batches, and no float16, which its differences would lose."""
         runtime = replace(self.runtime(dataset), images_at_once=None)

@@ -51,6 +51,8 @@ class Scale:
         synchronise_norms: of several ranks, batch norms see the images of all, as one process
             would; otherwise those of their own rank, as published recipes on several GPUs have it.
         threads: CPU threads of a rank. Bits depend on it, so it belongs to a run's identity.
+        teacher_threads: those of a teacher, which all rows wait for while other cores are idle;
+            None: as `threads`.
         cells_per_job: so many cells, students and their evaluation, are one job of Snakemake's:
             where a run takes seconds, starting Python costs more than the run. None: one per run.
         notice: the banner over every exhibit of this scale; empty where verdicts apply.
@@ -77,6 +79,7 @@ class Scale:
     ranks: Annotated[int, Field(strict=True, ge=1, le=4096)] = 1
     synchronise_norms: Switch = False
     threads: Threads = 1
+    teacher_threads: Threads | None = None
     cells_per_job: Count | None = None
     notice: str = ""
 
