@@ -1,11 +1,12 @@
 """A server that forks a process for each of Snakemake's jobs, with torch imported already.
 
-    python -m kdbench.cli.server /path/of/its/socket
+    python -m kdbench.cli.server /path/of/its/socket '{"scale": "smoke"}'
 
-Where a run takes seconds, starting Python and torch costs more than the run. Snakemake's process
-starts one server; it ends when its standard input is closed, however Snakemake ends. A job is a
-process of its own all the same: it fails, stops and is killed alone, and it has the working folder,
-the environment and the output of the command that asked for it.
+Where a run takes seconds, starting Python and torch costs more than the run. So does planning: the
+plan of params.yaml, with what the second argument says over it, is made once too. Snakemake's
+process starts one server; it ends when its standard input is closed, however Snakemake ends. A job
+is a process of its own all the same: it fails, stops and is killed alone, and it has the working
+folder, the environment and the output of the command that asked for it.
 """
 
 import atexit
@@ -18,10 +19,14 @@ import signal
 import socket
 import sys
 import threading
+from collections.abc import Mapping
 from contextlib import suppress
+from itertools import chain
 from pathlib import Path
+from typing import Any
 
 from kdbench.cli import main
+from kdbench.errors import UserError
 from kdbench.workflow.served import HEADER, REFUSED, SERVER
 
 PACKAGE = Path(__file__).parents[1]
@@ -30,8 +35,13 @@ PACKAGE = Path(__file__).parents[1]
 MODULES = ("kdbench.runs.execute", "torch._dynamo", "torch.utils.flop_counter")
 
 
-def serve(address: Path) -> None:
-    """Answer until standard input is closed."""
+def serve(address: Path, overrides: Mapping[str, Any]) -> None:
+    """Answer until standard input is closed.
+
+    Args:
+        address: of its socket.
+        overrides: what the jobs' plan says over params.yaml.
+    """
     os.environ.pop(SERVER, None)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # of a terminal: the jobs get it themselves
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # no process waits to be asked how it ended
@@ -40,6 +50,8 @@ def serve(address: Path) -> None:
         listener.listen(64)  # clients that come while torch is imported wait
         state = _code()
         _import_all()
+        _prepare(overrides)
+        gc.freeze()  # a collection in a forked process touches, and so copies, none of these
         with selectors.DefaultSelector() as ready:
             ready.register(listener, selectors.EVENT_READ)
             ready.register(sys.stdin, selectors.EVENT_READ)
@@ -60,12 +72,22 @@ def _import_all() -> None:
     for kind in ("network", "method", "search"):
         for name in components.names(kind):
             importlib.import_module(components.get(kind, name, where="server").module)
-    gc.freeze()  # a collection in a forked process touches, and so copies, none of these
+
+
+def _prepare(overrides: Mapping[str, Any]) -> None:
+    """What every job begins with: it plans, and reads the code that its records name."""
+    from kdbench.plan.graph import keep_graph
+    from kdbench.store.fingerprint import read_code
+
+    with suppress(UserError):  # the jobs say so
+        keep_graph(overrides=overrides)
+    read_code()
 
 
 def _code() -> list[tuple[str, int]]:
-    """Every source file with its time: a run's record names the code on the disk."""
-    return sorted((str(path), path.stat().st_mtime_ns) for path in PACKAGE.rglob("*.py"))
+    """Every source file and declaration with its time: records name the code on the disk."""
+    files = chain(PACKAGE.rglob("*.py"), PACKAGE.rglob("*.toml"))
+    return sorted((str(path), path.stat().st_mtime_ns) for path in files)
 
 
 def _work(client: socket.socket, fresh: bool) -> None:
@@ -128,6 +150,6 @@ def _remove(address: Path) -> None:
 
 if __name__ == "__main__":
     try:
-        serve(Path(sys.argv[1]))
+        serve(Path(sys.argv[1]), json.loads(sys.argv[2]) if sys.argv[2:] else {})
     finally:  # jobs never come here: they end in `_work`
         _remove(Path(sys.argv[1]))

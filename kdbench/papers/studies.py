@@ -169,6 +169,8 @@ CONTROLS = replace(
     pairs=(LEAD,),
     rows=(
         Row("student", "none"),
+        Row("KD", "kd"),
+        Row("ReviewKD", "reviewkd"),
         *(
             Row(f"DFA's loss, {weights}", method)
             for weights, method in zip(WEIGHTS, CONTROL_METHODS, strict=True)

@@ -241,6 +241,9 @@ def with_plugins(exhibit: Exhibit, components: Components) -> Exhibit:
     return replace(exhibit, rows=(*exhibit.rows, *(Row(m.label, m.name) for m in own)))
 
 
+_kept: list[Graph] = []
+
+
 def make_graph(params: Params) -> Graph:
     """Plan everything that `params` asks for.
 
@@ -286,7 +289,22 @@ def load_graph(root: Path = Path(), overrides: Mapping[str, Any] | None = None) 
     Raises:
         UserError: params.yaml is missing or wrong.
     """
-    return make_graph(load_params(root / FILE, overrides))
+    params = load_params(root / FILE, overrides)
+    return next((kept for kept in _kept if kept.params == params), None) or make_graph(params)
+
+
+def keep_graph(root: Path = Path(), overrides: Mapping[str, Any] | None = None) -> None:
+    """Plan now what processes that are forked from this one will ask for.
+
+    Not where params.yaml names plug-ins: their files may change meanwhile.
+
+    Raises:
+        UserError: params.yaml is missing or wrong.
+    """
+    graph = load_graph(root, overrides)
+    if not graph.params.plugins:
+        _kept.append(graph)
+        list(graph.runs)  # planned when they are asked for, and kept too
 
 
 def ordered(runs: Mapping[str, RunSpec]) -> list[RunSpec]:

@@ -69,14 +69,25 @@ def run_fingerprint(spec: RunSpec) -> str:
     a declaration beside them) only those that the run names.
     """
     specs = [spec, *spec.upstream.values()] if spec.phase == "evaluation" else [spec]
-    modules = [module for one in specs for module in one.modules]
+    return _fingerprint(spec.phase, frozenset(name for one in specs for name in one.modules))
+
+
+@cache
+def _fingerprint(phase: str, modules: frozenset[str]) -> str:
     own = {ROOT.parent / (module.replace(".", "/") + ".py") for module in modules}
-    plugins = [Path(module) for module in modules if module.endswith(".py")]
-    folders = [ROOT / folder for folder in RUNNING[spec.phase]]
+    plugins = [Path(module) for module in sorted(modules) if module.endswith(".py")]
+    folders = [ROOT / folder for folder in RUNNING[phase]]
     components = {module for folder in folders for module in _component_modules(folder)}
     files = [file for folder in folders for file in folder.rglob("*.py") if not _apart(file)]
     shared = [f for f in files if f not in components or f in own]
     return code_fingerprint([*shared, *plugins])
+
+
+def read_code() -> None:
+    """Read now the package's code that fingerprints need, for processes forked from this one."""
+    for folder in sorted({ROOT / name for names in RUNNING.values() for name in names}):
+        for file in folder.rglob("*.py"):
+            _tree(file)
 
 
 def is_todays_code(code: str, spec: RunSpec) -> bool:

@@ -138,7 +138,7 @@ class Workflow:
         if announcement := self.requests.announcement(left):
             say(announcement)
         if local and self.graph.scale.cells_per_job:
-            serve_from()
+            serve_from(self.overrides)
 
     def report_anyway(self) -> None:
         """Some runs failed: the report says so, of those that belong to a whole call."""
@@ -159,10 +159,15 @@ class Workflow:
         return words if count > 1 else ""
 
 
-def serve_from() -> None:
-    """Start a server for the jobs of this process, and tell them where it is."""
+def serve_from(overrides: Mapping[str, Any]) -> None:
+    """Start a server for the jobs of this process, and tell them where it is.
+
+    Args:
+        overrides: what the plan of the jobs says over params.yaml; the server plans it once.
+    """
     address = Path(tempfile.mkdtemp(prefix="kdbench-")) / "socket"
     command = [sys.executable, "-P", "-m", "kdbench.cli.server", str(address)]
+    command.append(json.dumps(overrides))
     subprocess.Popen(command, stdin=subprocess.PIPE)  # the pipe closes when this process ends
     os.environ[SERVER] = str(address)
 
