@@ -100,8 +100,27 @@ def test_a_data_set_may_say_how_long_lite_is_on_it():
     assert data.train_share == 1.0
     assert lengths(runs) == {"teacher": {16}, "student": {10}, "search": {3}}
 
-    others = planned(scale="lite", datasets=["cifar100"], exhibits=["distpro/figure6"])
+    others = planned(scale="lite", datasets=["cifar10"], exhibits=["sbs/table1"])
     assert lengths(others.runs.values())["teacher"] == {20}
+
+
+def test_a_data_set_s_teacher_may_have_threads_of_its_own():
+    """All rows wait for it; its pages and jobs ask for as many cores. Bits depend on them."""
+    teachers = {"scale": "lite", "datasets": ["cifar100"], "exhibits": ["distpro/table1"]}
+    runs = planned(**teachers).runs.values()
+    alike = planned(**teachers, scales={"lite": {"teacher_threads": 1}}).runs.values()
+
+    def threads(runs):
+        return {
+            phase: {run.runtime.threads for run in runs if run.phase == phase}
+            for phase in ("teacher", "search", "student", "evaluation")
+        }
+
+    others = {"search": {1}, "student": {1}, "evaluation": {1}}
+    assert threads(runs) == {"teacher": {2}, **others}
+    assert threads(alike) == {"teacher": {1}, **others}
+    digests = [{run.digest for run in each if run.phase == "teacher"} for each in (runs, alike)]
+    assert not digests[0] & digests[1]
 
 
 def test_depths_are_asked_for_with_the_colours():

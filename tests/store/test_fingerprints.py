@@ -34,12 +34,18 @@ OTHER = {
 }
 
 
+def forget():
+    """Have the code read anew: this process has changed it."""
+    fingerprint._tree.cache_clear()
+    fingerprint._fingerprint.cache_clear()
+
+
 def of(folder, code):
     """Fingerprint of a file with this content."""
     folder.mkdir(exist_ok=True)
     file = folder / "loss.py"
     file.write_text(code)
-    fingerprint._tree.cache_clear()
+    forget()
     return code_fingerprint([file])
 
 
@@ -67,7 +73,7 @@ def test_folders_do_not_count(tmp_path):
 def unchanged():
     """A small plan, and the fingerprints of its runs by the code as it is."""
     graph = planned(pairs=["resnet56:resnet20"], exhibits=["distpro/table1"])
-    fingerprint._tree.cache_clear()
+    forget()
     return graph, {k: run_fingerprint(run) for k, run in graph.runs.items()}
 
 
@@ -78,9 +84,9 @@ def edited(package_copy, monkeypatch, unchanged, changed):
     monkeypatch.setattr(fingerprint, "ROOT", folder)
     with (folder / changed).open("a") as file:
         file.write("\nANOTHER = 1\n")
-    fingerprint._tree.cache_clear()
+    forget()
     touched = [run for k, run in graph.runs.items() if run_fingerprint(run) != before[k]]
-    fingerprint._tree.cache_clear()
+    forget()
     return {
         phase: {r.cell for r in touched if r.phase == phase} for phase in {r.phase for r in touched}
     }

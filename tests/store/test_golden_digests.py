@@ -81,6 +81,6 @@ def test_every_committed_record_belongs_to_a_planned_run():
     for scale in {spec["scale"] for spec in specs.values()}:
         planned |= {*full_plan(scale).runs}
 
-    assert len(specs) > 30
+    assert len(specs) > 20
     for spec in specs.values():
         assert spec["digest"] in planned or superseded(spec), spec["cell"]

@@ -161,11 +161,12 @@ def test_without_a_server_the_client_does_the_run_itself(tmp_path):
 def test_only_short_runs_on_this_machine_are_served(monkeypatch, tmp_path, scale, local, serves):
     """Long ones gain nothing, and a cluster's jobs run elsewhere."""
     started = []
-    monkeypatch.setattr(snakemake, "serve_from", lambda: started.append(1))
+    monkeypatch.setattr(snakemake, "serve_from", started.append)
     TinyProject(tmp_path)
     snakemake.Workflow({"scale": scale}, tmp_path).start(local)
 
-    assert len(started) == serves
+    stated = {} if scale == "smoke" else {"scale": scale}  # smoke is params.yaml's own
+    assert started == [stated] * serves
 
 
 def test_the_client_imports_nothing_that_is_slow():
