@@ -27,18 +27,21 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import small_disk
-from faults import DAMAGES, FAULTS, Fault
+from faults import DAMAGES, FAULTS, PATIENT, Fault
 from small_project import TINY, Project, new_project
 from tally import Round, Tally, code_under_fire, open_tally
 from world import REPRODUCE, VERIFY, World
 
-SMOKE = {**TINY, "steps_per_epoch": 4, "batch": 8, "cells_per_job": 2}
+# Long enough that trainings, their checkpoints and a search's scheme are there to be hit.
+LENGTHS = {"teacher_epochs": 4, "student_epochs": 4, "search_epochs": 4, "steps_per_epoch": 6}
+SMOKE = {**TINY, **LENGTHS, "batch": 8, "cells_per_job": 2}
 PLAN = {"scale": "smoke", "seeds": 2, "scales": {"smoke": SMOKE, "lite": TINY}}
 SHARE_OF_DVC = 0.2  # of the commands that are started
 FOLDER = Path(__file__).parents[2] / "build/chaos"
 EMPTY = "empty"  # the project that every round begins with, below that folder
 FAULTS_PER_ROUND = 20  # at most; a round must end some time
 PAUSE = 0.25  # of the undisturbed run's seconds: the longest while between two faults
+PATIENCE = 10.0  # seconds that a fault waits for what is there for seconds only
 
 
 def main() -> None:
@@ -173,10 +176,18 @@ def fire(
 def _inject(
     world: World, process: subprocess.Popen[bytes], pool: Sequence[Fault], hits: Counter[str]
 ) -> list[str]:
-    """The name of a fault that hit something; none where none could. Rare ones are tried first."""
+    """The name of a fault that hit something; none where none could. Rare ones are tried first.
+
+    Those that hit what is seldom there wait for it, until they have come once.
+    """
     drawn = world.rng.sample(pool, len(pool))
     for fault in sorted(drawn, key=lambda fault: hits[fault.__name__]):
+        waits = fault in PATIENT and not hits[fault.__name__]
+        end = time.monotonic() + (PATIENCE if waits else 0)
         line = fault(world, process)
+        while line is None and process.poll() is None and time.monotonic() < end:
+            world.wait(process, 0.05)
+            line = fault(world, process)
         if line is not None:
             say(f"  {fault.__name__}: {line}", None)
             return [fault.__name__]

@@ -22,6 +22,7 @@ SECONDS = 3.0  # of a disk that is full, or of a folder that is read-only
 HEAD_START = 5.0  # seconds, of a second command before more faults meet both
 FOLDERS = ("results/smoke", "results/smoke/records", "results/smoke/artifacts", ".snakemake")
 SECOND = (REPRODUCE, VERIFY, ("dvc", "repro"), ("kdbench", "run", "--all", "--scale", "smoke"))
+CHECKPOINT = "*/artifacts/*/*/*/checkpoint.pt"
 CLOCKS = ("-1y", "+1y", "-1h", "")  # "": the true one again
 
 
@@ -121,8 +122,10 @@ def read_only_folder(world: World, main: subprocess.Popen[bytes]) -> str | None:
 
 def damage_checkpoint(world: World, main: subprocess.Popen[bytes]) -> str | None:
     """A checkpoint cut or with a flipped bit, after all processes were killed."""
+    if not world.files(CHECKPOINT):
+        return None
     _end(world, main)
-    return _damage(world, world.files("*/artifacts/*/*/*/checkpoint.pt"))
+    return _damage(world, world.files(CHECKPOINT))
 
 
 def damage_record(world: World, main: subprocess.Popen[bytes]) -> str | None:
@@ -181,6 +184,8 @@ def shift_clock(world: World, main: subprocess.Popen[bytes]) -> str | None:
 
 
 DAMAGES: tuple[Fault, ...] = (damage_record, damage_weights, damage_scheme, damage_data)
+# What they hit is there for seconds: a training, its checkpoint, a search's result not yet hit.
+PATIENT: tuple[Fault, ...] = (kill_training, damage_checkpoint, damage_scheme)
 FAULTS: tuple[Fault, ...] = (
     kill_job,
     kill_training,

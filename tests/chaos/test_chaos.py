@@ -6,6 +6,7 @@ import random
 import subprocess
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -145,6 +146,27 @@ def test_every_fault_comes_before_one_comes_again(tmp_path):
     hits, _ = chaos.fire(world, len(pool) + 2, 0.01, pool)
 
     assert sorted(hits.values()) == [1, 1, 1, 1, 1, 2, 2]
+
+
+def test_a_fault_waits_once_for_what_is_seldom_there(tmp_path, monkeypatch):
+    """A training is there for a second; others come at once or not at all."""
+    calls = Counter()
+
+    def seldom(world, process):
+        calls["seldom"] += 1
+        return "hit" if calls["seldom"] > 3 else None
+
+    def always(world, process):
+        return "hit"
+
+    monkeypatch.setattr(chaos, "PATIENT", (seldom,))
+    world = Busy(tmp_path)
+    process = world.start()
+    hits = Counter()
+    for _ in range(3):
+        hits.update(chaos._inject(world, process, (always, seldom), hits))
+
+    assert hits["seldom"] >= 1 and calls["seldom"] == 3 + hits["seldom"]
 
 
 def test_what_is_finished_is_damaged_as_well(tmp_path, monkeypatch):
