@@ -3,6 +3,7 @@
 import time
 import warnings
 from collections.abc import Callable, Mapping
+from errno import EINVAL
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any, Protocol
@@ -205,7 +206,8 @@ def _read(file: Path) -> dict[str, Any]:
         refused = "content that is refused without being run"
         raise DamagedData(file, refused, expected, advice) from None
     except Exception as error:
-        if isinstance(error, OSError) and error.errno is not None:
+        # Where a file is cut at some places, PyTorch seeks before its start: an invalid argument.
+        if isinstance(error, OSError) and error.errno not in (None, EINVAL):
             raise  # the disk cannot be read; the file need not be damaged
         raise DamagedData(file, f"unreadable ({_first(error)})", expected, advice) from None
     if not isinstance(content, dict) or not {"identity", "parts", *VALUES} <= content.keys():
