@@ -56,6 +56,20 @@ def test_a_record_that_vanishes_is_a_loss(tmp_path):
     assert world.lost(before) == []
 
 
+def test_a_record_may_say_what_a_fault_did_to_what_it_read(tmp_path):
+    """Of a record that was damaged; the same note without a fault is a difference."""
+    data = SimpleNamespace(title="data cifar100 cifar100")
+    world = World.__new__(World)
+    world.runs, world.spoiled = [data], set()
+    world.paths = SimpleNamespace(record=lambda run: tmp_path / "record.json")
+    notes = [f"the {part} of {data.title} differ" for part in ("record", "artifacts")]
+
+    assert not any(map(world._due, notes))
+    world.spoiled.add(tmp_path / "record.json")
+    assert all(map(world._due, notes))
+    assert not world._due("the record of teacher cifar100 resnet56 differs")
+
+
 def test_damage_is_one_bit_or_a_cut(tmp_path):
     """Never nothing, whatever the draw."""
     world = Forgetful(tmp_path, random.Random(0))

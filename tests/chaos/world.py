@@ -132,7 +132,7 @@ class World:
         content: dict[str, object] = {}
         for run in self.runs:
             record = without_times(json.loads(self.paths.record(run).read_text()))
-            record["notes"] = [note for note in record["notes"] if note != CLOCK]
+            record["notes"] = [note for note in record["notes"] if not self._due(note)]
             record["metrics"].pop("latency", None)  # a time as well
             record["provenance"].pop("commit")  # every project is a repository of its own
             content[run.title] = record
@@ -141,6 +141,14 @@ class World:
                 if file.is_file():
                     content[f"{run.title}: {file.relative_to(folder)}"] = file.read_bytes()
         return content
+
+    def _due(self, note: str) -> bool:
+        """Whether a record rightly says what a fault did: to the clock, or to a record it read."""
+        spoiled = [run.title for run in self.runs if self.paths.record(run) in self.spoiled]
+        starts = [
+            f"the {part} of {title} " for part in ("record", "artifacts") for title in spoiled
+        ]
+        return note == CLOCK or note.startswith(tuple(starts))
 
     def leftovers(self) -> list[str]:
         """Checkpoints, locks and temporary files that nobody needs any more."""
