@@ -207,7 +207,7 @@ def test_a_truncated_checkpoint_is_passed_over(tmp_path, left):
 
 
 def test_a_checkpoint_cut_anywhere_is_passed_over(tmp_path):
-    """PyTorch's own reader looks for older formats then, and fails in its own way at each length."""
+    """PyTorch looks for older formats then, and fails in another way at each length."""
     best = {"weights": {"w": torch.arange(20_000.0)}}
     file, said = saved(tmp_path / "whole", best=best).file, set()
     content = file.read_bytes()
