@@ -54,11 +54,12 @@ def paired(known, before, now):
         before: older fingerprints by run.
         now: today's fingerprints by run.
     """
-    pairs = {}
+    pairs, today = {}, set(now.values())
     for digest in before.keys() & now.keys():
         pairs.setdefault(before[digest], set()).add(now[digest])
     for code, equals in known.items():
-        pairs.setdefault(code, set()).update(*(pairs.get(equal, ()) for equal in equals))
+        led = (pairs.get(equal, {equal} & today) for equal in equals)
+        pairs.setdefault(code, set()).update(*led)
     proper = {code: sorted(equals - {code}) for code, equals in sorted(pairs.items())}
     return {code: equals for code, equals in proper.items() if equals}
 

@@ -21,3 +21,12 @@ def test_older_pairs_lead_on_to_today():
 def test_code_that_did_not_change_stays_paired_with_what_was_equal_to_it():
     """No pair of a fingerprint with itself, and none forgotten."""
     assert paired({"a": ["b"]}, {"run 1": "b"}, {"run 1": "b"}) == {"a": ["b"]}
+
+
+def test_what_was_paired_stays_paired_when_it_is_done_again():
+    """As after more records of the same older code have come."""
+    before, now = {"run 1": "b"}, {"run 1": "c"}
+    once = paired({"a": ["b"]}, before, now)
+
+    assert once == {"a": ["c"], "b": ["c"]}
+    assert paired(once, before, now) == once
