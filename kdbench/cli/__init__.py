@@ -110,12 +110,13 @@ def run(
     Example: kdbench run wrn-40-2_wrn-16-2_kd_s0 --scale smoke
     """
     from kdbench.store.paths import Paths
+    from kdbench.workflow.named import find_run
 
     if bool(names) == everything:
         given = f"{' '.join(names or ())!r} and --all" if everything else "neither"
         raise BadValue("kdbench run", given, "the name of a run, or --all")
     graph = _graph(scale, override)
-    specs = [graph.run(name) for name in names or ()] or list(graph.runs.values())
+    specs = [find_run(graph, name) for name in names or ()] or list(graph.runs.values())
     from kdbench.runs import execute  # loads torch, so only after the names were checked
     from kdbench.runs.crew import joined
 
@@ -141,8 +142,9 @@ def restore(
     Example: kdbench restore wrn-40-2 --scale lite
     """
     from kdbench.store.paths import Paths
+    from kdbench.workflow.named import find_run
 
-    spec = _graph(scale, override).run(name)
+    spec = find_run(_graph(scale, override), name)
     from kdbench.runs import execute
     from kdbench.runs.crew import joined
 
@@ -181,23 +183,26 @@ def build(
 def status(
     name: Annotated[
         str | None,
-        typer.Argument(help="One run, by digest or cell: what it reads, what makes it."),
+        typer.Argument(help="A run, by digest or cell: what it reads, what makes it; an exhibit."),
     ] = None,
     scale: Scale = None,
     override: Override = None,
     runs: Annotated[bool, typer.Option("--runs", help="List every run.")] = False,
 ) -> None:
-    """Show finished, missing and running runs per exhibit, or the details of one run.
+    """Show finished, missing and running runs per exhibit, or the details of one run or exhibit.
 
     Example: kdbench status --scale lite --runs
     """
     from kdbench.store.paths import Paths
+    from kdbench.workflow.named import find_exhibit, find_run
     from kdbench.workflow.one_run import at_work, describe_run
-    from kdbench.workflow.status import describe, list_runs
+    from kdbench.workflow.status import describe, describe_exhibit, list_runs
 
     graph, paths = _graph(scale, override), Paths()
-    if name is not None:
-        lines = [*describe_run(graph.run(name), graph, paths)]
+    if name is not None and (exhibit := find_exhibit(graph, name)):
+        lines = [*describe_exhibit(exhibit, graph, paths, runs=runs)]
+    elif name is not None:
+        lines = [*describe_run(find_run(graph, name), graph, paths)]
     else:
         lines = [*(list_runs(graph, paths) if runs else describe(graph, paths))]
         lines += [f"  at work: {run.title}  {said}" for run, said in at_work(graph, paths)]
