@@ -33,6 +33,7 @@ from kdbench.errors import BadValue, UnknownName, UserError
 
 if TYPE_CHECKING:
     from kdbench.plan.graph import Graph
+    from kdbench.plan.params import Params
 
 USAGE_ERROR: type[Exception] = typer.BadParameter.__bases__[0]  # of the click that typer uses
 app = typer.Typer(
@@ -90,6 +91,16 @@ def _graph(scale: str | None, override: str | None) -> "Graph":
     from kdbench.plan.graph import load_graph
 
     return load_graph(Path(), overrides_of(scale, override))
+
+
+def _fitting(scale: str | None, override: str | None) -> "tuple[Params | None, list[str]]":
+    """What to plan without the parts of own tables that fit no task, and a line for each part."""
+    from kdbench.plan.components import find_components
+    from kdbench.plan.misfits import without_misfits
+    from kdbench.plan.params import FILE, load_params
+
+    params = load_params(Path(FILE), overrides_of(scale, override))
+    return without_misfits(params, find_components(params.plugins))
 
 
 @app.command(rich_help_panel=RUNS)
@@ -226,14 +237,17 @@ def check_command(
 
     Example: kdbench check --scale paper --override '{"exhibits": ["crd"]}'
     """
+    from kdbench.plan.graph import make_graph
     from kdbench.store.paths import Paths
     from kdbench.workflow.status import absent_encoders, absent_teachers
 
-    graph = _graph(scale, override)
-    from kdbench.runs.check import check
+    params, problems = _fitting(scale, override)
+    if params:
+        graph = make_graph(params)
+        from kdbench.runs.check import check
 
-    problems = check(graph, say, paths=Paths(), names=names or (), start_bar=start_bar)
-    problems += absent_teachers(graph, Paths()) + absent_encoders(graph, Paths())
+        problems += check(graph, say, paths=Paths(), names=names or (), start_bar=start_bar)
+        problems += absent_teachers(graph, Paths()) + absent_encoders(graph, Paths())
     if problems:
         print(*problems, sep="\n", file=sys.stderr)
         raise UserError(f"{len(problems)} of them cannot run; see the lines above")
