@@ -33,6 +33,7 @@ from kdbench.errors import BadValue, UnknownName, UserError
 
 if TYPE_CHECKING:
     from kdbench.plan.graph import Graph
+    from kdbench.plan.params import Params
 
 USAGE_ERROR: type[Exception] = typer.BadParameter.__bases__[0]  # of the click that typer uses
 app = typer.Typer(
@@ -92,6 +93,16 @@ def _graph(scale: str | None, override: str | None) -> "Graph":
     return load_graph(Path(), overrides_of(scale, override))
 
 
+def _fitting(scale: str | None, override: str | None) -> "tuple[Params | None, list[str]]":
+    """What to plan without the parts of own tables that fit no task, and a line for each part."""
+    from kdbench.plan.components import find_components
+    from kdbench.plan.misfits import without_misfits
+    from kdbench.plan.params import FILE, load_params
+
+    params = load_params(Path(FILE), overrides_of(scale, override))
+    return without_misfits(params, find_components(params.plugins))
+
+
 @app.command(rich_help_panel=RUNS)
 def run(
     names: Annotated[
@@ -110,12 +121,13 @@ def run(
     Example: kdbench run wrn-40-2_wrn-16-2_kd_s0 --scale smoke
     """
     from kdbench.store.paths import Paths
+    from kdbench.workflow.named import find_run
 
     if bool(names) == everything:
         given = f"{' '.join(names or ())!r} and --all" if everything else "neither"
         raise BadValue("kdbench run", given, "the name of a run, or --all")
     graph = _graph(scale, override)
-    specs = [graph.run(name) for name in names or ()] or list(graph.runs.values())
+    specs = [find_run(graph, name) for name in names or ()] or list(graph.runs.values())
     from kdbench.runs import execute  # loads torch, so only after the names were checked
     from kdbench.runs.crew import joined
 
@@ -141,8 +153,9 @@ def restore(
     Example: kdbench restore wrn-40-2 --scale lite
     """
     from kdbench.store.paths import Paths
+    from kdbench.workflow.named import find_run
 
-    spec = _graph(scale, override).run(name)
+    spec = find_run(_graph(scale, override), name)
     from kdbench.runs import execute
     from kdbench.runs.crew import joined
 
@@ -181,23 +194,26 @@ def build(
 def status(
     name: Annotated[
         str | None,
-        typer.Argument(help="One run, by digest or cell: what it reads, what makes it."),
+        typer.Argument(help="A run, by digest or cell: what it reads, what makes it; an exhibit."),
     ] = None,
     scale: Scale = None,
     override: Override = None,
     runs: Annotated[bool, typer.Option("--runs", help="List every run.")] = False,
 ) -> None:
-    """Show finished, missing and running runs per exhibit, or the details of one run.
+    """Show finished, missing and running runs per exhibit, or the details of one run or exhibit.
 
     Example: kdbench status --scale lite --runs
     """
     from kdbench.store.paths import Paths
+    from kdbench.workflow.named import find_exhibit, find_run
     from kdbench.workflow.one_run import at_work, describe_run
-    from kdbench.workflow.status import describe, list_runs
+    from kdbench.workflow.status import describe, describe_exhibit, list_runs
 
     graph, paths = _graph(scale, override), Paths()
-    if name is not None:
-        lines = [*describe_run(graph.run(name), graph, paths)]
+    if name is not None and (exhibit := find_exhibit(graph, name)):
+        lines = [*describe_exhibit(exhibit, graph, paths, runs=runs)]
+    elif name is not None:
+        lines = [*describe_run(find_run(graph, name), graph, paths)]
     else:
         lines = [*(list_runs(graph, paths) if runs else describe(graph, paths))]
         lines += [f"  at work: {run.title}  {said}" for run, said in at_work(graph, paths)]
@@ -221,14 +237,17 @@ def check_command(
 
     Example: kdbench check --scale paper --override '{"exhibits": ["crd"]}'
     """
+    from kdbench.plan.graph import make_graph
     from kdbench.store.paths import Paths
     from kdbench.workflow.status import absent_encoders, absent_teachers
 
-    graph = _graph(scale, override)
-    from kdbench.runs.check import check
+    params, problems = _fitting(scale, override)
+    if params:
+        graph = make_graph(params)
+        from kdbench.runs.check import check
 
-    problems = check(graph, say, paths=Paths(), names=names or (), start_bar=start_bar)
-    problems += absent_teachers(graph, Paths()) + absent_encoders(graph, Paths())
+        problems += check(graph, say, paths=Paths(), names=names or (), start_bar=start_bar)
+        problems += absent_teachers(graph, Paths()) + absent_encoders(graph, Paths())
     if problems:
         print(*problems, sep="\n", file=sys.stderr)
         raise UserError(f"{len(problems)} of them cannot run; see the lines above")

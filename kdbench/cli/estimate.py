@@ -69,7 +69,8 @@ def estimate_command(
 
     It times real steps on random images for a few minutes and needs no data set.
 
-    It writes no file, except with --save, which keeps the timings in results/timings.json.
+    It says on stderr how far it is, and writes no file, except with --save, which keeps the timings
+    in results/timings.json.
 
     Example: kdbench estimate distpro/table1 --scale paper --minutes 2
     """
@@ -87,11 +88,10 @@ def estimate_command(
     machine, about = with_efficiency(machine, graph.runs.values(), Paths(), efficiency)
     sentences += about
     budget = Budget(seconds, minutes, declared)
-    tell = _to_stderr if as_json else say
-    result = estimate(graph, groups, Paths(), machine, budget, tell, on)
+    result = estimate(graph, groups, Paths(), machine, budget, _to_stderr, on)
     result.notes = sentences
     if save:
-        _save(result, groups, Paths(), on, tell)
+        _save(result, groups, Paths(), on, _to_stderr if as_json else say)
     _show(result, as_json, kinds)
 
 

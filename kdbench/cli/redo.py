@@ -32,10 +32,11 @@ def redo_command(
     from kdbench.plan.graph import load_graph
     from kdbench.store.paths import Paths
     from kdbench.store.spec import RunSpec
+    from kdbench.workflow.named import find_run
     from kdbench.workflow.redo import lines, redo
 
     graph, paths = load_graph(Path(), overrides_of(scale, override)), Paths()
-    runs = [graph.run(name) for name in names]
+    runs = [find_run(graph, name) for name in names]
     from kdbench.runs import execute  # loads torch, so only after the names were checked
 
     options = options_of(max_minutes)

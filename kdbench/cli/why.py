@@ -11,7 +11,8 @@ from kdbench.console import say
 
 def why_command(
     name: Annotated[
-        str, typer.Argument(help="A cell, one of its runs, a digest, or a claim's id.")
+        str,
+        typer.Argument(help="A cell, one of its runs, a digest, or the id of a claim or exhibit."),
     ],
     scale: Annotated[
         str | None, typer.Option(help="smoke, lite or paper; by default that of params.yaml.")
@@ -26,6 +27,8 @@ def why_command(
 
     Of a claim, such as distpro/advantage: state, evidence, exhibits, and the command for its
     missing runs. The report prints the ids of claims.
+
+    Of an exhibit, such as distpro/table1: its claims, runs, and cells with their numbers.
 
     Example: kdbench why wrn-40-2_wrn-16-2_kd --scale lite
     """

@@ -218,6 +218,16 @@ PROTOCOLS = {
 }
 # By the first word of their names, which also say what is measured and how.
 PROTOCOLS |= {"cityscapes": CITYSCAPES, "camvid": CAMVID, "nyuv2": NYUV2}
+# The protocol of a table of one's own that names none: by data set, else that of the small images
+# that most tables are on. Images of 224 pixels are cropped from larger ones.
+DEFAULT = "review"
+DEFAULT_OF = {
+    "cityscapes": "cityscapes",
+    "camvid": "camvid",
+    "nyuv2": "nyuv2",
+    "nyuv2_labelled": "nyuv2",
+    **dict.fromkeys(("imagenet", "tinyimagenet-224", "cifar100-224"), "imagenet"),
+}
 # Searches under the protocol of a table of one's own: a sixth of the training's length.
 SEARCH_PROTOCOLS = {
     "crd": replace(CRD.shortened(40), name="crd search"),

@@ -44,8 +44,8 @@ TABLE6 = Table(
     notes=(
         "The paper prints no unit: 0.2032 must be metres, here 20.32 cm.",
         "That is far below what sparse-to-dense reaches by colours alone (51.4 cm), so some depths "
-        "must be given too: our reading is 500 random ones per image, with which it is at about 20 "
-        "cm.",
+        "must be given too: our reading is 500 random ones per image of the protocol's size, with "
+        "which it is at about 20 cm.",
         "RMSE is of the measured pixels of each image, averaged over the test images, as "
         "sparse-to-dense's code has it; records also hold it over all pixels at once.",
         "Encoders start from fresh weights; the published ones from ImageNet's.",

@@ -6,11 +6,17 @@ from math import prod
 from typing import Any
 
 from kdbench.errors import BadValue, UnknownName
-from kdbench.exhibits.protocols import CONSTANTS_OF, PROTOCOLS, SEARCH_PROTOCOLS
+from kdbench.exhibits.protocols import (
+    CONSTANTS_OF,
+    DEFAULT,
+    DEFAULT_OF,
+    PROTOCOLS,
+    SEARCH_PROTOCOLS,
+)
 from kdbench.exhibits.recipe import Recipe
 from kdbench.exhibits.requests import JOIN, Pair, Parameters
 from kdbench.exhibits.tables import TEACHER, Column, Origin, Row, Table
-from kdbench.exhibits.tasks import SCORES
+from kdbench.exhibits.tasks import CLASSIFICATION, SCORES
 from kdbench.plan.components import Component, Components
 from kdbench.plan.pair_names import parse_pair
 from kdbench.plan.params import FILE, OWN, CustomTable, Params
@@ -39,9 +45,8 @@ def custom_tables(params: Params, components: Components) -> list[Table]:
 
 
 def _table(custom: CustomTable, components: Components, where: str) -> Table:
-    if custom.protocol not in PROTOCOLS:
-        raise UnknownName("protocol", custom.protocol, list(PROTOCOLS), where=where)
     task = task_of(components.get("dataset", custom.dataset, where=where))
+    protocol = _protocol(custom.protocol, custom.dataset, components, where)
     _check_pruning(custom, components, where)
     _check_labels(custom, where)
     _check_size(custom, where)
@@ -56,8 +61,8 @@ def _table(custom: CustomTable, components: Components, where: str) -> Table:
         metric=SCORES[task],
         columns=tuple(_column(key, custom, components, where) for key in custom.pairs),
         rows=rows,
-        recipe=_suited(PROTOCOLS[custom.protocol], custom.protocol, custom.dataset),
-        search_recipe=_suited(SEARCH_PROTOCOLS[custom.protocol], custom.protocol, custom.dataset),
+        recipe=_suited(PROTOCOLS[protocol], protocol, custom.dataset),
+        search_recipe=_suited(SEARCH_PROTOCOLS[protocol], protocol, custom.dataset),
         seeds=custom.seeds or 1,
         least_seeds=custom.seeds or 1,
         tuning_holdout=custom.tuning_holdout,
@@ -65,6 +70,28 @@ def _table(custom: CustomTable, components: Components, where: str) -> Table:
         comparisons=_comparisons(custom, rows, where),
         sizes=custom.sizes,
     )
+
+
+def _protocol(named: str, dataset: str, components: Components, where: str) -> str:
+    """The protocol that is named, or the default of a data set.
+
+    Raises:
+        UnknownName: no such protocol or data set.
+        BadValue: none is named, and none here is meant for the data set's task.
+    """
+    task = task_of(components.get("dataset", dataset, where=where))
+    protocol = named or DEFAULT_OF.get(dataset, DEFAULT)
+    if protocol not in PROTOCOLS:
+        raise UnknownName("protocol", protocol, list(PROTOCOLS), where=where)
+    if not named and dataset not in DEFAULT_OF and task != CLASSIFICATION:
+        fitting = dict.fromkeys(
+            default
+            for known, default in DEFAULT_OF.items()
+            if task_of(components.get("dataset", known, where=where)) == task
+        )
+        expected = f"one that suits {dataset}, such as {' or '.join(fitting)}"
+        raise BadValue(f"{where}, protocol", "none", expected, "docs/protocols.md describes them")
+    return protocol
 
 
 def _check_labels(custom: CustomTable, where: str) -> None:
@@ -157,11 +184,9 @@ def _origin(custom: CustomTable, components: Components, where: str) -> Origin |
     elsewhere = custom.searched_on
     if elsewhere is None:
         return None
-    protocol = elsewhere.protocol or custom.protocol
-    if protocol not in PROTOCOLS:
-        raise UnknownName("protocol", protocol, list(PROTOCOLS), where=f"{where}, searched_on")
     dataset = elsewhere.dataset or custom.dataset
-    components.get("dataset", dataset, where=where)
+    named = elsewhere.protocol or custom.protocol
+    protocol = _protocol(named, dataset, components, f"{where}, searched_on")
     pair = parse_pair(elsewhere.pair, components, where) if elsewhere.pair else None
     return Origin(
         elsewhere.dataset,

@@ -53,7 +53,8 @@ class CustomTable(Strict):
             the runs show it.
         sizes: whether the report shows every network's parameters and multiply-adds.
         protocol: the protocol of every training (docs/protocols.md); searches use the one that
-            belongs to it.
+            belongs to it. By default "review", or that of large images, street scenes or depths
+            where the data set is one of those.
         seeds: student runs per cell at every scale; by default the scale's number, or one.
         pruned_by: the search whose pruned network is the student.
         pruned_from: the network that it prunes, or "teacher"; by default the pair's student.
@@ -72,7 +73,7 @@ class CustomTable(Strict):
     labels: dict[str, Label] = {}
     comparisons: list[Annotated[list[str], Field(min_length=2, max_length=2)]] = []
     sizes: bool = False
-    protocol: str = "review"
+    protocol: str = ""
     seeds: int | None = Field(default=None, ge=1, le=100)
     pruned_by: str = ""
     pruned_from: str = ""

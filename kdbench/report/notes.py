@@ -10,6 +10,7 @@ from kdbench.report.readings.cells import Result, epoch_of, head
 from kdbench.report.readings.provenance import remarks
 from kdbench.report.readings.records import CellState, Records
 from kdbench.report.readings.verdict import Verdict
+from kdbench.report.stand_ins import stand_in_notes
 from kdbench.store.spec import RunSpec
 from kdbench.store.student_runs import StudentRun, TaughtRun
 
@@ -31,10 +32,11 @@ LARGER = f"{MISSED} Larger than it should be: the search ended before its budget
 
 
 def table_notes(graph: Graph, table: Table, cells: Sequence[Result], records: Records) -> list[str]:
-    """The table's own notes, readings, sources, what is left out or diverged, the runs' remarks."""
+    """The table's own notes, stand-ins, readings, sources, what is left out, the runs' remarks."""
     planned = [c.evaluation for c in graph.cells[table.id] if c.evaluation]
     return [
         *table.notes,
+        *stand_in_notes(graph, table),
         *_variances(table, requested_only(cells)),
         *notes_of(graph, requested_only(cells)),
         *_trust(requested_only(cells)),

@@ -17,6 +17,7 @@ from kdbench.report.readings.banner import banner
 from kdbench.report.readings.lines import Line, frame, read_lines
 from kdbench.report.readings.provenance import made_with
 from kdbench.report.readings.records import CellState, FinishedRuns, Records
+from kdbench.report.stand_ins import stand_in_notes
 from kdbench.report.table_page import table_markdown
 
 TABLES, FIGURES = "tables", "figures"
@@ -101,7 +102,7 @@ def render_named_runs(
     absent = len(planned) - len(runs) - len(notes)
     if absent:
         notes.insert(0, f"{absent} of {len(planned)} runs are not run yet.")
-    notes += records.stale(list(planned.values()))
+    notes += records.stale(list(planned.values())) + stand_in_notes(graph, exhibit)
     body = section(exhibit, presentation, places, " ".join(notes), made_with(behind, kind))
     by_place = {f"{folder}/{places[suffix]}": content for suffix, content in files.items()}
     by_place[page] = page_of(exhibit, graph, body)

@@ -16,6 +16,7 @@ from kdbench.data.loaders.mapped import image_measured
 from kdbench.engine.precision import Precision
 from kdbench.errors import BadValue, DamagedData, Diverged, UserError
 from kdbench.evaluate.classification import require_finite
+from kdbench.exhibits.tasks import CLASSIFICATION
 from kdbench.models.pruning.build import build_pruned
 from kdbench.models.pruning.structure import Structure
 from kdbench.models.stages import StagedNetwork
@@ -34,8 +35,8 @@ from kdbench.store.student_runs import EvaluationRun, MeasuredRun
 WEIGHTS = "model.safetensors"
 TEXT = "architecture.json"
 ONNX = "model.onnx"
-FORMAT = 2  # raised when the files change; 1 had neither data set nor checksums
-READABLE = (1, FORMAT)
+FORMAT = 3  # raised when the files change; 1 had neither data set nor checksums, 2 no other task
+READABLE = (1, 2, FORMAT)
 NEEDED = ("onnx", "onnxscript")  # packages of the extra
 ADVICE = "export the run again"
 CPU = Precision("float32", False, torch.device("cpu"))
@@ -61,6 +62,9 @@ class About:
         stand_in: what the images really were, where they stood in for those of `dataset`.
         test_images: how many test images `top1` is of; None where unknown.
         files: SHA-256 of the other files in the folder, by name; none in exports of format 1.
+        task: "classification", "segmentation" or "depth".
+        scores: what the run recorded on the test set at that epoch, by name, such as `top1` in
+            percent, or `rmse` in metres; none where unknown.
     """
 
     network: str
@@ -76,6 +80,8 @@ class About:
     stand_in: str | None = None
     test_images: int | None = None
     files: Mapping[str, str] = field(default_factory=dict)
+    task: str = CLASSIFICATION
+    scores: Mapping[str, float] = field(default_factory=dict)
 
 
 def export_network(
@@ -306,4 +312,12 @@ def _about(inputs: Inputs, run: MeasuredRun, record: Mapping[str, Any], chosen: 
             "epoch": record["metrics"][chosen]["epoch"],
             **{key: record["provenance"].get(key) for key in copied},
         },
+        task=run.task,
+        scores={} if run.tuning_holdout else _scores(record["metrics"][chosen]),
     )
+
+
+def _scores(measured: Mapping[str, Any]) -> dict[str, float]:
+    """The numbers of a record's epoch, without the epoch's own."""
+    numbers = {key: value for key, value in measured.items() if key != "epoch"}
+    return {key: float(value) for key, value in numbers.items() if isinstance(value, int | float)}

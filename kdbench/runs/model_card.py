@@ -20,6 +20,11 @@ ON_HUBS = {  # by task: what model hubs call it, and its metric
     SEGMENTATION: ("image-segmentation", "mean_iou"),
     DEPTH: ("depth-estimation", "rmse"),
 }
+SCORE_NAMES: Mapping[str, str] = {
+    CLASSIFICATION: "accuracy",
+    SEGMENTATION: "mean IoU",
+    DEPTH: "error",
+}
 
 
 def check_place(old: str | None, where: object) -> None:
@@ -55,7 +60,7 @@ def model_card(
         _warning(about),
         _facts(about, run, record),
         _training(run, components),
-        USE,
+        _use(run),
         _images(about),
         _origin(about),
         _citations(run, components, data),
@@ -71,13 +76,27 @@ import torch
 import kdbench
 
 network, about = kdbench.load(".")  # this folder; checks the weights' SHA-256
-logits = network(torch.zeros(1, *about.image))  # images as below; classes in about.classes
+{call}
 ```
 
+{as_teacher}The weights are safetensors: nothing in them is run.
+"""
+CALLS: Mapping[str, str] = {  # by task: the line that uses the network, on images as below
+    CLASSIFICATION: "logits = network({zeros})  # (1, classes), in the order of about.classes",
+    SEGMENTATION: "logits = network({zeros})  # (1, classes, H, W), in the order of about.classes",
+    DEPTH: "depths = network({zeros})  # (1, 1, H, W), in metres",
+}
+ZEROS = "torch.zeros(1, *about.image)"
+AS_TEACHER = """\
 `kdbench teacher import` takes this folder as a teacher, whose network and accuracy it reads from
 there (`--dataset` as in the table above), or `model.safetensors` alone with `--network` and
-`--claim`. The weights are safetensors: nothing in them is run.
-"""
+`--claim`. """
+
+
+def _use(run: MeasuredRun) -> str:
+    """How to call it; teachers of other tasks than classification cannot be imported."""
+    as_teacher = AS_TEACHER if run.task == CLASSIFICATION else ""
+    return USE.format(call=CALLS[run.task].format(zeros=ZEROS), as_teacher=as_teacher)
 
 
 def _front_matter(about: "About", data: Component) -> str:
@@ -112,19 +131,20 @@ def _facts(about: "About", run: MeasuredRun, record: Mapping[str, Any]) -> str:
     chosen = about.provenance["weights"]
     chosen_by = "that was best on the test set" if chosen == "best" else "that was the last"
     epoch = record["metrics"][chosen]["epoch"]
+    classes = f"{len(about.classes)}{', of a pixel' if run.task == SEGMENTATION else ''}"
     at = "" if epoch is None else f" of epoch {epoch}, {chosen_by}"
     rows = [
         ("architecture", f"`{about.network}`"),
         ("data set", about.dataset),
-        ("classes", str(len(about.classes))),
-        ("accuracy", _accuracy(about, run, record["metrics"][chosen])),
+        ("depth per pixel", "in metres") if run.task == DEPTH else ("classes", classes),
+        (SCORE_NAMES[run.task], _score(about, run, record["metrics"][chosen])),
         ("weights", f"`{chosen}`{at}"),
         ("seed", str(record["provenance"].get("seed"))),
     ]
     return _table(rows)
 
 
-def _accuracy(about: "About", run: MeasuredRun, measured: Mapping[str, Any]) -> str:
+def _score(about: "About", run: MeasuredRun, measured: Mapping[str, Any]) -> str:
     score = SCORES[run.task]
     value = about.top1 if run.task == CLASSIFICATION else measured.get(score.key)
     if run.tuning_holdout or value is None:

@@ -1,7 +1,7 @@
 """What exists, what is missing, and what was made by older code."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from kdbench.errors import DamagedData
@@ -48,19 +48,10 @@ def describe(graph: Graph, paths: Paths) -> Iterator[str]:
     yield f"scale {graph.params.scale}"
     wide = max((20, *(len(exhibit.id) for exhibit in graph.exhibits)))
     for exhibit in graph.exhibits:
-        specs = _runs_of(exhibit, graph)
-        if not specs:
-            yield f"  {exhibit.id:{wide}} left out by the filters of params.yaml  {exhibit.title}"
-            continue
-        done = sum(paths.record(spec).is_file() for spec in specs.values())
-        yield f"  {exhibit.id:{wide}} {done:4} of {len(specs):4} runs  {exhibit.title}"
-    older = 0
-    for phase in PHASES:
-        states = Counter(state(s, paths) for s in graph.runs.values() if s.phase == phase)
-        if states:
-            summary = ", ".join(f"{n} {name}" for name, n in sorted(states.items()))
-            yield f"  {phase:20} {summary}"
-        older += states[OLDER]
+        yield _line(exhibit, _runs_of(exhibit, graph), paths, wide)
+    states = _states(graph.runs.values(), paths)
+    yield from _phases(states)
+    older = sum(counts[OLDER] for counts in states.values())
     yield from _seals(graph, paths)
     yield from (f"  {line}" for line in _stale(graph, paths))
     yield from _unused_teachers(graph)
@@ -71,10 +62,57 @@ def describe(graph: Graph, paths: Paths) -> Iterator[str]:
         yield f"  {older} done by older code count as done; kdbench redo NAME makes one again"
 
 
+def describe_exhibit(
+    exhibit: Exhibit, graph: Graph, paths: Paths, *, runs: bool = False
+) -> Iterator[str]:
+    """What is done of one exhibit: one line, then one per phase; on request one per run too.
+
+    Raises:
+        DamagedData: a record is damaged, or another run's.
+    """
+    yield f"scale {graph.params.scale}"
+    if exhibit.id not in [planned.id for planned in graph.exhibits]:
+        yield f"  {exhibit.id} is not planned; put into params.yaml:  exhibits: [{exhibit.id}]"
+        return
+    specs = _runs_of(exhibit, graph)
+    yield _line(exhibit, specs, paths, 20)
+    yield from _phases(_states(specs.values(), paths))
+    if runs:
+        yield from (_run_line(spec, paths) for spec in ordered(specs))
+    elif specs:
+        yield f"  kdbench status {exhibit.id} --runs lists them, kdbench why {exhibit.id} its cells"
+
+
+def _line(exhibit: Exhibit, specs: Mapping[str, RunSpec], paths: Paths, wide: int) -> str:
+    """How many runs of an exhibit are done."""
+    if not specs:
+        return f"  {exhibit.id:{wide}} left out by the filters of params.yaml  {exhibit.title}"
+    done = sum(paths.record(spec).is_file() for spec in specs.values())
+    return f"  {exhibit.id:{wide}} {done:4} of {len(specs):4} runs  {exhibit.title}"
+
+
+def _states(runs: Iterable[RunSpec], paths: Paths) -> dict[str, Counter[str]]:
+    """By phase, how many runs are in which state."""
+    states = {phase: Counter[str]() for phase in PHASES}
+    for run in runs:
+        states[run.phase][state(run, paths)] += 1
+    return states
+
+
+def _phases(states: Mapping[str, Counter[str]]) -> Iterator[str]:
+    """A line per phase that has runs."""
+    for phase, counts in states.items():
+        if counts:
+            yield f"  {phase:20} {', '.join(f'{n} {name}' for name, n in sorted(counts.items()))}"
+
+
 def list_runs(graph: Graph, paths: Paths) -> Iterator[str]:
     """One line per run."""
-    for spec in ordered(graph.runs):
-        yield f"{spec.digest}  {spec.phase:10}  {state(spec, paths):20}  {spec.dataset} {spec.cell}"
+    yield from (_run_line(spec, paths) for spec in ordered(graph.runs))
+
+
+def _run_line(spec: RunSpec, paths: Paths) -> str:
+    return f"{spec.digest}  {spec.phase:10}  {state(spec, paths):20}  {spec.dataset} {spec.cell}"
 
 
 def _unused_teachers(graph: Graph) -> Iterator[str]:

@@ -3,7 +3,8 @@
 import pytest
 from pydantic import ValidationError
 
-from kdbench.errors import UserError
+from kdbench.errors import BadValue, UserError
+from kdbench.exhibits.protocols import DEFAULT_OF, PROTOCOLS, SEARCH_PROTOCOLS
 from kdbench.plan.graph import make_graph
 from kdbench.plan.params import Params
 
@@ -38,6 +39,52 @@ def test_a_custom_table_with_what_no_run_takes_is_refused(own, message):
     with pytest.raises(UserError) as caught:
         graph_of(**own)
     assert message in str(caught.value) and "\n" not in str(caught.value)
+
+
+SCENES = ["pspnet-resnet101:pspnet-resnet18"]
+DEPTHS = ["sparse-to-dense-resnet50:sparse-to-dense-resnet18"]
+
+
+@pytest.mark.parametrize(
+    ("dataset", "pairs", "protocol"),
+    [
+        ("cifar100", ["resnet56:resnet20"], "review"),
+        ("cinic10", ["resnet56:resnet20"], "review"),
+        ("cityscapes", SCENES, "cityscapes"),
+        ("camvid", SCENES, "camvid"),
+        ("nyuv2", DEPTHS, "nyuv2"),
+        ("nyuv2_labelled", DEPTHS, "nyuv2"),
+        ("imagenet", ["resnet34:resnet18"], "imagenet"),
+    ],
+)
+def test_a_table_without_protocol_has_that_of_its_data_set(dataset, pairs, protocol):
+    """The search's belongs to it; a protocol that is named stays."""
+    own = {"dataset": dataset, "pairs": pairs, "methods": ["none", "distpro"]}
+    table, named = (graph_of(**own, **more).tables()[0] for more in ({}, {"protocol": "sbs"}))
+
+    assert table.recipe.name == PROTOCOLS[protocol].name
+    assert table.search_recipe.name == SEARCH_PROTOCOLS[protocol].name
+    assert named.recipe.name == "sbs"
+
+
+def test_a_scheme_from_another_data_set_is_searched_under_that_one_s_default():
+    """Where neither names a protocol."""
+    graph = graph_of(methods=["distpro"], searched_on={"dataset": "tinyimagenet-224"})
+    (cell,) = graph.cells["own/mine"]
+
+    assert cell.evaluation.runs[0].schemes[0].recipe.name == "imagenet search"
+    assert cell.evaluation.runs[0].recipe.name == "review"
+
+
+def test_a_table_of_masks_without_a_default_protocol_is_refused(monkeypatch):
+    """In one line that names those for its task."""
+    fewer = {name: value for name, value in DEFAULT_OF.items() if name != "camvid"}
+    monkeypatch.setattr("kdbench.plan.custom_tables.DEFAULT_OF", fewer)
+    with pytest.raises(
+        BadValue,
+        match=r"protocol: found 'none', expected one that suits camvid, such as cityscapes; docs",
+    ):
+        graph_of(dataset="camvid", pairs=SCENES, methods=["none"])
 
 
 def test_a_pruned_student_may_take_a_scheme_searched_on_another_pair():

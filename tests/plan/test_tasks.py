@@ -5,6 +5,10 @@ from plan_fixtures import planned
 
 from kdbench.errors import BadValue
 from kdbench.exhibits.protocols import CITYSCAPES, NYUV2
+from kdbench.plan.components import find_components
+from kdbench.plan.graph import make_graph
+from kdbench.plan.misfits import without_misfits
+from kdbench.plan.params import Params
 
 SCENES = {"datasets": ["camvid"], "exhibits": ["ours/camvid"], "pairs": []}
 TABLE = {"id": "mine", "dataset": "camvid", "protocol": "review"}
@@ -61,6 +65,41 @@ def test_what_is_made_for_another_task_is_refused_in_one_line(name):
     with pytest.raises(BadValue) as error:
         planned(datasets=["camvid", "cifar100"], exhibits=["own"], tables=[{**TABLE, **changes}])
     assert words in str(error.value)
+
+
+def test_all_that_fits_no_task_is_named_at_once_and_the_rest_is_left():
+    """Methods, sums with one, networks; a table without rows goes, others stay as they are."""
+    mixed = {
+        **TABLE,
+        "pairs": [PAIR, "resnet56:pspnet-mobilenet-v2"],
+        "methods": ["none", "kd", "kd_depth+reviewkd", "reviewkd"],
+        "labels": {"kd": "KD", "none": "alone"},
+        "comparisons": [["kd", "none"], ["reviewkd", "none"]],
+    }
+    none = {**TABLE, "id": "none-left", "pairs": [PAIR], "methods": ["dkd"]}
+    params = Params(exhibits=["own/mine", "own/none-left"], tables=[mixed, none])
+    left, problems = without_misfits(params, find_components())
+
+    assert [problem.partition(": found")[0] for problem in problems] == [
+        "params.yaml, tables, mine: camvid, network resnet56",
+        "params.yaml, tables, mine: camvid, method kd",
+        "params.yaml, tables, mine: camvid, method kd_depth",
+        "params.yaml, tables, none-left: camvid, method dkd",
+    ]
+    (table,) = left.tables
+    assert left.exhibits == ["own/mine"]
+    assert (table.pairs, table.methods) == ([PAIR], ["none", "reviewkd"])
+    assert (table.labels, table.comparisons) == ({"none": "alone"}, [["reviewkd", "none"]])
+    assert make_graph(left).runs
+
+
+def test_a_plan_whose_tables_all_fit_no_task_has_nothing_left():
+    """Nothing can be tried; one where all fit stays as it is."""
+    unfit = {**TABLE, "pairs": [PAIR], "methods": ["kd"]}
+    assert without_misfits(Params(exhibits=["own"], tables=[unfit]), find_components())[0] is None
+
+    fit = Params(exhibits=["own"], tables=[{**unfit, "methods": ["none"]}])
+    assert without_misfits(fit, find_components()) == (fit, [])
 
 
 def test_parameters_of_a_sum_go_to_the_parts_that_know_them():

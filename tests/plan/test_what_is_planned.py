@@ -4,10 +4,12 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from plan_fixtures import planned as plan_of
 
 from kdbench.errors import UserError
 from kdbench.papers import published_numbers
 from kdbench.plan.graph import load_graph
+from kdbench.store.student_runs import StudentRun
 
 PAIRS = [
     "wrn-40-2:wrn-16-2",
@@ -300,6 +302,16 @@ def test_an_ambiguous_name_is_refused_with_three_names_of_single_runs(paper):
         paper.run("reviewkd")
     with pytest.raises(UserError, match=r"kdbench status --runs --scale paper lists all \d+$"):
         paper.run("nothing like it")
+
+
+def test_section_44_has_the_seeds_that_its_claim_needs():
+    """As many as Table 5 at scale paper; elsewhere the scale's."""
+    ids = ["distpro/pathways", "distpro/table5"]
+    for scale, seeds in (("paper", {5}), ("lite", {1}), ("smoke", {1})):
+        graph = plan_of(scale=scale, datasets=["cityscapes"], exhibits=ids)
+        for exhibit in graph.exhibits:
+            students = [run for run in graph.behind(exhibit) if isinstance(run.first, StudentRun)]
+            assert {len(run.runs) for run in students} == seeds, (scale, exhibit.id)
 
 
 def test_the_readme_says_how_many_runs_scale_paper_has():

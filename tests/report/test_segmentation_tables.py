@@ -10,6 +10,7 @@ from kdbench.report.readings.lines import read_lines
 from kdbench.report.readings.records import Records
 from kdbench.report.site.boards import averaged
 from kdbench.report.site.details import _teacher
+from kdbench.report.stand_ins import stand_in_notes
 from kdbench.report.table_page import table_markdown
 
 TABLE5 = {"exhibits": ["distpro/table5"], "datasets": ["cityscapes"], "scale": "paper"}
@@ -79,3 +80,36 @@ def test_means_are_of_leaderboards_of_one_metric():
 
     assert averaged([depth, first, *empty, second]) == [first, second]
     assert averaged([depth, *empty]) == [depth] and averaged(empty) == []
+
+
+def notes_at(root, scale, dataset, *exhibits):
+    """What the pages of exhibits say of stand-ins."""
+    plan = Project(root, exhibits=list(exhibits), datasets=[dataset], scale=scale)
+    return [stand_in_notes(plan.graph, exhibit) for exhibit in plan.graph.exhibits]
+
+
+def test_tables_of_large_networks_say_which_small_ones_stand_in(tmp_path):
+    """Only those that the table has, and only at the scale of stand-ins; figures too."""
+    (table,) = notes_at(tmp_path, "smoke", "cityscapes", "distpro/pathways")
+    assert table == [
+        "At scale smoke small networks stand in for the large ones: PSPNet-ResNet18 for "
+        "PSPNet-ResNet101, PSPNet-ResNet10 for PSPNet-ResNet18."
+    ]
+    figure, cost = notes_at(
+        tmp_path, "smoke", "imagenet", "distpro/figure5", "distpro/imagenet-cost"
+    )
+    assert "ResNet14 for ResNet34" in figure[0] and "ResNet20 for ResNet50" in cost[0]
+    for scale in ("lite", "paper"):
+        assert notes_at(tmp_path, scale, "cityscapes", "distpro/pathways") == [[]]
+    assert notes_at(tmp_path, "smoke", "cifar100", "distpro/table1") == [[]]
+
+
+def test_the_page_of_depths_says_how_many_are_given(tmp_path):
+    """50 where the stand-in's images are small; elsewhere the protocol's 500 alone."""
+    plan = Project(tmp_path, exhibits=["distpro/table6"], datasets=["nyuv2"], scale="smoke")
+    records = Records(plan.paths)
+    lines = read_lines(plan.graph, plan.table, records)
+    page = table_markdown(plan.graph, plan.table, [line.result for line in lines], records)
+
+    assert "At scale smoke 50 depths are given per image" in page and "in place of 500." in page
+    assert notes_at(tmp_path, "paper", "nyuv2", "distpro/table6") == [[]]

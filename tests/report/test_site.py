@@ -2,6 +2,7 @@
 
 import random
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
@@ -17,6 +18,7 @@ from kdbench.report.readings.records import Records
 from kdbench.report.site import assets
 from kdbench.report.site.assets import as_classic
 from kdbench.report.site.boards import method_rows
+from kdbench.report.site.details import _latency
 from kdbench.report.site.standings import boards
 
 EVIL = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\"'&"
@@ -174,6 +176,36 @@ def test_a_gain_is_welchs_difference_to_the_student_alone(tmp_path):
     assert board.alone.row == "student" and first.line.row == "DistPro"
     assert first.gain[0] == 1.0 and round(first.gain[1], 2) == 2.27
     assert board.standings[1].gain is None
+
+
+def test_pages_of_pairs_have_short_names_of_their_own(tmp_path):
+    """However much a protocol's name says; a pair of two metrics has two boards."""
+    ids = ["distpro/table6", "distpro/table4", "distpro/table4-top5", "ours/camvid"]
+    plan = Project(tmp_path, exhibits=ids, datasets=["nyuv2", "imagenet", "camvid"], scale="paper")
+    records = Records(plan.paths)
+    made = boards(plan.graph, records, all_lines(plan.graph, records))
+    names = [board.slug for board in made]
+    again = boards(plan.graph, records, all_lines(plan.graph, records))
+
+    assert len({*names}) == len(names) > 5 and [board.slug for board in again] == names
+    assert all(re.fullmatch(r"[a-z0-9-]{1,80}-[0-9a-f]{6}", name) for name in names)
+    (depths,) = (name for name in names if name.startswith("nyuv2"))
+    assert depths.rpartition("-")[0].endswith("-nyuv2")
+    first = made[0]
+    assert replace(first, protocol="another").slug != replace(first, protocol="another, too").slug
+
+
+def test_latency_says_of_how_many_images_a_batch_is():
+    """As recorded; older records did not say, and a batch of one is one image."""
+    one = {"batch1": {"median_ms": 2.0}}
+
+    def shown(**batch):
+        return _latency({"latency": {**one, "batch128": {"median_ms": 9.0, **batch}}})
+
+    assert shown(batch=32) == {"one image": 2.0, "a batch of 32": 9.0}
+    assert shown() == {"one image": 2.0, "a batch": 9.0}
+    assert shown(batch=1) == {"one image": 2.0}
+    assert _latency({}) == {}
 
 
 def test_methods_that_the_seeds_tell_apart_are_named_on_both_sides(tmp_path):

@@ -61,7 +61,7 @@ def test_a_report_is_made_of_an_index_tables_and_figures(written):
     """The folder holds two indices, a table's two files, a figure's three, pages, and no more."""
     _, page = written
 
-    board = "pairs/cifar100-wrn-40-2-wrn-16-2-review.html"
+    board = "pairs/cifar100-wrn-40-2-wrn-16-2-review-7379bc.html"
     pages = ["README.md", *SITE, *PAGES.values(), board]
     assert sorted(files_of(page.parent)) == sorted([*pages, *FIGURE, *TABLE])
 
@@ -162,7 +162,7 @@ def test_files_without_records_go_and_foreign_files_stay(written):
         plan.paths.record(run).unlink(missing_ok=True)
     make_report(plan.graph, plan.paths)
 
-    board = "pairs/cifar100-wrn-40-2-wrn-16-2-review.html"
+    board = "pairs/cifar100-wrn-40-2-wrn-16-2-review-7379bc.html"
     pages = ["README.md", *SITE, *PAGES.values(), board]
     figure = "figures/distpro-figure6.md"
     assert sorted(files_of(folder)) == sorted([*pages, figure, *TABLE, *foreign])

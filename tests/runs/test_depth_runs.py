@@ -113,7 +113,11 @@ def test_an_exported_network_sees_colours_and_depths(whole, tmp_path):
     card = (tmp_path / "README.md").read_text(encoding="utf-8")
     rmse = record(whole, STUDENT)["metrics"]["best"]["rmse"]
     assert f"{100 * rmse:.2f} cm RMSE on the test set" in card
+    assert about.task == "depth" and about.scores["rmse"] == rmse and about.top1 is None
     assert "pipeline_tag: depth-estimation" in card
+    assert "| depth per pixel | in metres |" in card and "in metres\n```" in card
+    for word in ("classes", "accuracy", "logits", "teacher import"):
+        assert word not in card
     assert "4 x 32 x 48" in card
     assert "The last channel is a depth map in metres" in card
 

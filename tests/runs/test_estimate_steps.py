@@ -99,6 +99,23 @@ def test_a_short_timing_times_one_kind_and_scales_the_others(tmp_path):
         assert seconds >= timed >= 0
 
 
+def test_progress_is_said_from_the_start(tmp_path, monkeypatch):
+    """Kinds and passes while they are counted, then which of how many is timed."""
+    monkeypatch.setattr(measuring, "SAY_EVERY", 0.0)
+    fresh = TinyProject(tmp_path)
+    runs = [fresh.spec(name) for name in (TEACHER, EVALUATION)]
+    said = []
+    budget = Budget(seconds=0.01, minutes=1.0)
+    measure(runs, sizes_of(fresh.paths), fresh.paths, CPU, budget, said.append)
+
+    assert said[:2] == [
+        "counting the multiply-adds of 1 kinds of work",
+        "counted 0 of 1 kinds of work",
+    ]
+    assert any(line.startswith("counted 0 of ") and "networks" in line for line in said)
+    assert any(line.startswith("timing 1 of ") for line in said)
+
+
 def test_a_step_that_cannot_be_taken_is_one_line(tmp_path, monkeypatch):
     """It names the kind of work, and what to try."""
     fresh = TinyProject(tmp_path / "fresh")

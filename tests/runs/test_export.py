@@ -149,7 +149,7 @@ def test_what_cannot_be_exported_is_said_in_one_line(project, tmp_path):
     [
         ("architecture.json", None, "no such file"),
         ("architecture.json", "{", "unreadable content"),
-        ("architecture.json", '{"format": 7}', "found format 7, expected format 2"),
+        ("architecture.json", '{"format": 7}', "found format 7, expected format 3"),
         ("architecture.json", '{"format": 1, "wheels": 4}', "unreadable content"),
         ("model.safetensors", "x", "other bytes"),
         ("model.safetensors", None, "weights of wrn-10-2"),

@@ -38,7 +38,8 @@ def test_the_card_says_what_a_student_is_and_how_it_was_trained(finished, export
     assert f"ResNet56 (run `{run.teacher.digest}`)" in card and "| method | DistPro" in card
     assert f"mean `{list(about.mean)}`" in card and f'| digest | `"{run.digest}"` |' in card
     assert "DistPro: Searching a Fast Knowledge Distillation" in card
-    assert "kdbench.load" in card
+    assert "kdbench.load" in card and "kdbench teacher import" in card and "| accuracy |" in card
+    assert about.task == "classification" and about.scores["top1"] == about.top1
 
 
 def test_the_card_of_a_stand_in_s_network_says_so_first(exported):
@@ -89,10 +90,10 @@ def test_changed_weights_are_refused(exported):
 
 
 def test_an_export_of_the_older_format_is_read(exported):
-    """It has neither data set nor checksums; a newer one is refused."""
+    """It has neither data set nor checksums nor task; a newer one is refused."""
     folder = exported(TEACHER)
     fields = json.loads((folder / "architecture.json").read_text())
-    for key in ("dataset", "stand_in", "test_images", "files"):
+    for key in ("dataset", "stand_in", "test_images", "files", "task", "scores"):
         fields.pop(key)
     (folder / "architecture.json").write_text(json.dumps({**fields, "format": 1}))
 

@@ -12,7 +12,7 @@ from kdbench.store.atomic import write_json
 from kdbench.store.fingerprint import run_fingerprint
 from kdbench.store.paths import Paths
 from kdbench.store.record import write_record
-from kdbench.workflow.status import describe, list_runs, state
+from kdbench.workflow.status import describe, describe_exhibit, list_runs, state
 
 
 @pytest.fixture(name="graph")
@@ -133,3 +133,21 @@ def test_the_columns_of_all_exhibits_are_in_line(tmp_path):
 
     assert len(lines) == len(graph.exhibits) > 10
     assert len({line.index(" of ") for line in lines}) == 1
+
+
+def test_the_status_of_an_exhibit_counts_its_runs_by_phase(graph, tmp_path):
+    """Its runs are listed on request; one that is not planned is said to be none."""
+    paths = Paths(tmp_path)
+    write(paths, data_run(graph))
+    (table,) = graph.tables()
+    short, long = (list(describe_exhibit(table, graph, paths, runs=runs)) for runs in (False, True))
+    other = make_graph(Params(exhibits=["crd/table1"])).exhibits[0]
+
+    assert f"1 of {len(graph.runs):4} runs" in short[1] and short[2].split() == [
+        "data",
+        "1",
+        "done",
+    ]
+    assert f"kdbench status {table.id} --runs lists them" in short[-1]
+    assert {line.split()[0] for line in long} > {*graph.runs}
+    assert list(describe_exhibit(other, graph, paths))[-1].endswith("exhibits: [crd/table1]")

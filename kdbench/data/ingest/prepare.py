@@ -122,7 +122,8 @@ def default_cache() -> Path:
 def _download(declared: Mapping[str, Any], cache: Path, progress: Progress | None) -> Path:
     archive = declared.get("archive", {})
     if not {"url", "checksum"} <= set(archive):
-        expected = "a url and a checksum, or a source"
-        raise BadValue(f"{declared['name']}, archive", archive, expected, declared.get("how", ""))
+        found = f"no {' and no '.join(key for key in ('url', 'checksum') if key not in archive)}"
+        expected = "both to download it by, or a source"
+        raise BadValue(f"{declared['name']}, archive", found, expected, declared.get("how", ""))
     target = cache / archive["url"].rpartition("/")[2]
     return fetch(archive["url"], target, archive["checksum"], archive.get("size"), progress)

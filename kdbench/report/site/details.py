@@ -62,7 +62,8 @@ class Detail:
         classes: accuracy of every class, mean over the runs at the protocol's rule.
         configuration: what the first run was given, flattened, by dotted key.
         curves: per run, per name, the points (epoch, value).
-        latency: milliseconds of a forward pass of one image and of a full batch, as recorded.
+        latency: milliseconds of a forward pass of one image and of a batch, whose size the name
+            has, as recorded.
         reasons: why the number may differ from the published one.
     """
 
@@ -221,6 +222,9 @@ def _short(value: float) -> float:
 
 
 def _latency(metrics: Mapping[str, Any]) -> dict[str, float]:
-    batches = {"one image": "batch1", "a batch": "batch128"}
+    """Milliseconds by what they are of; a budget may have cut the batch of 128 to one image."""
+    size = _number(metrics, "latency", "batch128", "batch")
+    many = "a batch" if size is None else f"a batch of {size:.0f}"
+    batches = {"one image": "batch1", **({many: "batch128"} if size != 1 else {})}
     times = {name: _number(metrics, "latency", key, "median_ms") for name, key in batches.items()}
     return {name: value for name, value in times.items() if value is not None}

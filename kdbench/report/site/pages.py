@@ -31,6 +31,7 @@ from kdbench.report.site.running import idle_page
 from kdbench.report.site.shell import GENERATOR, RUNNING, frame_of, page
 from kdbench.report.site.standings import Board, Standing, boards
 from kdbench.report.site.words import STANDINGS, css, standing
+from kdbench.report.stand_ins import stand_in_notes
 
 PAGES, BOARDS = "pages", "pairs"
 INTERVAL, VERDICT = "half of the 95 % interval over seeds", " Verdict:"
@@ -263,6 +264,7 @@ class Site:
             remarks=[
                 *(f"Not used: {line}." for line in altered),
                 *self.records.stale(planned),
+                *stand_in_notes(self.graph, exhibit),
             ],
             made=made_with(self.records.behind(planned), "exhibit") if shown else "",
             files=_files(part),

@@ -1,8 +1,10 @@
 """Leaderboards: all that was measured on one pair under one protocol, each cell once."""
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from hashlib import sha256
 
 from kdbench.exhibits.requests import JOIN
 from kdbench.plan.graph import Graph
@@ -11,6 +13,9 @@ from kdbench.report.readings.lines import Line
 from kdbench.report.readings.records import CellState, Records
 from kdbench.report.readings.statistics import Estimate, contrast
 from kdbench.store.student_runs import StudentRun
+
+NO_WORD = re.compile(r"[^a-z0-9]+")
+LONGEST, DIGITS = 80, 6  # letters of a page's name: its words, and its digest
 
 
 @dataclass(frozen=True)
@@ -79,9 +84,17 @@ class Board:
 
     @property
     def slug(self) -> str:
-        """Name of its page."""
-        name = f"{self.dataset} {self.teacher_label} {self.student_label} {self.protocol}"
-        return "".join(c if c.isalnum() else "-" for c in name.lower()).strip("-")
+        """Name of its page: short words for readers, and a digest that no other board has.
+
+        Protocols may say in their names all that is measured, and how; the name has their first
+        words alone. It is the same in every report.
+        """
+        metric = self.lines[0].metric.label
+        whole = (self.dataset, self.teacher_label, self.student_label, self.protocol, metric)
+        digest = sha256("\n".join(whole).encode()).hexdigest()[:DIGITS]
+        words = " ".join([*whole[:3], self.protocol.partition(",")[0]]).lower()
+        slug = NO_WORD.sub("-", words).strip("-")[:LONGEST].strip("-")
+        return f"{slug}-{digest}"
 
     @property
     def metric(self) -> str:

@@ -148,7 +148,7 @@ def measure(
         paths: of the project, of which nothing is changed.
         device: that computes.
         budget: how long to time.
-        say: told now and then how far it is.
+        say: told what begins, and every ten seconds how far it is.
 
     Raises:
         UserError: a run's step cannot be built or taken.
@@ -186,6 +186,8 @@ class _Bench:
     def count(self, kinds: dict[int, Kind]) -> dict[int, Work]:
         """Multiply-adds and bytes of every kind."""
         counted = {}
+        if kinds:
+            self.say(f"counting the multiply-adds of {len(kinds)} kinds of work")
         for place, (key, kind) in enumerate(kinds.items()):
             self._tell(f"counted {place} of {len(kinds)} kinds of work")
             with _one_line(kind.name):
@@ -197,7 +199,8 @@ class _Bench:
     def count_passes(self, forwards: Forwards) -> dict[str, Unit]:
         """Multiply-adds of a forward pass of every network that is measured."""
         units = {}
-        for key, forward in forwards.by_key.items():
+        for place, (key, forward) in enumerate(forwards.by_key.items()):
+            self._tell(f"counted {place} of {len(forwards.by_key)} networks that are measured")
             network = self._network(forward, self._counting(forward))
             data = noise_like(forward.run.dataset, forward.size)
             macs = cost.multiply_adds(network, image_measured(data, forward.run.recipe))
@@ -213,8 +216,14 @@ class _Bench:
             unit = measured.passes[key]
             jobs[id(unit)] = partial(self._pass, forward, budget.seconds)
 
+        if jobs:
+            self.say(f"timing {len(jobs)} kinds of work and networks, {_most(budget)}")
+        begun = 0
+
         def timed(unit: Unit) -> Timing:
-            self._tell(f"timing {unit.name}")
+            nonlocal begun
+            begun += 1
+            self._tell(f"timing {begun} of {len(jobs)}: {unit.name}")
             with _one_line(unit.name):
                 return jobs[id(unit)]()
 
@@ -297,6 +306,11 @@ def _count(kind: Kind, trial: Trial) -> Work:
         artifact_bytes=trial.artifact_bytes,
         checkpoint_bytes=trial.checkpoint_bytes,
     )
+
+
+def _most(budget: Budget) -> str:
+    """How long all timings take at most, in words."""
+    return f"for at most {budget.minutes:g} minutes; the others are scaled"
 
 
 @contextmanager

@@ -50,7 +50,9 @@ def used_by(graph: Graph, exhibits: list[Exhibit]) -> dict[str, list[str]]:
 def _components(run: RunSpec) -> Iterator[tuple[str, str]]:
     """Kind and name of every component that a run uses by itself."""
     if isinstance(run, DataRun):
-        yield "dataset", run.stand_in.name if run.stand_in else run.dataset
+        yield "dataset", run.dataset
+        if run.stand_in:  # what the run saw in its place
+            yield "dataset", run.stand_in.name
     if isinstance(run, TeacherRun | ImportedTeacher):
         yield "network", run.network.name
     if isinstance(run, TaughtRun):

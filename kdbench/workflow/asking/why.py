@@ -19,29 +19,34 @@ from kdbench.store.student_runs import EvaluationRun, TaughtRun
 from kdbench.workflow.asking.aspects import compared
 from kdbench.workflow.asking.claim import describe_claim, find_claim
 from kdbench.workflow.asking.difference import Values
+from kdbench.workflow.asking.exhibit import describe_exhibit, numbers_of
+from kdbench.workflow.named import find_exhibit, find_run
 
 UNKNOWN = "the paper's are not known"
 
 
 def why(graph: Graph, paths: Paths, name: str) -> Iterator[str]:
-    """A claim, or every cell of a table that shows a run and all that may set its number apart.
+    """A claim, an exhibit, or every cell that shows a run and all that may set its number apart.
 
     Args:
         graph: the plan.
         paths: of the project.
-        name: a claim's id; or an evaluation, or a teacher or student that is measured, as
-            `Graph.run` takes it.
+        name: a claim's or an exhibit's id; or an evaluation, or a teacher or student that is
+            measured, as `Graph.run` takes it.
 
     Returns:
         Lines. A cell after the first says only what differs from the first.
 
     Raises:
         UserError: no table shows that run.
-        UnknownName: no such run.
+        UnknownName: no such run, claim or exhibit.
     """
     records = Records(paths)
     if claim := find_claim(name):
         yield from describe_claim(claim, graph, records)
+        return
+    if exhibit := find_exhibit(graph, name):
+        yield from describe_exhibit(exhibit, graph, records)
         return
     evaluations = _evaluations(graph, name)
     lines = [
@@ -56,7 +61,7 @@ def why(graph: Graph, paths: Paths, name: str) -> Iterator[str]:
     first: list[str] = []
     for line in lines:
         yield f"{line.table.id}, row {line.row}, {line.head} ({_evaluated(line)})"
-        yield f"  {_numbers(line)}"
+        yield f"  {numbers_of(line)}"
         reasons = list(_reasons(graph, line, records))
         yield from (f"  {reason}" for reason in reasons if reason not in first)
         if first and set(reasons) & set(first):
@@ -69,7 +74,7 @@ def _evaluations(graph: Graph, name: str) -> list[EvaluationRun]:
     every = [one for one in graph.runs.values() if isinstance(one, EvaluationRun)]
     if named := [one for one in every if name in (one.cell, f"{one.phase}/{one.cell}")]:
         return named
-    run = graph.run(name)
+    run = find_run(graph, name)
     return [run] if isinstance(run, EvaluationRun) else [one for one in every if run in one.runs]
 
 
@@ -92,18 +97,6 @@ def _reasons(graph: Graph, line: Line, records: Records) -> Iterator[str]:
         yield f"as published: {', '.join(name for name, values in aspects.items() if not values)}"
     for aspect, text in _measured(graph, line, records).items():
         yield f"{aspect}: {text}"
-
-
-def _numbers(line: Line) -> str:
-    printed, ours = line.published, line.result.ours
-    source = f" ({printed.source})" if printed else ""
-    there = f"published: {printed.value:g} {line.metric.unit}{source}" if printed else "unpublished"
-    here = line.state.value
-    if ours:
-        spread = "" if ours.half is None else f" ± {ours.half:.2f} (95 %)"
-        here = f"{ours.mean:.2f}{spread} {line.metric.unit}, n {ours.n}"
-    verdict = f"; {line.result.verdict.value}" if line.result.verdict else ""
-    return f"{there}; here: {here}{verdict}"
 
 
 def _as_published(graph: Graph, line: Line) -> EvaluationRun | None:

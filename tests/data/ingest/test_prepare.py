@@ -72,6 +72,22 @@ def test_a_data_set_without_archive_needs_a_source(tmp_path):
         prepare(known, None, tmp_path / "out")
 
 
+@pytest.mark.parametrize(
+    ("archive", "found"),
+    [
+        (None, "found 'no url and no checksum', expected both to download it by, or a source; How"),
+        ({"url": "https://example.org/x.zip"}, "found 'no checksum', expected both"),
+    ],
+)
+def test_what_a_download_lacks_is_said_in_words(tmp_path, archive, found):
+    """No empty braces; and how to get the images."""
+    changes = {"archive": archive} if archive else {}
+    described = {**declaration("nyuv2_labelled"), "how": "How.", **changes}
+    with pytest.raises(BadValue) as caught:
+        provide(tmp_path, described)
+    assert found in str(caught.value) and "{}" not in str(caught.value)
+
+
 def test_a_stand_in_cannot_be_prepared_from_a_source(tmp_path):
     """The digits have no archive and no layout."""
     with pytest.raises(BadValue, match="no prepare"):

@@ -87,11 +87,13 @@ def test_an_exhibit_cites_paper_data_networks_methods_and_searches_each_once():
     assert "% searches: distpro (above)" in heads
 
 
-def test_a_stand_in_is_cited_in_the_place_of_what_it_stands_for():
-    """At scale smoke digits are what runs saw."""
-    keys = key_of(answer("distpro/table1", scale="smoke"))
+def test_a_stand_in_is_cited_beside_what_it_stands_for():
+    """At scale smoke digits are what runs saw; the exhibit is of CIFAR-100."""
+    lines = answer("distpro/table1", scale="smoke")
 
-    assert "alpaydin1998digits" in keys and "krizhevsky2009cifar" not in keys
+    assert {"alpaydin1998digits", "krizhevsky2009cifar"} <= {*key_of(lines)}
+    assert "% data sets: cifar100, digits" in lines
+    assert "alpaydin1998digits" not in key_of(answer("distpro/table1", scale="paper"))
 
 
 def test_every_component_of_the_whole_plan_is_found():

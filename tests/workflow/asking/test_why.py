@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from kdbench.errors import UserError
+from kdbench.errors import UnknownName, UserError
 from kdbench.plan.graph import make_graph
 from kdbench.plan.params import Params
 from kdbench.store.paths import Paths
@@ -13,6 +13,7 @@ from kdbench.workflow.asking import aspects
 from kdbench.workflow.asking.aspects import ASPECTS, IRRELEVANT, aspect_of, compared, described
 from kdbench.workflow.asking.difference import flat, given
 from kdbench.workflow.asking.why import why
+from kdbench.workflow.named import find_run
 
 CELL = "wrn-40-2_wrn-16-2_kd"
 TABLE = {"exhibits": ["distpro/table1"], "pairs": ["wrn-40-2:wrn-16-2"]}
@@ -126,7 +127,7 @@ def test_the_answer_has_every_aspect_and_the_teachers_accuracy(tmp_path):
     assert "normalisation" in same.split(", ") and "epochs" in heads
     text = "\n".join(lines)
     assert "distpro/table1, row KD (added by us), WRN-40-2 → WRN-16-2" in lines[0]
-    assert "student, recipe.epochs 240 -> 8" in text
+    assert "student, recipe.epochs 240 -> 4" in text
     assert "evaluation, student, teacher, precision float32 -> bf16" in text
     assert "76.51 published, 31.50 % here, taken at its best epoch on the test set" in text
     assert "versions: torch 2.9.0; the paper's are not known" in text
@@ -165,3 +166,41 @@ def test_a_run_that_no_table_shows_is_refused(tmp_path):
     graph = make_graph(Params(**TABLE))
     with pytest.raises(UserError, match="no table shows this run"):
         list(why(graph, Paths(tmp_path), "data/cifar100"))
+
+
+def test_an_exhibit_is_told_with_its_claims_runs_and_cells(tmp_path):
+    """By its id; of a figure its runs; and what to write where the plan does not have it."""
+    planned = Params(scale="lite", exhibits=["distpro/table1", "dfa/weights"], pairs=TABLE["pairs"])
+    graph, paths = make_graph(planned), Paths(tmp_path)
+    table, figure, absent = (
+        list(why(graph, paths, name)) for name in ("distpro/table1", "dfa/weights", "crd/table1")
+    )
+
+    assert table[0].startswith("distpro/table1: ")
+    assert any("distpro/advantage" in line for line in table)
+    assert any(line.startswith("  to make the others: snakemake ") for line in table)
+    (kd,) = (line for line in table if line.startswith(f"    {CELL}: "))
+    assert kd.endswith("KD (added by us), WRN-40-2 → WRN-16-2; unpublished; here: not run yet")
+    assert any("teacher, WRN-40-2 → WRN-16-2; published: 76.51 % (paper)" in line for line in table)
+    assert figure[0].startswith("dfa/weights: ") and len(figure) > 1
+    assert absent[-1] == "  to plan its runs, put into params.yaml:  exhibits: [crd/table1]"
+
+
+@pytest.mark.parametrize(
+    ("name", "near"),
+    [("distpro/tabel1", "distpro/table1"), ("distpro/advantag", "distpro/advantage")],
+)
+def test_a_misspelt_exhibit_or_claim_names_the_nearest(tmp_path, name, near):
+    """Their ids are among the names that fit."""
+    graph = make_graph(Params(**TABLE))
+    with pytest.raises(UnknownName, match=f"no run, exhibit or claim .* did you mean '{near}'"):
+        list(why(graph, Paths(tmp_path), name))
+
+
+@pytest.mark.parametrize(
+    ("name", "what"), [("distpro/table1", "an exhibit"), ("distpro/advantage", "a claim")]
+)
+def test_a_command_that_takes_runs_says_what_describes_an_exhibit_or_claim(name, what):
+    """As `kdbench run` and `kdbench redo` do."""
+    with pytest.raises(UnknownName, match=f"{name} is {what}, not a run; kdbench why {name}"):
+        find_run(make_graph(Params(**TABLE)), name)

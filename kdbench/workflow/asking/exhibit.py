@@ -1,0 +1,64 @@
+"""`kdbench why EXHIBIT`: what is done of it, every number, and the claims that it tests."""
+
+from collections.abc import Iterator
+
+from kdbench.exhibits.tables import Exhibit, Table
+from kdbench.papers import all_claims
+from kdbench.plan.graph import Graph
+from kdbench.report.readings.banner import banner
+from kdbench.report.readings.lines import Line, read_lines
+from kdbench.report.readings.records import Records
+from kdbench.report.site.overview import Overview
+
+
+def describe_exhibit(exhibit: Exhibit, graph: Graph, records: Records) -> Iterator[str]:
+    """Its title, runs and claims, and its cells with the names that `kdbench why` takes; lines.
+
+    Raises:
+        DamagedData: a record lacks something.
+    """
+    yield f"{exhibit.id}: {exhibit.title}"
+    yield from ([f"  {notice}"] if (notice := banner(graph)) else [])
+    claims = [claim.id for claim in all_claims() if exhibit.id in claim.exhibits]
+    yield from ([f"  tests the claims: {', '.join(claims)}"] if claims else [])
+    if exhibit.id not in [planned.id for planned in graph.exhibits]:
+        yield f"  to plan its runs, put into params.yaml:  exhibits: [{exhibit.id}]"
+        return
+    overview = Overview(graph, records, [], [])
+    targets = graph.behind(exhibit)
+    runs = {run.digest: run for target in targets for run in target.with_upstream()}
+    if not runs:
+        yield "  left out by the filters of params.yaml"
+        return
+    work = overview.work(runs.values(), overview.command_for([exhibit.id]))
+    yield f"  runs: {work.done} of {work.planned} done"
+    if work.missing:
+        yield f"  to make the others: {work.command}"
+    yield from _numbers(exhibit, graph, records)
+
+
+def _numbers(exhibit: Exhibit, graph: Graph, records: Records) -> Iterator[str]:
+    """A line per cell of a table; of any other exhibit, the names of its runs."""
+    if not isinstance(exhibit, Table):
+        names = dict.fromkeys(f"{run.phase}/{run.cell}" for run in graph.behind(exhibit))
+        yield f"  shows: {', '.join(names)}"
+        return
+    lines = [line for line in read_lines(graph, exhibit, records) if line.evaluation]
+    if lines:
+        yield "  cells; kdbench why NAME says what may set one apart:"
+    for line in lines:
+        assert line.evaluation is not None
+        yield f"    {line.evaluation.cell}: {line.row}, {line.head}; {numbers_of(line)}"
+
+
+def numbers_of(line: Line) -> str:
+    """A cell's printed number, ours or why there is none, and the verdict."""
+    printed, ours = line.published, line.result.ours
+    source = f" ({printed.source})" if printed else ""
+    there = f"published: {printed.value:g} {line.metric.unit}{source}" if printed else "unpublished"
+    here = line.state.value
+    if ours:
+        spread = "" if ours.half is None else f" ± {ours.half:.2f} (95 %)"
+        here = f"{ours.mean:.2f}{spread} {line.metric.unit}, n {ours.n}"
+    verdict = f"; {line.result.verdict.value}" if line.result.verdict else ""
+    return f"{there}; here: {here}{verdict}"
