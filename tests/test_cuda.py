@@ -190,8 +190,9 @@ def test_a_record_names_the_device_and_counts_its_memory(on_device):
 def test_two_ranks_on_two_gpus_agree_with_one_process_and_with_themselves(teacher, tmp_path):
     """By NCCL: a teacher's first losses to a hundredth; all up to a student twice, bit for bit."""
     scale, made = {**SHORT, "ranks": 2, "synchronise_norms": True}, []
+    shared = {"scales": {"smoke": scale}, "methods_only": ["none", "distpro"]}
     for name in ("once", "again"):
-        project = TinyProject(tmp_path / name, scales={"smoke": scale})
+        project = TinyProject(tmp_path / name, **shared)
         codes, printed = ended(start_ranks(project, 2, STUDENT, KDBENCH_DEVICE=""), 500)
         assert codes == [0, 0], printed
         made.append(project)

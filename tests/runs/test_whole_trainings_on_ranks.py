@@ -50,7 +50,8 @@ SPACES = {
     "camvid": {"connections": "downward", "transforms": ["2conv"]},
     "nyuv2": {"maps": ["t2-s2", "t3-s3", "t5-s5"], "transforms": ["2conv"]},
 }
-METHODS = ["none", "kd", "reviewkd", "ofd", "crd", "distpro", "dfa"]
+# AB has a first part.
+METHODS = ["none", "kd", "ab", "reviewkd", "ofd", "crd", "distpro", "dfa"]
 DENSE = {"teacher_epochs": 2, "student_epochs": 2, "search_epochs": 2}
 # By case: tables, DistPro's gradient, what is changed for the search and its method alike.
 CASES = {
