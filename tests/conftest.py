@@ -17,6 +17,7 @@ TOGETHER = (
     "resume/test_kill.py",
     "resume/test_ranks_lost.py",
     "runs/test_pruned_students.py",
+    "runs/test_whole_trainings_on_ranks.py",
     "cli/test_networks_page.py",
 )
 

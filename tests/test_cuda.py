@@ -6,6 +6,7 @@ import signal
 
 import pytest
 import torch
+from rank_processes import ended, start_ranks
 from safetensors.torch import load_file
 from tiny_project import EVALUATION, SCALE, SEARCH, STUDENT, TEACHER, TinyProject, without_times
 
@@ -183,3 +184,21 @@ def test_a_record_names_the_device_and_counts_its_memory(on_device):
 
     assert student["provenance"]["device"] == torch.cuda.get_device_name()
     assert student["cost"]["peak_memory_bytes"] > 0
+
+
+@pytest.mark.skipif(torch.cuda.device_count() < 2, reason="NCCL gives every rank a GPU of its own")
+def test_two_ranks_on_two_gpus_agree_with_one_process_and_with_themselves(teacher, tmp_path):
+    """By NCCL: a teacher's first losses to a hundredth; all up to a student twice, bit for bit."""
+    scale, made = {**SHORT, "ranks": 2, "synchronise_norms": True}, []
+    shared = {"scales": {"smoke": scale}, "methods_only": ["none", "distpro"]}
+    for name in ("once", "again"):
+        project = TinyProject(tmp_path / name, **shared)
+        codes, printed = ended(start_ranks(project, 2, STUDENT, KDBENCH_DEVICE=""), 500)
+        assert codes == [0, 0], printed
+        made.append(project)
+    once, again = made
+    curves = [record(project, TEACHER)["curves"]["task"] for project in (once, teacher)]
+
+    assert record(once, STUDENT)["provenance"]["ranks"] == 2
+    assert curves[0][0] == pytest.approx(curves[1][0], rel=1e-2)
+    assert once.files() == again.files()

@@ -1,8 +1,10 @@
 """How a process learns that it is one of several."""
 
 import pytest
+import torch
 
-from kdbench.engine.joining import Place, patience, place_of
+from kdbench.engine import joining
+from kdbench.engine.joining import Place, meet, patience, place_of
 from kdbench.errors import BadValue
 
 TORCHRUN = {"RANK": "1", "WORLD_SIZE": "2", "MASTER_ADDR": "host", "MASTER_PORT": "2950"}
@@ -50,3 +52,20 @@ def test_ranks_wait_for_a_time(text):
     assert patience({"KDBENCH_RANK_TIMEOUT": "7.5"}) == 7.5
     with pytest.raises(BadValue, match="KDBENCH_RANK_TIMEOUT"):
         patience({"KDBENCH_RANK_TIMEOUT": text})
+
+
+@pytest.mark.parametrize(("gpus", "backend"), [(False, "gloo"), (True, "cpu:gloo,cuda:nccl")])
+def test_tensors_of_a_gpu_go_by_nccl(monkeypatch, gpus, backend):
+    """And those of a CPU by gloo, also where there are GPUs."""
+    asked = []
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpus)
+    monkeypatch.setattr(
+        joining, "rendezvous", lambda *_, **__: iter([(torch.distributed.HashStore(),)])
+    )
+    monkeypatch.setattr(joining.dist, "init_process_group", lambda name, **_: asked.append(name))
+    monkeypatch.setattr(joining.dist, "all_reduce", lambda tensor: None)
+    for name in ("MASTER_ADDR", "MASTER_PORT"):
+        monkeypatch.setenv(name, "")
+    meet(Place(0, 2, 0, "host", 2950), 1.0)
+
+    assert asked == [backend]

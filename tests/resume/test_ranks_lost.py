@@ -4,10 +4,10 @@ Every test here starts processes several times: one is left to the quick suite.
 """
 
 import json
-import socket
 
 import pytest
-from forked import COMMAND, Forked
+from forked import COMMAND
+from rank_processes import ended, start_ranks
 from tiny_project import SCALE, TEACHER, TinyProject, without_times
 
 STOPPED = 75
@@ -32,36 +32,15 @@ DISTURBANCES = {
 def project(folder, **scale):
     """A tiny project whose trainings have two ranks."""
     several = {"ranks": 2, "synchronise_norms": True, **scale}
-    return TinyProject(folder, scales={"smoke": {**SCALE, **several}})
+    others = ["none", "kd", "distpro"]  # the table has L2T-ww too, which several ranks refuse
+    return TinyProject(folder, scales={"smoke": {**SCALE, **several}}, methods_only=others)
 
 
 def start(project, size=2, disturbance=None, name=TEACHER, **settings):
-    """All ranks of a run, started by hand; the last one may be disturbed in its 8th step."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    processes = []
-    for rank in range(size):
-        code = COMMAND
-        if disturbance and rank == size - 1:
-            code = DISTURBED.format(disturbance=disturbance) + COMMAND
-        place = {"RANK": rank, "WORLD_SIZE": size, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
-        given = {
-            **place,
-            "KDBENCH_DEVICE": "cpu",
-            "KDBENCH_CHECKPOINT_SECONDS": "0",
-            "KDBENCH_RANK_TIMEOUT": "60",
-            **settings,
-        }
-        words = {key: str(value) for key, value in given.items()}
-        processes.append(Forked(code, ["run", name], project.root, **words))
-    return processes
-
-
-def ended(processes):
-    """Exit codes of all ranks, and what they printed, errors last."""
-    printed = ["".join(process.communicate(timeout=200)) for process in processes]
-    return [process.returncode for process in processes], printed
+    """All ranks of a run; the last one may be disturbed in its 8th step."""
+    disturbed = DISTURBED.format(disturbance=disturbance) + COMMAND
+    codes = {size - 1: disturbed} if disturbance else {}
+    return start_ranks(project, size, name, codes=codes, **settings)
 
 
 @pytest.fixture(scope="module")
