@@ -51,10 +51,7 @@ def outdated(spec):
 
 
 # The options of the calls in docs/results.md that made records with other settings.
-IN_FLOAT32 = {"precision": "float32", "teacher_epochs": 8}
 OTHER_CALLS = [
-    {"exhibits": ["ours/controls"], "methods_only": ["dfa"], "scales": {"lite": IN_FLOAT32}},
-    {"exhibits": ["dfa/tuning"], "scales": {"lite": {**IN_FLOAT32, "student_epochs": 4}}},
     {"scale": "paper", "exhibits": ["distpro/table1"], "scales": {"paper": {"precision": "bf16"}}},
 ]
 
