@@ -51,8 +51,8 @@ def allowed(value, key, declaration):
 def overridden(graph, kind):
     """(component, parameter, other value, stage) for every parameter of what the plan uses."""
     runs = [run for run in graph.runs.values() if hasattr(run, kind)]
-    # Exhibits on CIFAR-10 set parameters of their own, which nothing overrides.
-    runs = sorted(runs, key=lambda run: run.dataset != "cifar10")
+    # Exhibits on other data sets set parameters of their own, which nothing overrides.
+    runs = sorted(runs, key=lambda run: (run.dataset == "cifar100", run.dataset != "cifar10"))
     used = {getattr(run, kind).name: (run.phase, run.dataset) for run in runs}
     for name, stage in sorted((k, v) for k, v in used.items() if "+" not in k):
         component = graph.components.get(kind, name, where="test")
@@ -183,7 +183,8 @@ def setting_of(scale, setting):
         "decode": None,  # no run of the data sets asked here
         "ranks": "teacher",
         "synchronise_norms": None,  # of one rank
-        "threads": "teacher",
+        "threads": "student",  # teachers may have their own number
+        "teacher_threads": "teacher",
         "cells_per_job": None,
         "precision": "teacher",
     }
@@ -194,4 +195,6 @@ def setting_of(scale, setting):
     others["decode"] = {"cpu": "gpu"}
     if setting in others:
         return others[setting][value], moves[setting]
+    if setting == "batch" and value is not None:
+        return 2 * value, moves[setting]  # an exhibit's two ranks share it
     return (9 if value is None else another(value)), moves[setting]

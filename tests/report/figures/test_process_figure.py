@@ -42,7 +42,7 @@ def test_the_drawn_values_are_the_records(project):
     assert set(lines) == set(process["pathways"])
     for i, name in enumerate(process["pathways"]):
         assert list(lines[name].get_ydata()) == [row[i] for row in process["weights"]]
-        assert list(lines[name].get_xdata()) == pytest.approx([0.0, 0.8, 1.6, 2.4, 3.2])
+        assert list(lines[name].get_xdata()) == pytest.approx([0.0, 1.6, 3.2, 4.8, 6.4])
         low, high = lines[name].axes.get_ylim()
         assert low <= min(lines[name].get_ydata()) and max(lines[name].get_ydata()) <= high
 
