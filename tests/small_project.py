@@ -37,6 +37,7 @@ PARAMS = {
     "searches": {},
     "teachers": {},
     "encoders": {},
+    "ranks": {},
     "tables": [],
     "scales": {"lite": TINY, "smoke": {**TINY, "batch": 8}},
     "plugins": [],

@@ -118,7 +118,7 @@ class Builder:
             **self._place(dataset, str(FurtherTeacher(network, seed)), _revisions(component)),
             "network": self.resolve.network(component),
             "recipe": self.resolve.recipe(recipe, dataset, component, scale.teacher_epochs),
-            "runtime": self.resolve.teacher_runtime(dataset),
+            "runtime": self.resolve.teacher_runtime(dataset, network),
             "data": self.data(dataset),
         }
         checkpoint = self.params.teachers.get(f"{dataset}/{network}")
@@ -157,7 +157,7 @@ class Builder:
             base=self.search(base) if base else None,
             recipe=self.resolve.search_recipe(component, *protocol),
             seed=request.seed,
-            runtime=self.resolve.search_runtime(request.dataset),
+            runtime=self.resolve.search_runtime(request.dataset, request.pair.key),
             tuning_holdout=request.tuning_holdout,
             teacher_last=self._teacher_last(request),
             naming=naming,
@@ -181,6 +181,8 @@ class Builder:
             for part, loss in zip(parts, method.losses, strict=True)
         ]
         recipe, epochs = self._budget(request, student)
+        dataset = request.dataset
+        trained = request.pair.key if taught or structure else request.pair.student
         name = CellName(
             teacher=request.pair.teachers if taught else "",
             student=structure.naming.pruned_student if structure else request.pair.student,
@@ -190,7 +192,7 @@ class Builder:
             schemes=tuple(details for _, details in filter(None, schemes)),
             teacher_last=taught and self._named_last(request),
             epochs=epochs,
-            ranks=self.resolve.other_ranks(request.ranks),
+            ranks=self.resolve.other_ranks(dataset, trained, request.ranks),
         )
         teachers = self._teachers(request) if taught else ()
         further = [self.resolve.get("network", run.network.name) for run in teachers[1:]]
@@ -201,15 +203,14 @@ class Builder:
             revisions["carving"] = PRUNING_REVISION
         if request.tuning_holdout:
             revisions["split"] = SPLIT_REVISION
-        dataset = request.dataset
         settings: dict[str, Any] = {
             "data": self.data(dataset),
             "teachers": teachers,
             "student": self.resolve.network(student, structure.search.name if structure else ""),
             "method": method,
             "recipe": recipe,
-            "runtime": self.resolve.runtime(
-                dataset, foldable=taught and _looks_in_eval(method), ranks=request.ranks
+            "runtime": self.resolve.student_runtime(
+                dataset, trained, request.ranks, foldable=taught and _looks_in_eval(method)
             ),
             "tuning_holdout": request.tuning_holdout,
             "teacher_last": self._teacher_last(request),

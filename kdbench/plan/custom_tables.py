@@ -77,21 +77,27 @@ def _protocol(named: str, dataset: str, components: Components, where: str) -> s
 
     Raises:
         UnknownName: no such protocol or data set.
-        BadValue: none is named, and none here is meant for the data set's task.
+        BadValue: what is named is meant for another task than the data set's, or nothing is named
+            and classification's default does not suit it.
     """
     task = task_of(components.get("dataset", dataset, where=where))
     protocol = named or DEFAULT_OF.get(dataset, DEFAULT)
     if protocol not in PROTOCOLS:
         raise UnknownName("protocol", protocol, list(PROTOCOLS), where=where)
-    if not named and dataset not in DEFAULT_OF and task != CLASSIFICATION:
-        fitting = dict.fromkeys(
-            default
-            for known, default in DEFAULT_OF.items()
-            if task_of(components.get("dataset", known, where=where)) == task
-        )
-        expected = f"one that suits {dataset}, such as {' or '.join(fitting)}"
-        raise BadValue(f"{where}, protocol", "none", expected, "docs/protocols.md describes them")
+    tasks = {name: _task_of_protocol(name, components, where) for name in PROTOCOLS}
+    if tasks[protocol] != task:
+        fitting = " or ".join(name for name in PROTOCOLS if tasks[name] == task)
+        expected = f"one that suits {dataset}, for {task}: {fitting}"
+        advice = "docs/protocols.md describes them"
+        raise BadValue(f"{where}, protocol", named or "none", expected, advice)
     return protocol
+
+
+def _task_of_protocol(protocol: str, components: Components, where: str) -> str:
+    """The task of the data sets that have it by default, else classification."""
+    known = (dataset for dataset, default in DEFAULT_OF.items() if default == protocol)
+    tasks = (task_of(components.get("dataset", dataset, where=where)) for dataset in known)
+    return next(tasks, CLASSIFICATION)
 
 
 def _check_labels(custom: CustomTable, where: str) -> None:

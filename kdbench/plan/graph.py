@@ -9,10 +9,11 @@ from typing import Any, TypeAlias
 
 from kdbench.errors import BadValue, UnknownName, UserError
 from kdbench.exhibits.keys import RunKey
-from kdbench.exhibits.requests import JOIN, Pair, Request, StudentRequest, TeacherRequest
+from kdbench.exhibits.requests import Pair, Request, StudentRequest, TeacherRequest
 from kdbench.exhibits.tables import Column, Exhibit, NamedRuns, Row, Table, requests_of
 from kdbench.papers import catalogue
 from kdbench.plan.build import Builder
+from kdbench.plan.check_names import check_names
 from kdbench.plan.components import Components, find_components
 from kdbench.plan.custom_tables import custom_tables
 from kdbench.plan.params import FILE, OWN, Params, load_params
@@ -252,28 +253,7 @@ def make_graph(params: Params) -> Graph:
             or nothing left to do.
     """
     components = find_components(params.plugins)
-    for name in params.datasets:
-        where = f"{FILE}, datasets"
-        if components.get("dataset", name, where=where).declaration.role == "stand-in":
-            advice = "it takes other data sets' places at scale smoke by itself"
-            raise BadValue(where, name, "a data set, not a stand-in", advice)
-    for name in params.methods_only:
-        for part in name.split(JOIN):
-            components.get("method", part, where=f"{FILE}, methods_only")
-    for kind, asked in (("method", params.methods), ("search", params.searches)):
-        where = f"{FILE}, {'methods' if kind == 'method' else 'searches'}"
-        for name, overrides in asked.items():  # also of those that no exhibit asks for today
-            component = components.get(kind, name, where=where)
-            component.parameters(scale=params.scale, pair=None, overrides=overrides, where=where)
-    for key in params.teachers:
-        where, (dataset, _, network) = f"{FILE}, teachers", key.partition("/")
-        components.get("dataset", dataset, where=where)
-        components.get("network", network, where=where)
-    for network in params.encoders:
-        component = components.get("network", network, where=f"{FILE}, encoders")
-        if "encoder" not in component.arguments:
-            advice = "only encoders of networks for segmentation start from imported weights"
-            raise BadValue(f"{FILE}, encoders", network, "a network with an encoder", advice)
+    check_names(params, components)
     exhibits = choose(params, [*catalogue(), *custom_tables(params, components)])
     graph = Graph(params, components, [with_plugins(e, components) for e in exhibits])
     if not graph.runs:

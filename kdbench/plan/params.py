@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
 from kdbench.errors import BadValue, UnknownName, UserError
-from kdbench.plan.scales import SCALES, Scale
+from kdbench.plan.scales import SCALES, Ranks, Scale
 from kdbench.plan.validation import SHA256, TABLE_ID, Label, Line, Strict, one_line
 from kdbench.plan.yaml_values import read_yaml
 from kdbench.store.disk import read_text
@@ -23,6 +23,7 @@ DATASETS = (
 OWN = "own"  # the paper of custom tables
 RENAMED = {"found_by": "pruned_by", "found_in": "pruned_from"}  # of tables in older files
 SCALE = TypeAdapter(Scale)
+SharedPhase = Literal["teacher", "search", "student"]  # what several processes can share
 
 
 class Elsewhere(Strict):
@@ -107,6 +108,10 @@ class Params(Strict):
             they replace trained teachers at scales with real images.
         encoders: SHA-256 of imported weights from which a network's encoder starts, by network
             ("pspnet-resnet18"), at scales with real images.
+        ranks: processes of one training or search, by phase, at scales with real images; for
+            "imagenet/resnet50:mobilenet-v1" the pair's searches and students, for
+            "imagenet/resnet50" that network's trainings without a teacher, as a teacher or as a
+            student. All others have the scale's number.
         tables: your own tables.
         plugins: folders with your own declarations and code.
     """
@@ -122,6 +127,7 @@ class Params(Strict):
     scales: dict[str, dict[str, Any]] = {}
     teachers: dict[str, Annotated[str, Field(pattern=SHA256)]] = {}
     encoders: dict[str, Annotated[str, Field(pattern=SHA256)]] = {}
+    ranks: dict[str, dict[SharedPhase, Ranks]] = {}
     tables: list[CustomTable] = []
     plugins: list[str] = []
 

@@ -1,16 +1,32 @@
-"""Whether what is planned can be computed by the number of processes that the scale asks for."""
+"""The processes that share a run: how many, and whether what is planned can be shared by them."""
 
 from collections.abc import Iterable
 
 from kdbench.errors import BadValue
 from kdbench.plan.components import Component
 from kdbench.plan.declarations import MethodDeclaration
-from kdbench.plan.params import FILE
+from kdbench.plan.params import FILE, Params, SharedPhase
+from kdbench.plan.scales import Scale
 from kdbench.store.spec import RunSpec
 from kdbench.store.student_runs import SearchRun, StudentRun
 from kdbench.store.teacher_runs import TeacherRun
 
 LEAST = 2  # images of a rank, which its batch norms need
+SETTINGS = "scales.{}.ranks or ranks"  # where their number may be from
+
+
+def ranks_of(params: Params, scale: Scale, phase: SharedPhase, dataset: str, trained: str) -> int:
+    """The number of processes of a training or search.
+
+    Args:
+        params: what the user asked for; its `ranks` says it for real images.
+        scale: in force; says it for all that `ranks` does not name.
+        phase: of the run.
+        dataset: of the run.
+        trained: `teacher:student`, or a network that has no teacher.
+    """
+    named = {} if scale.stand_in else params.ranks.get(f"{dataset}/{trained}", {})
+    return named.get(phase, scale.ranks)
 
 
 def check_ranks(run: RunSpec) -> None:
@@ -25,7 +41,7 @@ def check_ranks(run: RunSpec) -> None:
     if ranks > 1 and (batch % ranks or batch < LEAST * ranks):
         expected = f"a divisor of the {batch} images of a batch, with {LEAST} or more for each rank"
         advice = f"{run.title} has such batches; docs/ranks.md"
-        raise BadValue(f"{FILE}, scales.{run.scale}.ranks", ranks, expected, advice)
+        raise BadValue(f"{FILE}, {SETTINGS.format(run.scale)}", ranks, expected, advice)
 
 
 def check_steps(run: StudentRun, methods: Iterable[Component]) -> None:
@@ -45,7 +61,8 @@ def check_steps(run: StudentRun, methods: Iterable[Component]) -> None:
         place, runtime = f"{FILE}, scales.{run.scale}", run.runtime
         if runtime.ranks > 1:
             expected = f"1 for {method.name}, whose own steps ranks do not average"
-            raise BadValue(f"{place}.ranks", runtime.ranks, expected, advice)
+            where = f"{FILE}, {SETTINGS.format(run.scale)}"
+            raise BadValue(where, runtime.ranks, expected, advice)
         if runtime.images_at_once is not None:
             expected = f"null for {method.name}, whose own steps are on whole batches"
             raise BadValue(f"{place}.images_at_once", runtime.images_at_once, expected, advice)

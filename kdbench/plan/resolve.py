@@ -12,7 +12,8 @@ from kdbench.exhibits.recipe import Recipe
 from kdbench.exhibits.requests import Parameters
 from kdbench.plan.components import Component, Components
 from kdbench.plan.declarations import Distiller
-from kdbench.plan.params import FILE, Params
+from kdbench.plan.params import FILE, Params, SharedPhase
+from kdbench.plan.ranks import ranks_of
 from kdbench.plan.scales import Scale
 from kdbench.store.parts import Method, Network, Runtime, SearchMethod
 
@@ -151,17 +152,17 @@ class Resolver:
             return replace(recipe, name=name, milestones=())
         return recipe
 
-    def other_ranks(self, asked: int | None) -> int:
-        """The ranks that an exhibit sets where they are not the scale's; else 0."""
-        return 0 if asked in (None, self.scale.ranks) else asked or 0
+    def ranks(self, phase: SharedPhase, dataset: str, trained: str) -> int:
+        """The processes of a run, see `ranks_of`."""
+        return ranks_of(self.params, self.scale, phase, dataset, trained)
 
-    def runtime(self, dataset: str, *, foldable: bool = False, ranks: int | None = None) -> Runtime:
+    def runtime(self, dataset: str, ranks: int, *, foldable: bool = False) -> Runtime:
         """What changes bits besides: number format, memory format, CPU threads, folded norms.
 
         Args:
             dataset: of the run.
+            ranks: processes that share it.
             foldable: whether the run has a teacher whose norms can be folded.
-            ranks: that the exhibit sets, with synchronised norms.
         """
         scale = self.scale
         encoded = self.get("dataset", dataset).described.get("encoded") and not scale.stand_in
@@ -172,22 +173,35 @@ class Resolver:
             fold_teacher=foldable and scale.fold_teacher,
             images_at_once=scale.images_at_once,
             decode=scale.decode if encoded else "cpu",
-            ranks=ranks or scale.ranks,
-            synchronise_norms=scale.synchronise_norms if ranks is None else ranks > 1,
+            ranks=ranks,
+            synchronise_norms=scale.synchronise_norms,
         )
 
     def lone_runtime(self, dataset: str) -> Runtime:
         """The same of a run that one process does: one that only measures."""
-        return replace(self.runtime(dataset), ranks=1, synchronise_norms=False)
+        return replace(self.runtime(dataset, 1), synchronise_norms=False)
 
-    def teacher_runtime(self, dataset: str) -> Runtime:
+    def teacher_runtime(self, dataset: str, network: str) -> Runtime:
         """The same of a teacher's training, which may have threads of its own."""
-        runtime, own = self.runtime(dataset), self.scale_on(dataset).teacher_threads
-        return replace(runtime, threads=own or runtime.threads)
+        runtime = self.runtime(dataset, self.ranks("teacher", dataset, network))
+        return replace(runtime, threads=self.scale_on(dataset).teacher_threads or runtime.threads)
 
-    def search_runtime(self, dataset: str) -> Runtime:
+    def student_runtime(
+        self, dataset: str, trained: str, asked: int | None, *, foldable: bool
+    ) -> Runtime:
+        """The same of a student; an exhibit that asks for ranks has their norms synchronised."""
+        ranks = asked or self.ranks("student", dataset, trained)
+        runtime = self.runtime(dataset, ranks, foldable=foldable)
+        return runtime if asked is None else replace(runtime, synchronise_norms=asked > 1)
+
+    def other_ranks(self, dataset: str, trained: str, asked: int | None) -> int:
+        """The ranks of a student that an exhibit sets where they are not the usual ones; else 0."""
+        return 0 if asked in (None, self.ranks("student", dataset, trained)) else asked or 0
+
+    def search_runtime(self, dataset: str, pair: str) -> Runtime:
         """The same of a search: whole batches, and no float16, which its differences would lose."""
-        runtime = replace(self.runtime(dataset), images_at_once=None)
+        runtime = self.runtime(dataset, self.ranks("search", dataset, pair))
+        runtime = replace(runtime, images_at_once=None)
         return replace(runtime, precision="float32") if runtime.precision == "fp16" else runtime
 
     def seeds(self, asked: int, *, lead: bool = False, least: int = 1) -> int:

@@ -12,6 +12,7 @@ Seeds = Annotated[int, Field(strict=True, ge=1, le=100)]
 Threads = Annotated[int, Field(strict=True, ge=1, le=1024)]
 Share = Annotated[float, Field(strict=True, gt=0, le=1)]
 Factor = Annotated[float, Field(strict=True, ge=1e-6, le=1000)]
+Ranks = Annotated[int, Field(strict=True, ge=1, le=4096)]
 Switch = Annotated[bool, Field(strict=True)]
 
 
@@ -47,7 +48,7 @@ class Scale:
             Pixels differ by a few levels, so runs are others; other data sets' runs stay.
         ranks: processes that train a teacher or student, or search, together: one per GPU, each on
             an equal part of every batch. Bits depend on it, so it belongs to a run's identity where
-            it is not 1. docs/ranks.md.
+            it is not 1. params.yaml's own `ranks` goes before it. docs/ranks.md.
         synchronise_norms: of several ranks, batch norms see the images of all, as one process
             would; otherwise those of their own rank, as published recipes on several GPUs have it.
         threads: CPU threads of a rank. Bits depend on it, so it belongs to a run's identity.
@@ -76,7 +77,7 @@ class Scale:
     channels_last: Switch = False
     fold_teacher: Switch = False
     decode: Literal["cpu", "gpu"] = "cpu"
-    ranks: Annotated[int, Field(strict=True, ge=1, le=4096)] = 1
+    ranks: Ranks = 1
     synchronise_norms: Switch = False
     threads: Threads = 1
     teacher_threads: Threads | None = None

@@ -15,6 +15,7 @@ from kdbench.store.spec import PHASES, RunSpec
 from kdbench.store.student_runs import SearchRun, StudentRun
 from kdbench.store.teacher_runs import ImportedTeacher, TeacherRun
 from kdbench.workflow.added_rows import added_lines
+from kdbench.workflow.unused_settings import unused_settings
 
 OLDER = "done, by older code"
 ALTERED = "done, altered since"
@@ -54,7 +55,7 @@ def describe(graph: Graph, paths: Paths) -> Iterator[str]:
     older = sum(counts[OLDER] for counts in states.values())
     yield from _seals(graph, paths)
     yield from (f"  {line}" for line in _stale(graph, paths))
-    yield from _unused_teachers(graph)
+    yield from (f"  {line}" for line in unused_settings(graph))
     yield from (f"  {line}" for line in added_lines(graph, paths))
     yield from (f"  {line}" for line in absent_teachers(graph, paths))
     yield from (f"  {line}" for line in absent_encoders(graph, paths))
@@ -113,20 +114,6 @@ def list_runs(graph: Graph, paths: Paths) -> Iterator[str]:
 
 def _run_line(spec: RunSpec, paths: Paths) -> str:
     return f"{spec.digest}  {spec.phase:10}  {state(spec, paths):20}  {spec.dataset} {spec.cell}"
-
-
-def _unused_teachers(graph: Graph) -> Iterator[str]:
-    """One line for every imported teacher that no run of the plan has."""
-    used = {
-        f"{run.dataset}/{run.network.name}"
-        for run in graph.runs.values()
-        if isinstance(run, ImportedTeacher)
-    }
-    for key in graph.params.teachers:
-        if key not in used:
-            stand_in = graph.scale.stand_in
-            why = "its stand-in's teachers are trained" if stand_in else "no run has that teacher"
-            yield f"  teachers, {key}: not used at scale {graph.params.scale}: {why}"
 
 
 def absent_teachers(graph: Graph, paths: Paths) -> list[str]:

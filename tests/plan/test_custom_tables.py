@@ -46,25 +46,25 @@ DEPTHS = ["sparse-to-dense-resnet50:sparse-to-dense-resnet18"]
 
 
 @pytest.mark.parametrize(
-    ("dataset", "pairs", "protocol"),
+    ("dataset", "pairs", "protocol", "other"),
     [
-        ("cifar100", ["resnet56:resnet20"], "review"),
-        ("cinic10", ["resnet56:resnet20"], "review"),
-        ("cityscapes", SCENES, "cityscapes"),
-        ("camvid", SCENES, "camvid"),
-        ("nyuv2", DEPTHS, "nyuv2"),
-        ("nyuv2_labelled", DEPTHS, "nyuv2"),
-        ("imagenet", ["resnet34:resnet18"], "imagenet"),
+        ("cifar100", ["resnet56:resnet20"], "review", "sbs"),
+        ("cinic10", ["resnet56:resnet20"], "review", "sbs"),
+        ("cityscapes", SCENES, "cityscapes", "camvid"),
+        ("camvid", SCENES, "camvid", "cityscapes"),
+        ("nyuv2", DEPTHS, "nyuv2", "nyuv2"),
+        ("nyuv2_labelled", DEPTHS, "nyuv2", "nyuv2"),
+        ("imagenet", ["resnet34:resnet18"], "imagenet", "sbs"),
     ],
 )
-def test_a_table_without_protocol_has_that_of_its_data_set(dataset, pairs, protocol):
+def test_a_table_without_protocol_has_that_of_its_data_set(dataset, pairs, protocol, other):
     """The search's belongs to it; a protocol that is named stays."""
     own = {"dataset": dataset, "pairs": pairs, "methods": ["none", "distpro"]}
-    table, named = (graph_of(**own, **more).tables()[0] for more in ({}, {"protocol": "sbs"}))
+    table, named = (graph_of(**own, **more).tables()[0] for more in ({}, {"protocol": other}))
 
     assert table.recipe.name == PROTOCOLS[protocol].name
     assert table.search_recipe.name == SEARCH_PROTOCOLS[protocol].name
-    assert named.recipe.name == "sbs"
+    assert named.recipe.name == PROTOCOLS[other].name
 
 
 def test_a_scheme_from_another_data_set_is_searched_under_that_one_s_default():
@@ -82,9 +82,28 @@ def test_a_table_of_masks_without_a_default_protocol_is_refused(monkeypatch):
     monkeypatch.setattr("kdbench.plan.custom_tables.DEFAULT_OF", fewer)
     with pytest.raises(
         BadValue,
-        match=r"protocol: found 'none', expected one that suits camvid, such as cityscapes; docs",
+        match="protocol: found 'none', expected one that suits camvid, for segmentation: citys",
     ):
         graph_of(dataset="camvid", pairs=SCENES, methods=["none"])
+
+
+@pytest.mark.parametrize(
+    ("dataset", "pairs", "protocol", "fitting"),
+    [
+        ("camvid", SCENES, "review", "for segmentation: cityscapes or camvid"),
+        ("nyuv2", DEPTHS, "cityscapes", "for depth: nyuv2"),
+        ("cifar100", ["resnet56:resnet20"], "nyuv2", "for classification: review or crd"),
+    ],
+)
+def test_a_protocol_for_another_task_is_refused(dataset, pairs, protocol, fitting):
+    """In one line that names those that fit; for a search elsewhere too."""
+    line = f"protocol: found '{protocol}', expected one that suits {dataset}, {fitting}"
+    with pytest.raises(BadValue, match=line):
+        graph_of(dataset=dataset, pairs=pairs, methods=["none"], protocol=protocol)
+
+    elsewhere = {"dataset": dataset, "pair": pairs[0], "protocol": protocol}
+    with pytest.raises(BadValue, match=f"searched_on, {line}"):
+        graph_of(methods=["distpro"], searched_on=elsewhere)
 
 
 def test_a_pruned_student_may_take_a_scheme_searched_on_another_pair():

@@ -57,10 +57,58 @@ def test_trainings_and_searches_are_planned_for_the_ranks():
         assert [speed_up(run, 0.9) for run in runs] == [1, 3.6, 3.6]
 
 
+def test_one_pair_s_runs_have_their_own_number_by_phase():
+    """All others keep the scale's and their digests; a network's key is what no teacher teaches."""
+    pairs = {"pairs": ["resnet56:resnet20", "resnet110:resnet32"]}
+    own = {
+        "cifar100/resnet56": {"teacher": 8},
+        "cifar100/resnet56:resnet20": {"search": 4, "student": 2},
+        "cifar100/resnet32": {"student": 16},
+    }
+    usual, given = (
+        {(run.phase, run.cell): run for run in make_graph(Params(**table)).runs.values()}
+        for table in (TABLE | pairs, TABLE | pairs | {"ranks": own})
+    )
+
+    several = {place: ranks_of(run) for place, run in given.items() if ranks_of(run) > 1}
+    assert several == {
+        ("teacher", "resnet56"): 8,
+        ("search", "resnet56_resnet20_distpro"): 4,
+        **{("student", f"resnet56_resnet20_kd_s{seed}"): 2 for seed in range(5)},
+        **{("student", f"resnet56_resnet20_distpro_s{seed}"): 2 for seed in range(5)},
+        **{("student", f"resnet32_none_s{seed}"): 16 for seed in range(5)},
+    }
+    same = {place for place, run in given.items() if run.digest == usual[place].digest}
+    assert ("teacher", "resnet110") in same and ("student", "resnet20_none_s0") in same
+    assert not same & several.keys()
+
+
+def test_stand_ins_take_no_number_of_a_pair():
+    """A plan of digits is the same with and without."""
+    table = TABLE | {"scale": "smoke"}
+    own = {"cifar100/resnet56:resnet20": {"student": 2}}
+    assert (
+        make_graph(Params(**table, ranks=own)).runs.keys()
+        == make_graph(Params(**table)).runs.keys()
+    )
+
+
+def test_an_exhibit_s_own_ranks_go_before_a_pair_s():
+    """`ours/ranks` compares one process with two, and names tell which is not the pair's."""
+    own = {"imagenet/resnet34:resnet18": {"student": 2}}
+    table = {"scale": "paper", "exhibits": ["ours/ranks"], "ranks": own}
+    one, two = make_graph(Params(**table)).drawn["ours/ranks"].values()
+
+    assert (ranks_of(one.first), ranks_of(two.first)) == (1, 2)
+    assert "ranks-1" in one.cell and "ranks" not in two.cell
+
+
 @pytest.mark.parametrize("ranks", [3, 128, 256])
 def test_ranks_that_have_no_equal_parts_are_refused_when_the_plan_is_made(ranks):
     """A batch of 128 images: in one line, with the setting."""
-    with pytest.raises(BadValue, match=f"scales.paper.ranks: found {ranks}, expected a divisor"):
+    with pytest.raises(
+        BadValue, match=f"scales.paper.ranks or ranks: found {ranks}, expected a divisor"
+    ):
         plan(ranks=ranks)
 
 
@@ -70,7 +118,7 @@ def test_ranks_that_have_no_equal_parts_are_refused_when_the_plan_is_made(ranks)
 def test_a_method_that_learns_beside_the_training_is_refused_when_the_plan_is_made(setting, value):
     """In one line, with the setting and the way round it; on one rank it is planned."""
     table = Params(**TABLE | {"methods_only": ["l2t_ww"]}, scales={"paper": {setting: value}})
-    line = rf"params.yaml, scales.paper.{setting}: found {value}, expected .* for l2t_ww, whose "
+    line = rf"params.yaml, scales.paper.{setting}.*: found {value}, expected .* for l2t_ww, whose "
     with pytest.raises(BadValue, match=f"{line}own steps .* other methods by methods_only"):
         make_graph(table)
 

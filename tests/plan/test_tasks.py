@@ -11,7 +11,7 @@ from kdbench.plan.misfits import without_misfits
 from kdbench.plan.params import Params
 
 SCENES = {"datasets": ["camvid"], "exhibits": ["ours/camvid"], "pairs": []}
-TABLE = {"id": "mine", "dataset": "camvid", "protocol": "review"}
+TABLE = {"id": "mine", "dataset": "camvid"}
 PAIR = "pspnet-resnet18:pspnet-mobilenet-v2"
 
 

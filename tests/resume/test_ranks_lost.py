@@ -78,6 +78,18 @@ def test_a_lost_rank_ends_all_in_one_line_and_the_restart_has_the_same_bits(
 
 
 @pytest.mark.slow
+def test_the_efficiency_of_a_record_leaves_out_the_time_that_the_first_rank_waits(tmp_path):
+    """The other rank sleeps 3 seconds in one step: the first one's record lacks as much."""
+    made = project(tmp_path / "project")
+    codes, printed = ended(start(made, disturbance="time.sleep(3)"))
+    assert codes == [0, 0], printed
+
+    cost = json.loads(made.record_file(TEACHER).read_text())["cost"]
+    waited = (1 - cost["scaling_efficiency"]) * cost["seconds"]
+    assert 2 < waited < cost["seconds"]
+
+
+@pytest.mark.slow
 def test_a_run_that_another_number_of_ranks_goes_on_with_says_so(tmp_path):
     """SIGTERM to one rank stops both with a checkpoint; a process alone goes on to the end."""
     made = project(tmp_path / "project")

@@ -57,6 +57,28 @@ def test_status_names_an_imported_teacher_that_no_run_uses(tmp_path):
     assert len(said("smoke")) == 2 and "stand-in" in said("smoke")[0]
 
 
+def test_status_names_ranks_that_no_run_uses(tmp_path):
+    """A pair that no exhibit has, and all of them at a scale of stand-ins."""
+    known = {
+        "cifar100/wrn-40-2:wrn-16-2": {"student": 2},
+        "cifar100/vgg13:wrn-16-2": {"student": 2},
+    }
+
+    def said(scale):
+        asked = Params(
+            scale=scale,
+            exhibits=["distpro/table1"],
+            methods_only=["none", "kd"],
+            ranks=known,
+        )
+        return [x.strip() for x in describe(make_graph(asked), Paths(tmp_path)) if "not used" in x]
+
+    assert said("lite") == [
+        "ranks, cifar100/vgg13:wrn-16-2: not used at scale lite: no exhibit trains that"
+    ]
+    assert len(said("smoke")) == 2 and "scales: {smoke: {ranks: N}}" in said("smoke")[0]
+
+
 def test_status_says_how_to_repeat_older_records(graph, tmp_path):
     """One line names the command."""
     paths, spec = Paths(tmp_path), data_run(graph)
