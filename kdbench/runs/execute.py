@@ -47,6 +47,8 @@ PHASES: dict[type[RunSpec], Callable[[Job[Any]], PhaseResult]] = {
     EvaluationRun: run_evaluation,
 }
 GIB = 2.0**30
+# Of an origin, what computes nothing: its code, versions and device say what does.
+NEVER_MIXED = ("started", "ranks", "commit", "dirty")
 CLOCK = "the clock was set back during the run: `finished` lies before `started`"
 
 
@@ -291,18 +293,18 @@ def _provenance(job: Job[RunSpec], result: PhaseResult) -> dict[str, Any]:
     """Where the numbers come from; of a resumed run, every process that had a part in it."""
     run, origins = job.spec, result.origins or [job.origin]
     runtime = run.runtime if isinstance(run, ComputingRun) else None
-    apart = ("started", "ranks")
-    parts = [{k: v for k, v in origin.items() if k not in apart} for origin in origins]
+    parts = [{k: v for k, v in origin.items() if k not in NEVER_MIXED} for origin in origins]
+    other = any(part != parts[0] for part in parts)
+    named = other or any(origin.get("commit") != origins[0].get("commit") for origin in origins)
     sizes = [origin.get("ranks", 1) for origin in origins]
     several = len(set(sizes)) > 1
-    mixed = several or any(part != parts[0] for part in parts)
     notes = ["resumed under other code, versions or another device; see provenance.origins"]
     if several:
         in_turn = ", ".join(map(str, sizes))
         in_order = (
             f"made by other numbers of ranks in turn ({in_turn}): its bits are no other run's"
         )
-        notes = [in_order, *(notes if any(part != parts[0] for part in parts) else [])]
+        notes = [in_order, *(notes if other else [])]
     started, finished = origins[0]["started"], environment.now()
     return {
         **origins[-1],
@@ -315,10 +317,10 @@ def _provenance(job: Job[RunSpec], result: PhaseResult) -> dict[str, Any]:
         "inputs": job.input_digests(),
         "notes": [
             *job.inputs.notes,
-            *(notes if mixed else []),
+            *(notes if several or other else []),
             *([CLOCK] if finished < started else []),
         ],
-        **({"origins": origins} if mixed else {}),
+        **({"origins": origins} if several or named else {}),
     }
 
 

@@ -134,7 +134,9 @@ class World:
             record = without_times(json.loads(self.paths.record(run).read_text()))
             record["notes"] = [note for note in record["notes"] if not self._due(note)]
             record["metrics"].pop("latency", None)  # a time as well
-            record["provenance"].pop("commit")  # every project is a repository of its own
+            # Every project is a repository of its own; and Git may be hit while it is asked.
+            for name in ("commit", "origins"):
+                record["provenance"].pop(name, None)
             content[run.title] = record
             folder = self.paths.artifacts(run)
             for file in sorted(folder.rglob("*")):

@@ -9,6 +9,7 @@ from tiny_project import STUDENT, TEACHER
 
 from kdbench.data.stored.arrays import Prepared
 from kdbench.distill.loss import DistillationLoss
+from kdbench.engine import environment
 from kdbench.engine.optimisers import make_optimiser
 from kdbench.engine.position import TrainingPosition
 from kdbench.engine.precision import Precision
@@ -55,6 +56,21 @@ def test_a_run_resumed_under_other_code_says_so(finished, monkeypatch):
     assert record["notes"] == [
         "resumed under other code, versions or another device; see provenance.origins"
     ]
+
+
+def test_a_run_resumed_at_another_commit_of_the_same_code_is_no_other_run(finished, monkeypatch):
+    """Both commits are in the record; nothing that computes differs, so no note says it."""
+    finished.undo(STUDENT)
+    with pytest.raises(TryAgain):
+        finished.run(STUDENT, max_minutes=0)
+    monkeypatch.setattr(environment, "_commit", lambda: ("5015005", True))
+
+    finished.run(STUDENT)
+
+    record = json.loads(finished.record_file(STUDENT).read_text())
+    first, second = record["provenance"]["origins"]
+    assert first["commit"] != second["commit"] == record["provenance"]["commit"] == "5015005"
+    assert record["notes"] == []
 
 
 def test_the_same_origin_is_named_once(tmp_path):
