@@ -1,5 +1,6 @@
 """The digests of the full plans, as `digests.json` holds them; a script that writes it anew."""
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from kdbench.plan.params import DATASETS, Params
 FILE = Path(__file__).with_name("digests.json")
 ON_REQUEST = ("tinyimagenet_fifth", "cifar100-64")  # data sets of exhibits on request
 SCALES = ("smoke", "lite", "paper")
-SHORT = 3  # digits: a plan that changes changes in many places, and the file stays small
+SHORT = 16  # digits of the digests' own digest
 
 
 def full_plan(scale):
@@ -20,11 +21,17 @@ def full_plan(scale):
 
 
 def planned_digests(scale):
-    """First digits of the digests of every exhibit's runs at a scale, by `phase/data set`."""
+    """How many runs every exhibit has at a scale, and the digest of theirs, by `phase/data set`."""
     digests = {}
     for run in full_plan(scale).runs.values():
-        digests.setdefault(f"{run.phase}/{run.dataset}", []).append(run.digest[:SHORT])
-    return {place: " ".join(sorted(digests[place])) for place in sorted(digests)}
+        digests.setdefault(f"{run.phase}/{run.dataset}", []).append(run.digest)
+    return {place: _together(digests[place]) for place in sorted(digests)}
+
+
+def _together(digests):
+    """One digest of many, whatever their order, and their number."""
+    content = " ".join(sorted(digests)).encode()
+    return f"{len(digests)}: {hashlib.sha256(content).hexdigest()[:SHORT]}"
 
 
 def write():
