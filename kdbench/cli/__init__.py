@@ -115,6 +115,9 @@ def run(
     scale: Scale = None,
     override: Override = None,
     max_minutes: Minutes = None,
+    together: Annotated[
+        int, typer.Option(min=1, max=64, help="Trainings and searches at once in this process.")
+    ] = 1,
 ) -> None:
     """Make runs and what they need, without Snakemake; resumes from checkpoints.
 
@@ -130,14 +133,22 @@ def run(
     specs = [find_run(graph, name) for name in names or ()] or list(graph.runs.values())
     from kdbench.runs import execute  # loads torch, so only after the names were checked
     from kdbench.runs.crew import joined
+    from kdbench.runs.together import run_together
 
     with joined() as crew:
-        options = options_of(max_minutes, crew)
+        options, failed = options_of(max_minutes, crew), 0
+        if together > 1 and crew.ranks.size > 1:
+            expected = "1 where several ranks share a run"
+            raise BadValue("kdbench run, --together", together, expected)
         if not crew.leads:
             execute.follow(specs, Paths(), options)
         elif len(specs) == 1:
             execute.run(specs[0], Paths(), options)
-        elif failed := execute.run_all(specs, Paths(), options):
+        elif together > 1:
+            failed = run_together(specs, Paths(), options, together)
+        else:
+            failed = execute.run_all(specs, Paths(), options)
+        if failed:
             raise UserError(f"{failed} of {len(specs)} runs failed; see the lines above")
 
 

@@ -1,14 +1,13 @@
 """The training loop: a generator, so that evaluating, saving and logging are an ordinary `for`."""
 
 import math
-import time
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from functools import partial
 from typing import Any, Protocol
 
 from torch import Tensor
 
-from kdbench.engine import ranks
+from kdbench.engine import lanes, ranks
 from kdbench.engine.multiply_adds import MultiplyAdds
 from kdbench.engine.position import TrainingPosition
 from kdbench.engine.stopping import Stopper
@@ -67,7 +66,7 @@ def fit(
     """
     counts: dict[Hashable, int] = {}
     while state.epoch < epochs:
-        begun = first = time.perf_counter()
+        begun = first = lanes.clock()
         batches, done = _Waiting(loader.epoch(state.epoch, start=state.step)), state.step
         for batch in batches:
             taken = state.epoch * loader.steps + state.step
@@ -77,11 +76,12 @@ def fit(
             state.step += 1
             tick()
             begun = _pause(state, stopper, begun)
+            lanes.pass_on()
         means = _close_epoch(state, loader.steps, begun)
         ranks.require_alike({k: part.state_dict() for k, part in state.parts.items()}, "training")
-        watch(loader.steps - done, time.perf_counter() - first, batches.seconds)
+        watch(loader.steps - done, lanes.clock() - first, batches.seconds)
         yield means
-        _pause(state, stopper, time.perf_counter())
+        _pause(state, stopper, lanes.clock())
 
 
 class _Waiting:
@@ -94,11 +94,11 @@ class _Waiting:
         return self
 
     def __next__(self) -> Any:
-        begun = time.perf_counter()
+        begun = lanes.clock()
         try:
             return next(self._batches)
         finally:
-            self.seconds += time.perf_counter() - begun
+            self.seconds += lanes.clock() - begun
 
 
 def _take_step(
@@ -125,7 +125,7 @@ def _take_step(
 def _close_epoch(state: TrainState, steps: int, begun: float) -> dict[str, float]:
     means = {name: float(total) / steps for name, total in state.sums.items()}
     means = ranks.average_means(means)
-    state.seconds += time.perf_counter() - begun
+    state.seconds += lanes.clock() - begun
     for name, mean in means.items():
         if not math.isfinite(mean):
             raise Diverged(
@@ -146,7 +146,7 @@ def _pause(state: TrainState, stopper: Stopper, begun: float) -> float:
     stop, due = ranks.any_of(stopper.must_stop(), stopper.checkpoint_due())
     if not stop and not due:
         return begun
-    state.seconds += time.perf_counter() - begun
+    state.seconds += lanes.clock() - begun
     state.save()
     stopper.checkpoint_done()
     if stop:
@@ -154,4 +154,4 @@ def _pause(state: TrainState, stopper: Stopper, begun: float) -> float:
             f"stopped ({stopper.reason or 'another rank must'}) at epoch {state.epoch}, "
             f"step {state.step}; the same command continues from the checkpoint"
         )
-    return time.perf_counter()
+    return lanes.clock()

@@ -44,6 +44,10 @@ class Stopper:
         signal.signal(signal.SIGTERM, remember)
         signal.signal(signal.SIGINT, remember)
 
+    def beside(self) -> "Stopper":
+        """One for another training that stops when this one does, and has its own checkpoints."""
+        return _Beside(checkpoint_seconds=self.checkpoint_seconds, other=self)
+
     def must_stop(self) -> bool:
         """Whether the job must end now; `reason` says why."""
         if self.max_seconds is not None and time.monotonic() - self.started > self.max_seconds:
@@ -57,3 +61,19 @@ class Stopper:
     def checkpoint_done(self) -> None:
         """Remember the time of a checkpoint."""
         self.saved = time.monotonic()
+
+
+@dataclass
+class _Beside(Stopper):
+    """Stops when another stopper does.
+
+    Attributes:
+        other: that one.
+    """
+
+    other: Stopper = field(default_factory=Stopper)
+
+    def must_stop(self) -> bool:
+        """Whether the other one says so; `reason` says why."""
+        stop, self.reason = self.other.must_stop(), self.other.reason
+        return stop

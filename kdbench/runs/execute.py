@@ -4,11 +4,12 @@ import time
 import traceback
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
 
-from kdbench.engine import environment
+from kdbench.engine import environment, lanes
 from kdbench.engine.devices import choose_device
 from kdbench.engine.memory import forget_peak, peak_memory
 from kdbench.engine.precision import prepare_process
@@ -106,29 +107,44 @@ def run_all(specs: Iterable[RunSpec], paths: Paths, options: Options) -> int:
     """
     stopper, failed = options.stopper(), set[str]()
     for spec in specs:
-        lost = [u.title for u in spec.upstream.values() if u.digest in failed]
-        if paths.record(spec).is_file():
-            _tidy(spec, paths)
+        if is_finished(spec, paths):
             continue
-        try:
-            if lost:
-                raise UserError(f"it needs {lost[0]}")
-            _make(spec, paths, options, stopper)
-        except TryAgain:
-            raise
-        except UserError as error:
-            failed.add(spec.digest)
-            options.say(f"{spec.title}: failed: {str(error).removeprefix(f'{spec.title}: ')}")
-        except Exception as error:  # a mistake in one method must not take the others with it
-            failed.add(spec.digest)
-            traceback.print_exc()
-            options.say(f"{spec.title}: failed: {type(error).__name__}: {error}")
+        attempt(spec, failed, options, partial(complete, spec, paths, options, stopper))
     return len(failed)
 
 
-def _make(spec: RunSpec, paths: Paths, options: Options, stopper: Stopper) -> None:
-    if paths.record(spec).is_file():
+def is_finished(spec: RunSpec, paths: Paths) -> bool:
+    """Whether a run has its record; what it left beside its artifacts is removed then."""
+    finished = paths.record(spec).is_file()
+    if finished:
         _tidy(spec, paths)
+    return finished
+
+
+def attempt(spec: RunSpec, failed: set[str], options: Options, make: Callable[[], None]) -> None:
+    """Make a run; one that fails is reported in one line, and its digest joins `failed`.
+
+    Raises:
+        TryAgain: stopped before the end, with a checkpoint on disk.
+    """
+    lost = [u.title for u in spec.upstream.values() if u.digest in failed]
+    try:
+        if lost:
+            raise UserError(f"it needs {lost[0]}")
+        make()
+    except TryAgain:
+        raise
+    except UserError as error:
+        failed.add(spec.digest)
+        options.say(f"{spec.title}: failed: {str(error).removeprefix(f'{spec.title}: ')}")
+    except Exception as error:  # a mistake in one method must not take the others with it
+        failed.add(spec.digest)
+        traceback.print_exc()
+        options.say(f"{spec.title}: failed: {type(error).__name__}: {error}")
+
+
+def _make(spec: RunSpec, paths: Paths, options: Options, stopper: Stopper) -> None:
+    if is_finished(spec, paths):
         options.say(f"{spec.title}: already done ({paths.record(spec)})")
         return
     complete(spec, paths, options, stopper)
@@ -199,7 +215,7 @@ def pull(spec: RunSpec, paths: Paths, options: Options) -> bool:
 def execute(spec: RunSpec, paths: Paths, options: Options, stopper: Stopper) -> None:
     """Run a phase, seal its artifacts, write its record; rebuilds keep the record they have."""
     folder, record = paths.artifacts(spec), paths.record(spec)
-    with disk.plain_errors(folder, disk.RESUME), locked(folder):
+    with disk.plain_errors(folder, disk.RESUME), locked(folder), lanes.turn():
         if paths.manifest(spec).is_file() and record.is_file():
             forget_checkpoints(folder)
             return  # another job made it while this one waited
@@ -222,6 +238,8 @@ def execute(spec: RunSpec, paths: Paths, options: Options, stopper: Stopper) -> 
         else:
             provenance = _provenance(job, result)
             result.cost["peak_memory_bytes"] = peak = peak_memory(device)
+            if lanes.at_once() > 1:
+                result.cost["together"] = lanes.at_once()
             write_record(record, _record(spec, result, provenance, manifest))
             paths.diverged(spec).unlink(missing_ok=True)
         forget_checkpoints(folder)

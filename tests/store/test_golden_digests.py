@@ -1,8 +1,8 @@
 """Digests are the names of records: a change of the code must not change one by accident.
 
 `tests/golden/digests.json` holds a digest of the digests of all runs of the full plans, by phase
-and data set, those on request included. It changes only together with a revision, a parameter or an exhibit:
-`make golden` writes it anew.
+and data set, those on request included. It changes only together with a revision, a parameter or
+an exhibit: `make golden` writes it anew.
 """
 
 import json
