@@ -3,7 +3,8 @@
 #
 #   benchmarks/one_gpu.sh tests OUT
 #   benchmarks/one_gpu.sh benchmarks OUT
-#   benchmarks/one_gpu.sh together OUT             two trainings at once, without MPS and with it
+#   benchmarks/one_gpu.sh together OUT             trainings at once: in one process; in two of
+#                                                  them, without MPS and with it
 #   benchmarks/one_gpu.sh paper OUT MINUTES PROJECT [SHARDS]
 #
 # OUT gets log.txt, and from `paper`, every minute and at the end, records.tar, runs-0.tar, ... with
@@ -13,7 +14,7 @@
 # params.yaml from call to call, and takes such files that lie in it. MINUTES, such as 8.5: when the
 # runs are asked to save and stop. SHARDS: where to prepare CIFAR-100 from, once.
 # WHEELS: a folder of wheels to install first. SCALE, PAIR: instead of paper and the first pair.
-# LANES=2: the student alone is trained beside all else, in a process of its own, and evaluated
+# TOGETHER=3: so many trainings at once in one process. LANES=2: the student alone is trained beside all else, in a process of its own, and evaluated
 # later, on any machine (`kdbench run`). MPS=on: NVIDIA's
 # multi-process service lets kernels of both run at once, where it is installed.
 # KDBENCH_COMMIT: the commit of this copy, for the records, where it has no .git, or that of another
@@ -68,9 +69,11 @@ benchmarks() {
     python3 benchmarks/losses.py --rounds 5
 }
 
-# Two processes that train the student alone, of which each prints its own speed.
+# Lanes of one process; then two processes that train the student alone, of which each prints its
+# own speed.
 together() {
     cd "$here"
+    [ -n "${MPS_TRIED:-}" ] || python3 benchmarks/lanes.py --out "$out"
     local k pids=()
     for k in 1 2; do
         KDBENCH_DEVICE=cuda:0 python3 benchmarks/gpu_grid.py --methods none kd \
@@ -182,7 +185,8 @@ paper() {
         for methods in "$first" '"distpro"' '"equal", "alpha_t"'; do
             [ -n "$(seconds_left)" ] || return $failed
             code=0
-            until_time_is_up python3 -m kdbench run --all --scale "$scale" --override \
+            until_time_is_up python3 -m kdbench run --all --together "${TOGETHER:-1}" \
+                --scale "$scale" --override \
                 "{\"exhibits\": [\"distpro/table1\"], \"pairs\": [\"$pair\"], \"seeds\": $seeds,
                   \"methods_only\": [$methods]}" || code=$?
             [ $code -ne 75 ] || return $failed

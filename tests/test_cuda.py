@@ -8,10 +8,21 @@ import pytest
 import torch
 from rank_processes import ended, start_ranks
 from safetensors.torch import load_file
-from tiny_project import EVALUATION, SCALE, SEARCH, STUDENT, TEACHER, TinyProject, without_times
+from tiny_project import (
+    EVALUATION,
+    OTHER_STUDENT,
+    SCALE,
+    SEARCH,
+    STUDENT,
+    TEACHER,
+    TinyProject,
+    without_times,
+)
 
 from kdbench.distill.scheme import Scheme
 from kdbench.errors import TryAgain
+from kdbench.runs.execute import Options, run_all
+from kdbench.runs.together import run_together
 
 DEVICE = "cuda"
 pytestmark = [
@@ -202,3 +213,18 @@ def test_two_ranks_on_two_gpus_agree_with_one_process_and_with_themselves(teache
     assert record(once, STUDENT)["provenance"]["ranks"] == 2
     assert curves[0][0] == pytest.approx(curves[1][0], rel=1e-2)
     assert once.files() == again.files()
+
+
+def test_lanes_are_to_the_bit_what_runs_alone_are(tmp_path, monkeypatch):
+    """A student alone, two under DistPro: on streams of their own, with recorded steps."""
+    monkeypatch.setenv("KDBENCH_DEVICE", DEVICE)
+    names = ["student/resnet20_none_s0", STUDENT, OTHER_STUDENT]
+    plans = [TinyProject(tmp_path / name, scales={"smoke": LONG}) for name in ("alone", "lanes")]
+    for plan in plans:
+        plan.run(SEARCH)
+    specs = [[plan.spec(name) for name in names] for plan in plans]
+    assert not run_all(specs[0], plans[0].paths, Options())
+    assert not run_together(specs[1], plans[1].paths, Options(), 3)
+
+    assert plans[0].files() == plans[1].files()
+    assert record(plans[1], STUDENT)["cost"]["together"] == 3
