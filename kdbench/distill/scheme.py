@@ -18,6 +18,7 @@ from kdbench.store.record import thinned
 TENSORS = "scheme.safetensors"
 TEXT = "scheme.json"
 FORMAT = 1  # raised when the files change
+MOST_ROWS = 100  # of a process in a record; the files have all
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,8 +85,8 @@ class Scheme:
         raise BadValue("scheme, names", own, expected, advice)
 
     def summary(self) -> dict[str, Any]:
-        """What the search's record says of it: the process, at some 200 of its steps."""
-        listed = thinned(range(len(self)))
+        """What the search's record says of it: the process, at some of its steps."""
+        listed = thinned(range(len(self)), MOST_ROWS)
         process = {
             "pathways": list(self.names),
             "steps": listed,
@@ -155,5 +156,5 @@ def _fields(
 
 
 def _rounded(table: Tensor) -> list[list[float]]:
-    """Rows as plain numbers; 7 digits say all that float32 knows."""
-    return [[float(f"{value:.7g}") for value in row] for row in table.tolist()]
+    """Rows as plain numbers, with more digits than a figure shows; the scheme has all of them."""
+    return [[float(f"{value:.5g}") for value in row] for row in table.tolist()]

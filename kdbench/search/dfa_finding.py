@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from kdbench.distill.scheme import Scheme
+from kdbench.distill.scheme import MOST_ROWS, Scheme
 from kdbench.store.record import thinned
 
 COSINE = "cosine"
@@ -27,7 +27,7 @@ class DFAScheme(Scheme):
 
     def summary(self) -> dict[str, Any]:
         """The process, and "gradients" at the same steps: norms by path and their cosine."""
-        listed = thinned(range(len(self)))
+        listed = thinned(range(len(self)), MOST_ROWS)
         gradients = {name: _plain(values[listed]) for name, values in self.gradients.items()}
         return {**super().summary(), "gradients": {"steps": listed, **gradients}}
 
@@ -55,5 +55,5 @@ def gradient_sizes(terms: Sequence[str], direct: Mapping[str, Tensor], *, like: 
 
 
 def _plain(values: Tensor) -> list[float | None]:
-    """Numbers with 7 digits, and None for what is none."""
-    return [float(f"{value:.7g}") if math.isfinite(value) else None for value in values.tolist()]
+    """Numbers with 5 digits, and None for what is none."""
+    return [float(f"{value:.5g}") if math.isfinite(value) else None for value in values.tolist()]
