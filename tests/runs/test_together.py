@@ -93,6 +93,7 @@ def test_lanes_that_are_killed_go_on_from_their_checkpoints(tmp_path, alone, num
     assert records(plan)[0] == records(alone)[0]
 
 
+@pytest.mark.slow
 def test_all_stop_together_and_all_go_on(tmp_path, alone):
     """A time limit that is over stops each at its first step, with a checkpoint."""
     plan = project(tmp_path)
@@ -124,6 +125,7 @@ def test_one_that_fails_leaves_the_others(tmp_path, alone, monkeypatch):
     assert {k: v for k, v in plan.files().items() if "20_kd" not in k} == others
 
 
+@pytest.mark.slow
 def test_a_damaged_teacher_is_mended(tmp_path, alone):
     """By the runs that read it, one after the other, when the others have ended."""
     plan = project(tmp_path)
