@@ -47,12 +47,23 @@ def protect(workflow: Any, scale: str, root: Path = Path()) -> None:
 
 
 def _settle(workflow: Any) -> None:
+    from snakemake.dag import DAG
     from snakemake.settings.types import RerunTrigger
 
+    # Snakemake has no setting for this.
+    DAG.check_output_mtime = _look_at_no_time
     workflow.dag_settings.rerun_triggers = frozenset({RerunTrigger.MTIME})
     workflow.dag_settings.force_incomplete = False
     workflow.execution_settings.ignore_incomplete = True
     workflow.execution_settings.keep_incomplete = True
+
+
+async def _look_at_no_time(dag: Any, job: Any, outputs: Any) -> None:
+    """In place of the check that a job's output is newer than its input.
+
+    A clock that was ahead for a while, here or on another machine, leaves records of the future:
+    every job that reads one would fail after it did its work.
+    """
 
 
 @contextmanager

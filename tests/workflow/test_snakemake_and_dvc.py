@@ -57,6 +57,20 @@ def test_touching_every_file_runs_nothing(built):
     assert nothing_runs(built)
 
 
+def test_records_of_the_future_stop_no_job(built):
+    """A clock that was a year ahead when they were written; then it was put right."""
+    gone = list(built.root.glob("results/lite/records/*/cifar100/resnet56_resnet20_kd*.json"))
+    assert len(gone) == 2
+    for path in gone:
+        path.unlink()
+    later = time.time() + 365 * 86400
+    for path in built.root.glob("results/lite/records/*/cifar100/*.json"):
+        os.utime(path, (later, later))
+
+    built.snakemake()
+    assert all(path.exists() for path in gone)
+
+
 KD_MADE_ANEW = ["resnet56_resnet20_kd", "resnet56_resnet20_kd_s0"]
 
 
