@@ -36,7 +36,9 @@ def method_new(
         for line in _costs(name, folder):
             say(line)
     say(f"Try it:  kdbench check {name}")
-    say(f"Train it:  snakemake --cores 2 reproduce_all --config methods_only='[none, {name}]'")
+    table = """'exhibits=["distpro/table1"]'"""
+    methods = f"""'methods_only=["none","kd","{name}"]'"""
+    say(f"Train it in one table:  snakemake --cores 2 reproduce_all --config {table} {methods}")
 
 
 def outside_plugins(name: str) -> str:

@@ -27,6 +27,7 @@ def tune_command(
     Example: kdbench tune dfa/tuning --scale lite
     """
     from kdbench.plan.graph import load_graph
+    from kdbench.report.readings.banner import banner
     from kdbench.store.paths import Paths
     from kdbench.workflow.tune import lines, make, ranked, tuning_table
 
@@ -36,5 +37,7 @@ def tune_command(
     exit_code = make(graph, paths, tuned, cores, config)
     for line in lines(ranked(graph, paths, tuned)):
         typer.echo(line)
+    if notice := banner(graph):
+        typer.echo(notice)
     if exit_code:
         raise UserError("some runs failed or were stopped; the same command resumes them")

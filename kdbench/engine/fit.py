@@ -14,6 +14,7 @@ from kdbench.engine.stopping import Stopper
 from kdbench.engine.train_state import TrainState
 from kdbench.errors import Diverged, TryAgain
 
+TASK = "task"  # the term that every training has, beside those of its method
 Step = Callable[[Any, TrainingPosition], Mapping[str, Tensor]]
 """One whole training step on a batch, optimiser included; returns its loss terms."""
 
@@ -126,16 +127,25 @@ def _close_epoch(state: TrainState, steps: int, begun: float) -> dict[str, float
     means = {name: float(total) / steps for name, total in state.sums.items()}
     means = ranks.average_means(means)
     state.seconds += lanes.clock() - begun
-    for name, mean in means.items():
-        if not math.isfinite(mean):
-            raise Diverged(
-                f"epoch {state.epoch}: the loss term {name!r} is {mean}, expected a finite number; "
-                "lower the learning rate or the term's weight"
-            )
+    wrong = {name: mean for name, mean in means.items() if not math.isfinite(mean)}
+    if wrong:
+        raise Diverged(f"epoch {state.epoch}: {_not_finite(wrong)}")
     state.sums = {}
     state.epoch += 1
     state.step = 0
     return means
+
+
+def _not_finite(wrong: Mapping[str, float]) -> str:
+    """The terms that are not finite, the task's own last: it seldom is the first to fail."""
+    advice = "lower the learning rate or the term's weight"
+    if len(wrong) == 1:
+        ((name, mean),) = wrong.items()
+        return f"the loss term {name!r} is {mean}, expected a finite number; {advice}"
+    names = sorted(wrong, key=lambda name: name == TASK)
+    listed = ", ".join(f"{name!r} ({wrong[name]})" for name in names)
+    origin = "the first to fail makes the others so; kdbench check tries a method's terms alone"
+    return f"found the loss terms {listed}, expected finite numbers; {origin}; {advice}"
 
 
 def _pause(state: TrainState, stopper: Stopper, begun: float) -> float:

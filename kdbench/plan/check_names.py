@@ -18,6 +18,7 @@ def check_names(params: Params, components: Components) -> None:
     _check_methods(params, components)
     _check_files(params, components)
     _check_ranks(params, components)
+    _check_declared_pairs(components)
 
 
 def _check_datasets(params: Params, components: Components) -> None:
@@ -66,3 +67,17 @@ def _check_ranks(params: Params, components: Components) -> None:
             wrong, expected, other = "search", "teacher or student", f"{dataset}/TEACHER:{trained}"
         if wrong in phases:
             raise BadValue(f"{where}.{key}", wrong, expected, f"the key of a {wrong} is {other}")
+
+
+def _check_declared_pairs(components: Components) -> None:
+    """Pairs for which methods and searches declare parameters: no run would take those of others.
+
+    Here, because a plug-in's networks may be found after its methods.
+    """
+    for path, declaration in (*components.methods.values(), *components.searches.values()):
+        for key in declaration.pairs:
+            teacher, colon, student = key.partition(":")
+            if not colon:
+                raise BadValue(f"{path}, pairs", key, "teacher:student")
+            for network in (teacher, student):
+                components.get("network", network, where=f'{path}, pairs."{key}"')

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from typing_extensions import TypeVar
 
 from kdbench.errors import BadValue, UnknownName
-from kdbench.plan.constraints import check_constraints, check_own_values
+from kdbench.plan.constraints import check_constraints, check_own_values, checked
 from kdbench.plan.declarations import (
     KINDS,
     DatasetDeclaration,
@@ -25,7 +25,8 @@ from kdbench.plan.declarations import (
     PluginDatasetDeclaration,
     SearchDeclaration,
 )
-from kdbench.plan.validation import COMPONENT_NAME, LONGEST_LINE, LONGEST_NAME, one_line
+from kdbench.plan.plugin_imports import check_imports
+from kdbench.plan.validation import COMPONENT_NAME, LONGEST_NAME, one_line
 from kdbench.store.disk import read_text
 from kdbench.store.fingerprint import code_fingerprint
 
@@ -38,7 +39,6 @@ PACKAGES = {
 }
 PLUGIN_GROUP = "kdbench.components"
 TEACHER_MODES = ("eval", "batch")
-LARGEST_NUMBER = 3e38  # of a parameter: about what float32 holds
 D = TypeVar("D", bound=Declaration)
 D_co = TypeVar("D_co", bound=Declaration, covariant=True, default=Declaration)
 
@@ -138,42 +138,33 @@ class Component(Generic[D_co]):
         declared = self.declaration
         if not isinstance(declared, Distiller):
             raise TypeError(f"a {self.kind} has no parameters")
-        overridable = {
-            **({"teacher_bn": "eval"} if self.takes_teacher_bn else {}),
-            **declared.defaults,
-        }
+        overridable = self.overridable
         short = {"smoke": declared.smoke, "lite": declared.lite}.get(scale, {})
         values = {**declared.defaults, **declared.pairs.get(pair or "", {}), **short}
         for key, value in overrides.items():
             if key not in overridable:
                 raise UnknownName("parameter", key, list(overridable), where=f"{where}.{self.name}")
-            if key == "teacher_bn" and value not in TEACHER_MODES:
-                raise BadValue(f"{where}.{self.name}.{key}", value, "'eval' or 'batch'")
-            values[key] = checked(f"{where}.{self.name}.{key}", value, overridable[key])
-            check_constraints(f"{where}.{self.name}.{key}", key, values[key], declared)
+            values[key] = self.checked(key, value, f"{where}.{self.name}.{key}")
         return values
 
+    @property
+    def overridable(self) -> dict[str, Any]:
+        """What params.yaml may set of a method or search, with the declared values."""
+        defaults = self.declaration.defaults if isinstance(self.declaration, Distiller) else {}
+        return {**({"teacher_bn": "eval"} if self.takes_teacher_bn else {}), **defaults}
 
-def checked(where: str, value: Any, default: Any) -> Any:
-    """A value of the declared default's kind; an integer in a float's place becomes one.
+    def checked(self, key: str, value: Any, where: str) -> Any:
+        """A value of one of `overridable`, of the declared kind.
 
-    Raises:
-        BadValue: another kind, a number that is not finite or as large as no parameter is, or a
-            text that does not fit in a line.
-    """
-    if isinstance(default, list) and isinstance(value, list):
-        sample = default[0] if default else ""
-        return [checked(where, entry, sample) for entry in value]
-    if isinstance(default, float) and type(value) is int and abs(value) < LARGEST_NUMBER:
-        value = float(value)
-    wrong = type(value) is not type(default)
-    if isinstance(value, int | float) and not wrong:
-        wrong = not abs(value) < LARGEST_NUMBER  # true of nan, too
-    if isinstance(value, str) and not wrong:
-        wrong = len(value) > LONGEST_LINE or not value.isprintable()
-    if wrong:
-        raise BadValue(where, value, f"a value like {default!r}")
-    return value
+        Raises:
+            UnknownName, BadValue: another kind, or ruled out; `where` is the place.
+        """
+        if key == "teacher_bn" and value not in TEACHER_MODES:
+            raise BadValue(where, value, "'eval' or 'batch'")
+        value = checked(where, value, self.overridable[key])
+        if isinstance(self.declaration, Distiller):
+            check_constraints(where, key, value, self.declaration)
+        return value
 
 
 @dataclass(frozen=True)
@@ -356,6 +347,7 @@ def _check_plugin(path: Path, kind: str, declaration: Declaration, others: Compo
     code = path.with_name(f"{declaration.module or name}.py")
     if not code.is_file():
         raise BadValue(str(path), f"no file {code}", "the code beside its declaration")
+    check_imports(code)
 
 
 def _toml(path: Path) -> dict[str, Any]:

@@ -5,6 +5,10 @@ from typing import Any
 
 from kdbench.errors import BadValue, UnknownName
 from kdbench.plan.declarations import Distiller
+from kdbench.plan.validation import LONGEST_LINE
+
+LARGEST_NUMBER = 3e38  # of a parameter: about what float32 holds
+TEACHER_BN = "teacher_bn"  # may stand beside parameters, though no class takes it
 
 
 def check_constraints(where: str, key: str, value: Any, declaration: Distiller) -> None:
@@ -37,12 +41,34 @@ def check_constraints(where: str, key: str, value: Any, declaration: Distiller) 
             raise BadValue(where, entry, f"a text that matches {pattern}")
 
 
+def checked(where: str, value: Any, default: Any) -> Any:
+    """A value of the declared default's kind; an integer in a float's place becomes one.
+
+    Raises:
+        BadValue: another kind, a number that is not finite or as large as no parameter is, or a
+            text that does not fit in a line.
+    """
+    if isinstance(default, list) and isinstance(value, list):
+        sample = default[0] if default else ""
+        return [checked(where, entry, sample) for entry in value]
+    if isinstance(default, float) and type(value) is int and abs(value) < LARGEST_NUMBER:
+        value = float(value)
+    wrong = type(value) is not type(default)
+    if isinstance(value, int | float) and not wrong:
+        wrong = not abs(value) < LARGEST_NUMBER  # true of nan, too
+    if isinstance(value, str) and not wrong:
+        wrong = len(value) > LONGEST_LINE or not value.isprintable()
+    if wrong:
+        raise BadValue(where, value, f"a value like {default!r}")
+    return value
+
+
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def check_own_values(path: str, declaration: Distiller) -> None:
-    """Refuse a declaration whose constraints are of no parameter, or rule its own values out.
+    """Refuse a declaration whose sections name no parameter, or rule its own values out.
 
     Raises:
         BadValue, UnknownName: with the file's name.
@@ -52,11 +78,14 @@ def check_own_values(path: str, declaration: Distiller) -> None:
             if key not in declaration.defaults:
                 known = list(declaration.defaults)
                 raise UnknownName("parameter", key, known, where=f"{path}, {section}")
-    for values in (
-        declaration.defaults,
-        declaration.smoke,
-        declaration.lite,
-        *declaration.pairs.values(),
-    ):
+    pairs = {f'pairs."{pair}"': values for pair, values in declaration.pairs.items()}
+    sections = {"smoke": declaration.smoke, "lite": declaration.lite, **pairs}
+    for section, values in {"defaults": declaration.defaults, **sections}.items():
         for key, value in values.items():
-            check_constraints(f"{path}, {key}", key, value, declaration)
+            if key not in declaration.defaults and key != TEACHER_BN:
+                raise UnknownName(
+                    "parameter", key, list(declaration.defaults), where=f"{path}, {section}"
+                )
+            place = f"{path}, {section}.{key}"
+            checked(place, value, declaration.defaults.get(key, ""))
+            check_constraints(place, key, value, declaration)

@@ -50,6 +50,7 @@ def _table(custom: CustomTable, components: Components, where: str) -> Table:
     _check_pruning(custom, components, where)
     _check_labels(custom, where)
     _check_size(custom, where)
+    _check_grid(custom, components, where)
     origin = _origin(custom, components, where)
     rows = tuple(
         row for name in custom.methods for row in _rows_of(name, custom, origin, components, where)
@@ -150,7 +151,8 @@ def _rows_of(
         BadValue: a teacher's row, which measures test images, in a table that looks at none.
     """
     if name != TEACHER:
-        grids = _grid(custom, where)
+        taken = _taken(_parts(name, components, where), custom, components, where)
+        grids = product(*([(key, value) for value in values] for key, values in taken.items()))
         return [_row(name, custom, origin, components, where, grid) for grid in grids]
     if custom.tuning_holdout:
         expected = "methods: such a table looks at no test image"
@@ -226,16 +228,70 @@ def _parts(name: str, components: Components, where: str) -> list[Component]:
     return [components.get("method", part, where=where) for part in names]
 
 
-def _check_grid(name: str, parts: list[Component], custom: CustomTable, where: str) -> None:
-    """Refuse values that no run would take: rows would print what they do not have."""
+def _check_grid(custom: CustomTable, components: Components, where: str) -> None:
+    """Refuse values that no run would take, or that stand twice.
+
+    Raises:
+        UnknownName, BadValue: naming the key.
+    """
     if not custom.grid:
         return
-    if len(parts) > 1:
-        advice = "the parameters of joined methods stand in params.yaml's methods and searches"
-        raise BadValue(f"{where}, grid", name, "methods that stand alone", advice)
-    for key in custom.grid:
-        if key.startswith(SEARCH) and not (parts[0].search or custom.pruned_by):
-            raise BadValue(f"{where}, grid", key, f"parameters of {name}, which searches nothing")
+    known: set[str] = set()
+    for name in (name for name in custom.methods if name != TEACHER):
+        parts = _parts(name, components, where)
+        if len(parts) > 1:
+            advice = "the parameters of joined methods stand in params.yaml's methods and searches"
+            raise BadValue(f"{where}, grid", name, "methods that stand alone", advice)
+        known |= _varied(parts[0], custom, components, where).keys()
+    for key, values in custom.grid.items():
+        if key not in known:
+            if key.startswith(SEARCH) and not any(one.startswith(SEARCH) for one in known):
+                expected = f"parameters of {', '.join(custom.methods)}, which searches nothing"
+                raise BadValue(f"{where}, grid", key, expected)
+            raise UnknownName("parameter", key, known, where=f"{where}, grid")
+        for value in values:
+            if not _is_plain(value):
+                expected = "numbers, texts, true or false, or lists of these"
+                raise BadValue(f"{where}, grid.{key}", value, expected)
+            if values.count(value) > 1:
+                raise BadValue(f"{where}, grid.{key}", value, "each value once")
+
+
+def _varied(
+    part: Component, custom: CustomTable, components: Components, where: str
+) -> dict[str, tuple[Component, str]]:
+    """What a grid may vary of a method: its parameters, and as `search.name` its search's."""
+    found = {key: (part, key) for key in part.overridable}
+    named = custom.pruned_by or part.search
+    if named:
+        search = components.get("search", named, where=where)
+        found |= {f"{SEARCH}{key}": (search, key) for key in search.overridable}
+    return found
+
+
+def _taken(
+    parts: list[Component], custom: CustomTable, components: Components, where: str
+) -> dict[str, list[Any]]:
+    """The values of the grid by those of its keys that a row's method has.
+
+    A method without any of them has one row, as it is.
+
+    Raises:
+        UnknownName, BadValue: a value that the parameter cannot have.
+    """
+    known = _varied(parts[0], custom, components, where) if custom.grid else {}
+    taken = {}
+    for key, values in custom.grid.items():
+        if key in known:
+            owner, name = known[key]
+            place = f"{where}, grid.{key}"
+            taken[key] = [_hashable(owner.checked(name, value, place)) for value in values]
+    return taken
+
+
+def _hashable(value: Any) -> Any:
+    """Lists as tuples: requests are hashed."""
+    return tuple(value) if isinstance(value, list) else value
 
 
 def _check_size(custom: CustomTable, where: str) -> None:
@@ -252,18 +308,6 @@ def _check_size(custom: CustomTable, where: str) -> None:
     if rows * len(custom.pairs) > MOST_CELLS:
         cells = f"{rows * len(custom.pairs)} cells"
         raise BadValue(where, cells, f"at most {MOST_CELLS}", "split it into several tables")
-
-
-def _grid(custom: CustomTable, where: str) -> list[tuple[tuple[str, Any], ...]]:
-    """Every combination of the grid's values, as (key, value) pairs."""
-    names = list(custom.grid)
-    for name, entries in custom.grid.items():
-        for entry in entries:
-            if not _is_plain(entry):
-                expected = "numbers, texts, true or false, or lists of these"
-                raise BadValue(f"{where}, grid.{name}", entry, expected)
-    values = ([tuple(v) if isinstance(v, list) else v for v in custom.grid[name]] for name in names)
-    return [tuple(zip(names, chosen, strict=True)) for chosen in product(*values)]
 
 
 def _is_plain(entry: Any) -> bool:
@@ -292,7 +336,6 @@ def _row(
     grid: Parameters,
 ) -> Row:
     parts = _parts(name, components, where)
-    _check_grid(name, parts, custom, where)
     _check_search(name, parts, custom, components, where)
     label = custom.labels.get(name) or " + ".join(part.label for part in parts)
     searched = origin if any(part.search for part in parts) else None

@@ -99,7 +99,8 @@ class Resolver:
                 is.
 
         Returns:
-            The parameters, and those that the exhibit changes as the cell's name spells them.
+            The parameters, and those that the exhibit sets to other values than declared, as the
+            cell's name spells them.
 
         Raises:
             UnknownName, BadValue: a parameter that does not exist or does not fit.
@@ -114,7 +115,9 @@ class Resolver:
         lists = {k: list(v) if isinstance(v, tuple) else v for k, v in exhibit}
         both = {**overrides, **lists}
         settings = component.parameters(**place, overrides=both, where="exhibits")
-        changed = sorted(k for k, _ in exhibit if settings[k] != declared.get(k))
+        # Not with params.yaml's: a record keeps its name when a tuned value is written there.
+        plain = component.parameters(**place, overrides={}, where=key)
+        changed = sorted(k for k, _ in exhibit if settings[k] != plain.get(k))
         spelled = "".join(f"-{k}-{_spelled(settings[k])}" for k in changed)
         return _recorded(component, settings), spelled
 

@@ -1,8 +1,11 @@
 """Whether everything that is planned can be built and run, tried on a few images of noise."""
 
-from collections.abc import Callable, Iterator, Sequence
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
+from inspect import signature
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import torch
@@ -35,6 +38,8 @@ from kdbench.store.student_runs import SearchRun, StudentRun, TaughtRun
 from kdbench.store.teacher_runs import AnyTeacher, ImportedTeacher
 
 IMAGES = 2
+TASK_WEIGHT = "task_weight"  # taken by the assembler, by no class
+GIVEN = ("scheme", "labels")  # keywords that no declaration lists
 PROJECT = Paths()
 PROTOCOL = View()
 GIGABYTE = 10**9
@@ -84,10 +89,11 @@ def check(
             problems.append(f"{_name(run)}: {error}")
         except Exception as error:  # a plug-in may fail in any way
             reason = " ".join(str(error).split())[:200]
-            problems.append(f"{_name(run)}: cannot run: {type(error).__name__}: {reason}")
+            place = _place_in_plugin(run, error)
+            problems.append(f"{_name(run)}: cannot run: {type(error).__name__}: {reason}{place}")
         if tick:
             tick()
-    for line in trials.large:
+    for line in trials.notes:
         say(line)
     tried = ", ".join(f"{n} {phase}" for phase, n in counts.items() if n)
     say(f"tried once each: {tried} runs that differ in more than their seed")
@@ -164,14 +170,14 @@ class _Trials:
         graph: the plan.
         paths: of the project.
         networks, schemes: what was built.
-        large: a line for every loss that needs much memory.
+        notes: a line for every loss that needs much memory, or from which no student learns.
     """
 
     graph: Graph
     paths: Paths
     networks: dict[str, StagedNetwork] = field(default_factory=dict)
     schemes: dict[str, Any] = field(default_factory=dict)
-    large: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
     def attempt(self, run: Tried) -> None:
         """Build and run what one run needs."""
@@ -199,6 +205,8 @@ class _Trials:
         if run.structure:
             student = build_pruned(self._finding(run.structure), classes, image)
         networks = [self._teacher(teacher) for teacher in run.teachers]
+        for method in run.method.losses:
+            _check_keywords(method, self.graph)
         loss: Any
         loss, _ = assemble.make_student_loss(
             run,
@@ -213,13 +221,15 @@ class _Trials:
         self._note_memory(run, loss)
         ours = _noise("student", student, batch)
         theirs = _noise_of_teachers(networks, batch)
-        terms = dict(loss(ours, theirs, batch, MIDDLE))
+        where = run.method.module
+        terms = _terms(f"{where}, forward", loss(ours, theirs, batch, MIDDLE))
         if loss.first is not None:
             looking = ours if loss.first.trains_trunk else None
-            terms |= loss.first_terms(looking, theirs, batch, MIDDLE)
-        for name, term in terms.items():
-            if not torch.isfinite(term):
-                raise UserError(f"its term {name!r} is {float(term.detach())} on noise")
+            first = loss.first_terms(looking, theirs, batch, MIDDLE)
+            terms |= _terms(f"{where}, first_terms", first)
+        elif terms and not _reaches(ours, terms):
+            line = "no gradient of its terms reaches the student, which learns nothing from them"
+            self.notes.append(f"{_name(run)}: {line}; is a tensor detached?")
         torch.stack([ours.logits.mean(), *terms.values()]).sum().backward()
 
     def _finding(self, search: SearchRun) -> Any:
@@ -237,7 +247,7 @@ class _Trials:
             return
         size = loss.bytes_held(images, run.recipe.batch)
         if size >= LARGE:
-            self.large.append(
+            self.notes.append(
                 f"{_name(run)}: its memory of {images:,} training images, with batches of "
                 f"{run.recipe.batch}, needs {size:,} bytes ({size / GIGABYTE:.1f} GB) beside the "
                 "networks"
@@ -285,6 +295,71 @@ class _Trials:
         if task == DEPTH:  # some without a measurement
             return Batch(images, (pixels % 10).float(), numbers)
         return Batch(images, pixels % classes, numbers)
+
+
+def _check_keywords(method: Code, graph: Graph) -> None:
+    """Refuse a plug-in's method whose class and declaration name different parameters.
+
+    Raises:
+        UnknownName, BadValue: with the declaration's file.
+    """
+    if not method.module.endswith(".py"):
+        return
+    path, declaration = graph.components.methods[method.name]
+    parameters = list(signature(assemble.find_class(method)).parameters.values())[2:]
+    if any(one.kind is one.VAR_KEYWORD for one in parameters):
+        return
+    keywords = [one.name for one in parameters if one.name not in GIVEN]
+    where = f"{path}, defaults"
+    for key in declaration.defaults:
+        if key not in (*keywords, TASK_WEIGHT):
+            kind = f"keyword of {method.class_name}"
+            raise UnknownName(kind, key, [*keywords, TASK_WEIGHT], where=where)
+    for key in keywords:
+        if key not in declaration.defaults:
+            expected = f"every keyword of {method.class_name} with its default"
+            raise BadValue(where, f"no key {key!r}", expected)
+
+
+def _terms(where: str, found: Any) -> dict[str, Tensor]:
+    """What a loss returned: named finite scalars.
+
+    Raises:
+        BadValue, UserError: anything else; `where` is its file and method.
+    """
+    if not isinstance(found, Mapping):
+        advice = 'return {"name": term}'
+        raise BadValue(where, type(found).__name__, "a dict of named scalars", advice)
+    for name, term in found.items():
+        place = f"{where}, term {name!r}"
+        if not isinstance(term, Tensor):
+            raise BadValue(place, type(term).__name__, "a tensor", "leave out .item() and float()")
+        if term.ndim:
+            raise BadValue(place, f"shape {tuple(term.shape)}", "a scalar", "take a mean or sum")
+        if not torch.isfinite(term):
+            raise UserError(f"its term {name!r} is {float(term.detach())} on noise")
+    return dict(found)
+
+
+def _reaches(student: Features, terms: Mapping[str, Tensor]) -> bool:
+    """Whether a gradient of the terms reaches what a student shows; 0 counts as one."""
+    total = torch.stack([*terms.values()]).sum()
+    maps = [*student.pre, *student.post, *student.out, *(m for b in student.blocks for m in b)]
+    shown = [student.logits, student.pooled, *maps]
+    if not total.requires_grad:
+        return False
+    found = torch.autograd.grad(total, shown, retain_graph=True, allow_unused=True)
+    return any(one is not None for one in found)
+
+
+def _place_in_plugin(run: Tried, error: Exception) -> str:
+    """File and line of a plug-in's code that raised an error, in brackets; "" where none did."""
+    parts = [*_parts(run), *(run.method.losses if isinstance(run, StudentRun) else ())]
+    files = {Path(part.module).resolve(): part.module for part in parts}
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        if module := files.get(Path(frame.filename).resolve()):
+            return f" ({module}, line {frame.lineno})"
+    return ""
 
 
 def _noise(role: str, network: StagedNetwork, batch: Batch) -> Features:

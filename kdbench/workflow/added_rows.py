@@ -19,12 +19,14 @@ class Added(NamedTuple):
         left: those that are not finished.
         hours: of `left` on the device of its jobs, one after the other.
         timed: of `left`, how many have hours that were measured; the others' are declared, at most.
+        gpu: whether the declared hours are a GPU's.
     """
 
     runs: int
     left: int
     hours: float
     timed: int
+    gpu: bool = False
 
 
 def added_by(graph: Graph, names: Collection[str], paths: Paths) -> Added:
@@ -40,7 +42,8 @@ def added_by(graph: Graph, names: Collection[str], paths: Paths) -> Added:
     runs = [run for digest, run in graph.runs.items() if digest not in needed]
     left = [run for run in runs if not paths.record(run).is_file()]
     requests = Requests(graph.params, lambda: True, read_timings(paths.timings))
-    return Added(len(runs), len(left), requests.hours(left), requests.timed(left))
+    gpu = any(requests.gpus([run]) for run in left)
+    return Added(len(runs), len(left), requests.hours(left), requests.timed(left), gpu)
 
 
 def added_lines(graph: Graph, paths: Paths) -> Iterator[str]:
@@ -71,8 +74,8 @@ def _hours(added: Added) -> str:
         return f"{_rounded(added.hours)} device hours, as kdbench estimate timed them"
     origin = f"{added.timed} of them timed, the others " if added.timed else ""
     return (
-        f"at most {_rounded(added.hours)} device hours ({origin}by declared figures; "
-        "kdbench estimate measures)"
+        f"at most {_rounded(added.hours)} hours of {'a GPU' if added.gpu else 'one CPU core'} "
+        f"({origin}by declared figures; kdbench estimate --device h100 gives a GPU's)"
     )
 
 

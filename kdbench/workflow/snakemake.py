@@ -24,6 +24,7 @@ from kdbench.workflow.report import readmes, report_record, write_report
 from kdbench.workflow.requests import Requests
 from kdbench.workflow.served import SERVER
 from kdbench.workflow.shown import shown
+from kdbench.workflow.unused_settings import absent_methods
 
 
 class Workflow:
@@ -137,6 +138,8 @@ class Workflow:
         left = [run for run in self.graph.runs.values() if not self._done(run)]
         if announcement := self.requests.announcement(left):
             say(announcement)
+        for line in absent_methods(self.graph):
+            say(line)
         if local and self.graph.scale.cells_per_job:
             serve_from(self.overrides)
 

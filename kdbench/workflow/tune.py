@@ -112,6 +112,8 @@ def lines(choices: Sequence[Choice]) -> list[str]:
             text.append(f"  {row.mean:6.2f}  {row.label}  ({each})")
         if rows[0].values:
             text.append(f"  best: {json.dumps(rows[0].parameters)}")
+        if len(rows[0].values) == 1:
+            text.append("  n = 1 seed: nothing says whether this is noise; give the table `seeds`")
     return text
 
 

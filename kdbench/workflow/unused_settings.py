@@ -2,16 +2,27 @@
 
 from collections.abc import Iterator
 
-from kdbench.exhibits.requests import Request, TeacherRequest
+from kdbench.exhibits.requests import Request, StudentRequest, TeacherRequest
 from kdbench.exhibits.tables import requests_of
 from kdbench.plan.graph import Graph
 from kdbench.store.teacher_runs import ImportedTeacher
 
 
 def unused_settings(graph: Graph) -> Iterator[str]:
-    """One line for every imported teacher, and every number of ranks, that no run has."""
+    """One line for every imported teacher, number of ranks and method that no run has."""
     yield from _unused_teachers(graph)
     yield from _unused_ranks(graph)
+    yield from absent_methods(graph)
+
+
+def absent_methods(graph: Graph) -> Iterator[str]:
+    """One line for every entry of `methods_only` that is a row of no planned exhibit."""
+    requests = (request for exhibit in graph.exhibits for request in requests_of(exhibit))
+    rows = {request.method for request in requests if isinstance(request, StudentRequest)}
+    for name in graph.params.methods_only:
+        if name not in rows:
+            advice = 'choose one that has it, as exhibits: ["distpro/table1"]'
+            yield f"methods_only, {name}: no chosen exhibit has that row; {advice}"
 
 
 def _unused_teachers(graph: Graph) -> Iterator[str]:

@@ -163,6 +163,18 @@ def test_a_loss_that_is_not_finite_ends_the_training_in_one_line(tmp_path, value
     assert spy.asked == [(0, 0), (1, 0)]
 
 
+def test_all_terms_that_are_not_finite_are_named_and_the_task_s_last(tmp_path):
+    """One of them makes the weights and so all others nan; a finite one is not blamed."""
+    state = TrainState(tmp_path, "run", {})
+
+    def step(batch, position):
+        nan = torch.tensor(float("nan"))
+        return {"task": nan, "gap": nan, "fine": torch.tensor(1.0)}
+
+    with pytest.raises(Diverged, match=r"found the loss terms 'gap' \(nan\), 'task' \(nan\), "):
+        next(fit(state, step, Spy(), 1, Stopper(checkpoint_seconds=1e9)))
+
+
 def test_a_finished_training_is_not_continued(tmp_path):
     """The loader is asked for no epoch."""
     state, _, _, _ = training(tmp_path, Spy())

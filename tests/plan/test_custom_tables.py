@@ -27,7 +27,7 @@ ALL = ["cifar10", "cifar100", "cinic10"]
         ({"methods": ["kd+dfa+kd"]}, "methods: found 'kd+dfa+kd', expected each method once"),
         ({"grid": {"bogus": [1]}}, "'bogus'"),
         ({"grid": {"search.beta_budget": [0.1]}}, "parameters of kd, which searches nothing"),
-        ({"methods": ["dfa"], "grid": {"search.bogus": [0.1]}}, "'bogus'"),
+        ({"methods": ["dfa"], "grid": {"search.bogus": [0.1]}}, "'search.bogus'"),
         ({"methods": ["dfa"], "pruned_by": "sbs_kl"}, "methods that search nothing"),
         ({"pruned_from": "resnet56"}, "pruned_by as well"),
         ({"pruned_by": "dfa"}, "a search that prunes a network"),

@@ -36,6 +36,30 @@ def test_a_grid_gives_the_row_teacher_once():
     assert rows_of(graph) == ["Teacher", "KD, temperature = 1.0", "KD, temperature = 4.0"]
 
 
+def test_a_method_without_a_grid_s_parameters_has_one_row():
+    """Another with some of them has a row for each of their combinations."""
+    grid = {"search.beta_budget": [1.0, 2.0], "weight": [0.5, 0.9]}
+    graph = graph_of(methods=["none", "kd", "dfa"], grid=grid)
+
+    assert rows_of(graph)[:3] == ["Student", "KD, weight = 0.5", "KD, weight = 0.9"]
+    assert len(rows_of(graph)) == 5 and "beta_budget" in rows_of(graph)[3]
+
+
+@pytest.mark.parametrize(
+    ("grid", "message"),
+    [
+        ({"wieght": [1.0]}, "mine, grid: no parameter is called 'wieght'; did you mean 'weight'"),
+        ({"weight": [0.5, 0.5]}, "mine, grid.weight: found 0.5, expected each value once"),
+        ({"weight": ["x"]}, "mine, grid.weight: found 'x', expected a value like"),
+    ],
+)
+def test_a_grid_names_its_place(grid, message):
+    """The table and the key."""
+    with pytest.raises(UserError) as caught:
+        graph_of(methods=["none", "kd"], grid=grid)
+    assert message in str(caught.value)
+
+
 def test_labels_name_rows_and_columns():
     """Those of methods and pairs without one are the declared ones."""
     graph = graph_of(methods=["none", "kd"], labels={"kd": "Ours", "resnet56:resnet20": "Small"})

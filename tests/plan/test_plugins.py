@@ -100,6 +100,54 @@ def test_a_plug_in_that_is_no_python_is_refused_with_file_and_line(planned, plug
         planned(plugins=[str(folder)])
 
 
+@pytest.mark.parametrize(
+    ("section", "message"),
+    [
+        ('[pairs."wrn-40-2:wrn16-2"]\nweight = 2.0', r"wrn16-2\".*no network.*'wrn-16-2'"),
+        ('[pairs."wrn-40-2"]\nweight = 2.0', "pairs: found 'wrn-40-2', expected teacher:student"),
+        ("[smoke]\nwieght = 2.0", "toml, smoke: no parameter is called 'wieght'; .*'weight'"),
+        ('[pairs."a:b"]\nwieght = 2.0', 'toml, pairs."a:b": no parameter is called'),
+        ("[lite]\nweight = 2.0\n[ranges]\nweight = [0.0, 1.0]", "toml, lite.weight: found 2.0"),
+    ],
+)
+def test_a_section_that_no_run_would_take_is_refused(planned, plugin, section, message):
+    """Misspelt pairs and parameters, with file and section."""
+    folder = plugin("here", declaration=f"{plugin.declaration}{section}\n")
+
+    with pytest.raises(UserError, match=message):
+        planned(plugins=[str(folder)])
+
+
+@pytest.mark.parametrize(
+    "statement", ["from .shared import K", "import shared", "from here.shared import K",
+                  "from here import shared"]
+)  # fmt: skip
+def test_a_plug_in_that_imports_a_file_beside_it_is_refused(planned, plugin, statement):
+    """A change there would be in no digest; Python's own modules are not meant."""
+    folder = plugin("here", code=f"import random\n{statement}\n{plugin.code}")
+    (folder / "shared.py").write_text("K = 1\n")
+    (folder / "random.py").write_text("")
+
+    with pytest.raises(UserError, match=r"halves.py, line 2: found 'import of .*as module$"):
+        planned(plugins=[str(folder)])
+    (folder / "halves.py").write_text(f"import random\n{plugin.code}")
+    assert planned(plugins=[str(folder)]).components.plugin_methods() == ["halves"]
+
+
+def test_a_record_keeps_its_name_when_a_tuned_value_goes_into_params_yaml(planned, plugin):
+    """Names tell a grid's rows from the declared values, digests too."""
+    table = {"id": "t", "pairs": ["resnet56:resnet20"], "methods": ["halves"],
+             "grid": {"weight": [0.5, 2.0]}}  # fmt: skip
+    folder = plugin("here")
+    before, after = (
+        {(run.cell, run.digest) for run in own(planned(exhibits=["own"], tables=[table],
+         plugins=[str(folder)], methods=methods))}
+        for methods in ({}, {"halves": {"weight": 2.0}})
+    )  # fmt: skip
+
+    assert before == after and len(before) == 2
+
+
 def test_a_declaration_without_a_class_is_refused_while_planning(planned, plugin):
     """The error names the file and the key."""
     folder = plugin("classless", declaration=plugin.declaration.replace('class = "Halves"', ""))

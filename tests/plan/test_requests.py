@@ -54,15 +54,15 @@ def test_a_parameter_with_its_default_value_makes_the_same_run():
 
 
 def test_a_row_s_own_parameter_beats_params_yaml():
-    """Other rows follow params.yaml; the name holds what differs from it."""
+    """Other rows follow params.yaml; the name holds what differs from the declared values."""
     params = Params(scale="paper", methods={"kd": {"temperature": 8.0}})
     plain, own = (
-        built(Row("a", "kd", parameters=p), params) for p in ((), (("temperature", 4.0),))
+        built(Row("a", "kd", parameters=p), params) for p in ((), (("temperature", 2.0),))
     )
 
     assert students(plain)[0].method.parameters["temperature"] == 8.0
-    assert students(own)[0].method.parameters["temperature"] == 4.0
-    assert plain.cell.endswith("_kd") and own.cell.endswith("_kd-temperature-4.0")
+    assert students(own)[0].method.parameters["temperature"] == 2.0
+    assert plain.cell.endswith("_kd") and own.cell.endswith("_kd-temperature-2.0")
 
 
 def test_a_tuple_in_a_row_is_a_list_in_the_run():

@@ -33,6 +33,11 @@ class Picky(nn.Module):
             return {"gap": (student.pooled[:, :7] - teacher.pooled).sum()}
         if self.result == "first":
             return {}
+        gap = student.pooled.square()
+        forms = {"bare": gap.mean(), "vector": {"gap": gap.mean(1)}, "number": {"gap": 1.0}}
+        forms["detached"] = {"gap": gap.mean().detach()}
+        if self.result in forms:
+            return forms[self.result]
         return {"gap": student.logits.sum() * float("nan")}
 
     def first_terms(self, student, teacher, batch, position):
@@ -75,6 +80,8 @@ def test_what_does_not_fit_is_a_line_with_the_pair_and_the_reason(project):
     (line,) = problems(project, methods_only=[])
 
     assert line.startswith("cifar100, resnet56:resnet20, picky: cannot run: RuntimeError: ")
+    where = next(n for n, text in enumerate(CODE.splitlines(), 1) if "[:, :7]" in text)
+    assert line.endswith(f" ({project.root}/own/picky.py, line {where})")
     assert "\n" not in line
     assert files_of(project) == before
 
@@ -84,6 +91,47 @@ def test_check_names_a_term_that_is_not_finite(project):
     (line,) = problems(project, methods={"picky": {"result": "nan"}})
 
     assert line == "cifar100, resnet56:resnet20, picky: its term 'gap' is nan on noise"
+
+
+@pytest.mark.parametrize(
+    ("result", "words"),
+    [
+        ("bare", "picky.py, forward: found 'Tensor', expected a dict of named scalars; return {"),
+        ("vector", "picky.py, forward, term 'gap': found 'shape (2,)', expected a scalar; take a"),
+        ("number", "picky.py, forward, term 'gap': found 'float', expected a tensor; leave out"),
+    ],
+)
+def test_what_a_loss_returns_is_checked(project, result, words):
+    """Method, term, found, expected and remedy are one line."""
+    (line,) = problems(project, methods={"picky": {"result": result}})
+
+    assert words in line and "\n" not in line
+
+
+def test_a_loss_that_teaches_nothing_is_said(project):
+    """It is no failure: it may learn in another way."""
+    lines = []
+    project.edit(methods_only=["picky"], methods={"picky": {"result": "detached"}})
+
+    assert check(load_graph(project.root), lines.append) == []
+    assert "picky: no gradient of its terms reaches the student" in lines[0]
+
+
+@pytest.mark.parametrize(
+    ("code", "declaration", "words"),
+    [
+        ("*, factor=1, result", "", "found \"no key 'factor'\", expected every keyword of Picky"),
+        ("*, result", "resullt = 1", "Picky is called 'resullt'; did you mean 'result'"),
+    ],
+)  # fmt: skip
+def test_keywords_and_declared_parameters_are_the_same(project, code, declaration, words):
+    """A keyword that nobody can set, or a parameter that the class does not take."""
+    folder = project.root / "own"
+    (folder / "picky.py").write_text(CODE.replace("*, result", code))
+    (folder / "picky.toml").write_text(f"{DECLARATION}{declaration}\n")
+    (line,) = problems(project)
+
+    assert words in line and "picky.toml, defaults" in line
 
 
 def test_a_pair_that_a_method_refuses_is_a_line_in_its_own_words(project):

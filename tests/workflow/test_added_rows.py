@@ -77,8 +77,8 @@ def test_status_says_what_it_adds_and_whence_the_hours_are(folder):
     added = added_by(graph, ["mine"], paths)
     count = f"methods, mine: adds {added.runs} runs: "
     assert [line.strip() for line in describe(graph, paths) if "mine" in line] == [
-        f"{count}at most {added.hours:.3g} device hours (by declared figures; kdbench estimate "
-        "measures)"
+        f"{count}at most {added.hours:.3g} hours of one CPU core (by declared figures; kdbench "
+        "estimate --device h100 gives a GPU's)"
     ]
 
     new = [digest for digest in graph.runs if digest not in runs_of(folder, plugins=[])]
@@ -104,6 +104,7 @@ def test_a_new_method_tells_what_it_will_add_at_every_scale(folder):
     told = re.findall(r"At scale .*?(?=At scale|Try)", " ".join(result.output.split()))
 
     assert result.exit_code == 0
+    assert """'exhibits=["distpro/table1"]' 'methods_only=["none","kd","other"]'""" in result.output
     for line, scale in zip(told, ("smoke", "lite", "paper"), strict=True):
         graph = load_graph(folder, {"scale": scale})
         added = added_by(graph, ["other"], Paths(folder))
@@ -118,3 +119,14 @@ def test_a_plan_that_cannot_be_made_does_not_keep_a_method_from_being_written(fo
 
     assert result.exit_code == 0 and (folder / "own/other.py").is_file()
     assert re.search("(?m)^What it adds is not known, .*params.yaml, scale: .*$", result.output)
+
+
+def test_a_method_that_no_chosen_exhibit_shows_is_said(folder):
+    """Own tables have the rows that they name; a filter for another would train nothing of it."""
+    table = {"id": "t", "pairs": ["resnet56:resnet20"], "methods": ["kd"]}
+    chosen = {"methods_only": ["kd", "mine"], "exhibits": ["own"], "tables": [table]}
+    lines = [line for line in describe(load_graph(folder, chosen), Paths(folder)) if "mine" in line]
+
+    assert [line.partition(";")[0].strip() for line in lines] == [
+        "methods_only, mine: no chosen exhibit has that row"
+    ]

@@ -14,6 +14,7 @@ from kdbench.data.stored import arrays as dataset
 from kdbench.data.stored.arrays import Prepared
 from kdbench.errors import BadValue, UnknownName
 from kdbench.plan.graph import load_graph
+from kdbench.report.readings.banner import banner
 from kdbench.runs import assemble
 from kdbench.runs.held_out import places
 from kdbench.store.atomic import write_json
@@ -149,7 +150,7 @@ def test_tune_ranks_the_rows(done, monkeypatch):
     """The best comes first, with what params.yaml would say; nothing runs a second time."""
     monkeypatch.chdir(done.root)
     result = CliRunner().invoke(app, ["tune", "own/mine"])
-    head, first, second, best = result.output.splitlines()
+    head, first, second, best, seeds, *notice = result.output.splitlines()
     accuracy = {c: metrics(done, f"evaluation/{c}")["runs"][0]["last"]["top1"] for c in CELLS}
 
     assert result.exit_code == 0
@@ -158,6 +159,8 @@ def test_tune_ranks_the_rows(done, monkeypatch):
     assert printed == [round(v, 2) for v in sorted(accuracy.values(), reverse=True)]
     weight = 0.5 if accuracy[CELLS[0]] > accuracy[CELLS[1]] else 0.9
     override = json.loads(best.removeprefix("  best: "))
+    assert seeds.startswith("  n = 1 seed: nothing says whether this is noise")
+    assert " ".join(notice) == banner(load_graph(done.root)) != ""
     ties = accuracy[CELLS[0]] == accuracy[CELLS[1]]
     assert ties or override == {"methods": {"kd": {"weight": weight, "temperature": 2.0}}}
 
@@ -169,7 +172,7 @@ def test_a_combination_without_a_record_comes_last(done):
     choices = ranked(graph, done.paths, tuning_table(graph, "own/mine"))
 
     assert [bool(choice.values) for choice in choices] == [True, True, False]
-    *_, unfinished, best = lines(choices)
+    *_, unfinished, best, _ = lines(choices)
     assert unfinished.endswith("weight = 0.1, temperature = 2.0  (not finished; its log says why)")
     assert best.startswith("  best: ") and "0.1" not in best
 
@@ -185,7 +188,7 @@ def test_a_combination_that_diverged_says_so(done):
     ranking = lines(ranked(graph, done.paths, tuning_table(graph, "own/mine")))
 
     file.unlink()
-    assert ranking[-2].endswith("weight = 0.1, temperature = 2.0  (diverged)")
+    assert ranking[-3].endswith("weight = 0.1, temperature = 2.0  (diverged)")
 
 
 def test_tune_asks_for_each_job_once(tmp_path, monkeypatch):

@@ -134,6 +134,9 @@ def _measured(graph: Graph, line: Line, records: Records) -> dict[str, str]:
         **source,
     }
     runs = list(records.behind([line.evaluation])) if line.evaluation else []
+    diverged = records.diverged([line.evaluation]) if line.evaluation else []
+    if diverged:
+        always["diverged"] = "; ".join(diverged)
     if not runs:
         return {**always, "records": "no run of this cell is finished"}
     origins = [record.content.get("provenance", {}) for _, record in runs]

@@ -7,6 +7,7 @@ import pytest
 from kdbench.errors import UnknownName, UserError
 from kdbench.plan.graph import make_graph
 from kdbench.plan.params import Params
+from kdbench.store.atomic import write_json
 from kdbench.store.paths import Paths
 from kdbench.store.record import write_record
 from kdbench.workflow.asking import aspects
@@ -133,6 +134,17 @@ def test_the_answer_has_every_aspect_and_the_teachers_accuracy(tmp_path):
     assert "versions: torch 2.9.0; the paper's are not known" in text
     assert "made by today's code: no run" in text
     assert "notes of the runs: A remark." in text
+
+
+def test_a_cell_that_diverged_is_told_with_the_reason(tmp_path):
+    """That which its run left on disk."""
+    graph, paths = make_graph(Params(scale="lite", **TABLE)), Paths(tmp_path)
+    student = graph.run(f"student/{CELL}_s0")
+    content = {"schema": 1, "title": student.title, "said": "epoch 0: found nan"}
+    write_json(paths.diverged(student), content)
+
+    said = f"  diverged: {student.title}: epoch 0: found nan"
+    assert said in list(why(graph, paths, CELL))
 
 
 def test_a_cell_of_several_tables_is_told_once(tmp_path):
