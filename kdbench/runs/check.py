@@ -25,12 +25,13 @@ from kdbench.models.view import Shape, View
 from kdbench.plan.graph import Graph
 from kdbench.plan.tasks import task_of
 from kdbench.runs import assemble
-from kdbench.runs.estimate.lengths import data_size
+from kdbench.runs.estimate.lengths import data_size, short_epochs
 from kdbench.runs.imported import read_imported
 from kdbench.search.searcher import check_base
 from kdbench.store.canonical import canonical
 from kdbench.store.parts import Code, Network
 from kdbench.store.paths import Paths
+from kdbench.store.spec import RunSpec
 from kdbench.store.student_runs import SearchRun, StudentRun, TaughtRun
 from kdbench.store.teacher_runs import AnyTeacher, ImportedTeacher
 
@@ -87,11 +88,17 @@ def check(
             problems.append(f"{_name(run)}: cannot run: {type(error).__name__}: {reason}")
         if tick:
             tick()
-    for line in trials.large:
+    for line in [*trials.large, *short_epochs(_planned(graph, runs), graph.components, paths)]:
         say(line)
     tried = ", ".join(f"{n} {phase}" for phase, n in counts.items() if n)
     say(f"tried once each: {tried} runs that differ in more than their seed")
     return problems
+
+
+def _planned(graph: Graph, tried: Sequence["Tried"]) -> list[RunSpec]:
+    """All runs that were tried as one of these: they may differ in share and length."""
+    keys = {_key(run) for run in tried}
+    return [run for run in graph.runs.values() if isinstance(run, Tried) and _key(run) in keys]
 
 
 Tried: TypeAlias = AnyTeacher | SearchRun | StudentRun
