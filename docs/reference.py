@@ -4,12 +4,15 @@ Commands come from the command line itself, keys of params.yaml and of declarati
 JSON Schemas.
 """
 
+import json
 import re
 import sys
+from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import typer
+from pydantic import TypeAdapter
 
 from kdbench.cli import app
 from kdbench.plan.declarations import (
@@ -19,6 +22,7 @@ from kdbench.plan.declarations import (
     SearchDeclaration,
 )
 from kdbench.plan.params import Params
+from kdbench.plan.scales import SCALES, Scale
 
 FOLDER = Path(__file__).parent / "reference"
 NOTE = "<!-- Written by `make reference`; edit the help text or the docstring instead. -->\n"
@@ -128,6 +132,28 @@ def _model(title: str, model: Any) -> list[str]:
     return lines
 
 
+def _scales() -> list[str]:
+    """The section of a scale's settings: meanings from the docstring, values of every scale."""
+    text = re.split(r"Attributes:\n", Scale.__doc__ or "")[1]
+    entries = re.findall(r"^ {8}([a-z_, ]+): (.*(?:\n {12}.*)*)", text, re.M)
+    meanings = {name: said for names, said in entries for name in names.split(", ")}
+    hints = get_type_hints(Scale, include_extras=True)
+    lines = [
+        "## Settings of scales",
+        "",
+        "Under `scales`, by scale: `scales: {lite: {train_share: 0.5}}`. null leaves a setting as "
+        "the protocol or exhibit has it. A data set's `[lite]` goes before the value of `lite`.",
+        "",
+        f"| setting | value | {' | '.join(f'`{name}`' for name in SCALES)} | meaning |",
+        "|---|---|" + "---|" * len(SCALES) + "---|",
+    ]
+    for name in (field.name for field in fields(Scale) if field.name not in ("name", "notice")):
+        values = [f"`{json.dumps(getattr(scale, name))}`" for scale in SCALES.values()]
+        kind = _cell(_type(TypeAdapter(hints[name]).json_schema()))
+        lines.append(f"| `{name}` | {kind} | {' | '.join(values)} | {_cell(meanings[name])} |")
+    return [*lines, ""]
+
+
 def params_page() -> str:
     """Every key of params.yaml."""
     lines = [
@@ -141,6 +167,7 @@ def params_page() -> str:
         "top-level keys for one call.",
         "",
         *_model("Keys", Params),
+        *_scales(),
     ]
     return NOTE + "\n".join(lines).rstrip() + "\n"
 

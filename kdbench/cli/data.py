@@ -56,7 +56,11 @@ def data_prepare(
 def data_new(
     name: Annotated[str, typer.Argument(help="Small letters, digits, - and _.")],
     source: Annotated[
-        Path, typer.Option(help="Folder with train/<class>/ and test/<class>/, or parquet files.")
+        Path,
+        typer.Option(
+            help="Folder with train/<class>/ and test/<class>/, with <class>/ alone (and "
+            "--test-share), or with parquet files."
+        ),
     ],
     size: Annotated[
         int | None,

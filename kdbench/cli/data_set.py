@@ -12,6 +12,9 @@ from kdbench.plan.components import find_components
 from kdbench.store.atomic import write_text
 from kdbench.store.disk import plain_errors
 
+BATCH = 128  # of most protocols
+STEPS = 2000  # that a training at scale lite has where its data set is small
+MOST_EPOCHS = 240  # of most protocols
 LARGEST_OWN = 96  # pixels of a side up to which pictures of one size are taken as they are
 CODE = '''"""{label}: pictures of one's own, see docs/own-data.md."""
 
@@ -102,6 +105,24 @@ def _declaration(
         "test_share = 0.15",
         "relabel = 1",
         'augment = "crop1"',
+        *_lite(content.splits.get("train", 0)),
         "",
     ]
     return "\n".join(lines)
+
+
+def _lite(images: int) -> list[str]:
+    """The section of scale lite: all images, and more epochs the fewer there are.
+
+    Scale lite itself is made for sets of 50,000 images and takes a tenth of them.
+    """
+    wanted = -(-STEPS // max(1, images // BATCH))
+    teacher, student = (min(MOST_EPOCHS, max(least, wanted)) for least in (20, 8))
+    return [
+        "",
+        "[lite]  # scale lite on it; kdbench estimate says how long that takes",
+        "train_share = 1.0",
+        f"teacher_epochs = {teacher}",
+        f"student_epochs = {student}",
+        f"evaluate_every = {max(4, student // 10)}",
+    ]

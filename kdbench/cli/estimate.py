@@ -79,6 +79,7 @@ def estimate_command(
     from kdbench.workflow.scaling import with_efficiency
 
     graph, groups = find_target(Path(), overrides_of(scale, override), target)
+    from kdbench.runs.estimate.lengths import short_epochs
     from kdbench.runs.estimate.measure import Budget
 
     on, machine, declared, sentences = _machine(graph, device, gpus, cores, tflops, watts)
@@ -89,7 +90,8 @@ def estimate_command(
     sentences += about
     budget = Budget(seconds, minutes, declared)
     result = estimate(graph, groups, Paths(), machine, budget, _to_stderr, on)
-    result.notes = sentences
+    planned = [run for runs in groups.values() for run in runs]
+    result.notes = sentences + short_epochs(planned, graph.components, Paths())
     if save:
         _save(result, groups, Paths(), on, _to_stderr if as_json else say)
     _show(result, as_json, kinds)

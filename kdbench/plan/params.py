@@ -103,7 +103,7 @@ class Params(Strict):
         methods_only: methods to run; empty means all.
         seeds: student runs per cell; null means the number of the scale and the exhibit.
         methods, searches: overrides of declared parameters, by name.
-        scales: overrides of scale settings, by scale.
+        scales: overrides of scale settings, by scale; docs/reference/params.md lists them.
         teachers: SHA-256 of imported checkpoints, by data set and network ("cifar100/wrn-40-2");
             they replace trained teachers at scales with real images.
         encoders: SHA-256 of imported weights from which a network's encoder starts, by network

@@ -13,6 +13,7 @@ from kdbench.report.readings.verdict import Verdict
 from kdbench.report.stand_ins import stand_in_notes
 from kdbench.store.spec import RunSpec
 from kdbench.store.student_runs import StudentRun, TaughtRun
+from kdbench.store.teacher_runs import ImportedTeacher
 
 READING = "‡"
 SPREAD = "sample standard deviation (number of runs)"
@@ -124,7 +125,8 @@ def _variances(table: Table, cells: Sequence[Result]) -> list[str]:
 def _teachers(cells: Sequence[Result]) -> list[str]:
     """Where their epoch is chosen on test images, readers must know."""
     runs = [spec for r in cells if r.cell.evaluation for spec in r.cell.evaluation.with_upstream()]
-    chosen = any(isinstance(run, TaughtRun) and run.teacher_epoch == "best" for run in runs)
+    taught = [run for run in runs if isinstance(run, TaughtRun) and run.teacher_epoch == "best"]
+    chosen = any(not isinstance(t, ImportedTeacher) for run in taught for t in run.teachers)
     return [AT_BEST] if chosen else []
 
 

@@ -1,10 +1,9 @@
 """Whether everything that is planned can be built and run, tried on a few images of noise."""
 
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
-from inspect import signature
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -28,18 +27,18 @@ from kdbench.models.view import Shape, View
 from kdbench.plan.graph import Graph
 from kdbench.plan.tasks import task_of
 from kdbench.runs import assemble
-from kdbench.runs.estimate.lengths import data_size
+from kdbench.runs.estimate.lengths import data_size, short_epochs
 from kdbench.runs.imported import read_imported
+from kdbench.runs.loss_contract import check_keywords, checked_terms, reaches_student
 from kdbench.search.searcher import check_base
 from kdbench.store.canonical import canonical
 from kdbench.store.parts import Code, Network
 from kdbench.store.paths import Paths
+from kdbench.store.spec import RunSpec
 from kdbench.store.student_runs import SearchRun, StudentRun, TaughtRun
 from kdbench.store.teacher_runs import AnyTeacher, ImportedTeacher
 
 IMAGES = 2
-TASK_WEIGHT = "task_weight"  # taken by the assembler, by no class
-GIVEN = ("scheme", "labels")  # keywords that no declaration lists
 PROJECT = Paths()
 PROTOCOL = View()
 GIGABYTE = 10**9
@@ -93,11 +92,17 @@ def check(
             problems.append(f"{_name(run)}: cannot run: {type(error).__name__}: {reason}{place}")
         if tick:
             tick()
-    for line in trials.notes:
+    for line in [*trials.notes, *short_epochs(_planned(graph, runs), graph.components, paths)]:
         say(line)
     tried = ", ".join(f"{n} {phase}" for phase, n in counts.items() if n)
     say(f"tried once each: {tried} runs that differ in more than their seed")
     return problems
+
+
+def _planned(graph: Graph, tried: Sequence["Tried"]) -> list[RunSpec]:
+    """All runs that were tried as one of these: they may differ in share and length."""
+    keys = {_key(run) for run in tried}
+    return [run for run in graph.runs.values() if isinstance(run, Tried) and _key(run) in keys]
 
 
 Tried: TypeAlias = AnyTeacher | SearchRun | StudentRun
@@ -206,7 +211,7 @@ class _Trials:
             student = build_pruned(self._finding(run.structure), classes, image)
         networks = [self._teacher(teacher) for teacher in run.teachers]
         for method in run.method.losses:
-            _check_keywords(method, self.graph)
+            check_keywords(method, self.graph)
         loss: Any
         loss, _ = assemble.make_student_loss(
             run,
@@ -222,12 +227,12 @@ class _Trials:
         ours = _noise("student", student, batch)
         theirs = _noise_of_teachers(networks, batch)
         where = run.method.module
-        terms = _terms(f"{where}, forward", loss(ours, theirs, batch, MIDDLE))
+        terms = checked_terms(f"{where}, forward", loss(ours, theirs, batch, MIDDLE))
         if loss.first is not None:
             looking = ours if loss.first.trains_trunk else None
             first = loss.first_terms(looking, theirs, batch, MIDDLE)
-            terms |= _terms(f"{where}, first_terms", first)
-        elif terms and not _reaches(ours, terms):
+            terms |= checked_terms(f"{where}, first_terms", first)
+        elif terms and not reaches_student(ours, terms):
             line = "no gradient of its terms reaches the student, which learns nothing from them"
             self.notes.append(f"{_name(run)}: {line}; is a tensor detached?")
         torch.stack([ours.logits.mean(), *terms.values()]).sum().backward()
@@ -295,61 +300,6 @@ class _Trials:
         if task == DEPTH:  # some without a measurement
             return Batch(images, (pixels % 10).float(), numbers)
         return Batch(images, pixels % classes, numbers)
-
-
-def _check_keywords(method: Code, graph: Graph) -> None:
-    """Refuse a plug-in's method whose class and declaration name different parameters.
-
-    Raises:
-        UnknownName, BadValue: with the declaration's file.
-    """
-    if not method.module.endswith(".py"):
-        return
-    path, declaration = graph.components.methods[method.name]
-    parameters = list(signature(assemble.find_class(method)).parameters.values())[2:]
-    if any(one.kind is one.VAR_KEYWORD for one in parameters):
-        return
-    keywords = [one.name for one in parameters if one.name not in GIVEN]
-    where = f"{path}, defaults"
-    for key in declaration.defaults:
-        if key not in (*keywords, TASK_WEIGHT):
-            kind = f"keyword of {method.class_name}"
-            raise UnknownName(kind, key, [*keywords, TASK_WEIGHT], where=where)
-    for key in keywords:
-        if key not in declaration.defaults:
-            expected = f"every keyword of {method.class_name} with its default"
-            raise BadValue(where, f"no key {key!r}", expected)
-
-
-def _terms(where: str, found: Any) -> dict[str, Tensor]:
-    """What a loss returned: named finite scalars.
-
-    Raises:
-        BadValue, UserError: anything else; `where` is its file and method.
-    """
-    if not isinstance(found, Mapping):
-        advice = 'return {"name": term}'
-        raise BadValue(where, type(found).__name__, "a dict of named scalars", advice)
-    for name, term in found.items():
-        place = f"{where}, term {name!r}"
-        if not isinstance(term, Tensor):
-            raise BadValue(place, type(term).__name__, "a tensor", "leave out .item() and float()")
-        if term.ndim:
-            raise BadValue(place, f"shape {tuple(term.shape)}", "a scalar", "take a mean or sum")
-        if not torch.isfinite(term):
-            raise UserError(f"its term {name!r} is {float(term.detach())} on noise")
-    return dict(found)
-
-
-def _reaches(student: Features, terms: Mapping[str, Tensor]) -> bool:
-    """Whether a gradient of the terms reaches what a student shows; 0 counts as one."""
-    total = torch.stack([*terms.values()]).sum()
-    maps = [*student.pre, *student.post, *student.out, *(m for b in student.blocks for m in b)]
-    shown = [student.logits, student.pooled, *maps]
-    if not total.requires_grad:
-        return False
-    found = torch.autograd.grad(total, shown, retain_graph=True, allow_unused=True)
-    return any(one is not None for one in found)
 
 
 def _place_in_plugin(run: Tried, error: Exception) -> str:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from kdbench.data.loaders.mapped import image_measured
 from kdbench.engine.precision import Precision
-from kdbench.errors import BadValue, DamagedData, Diverged, UserError
+from kdbench.errors import BadValue, DamagedData, Diverged, UnknownName, UserError
 from kdbench.evaluate.classification import require_finite
 from kdbench.exhibits.tasks import CLASSIFICATION
 from kdbench.models.pruning.build import build_pruned
@@ -23,7 +23,7 @@ from kdbench.models.stages import StagedNetwork
 from kdbench.plan.components import Components, find_components
 from kdbench.runs import assemble
 from kdbench.runs.job import BEST, LAST, Inputs
-from kdbench.runs.model_card import CARD, check_place, model_card
+from kdbench.runs.model_card import CARD, OPSET, check_place, model_card
 from kdbench.runs.training import save_weights
 from kdbench.store.atomic import whole_file, write_json, write_text
 from kdbench.store.disk import checksum_of
@@ -213,7 +213,7 @@ def export_run(
     assemble.load_weights(network, file)
     _check_finite(network, file)
     about = _about(inputs, spec, record, chosen)
-    card = model_card(about, spec, record, _components_of(spec))
+    card = model_card(about, spec, record, _components_of(spec), onnx=onnx)
     return export_network(network, about, folder, onnx=onnx, card=card)
 
 
@@ -273,6 +273,7 @@ def _write_onnx(network: StagedNetwork, about: About, file: Path) -> None:
         input_names=["images"],
         output_names=["logits"],
         dynamic_shapes={"images": {0: torch.export.Dim("batch")}},
+        opset_version=OPSET,
         dynamo=True,
         external_data=False,
     )
@@ -282,7 +283,11 @@ def _build(about: About, plugins: Sequence[str], file: Path) -> StagedNetwork:
     if about.structure is not None:
         structure = Structure.from_dict(dict(about.structure), file)
         return build_pruned(structure, len(about.classes), about.image)
-    component = find_components(plugins).get("network", about.network, where=str(file))
+    try:
+        component = find_components(plugins).get("network", about.network, where=str(file))
+    except UnknownName as error:
+        error.args = (f"{error}; kdbench.load(folder, plugins=[FOLDER]) finds a plug-in's network",)
+        raise
     cls = assemble.find_class(component)
     built: StagedNetwork = cls(**about.arguments, classes=len(about.classes), image=about.image)
     return built

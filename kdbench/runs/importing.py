@@ -288,7 +288,9 @@ class _Check:
                 "what a file calls best may be of another epoch than its weights: give --claim, "
                 "or a --tolerance that covers it"
             )
-        return "check the network, the data set, the claim, --constants and --resize"
+        return (
+            "check the network, the data set, the claim, --constants (or --mean, --std), --resize"
+        )
 
     def _known_order(self, claims: Mapping[str, float], expected: ExpectedAccuracy) -> str:
         """What an order that the data set knows of would give, if that is the claim."""

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kdbench.errors import BadValue
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from kdbench.runs.export import About
 
 CARD = "README.md"
+OPSET = 20  # of ONNX files
 MARK = "library_name: kdbench"  # in the front matter of a card of ours
 ON_HUBS = {  # by task: what model hubs call it, and its metric
     CLASSIFICATION: ("image-classification", "accuracy"),
@@ -43,7 +45,12 @@ def check_place(old: str | None, where: object) -> None:
 
 
 def model_card(
-    about: "About", run: MeasuredRun, record: Mapping[str, Any], components: Components
+    about: "About",
+    run: MeasuredRun,
+    record: Mapping[str, Any],
+    components: Components,
+    *,
+    onnx: bool = False,
 ) -> str:
     """The card of what a finished run trained.
 
@@ -52,6 +59,7 @@ def model_card(
         run: the teacher's or student's.
         record: of the run.
         components: the declarations, of which the card cites those that the run uses.
+        onnx: whether `model.onnx` lies beside it.
     """
     data = components.get("dataset", run.dataset, where="export")
     parts = [
@@ -61,6 +69,7 @@ def model_card(
         _facts(about, run, record),
         _training(run, components),
         _use(run),
+        _onnx(about, run) if onnx else "",
         _images(about),
         _origin(about),
         _citations(run, components, data),
@@ -75,11 +84,11 @@ USE = """\
 import torch
 import kdbench
 
-network, about = kdbench.load(".")  # this folder; checks the weights' SHA-256
+network, about = kdbench.load("."{plugins})  # this folder; checks the weights' SHA-256
 {call}
 ```
 
-{as_teacher}The weights are safetensors: nothing in them is run.
+{needs}{as_teacher}The weights are safetensors: nothing in them is run.
 """
 CALLS: Mapping[str, str] = {  # by task: the line that uses the network, on images as below
     CLASSIFICATION: "logits = network({zeros})  # (1, classes), in the order of about.classes",
@@ -93,10 +102,39 @@ there (`--dataset` as in the table above), or `model.safetensors` alone with `--
 `--claim`. """
 
 
+NEEDS_PLUGIN = """\
+The network is a plug-in's: `plugins` names the folder with `{name}.py` and `{name}.toml`, which you
+need beside this one.
+
+"""
+
+
 def _use(run: MeasuredRun) -> str:
     """How to call it; teachers of other tasks than classification cannot be imported."""
     as_teacher = AS_TEACHER if run.task == CLASSIFICATION else ""
-    return USE.format(call=CALLS[run.task].format(zeros=ZEROS), as_teacher=as_teacher)
+    module = Path(run.trained.module)
+    own = module.suffix == ".py" and not run.trained.pruned_by
+    return USE.format(
+        call=CALLS[run.task].format(zeros=ZEROS),
+        as_teacher=as_teacher,
+        plugins=f', plugins=["{module.parent.name}"]' if own else "",
+        needs=NEEDS_PLUGIN.format(name=module.stem) if own else "",
+    )
+
+
+def _onnx(about: "About", run: MeasuredRun) -> str:
+    """What a caller of the ONNX file must know."""
+    channels, height, width = about.image
+    answers: Mapping[str, str] = {
+        CLASSIFICATION: f"(batch, {len(about.classes)})",
+        SEGMENTATION: f"(batch, {len(about.classes)}, {height}, {width})",
+        DEPTH: f"(batch, 1, {height}, {width})",
+    }
+    return (
+        f"`model.onnx` (opset {OPSET}): input `images`, float32 (batch, {channels}, {height}, "
+        f"{width}),\nnormalised as below, any batch; output `logits`, float32 "
+        f"{answers[run.task]}.\n"
+    )
 
 
 def _front_matter(about: "About", data: Component) -> str:

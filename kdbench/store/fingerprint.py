@@ -17,7 +17,7 @@ ROOT = Path(__file__).parent.parent
 SAME_CODE = Path(__file__).with_name("same_code.json")
 TRAINING = ("data/loaders", "data/stored", "models", "engine", "evaluate", "runs")
 # Of these folders, what reads finished runs or tries planned ones: it makes no record.
-APART = ("runs/check.py", "runs/estimate", "runs/export.py")
+APART = ("runs/check.py", "runs/loss_contract.py", "runs/estimate", "runs/export.py")
 RUNNING = {
     "data": ("data",),
     "teacher": TRAINING,

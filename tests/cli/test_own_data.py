@@ -69,3 +69,39 @@ def test_a_folder_of_pictures_becomes_a_student_and_its_teacher_one_for_others(
     record = read_record(project.record_file("teacher/resnet56"))
     assert record["imported"]["top1"] == pytest.approx(record["imported"]["claim"], abs=0.1)
     assert len(list(tmp_path.glob("results/lite/records/student/flowers/*.json"))) == 2
+
+
+@pytest.mark.parametrize(("lite", "images"), [({}, 29), ({"train_share": 0.2}, 6)])
+def test_a_small_data_set_is_trained_whole_and_for_long_and_short_epochs_are_said(
+    lite, images, photos, tmp_path, monkeypatch
+):
+    """A tenth of 29 images would be 3; of few steps two commands tell."""
+    monkeypatch.chdir(tmp_path)
+    own = tmp_path / "own"
+    called("data", "new", "flowers", "--source", photos, "--size", 16, "--folder", own)
+    table = {"id": "t", "dataset": "flowers", "pairs": ["resnet56:resnet20"], "methods": ["none"]}
+    TinyProject(
+        tmp_path,
+        scale="lite",
+        plugins=[str(own)],
+        exhibits=["own"],
+        pairs=[],
+        methods_only=[],
+        scales={"lite": lite},
+        tables=[table],
+    )
+    checked, estimated = called("check"), called("estimate", "--tflops", 1, "--gpus", 1)
+    line = f"flowers, student: {images} training images in batches of 128: steps per epoch 1,"
+
+    assert line in checked and line in estimated
+    assert ("sets train_share, batch" in checked) == bool(lite)
+
+
+def test_class_folders_alone_are_told_which_option_they_need(photos, tmp_path, monkeypatch):
+    """One command more, and they are split."""
+    monkeypatch.chdir(tmp_path)
+    words = ["data", "new", "flowers", "--source", str(photos / "train"), "--size", "16"]
+    refused = CliRunner().invoke(app, words)
+
+    assert refused.exit_code and "give --test-share 0.2" in str(refused.exception)
+    assert "flowers: 6 test, 23 train images" in called(*words, "--test-share", 0.2)

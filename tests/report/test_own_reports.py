@@ -120,3 +120,37 @@ def test_rows_that_share_a_label_stay_two_rows(project):
         "70.00",
         "72.00",
     ]
+
+
+def test_a_report_of_own_tables_alone_speaks_of_no_paper(project):
+    """Nothing stands beside its numbers; a share of the images is named where one is taken."""
+    for share, named in ((1.0, False), (0.1, True)):
+        plan = own_plan(project, scales={"lite": {"train_share": share}})
+        (own,) = write_report(plan.graph, plan.paths)
+        texts = [own.read_text(encoding="utf-8")]
+        texts += [(own.parent / f"{n}.html").read_text(encoding="utf-8") for n in ("index", "mine")]
+        for text in texts:
+            assert "published ones beside them" not in text and "as the paper reports" not in text
+            assert ("a share of the training images" in text) == named
+        assert "<h1>Your tables</h1>" in texts[1] and "distillation papers" not in texts[1]
+
+
+def test_an_imported_teacher_is_not_described_as_trained_here(project):
+    """Neither its epoch nor a recipe of ours; a note on chosen epochs is about trained ones."""
+    tables = [{**TABLE, "methods": ["teacher", "none", "kd"]}]
+    plan = project(
+        scale="lite",
+        exhibits=["own"],
+        tables=tables,
+        teachers={"cifar100/resnet56": "0" * 64},
+    )
+    for cell in plan.graph.cells["own/mine"]:
+        evaluate(
+            plan, cell.evaluation, [75.0] if cell.row.role == "teacher" else [70.0, 71.0, 72.0]
+        )
+    (own,) = write_report(plan.graph, plan.paths)
+    page = (own.parent / "pages/own-mine.html").read_text(encoding="utf-8")
+
+    assert "imported" in page and "taken at its" not in page
+    assert "Teachers are taken at the epoch" not in page
+    assert page.count("<dt>recipe.epochs</dt>") == 2  # of the two students

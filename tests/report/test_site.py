@@ -202,9 +202,9 @@ def test_latency_says_of_how_many_images_a_batch_is():
     def shown(**batch):
         return _latency({"latency": {**one, "batch128": {"median_ms": 9.0, **batch}}})
 
-    assert shown(batch=32) == {"one image": 2.0, "a batch of 32": 9.0}
-    assert shown() == {"one image": 2.0, "a batch": 9.0}
-    assert shown(batch=1) == {"one image": 2.0}
+    assert shown(batch=32, spread_ms=0.5) == {"one image": (2.0, None), "a batch of 32": (9.0, 0.5)}
+    assert shown() == {"one image": (2.0, None), "a batch": (9.0, None)}
+    assert shown(batch=1) == {"one image": (2.0, None)}
     assert _latency({}) == {}
 
 
@@ -223,6 +223,8 @@ def test_methods_that_the_seeds_tell_apart_are_named_on_both_sides(tmp_path):
     }
 
     assert set(rows["DistPro"].better) == {"KD", "ReviewKD"} and not rows["DistPro"].open
+    assert [rows[name].beside_alone for name in ("DistPro", "KD", "ReviewKD")] == [1, 0, 0]
+    assert [rows[name].rank for name in ("DistPro", "ReviewKD", "KD")] == [1, 2, 3]
     assert list(rows["KD"].worse) == ["DistPro"] and list(rows["KD"].open) == ["ReviewKD"]
 
 
@@ -242,3 +244,53 @@ def test_libraries_together_weigh_less_than_three_megabytes(monkeypatch, tmp_pat
     contents = assets.write_needed(tmp_path)
 
     assert len(contents) == 6 and sum(map(len, contents.values())) < 3_000_000
+
+
+def test_equal_methods_share_their_rank_and_none_is_said_to_beat_the_student_alone(tmp_path):
+    """The student alone has no rank; a cell names the command that makes it again."""
+    plan = Project(tmp_path, scale="lite", exhibits=["distpro/table1"], seeds=3)
+    plan.evaluate("student", [70.0, 70.1, 70.2])
+    for row in ("DistPro", "ReviewKD+"):
+        plan.evaluate(row, [69.9, 70.1, 70.3])
+    records = Records(plan.paths)
+    rows = method_rows(boards(plan.graph, records, all_lines(plan.graph, records)))
+    folder = site_of(plan)
+
+    assert [row.rank for row in rows] == [1.5, 1.5]
+    said = (folder / "methods.html").read_text(encoding="utf-8")
+    assert "No method here is shown to be better than the student alone." in said
+    cells = (folder / "pages/distpro-table1.html").read_text(encoding="utf-8")
+    assert re.search(r"kdbench redo [0-9a-f]+( [0-9a-f]+){3} --scale lite", cells)
+
+
+def test_an_axis_of_accuracies_ends_at_a_hundred(tmp_path):
+    """However wide the interval of two seeds is."""
+    plan = Project(tmp_path, scale="lite", exhibits=["distpro/table1"], seeds=2)
+    plan.evaluate("student", [40.0, 98.0])
+    plan.evaluate("DistPro", [97.0, 99.0])
+    records = Records(plan.paths)
+    (board,) = [b for b in boards(plan.graph, records, all_lines(plan.graph, records)) if b.alone]
+
+    assert board.bounds[0] >= 0 and board.bounds[1] <= 100
+
+
+def test_my_method_is_set_beside_kd_with_the_smallest_lead_that_is_decided(tmp_path):
+    """Words for none, one pair, and the plug-in's folder in a cell's params.yaml."""
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own/mine.py").write_text(
+        "from torch import nn\n\n\nclass Mine(nn.Module):\n    pass\n"
+    )
+    declared = 'kind = "method"\nclass = "Mine"\nlabel = "Mine"\nrevision = 1\n'
+    (tmp_path / "own/mine.toml").write_text(declared)
+    plugins = [str(tmp_path / "own")]
+    plan = Project(tmp_path, scale="lite", exhibits=["distpro/table1"], seeds=3, plugins=plugins)
+    plan.evaluate("student", [70.0, 70.1, 70.2])
+    plan.evaluate("KD (added by us)", [70.1, 70.2, 70.3])
+    plan.evaluate("Mine", [71.1, 71.2, 71.3])
+    folder = site_of(plan)
+    page = (folder / "mine.html").read_text(encoding="utf-8")
+
+    assert re.search(r"Lead over KD: \+1.00 ± 0.\d+ points over 1 pair in common", page)
+    assert "a lead is decided from 0." in page and "clearly worse than: no method" in page
+    cells = (folder / "pages/distpro-table1.html").read_text(encoding="utf-8")
+    assert "\nplugins: [" in cells

@@ -21,6 +21,7 @@ from kdbench.models.families.wide_resnet import WideResNet
 from kdbench.models.pruning.build import build_pruned, structure_of
 from kdbench.runs import export
 from kdbench.runs.export import About, export_network, export_run, load
+from kdbench.runs.model_card import OPSET
 from kdbench.store.record import read_record
 
 IMAGE = (3, 16, 16)
@@ -173,8 +174,9 @@ def test_an_export_of_an_unknown_network_is_refused(tmp_path):
     file = tmp_path / "architecture.json"
     fields = json.loads(file.read_text())
     file.write_text(json.dumps({**fields, "network": "wrm-16-2"}))
-    with pytest.raises(UnknownName, match="did you mean 'wrn-16-2'"):
+    with pytest.raises(UnknownName, match="did you mean 'wrn-16-2'") as caught:
         load(tmp_path)
+    assert "plugins=[FOLDER]" in str(caught.value)
 
 
 def test_without_its_packages_onnx_is_refused_before_anything_is_written(tmp_path, monkeypatch):
@@ -210,6 +212,7 @@ def test_an_onnx_export_is_sound(tmp_path):
     onnx.checker.check_model(model)
     names = [[value.name for value in part] for part in (model.graph.input, model.graph.output)]
     assert names == [["images"], ["logits"]]
+    assert [made.version for made in model.opset_import if not made.domain] == [OPSET]
 
 
 def test_a_folder_that_cannot_be_made_is_said_in_one_line(tmp_path):

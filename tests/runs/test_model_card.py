@@ -1,6 +1,7 @@
 """The model card and the manifest of an export."""
 
 import json
+from dataclasses import replace
 from hashlib import sha256
 
 import pytest
@@ -10,7 +11,9 @@ from tiny_project import STUDENT, TEACHER
 
 from kdbench.errors import BadValue, DamagedData
 from kdbench.models.checkpoints import read_checkpoint
+from kdbench.plan.components import find_components
 from kdbench.runs.export import export_run, load, read_about
+from kdbench.runs.model_card import model_card
 from kdbench.store.record import read_record
 
 
@@ -49,6 +52,22 @@ def test_the_card_of_a_stand_in_s_network_says_so_first(exported):
 
     assert front["datasets"] == ["digits"] and front["library_name"] == "kdbench"
     assert "> **Trained on digits, which stand in for cifar100" in card
+
+
+def test_the_card_names_the_folder_of_a_plug_in_s_network_and_what_an_onnx_file_takes(
+    finished, exported
+):
+    """Without the folder `load` knows no such network."""
+    about, run = read_about(exported(TEACHER)), finished.spec(TEACHER)
+    record, known = read_record(finished.record_file(TEACHER)), find_components()
+    own = replace(run, network=replace(run.network, module="/some/networks/micro.py"))
+    card, plain = (model_card(about, one, record, known, onnx=one is own) for one in (own, run))
+
+    assert 'kdbench.load(".", plugins=["networks"])' in card and "`micro.py`" in card
+    assert (
+        "input `images`, float32 (batch, 3, " in card and f"(batch, {len(about.classes)})" in card
+    )
+    assert 'kdbench.load(".")' in plain and "plugins" not in plain and "onnx" not in plain
 
 
 def test_a_page_that_is_no_card_is_not_overwritten(finished, tmp_path):

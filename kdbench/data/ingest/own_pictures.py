@@ -50,7 +50,8 @@ def own_pictures(source: Path, declared: Mapping[str, Any]) -> Iterator[Picture]
     share = declared.get("test_share", 0.0)
     if not 0 < share < 1:
         expected = "a share of the images between 0 and 1, because there are no test images"
-        raise BadValue(f"{source}, test_share", share, expected)
+        advice = "kdbench data new: give --test-share 0.2"
+        raise BadValue(f"{source}, test_share", share, expected, advice)
     yield from _with_tests(list(pictures), share)
 
 

@@ -6,7 +6,7 @@ from kdbench.plan.graph import Graph
 from kdbench.plan.scales import SCALES, Scale
 from kdbench.store.spec import RunSpec
 from kdbench.store.student_runs import SearchRun, StudentRun
-from kdbench.store.teacher_runs import ImportedTeacher
+from kdbench.store.teacher_runs import DataRun, ImportedTeacher
 
 # Settings that leave the protocol as published: how exactly and how often it is run.
 HARMLESS = frozenset(
@@ -17,9 +17,13 @@ HARMLESS = frozenset(
 def banner(graph: Graph) -> str:
     """The notice of the scale, and of settings that params.yaml changes; "" where none applies."""
     changes = changed_settings(graph.scale)
-    sentences = [graph.scale.notice] if graph.scale.notice else []
+    sentences = [notice(graph)] if graph.scale.notice else []
     if changes:
-        tail = "" if graph.scale.notice else "; the numbers are NOT comparable with published ones"
+        tail = (
+            ""
+            if graph.scale.notice or graph.own
+            else "; the numbers are NOT comparable with published ones"
+        )
         sentences.append(
             f"params.yaml changes scale {graph.scale.name}: {', '.join(changes)}{tail}."
         )
@@ -28,11 +32,32 @@ def banner(graph: Graph) -> str:
         sentences.append(f"params.yaml overrides {', '.join(overrides)}.")
     imported = imported_teachers(graph)
     if imported:
+        tail = "" if graph.own else "; what they teach gets no verdict"
         sentences.append(
-            f"params.yaml takes teachers trained elsewhere: {', '.join(imported)}; what they teach "
-            "gets no verdict."
+            f"params.yaml takes teachers trained elsewhere: {', '.join(imported)}{tail}."
         )
     return " ".join(sentences)
+
+
+def notice(graph: Graph) -> str:
+    """The notice of the scale; beside tables of one's own, which no paper printed, in other words.
+
+    A notice that params.yaml gives stays as it is.
+    """
+    scale = graph.scale
+    if not graph.own or scale.notice != SCALES[scale.name].notice:
+        return scale.notice
+    if scale.stand_in:
+        return (
+            "Scale smoke: scikit-learn's digits stand in for the data set and a student has a few "
+            "steps. This shows that everything works. The numbers say nothing about the methods."
+        )
+    shared = any(isinstance(r, DataRun) and r.train_share < 1 for r in graph.runs.values())
+    share = "a share of the training images and " if shared else ""
+    return (
+        f"Scale {scale.name}: real images, but {share}other lengths than the protocol's. At most "
+        "the order of the methods means something."
+    )
 
 
 def imported_teachers(graph: Graph) -> list[str]:

@@ -17,6 +17,7 @@ from kdbench.report.readings.statistics import Estimate, estimate
 from kdbench.report.readings.verdict import Gap, Verdict, compare
 from kdbench.store.spec import RunSpec
 from kdbench.store.student_runs import EvaluationRun, StudentRun
+from kdbench.store.teacher_runs import ImportedTeacher
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -211,13 +212,26 @@ def command_of(graph: Graph, records: Records, target: str, **more: Any) -> str:
     return " ".join([command, *(shlex.quote(word) for word in words)])
 
 
-def params_of(line: Line, scale: str) -> str:
+def redo_of(
+    graph: Graph, records: Records, trainings: Sequence[RunSpec], evaluation: RunSpec
+) -> str:
+    """The command that makes a cell's finished trainings again, and then its evaluation."""
+    runs = [run for run in trainings if not isinstance(run, ImportedTeacher)]
+    names = [run.digest for run in [*runs, evaluation]]
+    changed = {k: v for k, v in records.changed(graph.params).items() if k != "scale"}
+    command = shlex.join(["kdbench", "redo", *names, "--scale", graph.scale.name])
+    return f"{command} --override {shlex.quote(json.dumps(changed))}" if changed else command
+
+
+def params_of(line: Line, graph: Graph) -> str:
     """The lines of params.yaml that keep this cell alone."""
-    lines = [f"scale: {scale}", f"exhibits: [{line.table.id}]"]
+    lines = [f"scale: {graph.scale.name}", f"exhibits: [{line.table.id}]"]
     lines.append(f'pairs: ["{line.result.cell.column.pair.key}"]')
     first = line.evaluation.first if line.evaluation else None
     if isinstance(first, StudentRun):
         lines.append(f"methods_only: [{first.method.name}]")
+    if graph.params.plugins:
+        lines.append(f"plugins: {json.dumps(list(graph.params.plugins))}")
     return "\n".join(lines)
 
 

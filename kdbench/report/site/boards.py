@@ -16,7 +16,10 @@ class MethodRow:
     Attributes:
         boards: how many those are.
         gain: mean points over the student alone, and half the interval of that mean.
-        rank: mean rank among the measured methods of those leaderboards, 1 the best.
+        beside_alone: 1 where it is shown to be better than the student alone, -1 worse, 0
+            undecided; of all methods together at 95 %.
+        rank: mean rank among the measured methods of those leaderboards, 1 the best; ties share
+            their mean, and the student alone has none.
         better, worse: methods that it clearly beats, or that clearly beat it: the interval of the
             mean difference over the leaderboards in common leaves out 0, all intervals of the
             page together at 95 % (Bonferroni).
@@ -29,6 +32,7 @@ class MethodRow:
     boards: int
     gain: float
     half: float | None
+    beside_alone: int
     rank: float
     better: Sequence[str]
     worse: Sequence[str]
@@ -87,7 +91,8 @@ def _row(
         len(own),
         gain,
         half,
-        fmean(_rank(standing, boards[slug]) for slug, standing in own.items()),
+        _beside_alone([(own[slug], boards[slug]) for slug in own], len(cells)),
+        fmean(_rank(own[slug], [c[slug] for c in cells.values() if slug in c]) for slug in own),
         [other for other, lead in decided.items() if lead > 0],
         [other for other, lead in decided.items() if lead < 0],
         [other for other, lead in decided.items() if lead == 0],
@@ -100,36 +105,62 @@ def _row(
     )
 
 
-def _mean_gain(cells: Sequence[tuple[Standing, Board]]) -> tuple[float, float | None]:
+def _beside_alone(cells: Sequence[tuple[Standing, Board]], tries: int) -> int:
+    return _sign_of(_mean_gain(cells, tries))
+
+
+def _sign_of(lead: tuple[float, float | None]) -> int:
+    """1 or -1 where the interval of a lead leaves out 0."""
+    mean, half = lead
+    return 0 if half is None or abs(mean) <= half else 1 if mean > 0 else -1
+
+
+def _mean_gain(
+    cells: Sequence[tuple[Standing, Board]], tries: int = 1
+) -> tuple[float, float | None]:
     parts: list[tuple[float, Estimate]] = []
     for standing, board in cells:
         assert board.alone is not None and board.alone.now is not None
         share = _sign(standing) / len(cells)
         parts += [(share, standing.estimate), (-share, board.alone.now.estimate)]
-    return contrast(parts)
+    return contrast(parts, tries)
 
 
 def _lead(own: Mapping[str, Standing], other: Mapping[str, Standing], tries: int) -> int:
     """1 where the first is clearly better over the leaderboards in common, -1 worse, else 0."""
+    lead = lead_over(own, other, tries)
+    return _sign_of(lead[:2]) if lead else 0
+
+
+def lead_over(
+    own: Mapping[str, Standing], other: Mapping[str, Standing], tries: int = 1
+) -> tuple[float, float | None, int] | None:
+    """Mean lead over the leaderboards in common, half its interval, and how many those are.
+
+    Args:
+        own: standings of a method by leaderboard, see `cells_by_method`.
+        other: those of another one.
+        tries: comparisons whose intervals hold together.
+    """
     common = [slug for slug in own if slug in other and own[slug].line is not other[slug].line]
     if not common:
-        return 0
+        return None
     parts: list[tuple[float, Estimate]] = []
     for slug in common:
         share = _sign(own[slug]) / len(common)
         parts += [(share, own[slug].estimate), (-share, other[slug].estimate)]
-    lead, half = contrast(parts, tries)
-    if half is None or abs(lead) <= half:
-        return 0
-    return 1 if lead > 0 else -1
+    return *contrast(parts, tries), len(common)
 
 
 def _sign(standing: Standing) -> float:
     return 1.0 if standing.line.metric.higher_is_better else -1.0
 
 
-def _rank(standing: Standing, board: Board) -> int:
-    return 1 + list(board.standings).index(standing)
+def _rank(standing: Standing, rivals: Sequence[Standing]) -> float:
+    """Its rank among the methods of a leaderboard, itself included."""
+    own, means = standing.estimate.mean, [rival.estimate.mean for rival in rivals]
+    better = sum(_sign(standing) * (mean - own) > 0 for mean in means)
+    return better + (means.count(own) + 1) / 2
 
 
 def _mean(values: Sequence[float | None]) -> float | None:

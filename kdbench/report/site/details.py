@@ -7,10 +7,11 @@ from typing import Any
 
 from kdbench.exhibits.tasks import SCORES
 from kdbench.plan.graph import Graph
-from kdbench.report.readings.lines import RULES, Line, command_of, params_of
+from kdbench.report.readings.lines import RULES, Line, command_of, params_of, redo_of
 from kdbench.report.readings.records import Record, Records
 from kdbench.store.spec import RunSpec
 from kdbench.store.student_runs import EvaluationRun, TaughtRun
+from kdbench.store.teacher_runs import ImportedTeacher
 
 MOST_POINTS = 120  # of a curve: more than a screen shows
 HIDDEN = ("epoch",)
@@ -43,7 +44,7 @@ class Teacher:
     """The network that a cell's students learned from.
 
     Attributes:
-        epoch: at which its weights were taken.
+        epoch: at which its weights were taken; "" for an imported one.
         score: its task's score at that epoch as printed, from its training's record; "" without
             one.
     """
@@ -63,8 +64,9 @@ class Detail:
         configuration: what the first run was given, flattened, by dotted key.
         curves: per run, per name, the points (epoch, value).
         latency: milliseconds of a forward pass of one image and of a batch, whose size the name
-            has, as recorded.
+            has, as recorded: the median, and the distance of the quartiles where it is known.
         reasons: why the number may differ from the published one.
+        command, again: make what is missing of it, or its finished trainings and their evaluation.
     """
 
     line: Line
@@ -75,10 +77,11 @@ class Detail:
     curves: Sequence[Mapping[str, Any]]
     parameters: float | None
     macs: float | None
-    latency: Mapping[str, float]
+    latency: Mapping[str, tuple[float, float | None]]
     reasons: Sequence[str]
     params: str
     command: str
+    again: str
 
 
 def read_detail(graph: Graph, line: Line, records: Records, reasons: Sequence[str] = ()) -> Detail:
@@ -98,8 +101,9 @@ def read_detail(graph: Graph, line: Line, records: Records, reasons: Sequence[st
         _number(metrics, "macs"),
         _latency(metrics),
         [*reasons, *(record.content.get("notes", []) if record else [])],
-        params_of(line, graph.scale.name),
+        params_of(line, graph),
         command_of(graph, records, records.relative(evaluation)),
+        redo_of(graph, records, [run for run, _ in line.runs], evaluation),
     )
 
 
@@ -172,6 +176,8 @@ def _classes(metrics: Mapping[str, Any], rule: str) -> list[tuple[str, float]]:
 
 def _configuration(run: RunSpec) -> dict[str, str]:
     described = run.as_dict()
+    if isinstance(run, ImportedTeacher):  # its recipe says how it is measured, not how it was made
+        described["params"].pop("recipe", None)
     flat = dict(_flattened(described["params"]))
     return flat | {f"revision of {k}": str(v) for k, v in described["revisions"].items()}
 
@@ -191,6 +197,7 @@ def _teacher(evaluation: EvaluationRun, records: Records) -> Teacher | None:
     metric, epoch = SCORES[first.task], first.teacher_epoch
     value = _number(record.content, "metrics", epoch, metric.key) if record else None
     score = f"{metric.label} {metric.shown(value):.2f} {metric.unit}" if value is not None else ""
+    epoch = "" if isinstance(first.teacher, ImportedTeacher) else epoch
     return Teacher(first.teacher.network.label, epoch, score, records.relative(first.teacher))
 
 
@@ -221,10 +228,14 @@ def _short(value: float) -> float:
     return round(value, 3) if abs(value) >= 1 else float(f"{value:.5g}")
 
 
-def _latency(metrics: Mapping[str, Any]) -> dict[str, float]:
+def _latency(metrics: Mapping[str, Any]) -> dict[str, tuple[float, float | None]]:
     """Milliseconds by what they are of; a budget may have cut the batch of 128 to one image."""
     size = _number(metrics, "latency", "batch128", "batch")
     many = "a batch" if size is None else f"a batch of {size:.0f}"
     batches = {"one image": "batch1", **({many: "batch128"} if size != 1 else {})}
-    times = {name: _number(metrics, "latency", key, "median_ms") for name, key in batches.items()}
-    return {name: value for name, value in times.items() if value is not None}
+    times = {}
+    for name, key in batches.items():
+        median, spread = (_number(metrics, "latency", key, f"{w}_ms") for w in ("median", "spread"))
+        if median is not None:
+            times[name] = (median, spread)
+    return times

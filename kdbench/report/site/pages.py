@@ -22,7 +22,7 @@ from kdbench.report.readings.provenance import DEVICES, VERSIONS, hours, made_wi
 from kdbench.report.readings.records import Records
 from kdbench.report.render import Rendered
 from kdbench.report.site import charts
-from kdbench.report.site.boards import MethodRow, averaged, cells_by_method, method_rows
+from kdbench.report.site.boards import MethodRow, averaged, cells_by_method, lead_over, method_rows
 from kdbench.report.site.details import Detail, read_detail
 from kdbench.report.site.figure_charts import figure_chart
 from kdbench.report.site.overview import Overview, Work
@@ -122,9 +122,10 @@ class Site:
         )
 
     def _plugins(self) -> list[str]:
-        get = self.graph.components.get
-        names = self.graph.components.plugin_methods()
-        return [get("method", name, where="report").label for name in names]
+        return [self._label(name) for name in self.graph.components.plugin_methods()]
+
+    def _label(self, method: str) -> str:
+        return self.graph.components.get("method", method, where="report").label
 
     def _cells(self) -> str:
         lines = [line for line in self.lines if standing(line)]
@@ -158,9 +159,17 @@ class Site:
         places = {row.method: list(self._places(row.method)) for row in rows}
         measured = {row.method for row in rows}
         waiting = [label for label in self._plugins() if label not in measured]
-        command = self.overview.all.command
+        kd, cells = self._label("kd"), cells_by_method(self.averaged)
+        leads = {row.method: lead_over(cells[row.method], cells.get(kd, {})) for row in rows}
         return self._page(
-            "mine", "mine.html", rows=rows, places=places, waiting=waiting, command=command
+            "mine",
+            "mine.html",
+            rows=rows,
+            places=places,
+            waiting=waiting,
+            leads=leads,
+            kd=kd,
+            command=self.overview.all.command,
         )
 
     def _places(self, method: str) -> Iterator[tuple[Board, int, Standing]]:

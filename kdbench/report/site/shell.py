@@ -30,6 +30,7 @@ def frame_of(graph: Graph, about: str) -> Environment:
     made.globals.update(
         scale=graph.scale.name,
         notice=notice,
+        own=graph.own,
         banner=notice,
         tables=table_library(),
         charts=chart_library(),

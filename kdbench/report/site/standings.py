@@ -112,7 +112,9 @@ class Board:
         wide = 3 * (max(means) - min(means)) or 1.0  # an interval of two runs may be huge
         low, high = max(min(ends), min(means) - wide), min(max(ends), max(means) + wide)
         margin = 0.05 * (high - low) or 0.5
-        return low - margin, high + margin
+        low, high = low - margin, high + margin
+        share = self.lines[0].metric.unit == "%"  # no share is outside of 0 to 100
+        return (max(0.0, low), min(100.0, high)) if share else (low, high)
 
     def at(self, value: float) -> float:
         """Place of a value on that axis, 0 to 100, cut off at its ends."""

@@ -1,6 +1,6 @@
 """How long a run is: its steps and its looks at test images, from declared sizes."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -13,11 +13,13 @@ from kdbench.plan.components import Components
 from kdbench.runs.search import VALID
 from kdbench.store.paths import Paths
 from kdbench.store.record import read_record
+from kdbench.store.spec import RunSpec
 from kdbench.store.student_runs import SearchRun, StudentRun
 from kdbench.store.teacher_runs import DataRun, TeacherRun
 
 FitRun: TypeAlias = TeacherRun | SearchRun | StudentRun
 PLACE = "estimate"  # for errors
+FEW_STEPS = 20  # per epoch: fewer than that, and a short training learns nothing
 
 
 @dataclass(frozen=True)
@@ -135,6 +137,36 @@ def length_of(run: FitRun, size: DataSize) -> Length:
     if isinstance(run, SearchRun):
         return Length(run.recipe.epochs, steps, 0, 0)
     return Length(run.recipe.epochs, steps, looks_of(run.recipe), held or size.counts["test"])
+
+
+def short_epochs(runs: Iterable[RunSpec], components: Components, paths: Paths) -> list[str]:
+    """A line for every training set whose epochs have fewer than `FEW_STEPS` steps.
+
+    Nothing of stand-ins, nor where a protocol or scale sets the steps of an epoch.
+
+    Args:
+        runs: planned; those that train on all images of their data run count.
+        components: see `data_size`.
+        paths: likewise.
+    """
+    lines: dict[str, None] = {}
+    for run in runs:
+        if not isinstance(run, TeacherRun | StudentRun) or run.recipe.steps_per_epoch:
+            continue
+        try:
+            size = data_size(run.data, components, paths)
+        except BadValue:  # a plug-in's data set that does not say how large it is
+            continue
+        length = length_of(run, size)
+        if run.data.stand_in is None and length.steps < FEW_STEPS:
+            images = size.counts["train"] - round(size.counts["train"] * run.tuning_holdout)
+            lines[
+                f"{run.dataset}, {run.phase}: {images:,} training images in batches of "
+                f"{run.recipe.batch}: steps per epoch {length.steps}, in all "
+                f"{length.steps * length.epochs:,}; scales.{run.scale} in params.yaml sets "
+                f"{'train_share, ' if run.data.train_share < 1 else ''}batch and {run.phase}_epochs"
+            ] = None
+    return [*lines]
 
 
 def looks_of(recipe: Recipe) -> int:
