@@ -107,7 +107,9 @@ def _fitting(scale: str | None, override: str | None) -> "tuple[Params | None, l
 def run(
     names: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[NAME]...", help="Digests (or their first letters), or cells."),
+        typer.Argument(
+            metavar="[NAME]...", help="Digests (or their first letters), cells, or phase/cell."
+        ),
     ] = None,
     everything: Annotated[
         bool, typer.Option("--all", help="All planned runs, one after another.")
@@ -166,7 +168,7 @@ def restore(
     from kdbench.store.paths import Paths
     from kdbench.workflow.named import find_run
 
-    spec = find_run(_graph(scale, override), name)
+    spec = find_run(_graph(scale, override), name, with_artifacts=True)
     from kdbench.runs import execute
     from kdbench.runs.crew import joined
 

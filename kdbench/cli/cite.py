@@ -11,7 +11,7 @@ from kdbench.console import say
 
 def cite_command(
     exhibits: Annotated[
-        list[str], typer.Argument(metavar="EXHIBIT...", help="Exhibits or papers, or all.")
+        list[str], typer.Argument(metavar="EXHIBIT...", help="Exhibits, papers or claims, or all.")
     ],
     scale: Annotated[
         str | None, typer.Option(help="smoke, lite or paper; by default that of params.yaml.")
@@ -26,7 +26,10 @@ def cite_command(
     """
     from kdbench.plan.graph import load_graph
     from kdbench.workflow.asking.cite import cite
+    from kdbench.workflow.named import find_claim
 
-    graph = load_graph(Path(), {**overrides_of(scale, override), "exhibits": exhibits})
+    claims = {name: find_claim(name) for name in exhibits}
+    named = [e for name, claim in claims.items() for e in (claim.exhibits if claim else [name])]
+    graph = load_graph(Path(), {**overrides_of(scale, override), "exhibits": named})
     for line in cite(graph, graph.exhibits):
         say(line)

@@ -29,7 +29,9 @@ BOUND = (
 def estimate_command(
     target: Annotated[
         str | None,
-        typer.Argument(help="An exhibit, a paper, a run, or all; by default as in params.yaml."),
+        typer.Argument(
+            help="An exhibit, paper, claim or run, or all; by default as in params.yaml."
+        ),
     ] = None,
     scale: Annotated[str | None, typer.Option(help="smoke, lite or paper.")] = None,
     override: Annotated[
@@ -182,9 +184,10 @@ def _machine(
         started = f"{begins:.1f} s of start-up per job included" if begins else "without start-up"
         sentences = [about, f"Device hours: {started}."]
     else:
-        origin_of_rate, bound = "that --tflops declares", "Published peaks are seldom reached."
+        format_ = graph.scale.precision
+        origin_of_rate = f"that --tflops declares for steps in {format_}, the plan's format"
+        bound = "Published peaks are seldom reached."
         if known is not None and peak is not None:
-            format_ = graph.scale.precision
             origin_of_rate, bound = (
                 f"that NVIDIA prints as {known.label}'s peak in {format_}",
                 BOUND,

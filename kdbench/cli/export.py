@@ -34,7 +34,7 @@ def export_command(
     from kdbench.plan.graph import load_graph
     from kdbench.store.paths import Paths
 
-    spec = load_graph(Path(), overrides_of(scale, override)).run(name)
+    spec = load_graph(Path(), overrides_of(scale, override)).run(name, with_artifacts=True)
     from kdbench.runs.export import export_run  # loads torch, so only after the name was checked
 
     for file in export_run(spec, Paths(), out, weights=weights, onnx=onnx):

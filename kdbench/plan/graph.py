@@ -114,11 +114,15 @@ class Graph:
         """All runs of one phase on one data set: what one DVC stage builds."""
         return [r for r in self.runs.values() if (r.phase, r.dataset) == (phase, dataset)]
 
-    def run(self, digest: str) -> RunSpec:
+    def run(self, digest: str, *, with_artifacts: bool = False) -> RunSpec:
         """Find a run by its digest or the beginning of it, or by its cell's name.
 
-        A name that several phases share (a search and a student, say) may be written
-        `phase/cell`.
+        A cell's name alone means its evaluation, which needs all others, rather than the search of
+        that name; but the teacher rather than the teacher's evaluation. `phase/cell` names either.
+
+        Args:
+            digest: the name.
+            with_artifacts: a cell's name means the search too, as evaluations write no artifacts.
 
         Raises:
             UnknownName: there is none.
@@ -127,8 +131,7 @@ class Graph:
         where = f"{FILE} at scale {self.params.scale}"
         full = {key: f"{spec.phase}/{spec.cell}" for key, spec in self.runs.items()}
         matches = [key for key, spec in self.runs.items() if digest in (spec.cell, full[key])]
-        if len(matches) > 1:
-            matches = [key for key in matches if self.runs[key].phase != "evaluation"] or matches
+        matches = self._meant(matches, with_artifacts)
         matches = matches or [key for key in full if key.startswith(digest)]
         if not matches:
             known = {*full.values(), *(spec.cell for spec in self.runs.values())}
@@ -136,16 +139,25 @@ class Graph:
             raise UnknownName("run", digest, known, where=where, lister=lister)
         if len(matches) > 1 or not digest:
             shared = Counter(full.values())
-            some = [full[k] if shared[full[k]] == 1 else self._with_protocol(k) for k in matches]
+            some = [full[k] if shared[full[k]] == 1 else self._told_apart(k) for k in matches]
             listed = ", ".join(some[:MOST_NAMED]) + (" ..." if len(some) > MOST_NAMED else "")
             meant = f"{where}: {digest!r} matches {len(some)} runs: {listed}"
             raise UserError(f"{meant}; give more of the name, or a digest")
         return self.runs[matches[0]]
 
-    def _with_protocol(self, digest: str) -> str:
-        """A digest, and the protocol that tells it from runs of the same name."""
-        protocol = self.runs[digest].protocol
-        return f"{digest} ({protocol})" if protocol else digest
+    def _meant(self, matches: list[str], with_artifacts: bool) -> list[str]:
+        """Of runs of one name, those that it means: a teacher, an evaluation, or a search."""
+        phases = {self.runs[key].phase for key in matches}
+        least = "evaluation" if with_artifacts or "teacher" in phases else "search"
+        return [key for key in matches if self.runs[key].phase != least] or matches
+
+    def _told_apart(self, digest: str) -> str:
+        """A digest, with the protocol and the exhibit that tell it from runs of the same name."""
+        run = self.runs[digest]
+        of = run.first if isinstance(run, EvaluationRun) else run
+        exhibits = (e.id for e in self.exhibits for t in self.behind(e) if t.digest == digest)
+        told = " in ".join(part for part in (of.protocol, next(exhibits, "")) if part)
+        return f"{digest} ({told})" if told else digest
 
     def tables(self) -> list[Table]:
         """The tables among the exhibits."""

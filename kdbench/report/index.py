@@ -26,10 +26,11 @@ HOW_TO_READ = """\
 was not measured here. †, § and ‖ mark published numbers that we did not read in the paper itself; \
 a note on the page names each source.
 - ‡ marks a method whose source is not public or leaves much open; a note says how we read it.
-- **not run yet**: the run is planned and has no record. **not built yet**: kdbench does not have \
-this method. **diverged**: a loss or an evaluation was not finite; a note says when. **record \
-altered**: the record does not match its seal; a note names it. **left out**: params.yaml \
-excludes it. **not known**: we had no published number.
+- **not run yet**: the run is planned and has no record. **trained, not evaluated**: only the \
+measurement is missing. **not built yet**: kdbench does not have this method. **diverged**: a \
+loss or an evaluation was not finite; a note says when. **record altered**: the record does not \
+match its seal; a note names it. **left out**: params.yaml excludes it. **not known**: we had no \
+published number.
 - The number in brackets after a mean is the number of runs; a single run has no spread.
 - Every number comes from a record, a small JSON file; the CSV of a table names it.
 """

@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from kdbench.errors import BadValue, UnknownName
-from kdbench.papers import catalogue
+from kdbench.papers import all_claims, catalogue
 from kdbench.plan.components import find_components
 from kdbench.plan.custom_tables import custom_tables
 from kdbench.plan.graph import Graph, load_graph
 from kdbench.plan.job_groups import JobGroups
 from kdbench.plan.params import FILE, load_params
+from kdbench.report.judgement.needed import needed
+from kdbench.report.readings.records import Records
 from kdbench.store.paths import Paths
 from kdbench.store.spec import RunSpec
 from kdbench.store.teacher_runs import (
@@ -28,6 +30,7 @@ from kdbench.store.teacher_runs import (
     synchronises,
 )
 from kdbench.store.timings import Timing, Timings
+from kdbench.workflow.named import find_claim
 from kdbench.workflow.schedule import Task, finish_time
 
 if TYPE_CHECKING:
@@ -130,8 +133,8 @@ def find_target(
     Args:
         root: the project's folder.
         overrides: top-level keys of params.yaml to replace.
-        target: an exhibit, a paper, "all", or a run as `kdbench run` takes it; None for the
-            exhibits of params.yaml.
+        target: an exhibit, a paper, "all", a claim, for the runs that it needs, or a run as
+            `kdbench run` takes it; None for the exhibits of params.yaml.
 
     Raises:
         UserError: nothing is called so; or see `load_graph`.
@@ -144,13 +147,17 @@ def find_target(
     names = {*exhibits, *(name.partition("/")[0] for name in exhibits), "all"}
     if target in names:
         return _by_exhibit(load_graph(root, {**overrides, "exhibits": [target]}))
+    if claim := find_claim(target):
+        graph = load_graph(root, {**overrides, "exhibits": [*claim.exhibits]})
+        return graph, {claim.id: [*needed(claim, graph, Records(Paths(root))).runs.values()]}
     graph = load_graph(root, overrides)
     try:
         run = graph.run(target)
     except UnknownName:
-        known = {*names, *(f"{spec.phase}/{spec.cell}" for spec in graph.runs.values())}
+        claims = (claim.id for claim in all_claims())
+        known = {*names, *claims, *(f"{spec.phase}/{spec.cell}" for spec in graph.runs.values())}
         where = f"{FILE} at scale {params.scale}"
-        raise UnknownName("exhibit, paper or run", target, known, where=where) from None
+        raise UnknownName("exhibit, paper, claim or run", target, known, where=where) from None
     return graph, {f"{run.phase}/{run.cell}": list(run.with_upstream())}
 
 

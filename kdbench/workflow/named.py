@@ -1,8 +1,12 @@
 """What a name on the command line means: an exhibit, a claim or a run."""
 
+import json
+import shlex
+from collections.abc import Sequence
 from difflib import get_close_matches
 
 from kdbench.errors import UnknownName
+from kdbench.exhibits.claims import Claim
 from kdbench.exhibits.tables import Exhibit
 from kdbench.papers import all_claims, catalogue
 from kdbench.plan.custom_tables import custom_tables
@@ -18,8 +22,18 @@ def find_exhibit(graph: Graph, name: str) -> Exhibit | None:
     return next((exhibit for exhibit in _exhibits(graph) if exhibit.id == name), None)
 
 
-def find_run(graph: Graph, name: str) -> RunSpec:
+def find_claim(name: str) -> Claim | None:
+    """The claim of that id, if there is one."""
+    return next((claim for claim in all_claims() if claim.id == name), None)
+
+
+def find_run(graph: Graph, name: str, *, with_artifacts: bool = False) -> RunSpec:
     """A run as `Graph.run` takes it; the error knows exhibits and claims too.
+
+    Args:
+        graph: the plan.
+        name: see `Graph.run`.
+        with_artifacts: see there.
 
     Raises:
         UnknownName: no run is called so. The line says what an exhibit or a claim of that name
@@ -27,7 +41,7 @@ def find_run(graph: Graph, name: str) -> RunSpec:
         UserError: more than one run is meant.
     """
     try:
-        return graph.run(name)
+        return graph.run(name, with_artifacts=with_artifacts)
     except UnknownName as error:
         where = f"{FILE} at scale {graph.params.scale}"
         exhibits = {exhibit.id for exhibit in _exhibits(graph)}
@@ -39,6 +53,13 @@ def find_run(graph: Graph, name: str) -> RunSpec:
         cells = ((run.cell, f"{run.phase}/{run.cell}") for run in graph.runs.values())
         known = others.union(*cells)
         raise UnknownName("run, exhibit or claim", name, known, where=where) from error
+
+
+def to_plan(exhibits: Sequence[str]) -> str:
+    """How to plan exhibits that are made on request: for good, or for one call; a line."""
+    now = shlex.quote(json.dumps({"exhibits": list(exhibits)}))
+    always = f"put into params.yaml:  exhibits: [{', '.join(exhibits)}]"
+    return f"  to plan its runs, {always};  for this call alone:  --override {now}"
 
 
 class NotARun(UnknownName):

@@ -15,6 +15,7 @@ from kdbench.store.spec import PHASES, RunSpec
 from kdbench.store.student_runs import SearchRun, StudentRun
 from kdbench.store.teacher_runs import ImportedTeacher, TeacherRun
 from kdbench.workflow.added_rows import added_lines
+from kdbench.workflow.named import to_plan
 from kdbench.workflow.unused_settings import unused_settings
 
 OLDER = "done, by older code"
@@ -73,7 +74,8 @@ def describe_exhibit(
     """
     yield f"scale {graph.params.scale}"
     if exhibit.id not in [planned.id for planned in graph.exhibits]:
-        yield f"  {exhibit.id} is not planned; put into params.yaml:  exhibits: [{exhibit.id}]"
+        yield f"  {exhibit.id} is not planned"
+        yield to_plan([exhibit.id])
         return
     specs = _runs_of(exhibit, graph)
     yield _line(exhibit, specs, paths, 20)

@@ -38,12 +38,15 @@ def verify(graph: Graph, paths: Paths, say: Callable[[str], None], *, repair: bo
         for damaged, line in _damage(run, paths):
             (records if damaged == paths.record(run) else artifacts).append(run)
             say(line)
+    aside = 0
     if repair:
         for run in records:
-            _mend_record(paths.record(run), paths.root, say)
+            aside += not _mend_record(paths.record(run), paths.root, say)
         _mend_artifacts([run for run in artifacts if paths.record(run).is_file()], paths, say)
     count = len(records) + len(artifacts)
-    say(f"{finished} finished runs: {count} damaged" + (", repaired" if repair and count else ""))
+    mended = [(count - aside, "repaired"), (aside, "set aside, to be made again")]
+    said = "".join(f", {n} {how}" for n, how in mended if repair and n)
+    say(f"{finished} finished runs: {count} damaged{said}")
     return 0 if repair else count
 
 
@@ -69,7 +72,8 @@ def _check_record(path: Path, run: RunSpec) -> None:
         raise DamagedData(path, f"the record of run {digest}", f"that of {run.digest}", advice)
 
 
-def _mend_record(path: Path, root: Path, say: Callable[[str], None]) -> None:
+def _mend_record(path: Path, root: Path, say: Callable[[str], None]) -> bool:
+    """Set a damaged record aside; whether the last commit has it intact, and so it is back."""
     aside = path.with_name(path.name + SET_ASIDE)
     path.replace(aside)
     name = path.relative_to(root).as_posix()
@@ -83,8 +87,9 @@ def _mend_record(path: Path, root: Path, say: Callable[[str], None]) -> None:
             path.unlink()
         else:
             say(f"{path}: restored from git")
-            return
+            return True
     say(f"{path}: set aside as {aside.name}; its run must be made again")
+    return False
 
 
 def _mend_artifacts(runs: list[RunSpec], paths: Paths, say: Callable[[str], None]) -> None:

@@ -282,6 +282,18 @@ def test_a_run_is_found_by_digest_beginning_or_cell(paper):
     assert paper.run(spec.digest[:10]) is spec
     assert paper.run(f"search/{spec.cell}") is spec
     assert paper.run("resnet56").phase == "teacher"
+    assert paper.run("resnet56", with_artifacts=True).phase == "teacher"
+    shared = "resnet56_resnet20_distpro"
+    assert paper.run(shared).phase == "evaluation"
+    assert paper.run(shared, with_artifacts=True).phase == "search"
+
+
+def test_cells_of_one_name_are_told_apart_by_protocol_and_exhibit(planned):
+    """The line holds both beside each digest."""
+    graph = planned(scale="lite", exhibits=["dfa/table1", "distpro/table1"])
+    with pytest.raises(UserError, match=r"\w{12} \(dfa cifar in dfa/table1\)") as caught:
+        graph.run("wrn-16-2_none")
+    assert " (review in distpro/table1); give more" in str(caught.value)
 
 
 def test_an_ambiguous_name_is_refused_with_three_names_of_single_runs(paper):

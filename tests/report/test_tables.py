@@ -20,6 +20,7 @@ from kdbench.report.readings.statistics import estimate
 from kdbench.report.readings.verdict import Verdict
 from kdbench.report.table_page import table_markdown
 from kdbench.store.atomic import write_json
+from kdbench.store.record import write_record
 
 RUNS = [76.3, 76.4, 76.35, 76.3, 76.4]
 
@@ -76,6 +77,20 @@ def test_the_reported_epoch_is_the_best_and_the_last_stands_below(project):
 
     assert (result.ours.mean, result.last.mean) == (71.0, 61.0)
     assert "71.00" in above and "61.00" not in above and "61.00" in below
+
+
+def test_a_cell_that_only_lacks_its_measurement_says_so(project):
+    """All its students have records; its evaluation has none."""
+    plan = project(scale="smoke")
+    evaluation = plan.cell("KD (added by us)").evaluation
+    plan.evaluate("KD (added by us)", [70.0] * len(evaluation.runs))
+    for run in evaluation.runs:
+        content = {"spec": run.as_dict(), "provenance": {"code": "x"}}
+        write_record(plan.paths.record(run), content)
+    plan.paths.record(evaluation).unlink()
+
+    states = [table_of(plan)[1]["KD (added by us)", column].state for column in (0, 1)]
+    assert states == [CellState.TRAINED, CellState.NOT_RUN]
 
 
 def test_a_cell_whose_run_diverged_says_so(project):

@@ -144,7 +144,7 @@ def test_verify_mends_artifacts_and_sets_records_aside(finished):
 
     aside = finished.record_file(STUDENT).name + ".damaged"
     assert count == 0
-    assert lines[-1] == "6 finished runs: 3 damaged, repaired"
+    assert lines[-1] == "6 finished runs: 3 damaged, 2 repaired, 1 set aside, to be made again"
     assert f"set aside as {aside}; its run must be made again" in "\n".join(lines)
     assert not finished.record_file(STUDENT).exists()
     assert finished.record_file(STUDENT).with_name(aside).exists()

@@ -39,6 +39,16 @@ def test_targets_are_exhibits_papers_and_runs(project):
     assert [run.phase for run in one[STUDENT]] == ["data", "teacher", "search", "student"]
 
 
+def test_a_claim_and_a_cell_are_targets_too(project):
+    """A claim is the runs of its rows; a cell's name its evaluation, with the search."""
+    _, claim = find_target(project.root, {}, "distpro/alpha-t")
+    _, cell = find_target(project.root, {}, STUDENT.partition("/")[2].removesuffix("_s0"))
+
+    assert [*claim] == ["distpro/alpha-t"] and claim["distpro/alpha-t"]
+    ((name, runs),) = cell.items()
+    assert name.startswith("evaluation/") and "search" in {run.phase for run in runs}
+
+
 def test_an_unknown_target_is_one_line_with_the_nearest_name(project):
     """Of exhibits, papers and runs alike."""
     with pytest.raises(UnknownName, match="did you mean 'distpro/table1'"):
@@ -67,7 +77,9 @@ def test_a_gpu_by_name_is_forecast_from_its_printed_peak(project, monkeypatch):
     assert "NOTHING WAS TIMED" in named and "LOWER BOUND" in named
     assert "66.9 TFLOP/s" in named and "H100 SXM's peak in float32" in named
     assert "700 W per GPU, the limit that NVIDIA prints" in named
-    assert "that --tflops declares" in measured and "LOWER BOUND" not in measured
+    assert (
+        "that --tflops declares for steps in float32" in measured and "LOWER BOUND" not in measured
+    )
     assert named.partition("\n- ")[0] == measured.partition("\n- ")[0]
     _, error = called(TEACHER, "--device", "h100", "--save")
     assert "--save" in str(error) and "\n" not in str(error)

@@ -51,7 +51,7 @@ def judge_claim(claim: Claim, graph: Graph, records: Records) -> Judgement:
         return Judgement(ClaimState.UNTESTED, NO_EXHIBIT, without_run=True)
     asked = {exhibit.id for exhibit in graph.exhibits}
     absent = [name for name in claim.exhibits if name not in asked]
-    evidence = _evidence(claim, graph, records)
+    evidence = evidence_of(claim, graph, records)
     left_out = f"params.yaml leaves out {', '.join(absent)}" if absent else ""
     if not evidence:
         return Judgement(ClaimState.UNTESTED, left_out, without_run=True)
@@ -64,7 +64,7 @@ def judge_claim(claim: Claim, graph: Graph, records: Records) -> Judgement:
     return _told_only(judgement)
 
 
-def _evidence(claim: Claim, graph: Graph, records: Records) -> list[Evidence]:
+def evidence_of(claim: Claim, graph: Graph, records: Records) -> list[Evidence]:
     """The exhibits of this report that hold evidence of a claim, its own first."""
     by_id = {exhibit.id: exhibit for exhibit in graph.exhibits}
     own = [Evidence(graph, by_id[name], records) for name in claim.exhibits if name in by_id]

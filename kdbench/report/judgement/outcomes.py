@@ -42,7 +42,7 @@ class Judgement:
     without_run: bool = False
 
 
-NO_RUN = Judgement(ClaimState.UNTESTED, "no run of it is finished", without_run=True)
+NO_RUN = Judgement(ClaimState.UNTESTED, "none of its numbers is measured yet", without_run=True)
 
 
 def every_better(comparisons: Sequence[Comparison]) -> Judgement:

@@ -25,6 +25,7 @@ class CellState(Enum):
 
     DONE = "done"
     NOT_RUN = "not run yet"
+    TRAINED = "trained, not evaluated"
     DIVERGED = "diverged"
     NOT_BUILT = "not built yet"
     LEFT_OUT = "left out"
@@ -133,7 +134,10 @@ class Records:
             return CellState.DONE
         if self.altered([cell.evaluation]):
             return CellState.ALTERED
-        return CellState.DIVERGED if self.diverged([cell.evaluation]) else CellState.NOT_RUN
+        if self.diverged([cell.evaluation]):
+            return CellState.DIVERGED
+        trained = all(self.get(run) is not None for run in cell.evaluation.runs)
+        return CellState.TRAINED if trained else CellState.NOT_RUN
 
     def diverged(self, targets: Iterable[RunSpec]) -> list[str]:
         """Which runs diverged and when, among the targets and all that they depend on.

@@ -8,6 +8,7 @@ from statistics import fmean
 from kdbench.exhibits.claims import Claim
 from kdbench.exhibits.tables import Exhibit
 from kdbench.plan.graph import Graph
+from kdbench.report.judgement.needed import needed
 from kdbench.report.judgement.outcomes import Judgement
 from kdbench.report.presentation import paper_label
 from kdbench.report.readings.lines import ALL, Line, command_of
@@ -32,7 +33,7 @@ class Bar:
     @property
     def measured(self) -> int:
         """Those with a number."""
-        lacking = ("not run yet", "diverged", "record altered")
+        lacking = ("not run yet", "trained, not evaluated", "diverged", "record altered")
         return sum(n for state, n in self.counts.items() if state not in lacking)
 
 
@@ -105,19 +106,23 @@ class Overview:
         seconds = sum(known) if len(known) == len(means) else None
         return Work(len(specs) - len(missing), len(specs), seconds, command)
 
-    def command_for(self, exhibits: Sequence[str]) -> str:
-        """The command that makes some exhibits, under today's params.yaml; "" for none."""
-        command = command_of(self.graph, self.records, ALL, exhibits=list(exhibits))
+    def command_for(self, exhibits: Sequence[str], methods: Sequence[str] = ()) -> str:
+        """The command that makes some exhibits, under today's params.yaml; "" for none.
+
+        Args:
+            exhibits: their ids.
+            methods: those to which `methods_only` limits them; none for all.
+        """
+        more = {"methods_only": list(methods)} if methods else {}
+        command = command_of(self.graph, self.records, ALL, exhibits=list(exhibits), **more)
         return command if exhibits else ""
 
     def _claim(self, claim: Claim, judgement: Judgement) -> ClaimView:
-        ids = {*claim.exhibits, *(one.exhibit for one in claim.elsewhere)}
-        exhibits = [exhibit for exhibit in self.graph.exhibits if exhibit.id in ids]
-        targets = [run for exhibit in exhibits for run in self.graph.behind(exhibit)]
-        runs = {spec.digest: spec for target in targets for spec in target.with_upstream()}
-        work = self.work(runs.values(), self.command_for([exhibit.id for exhibit in exhibits]))
+        need = needed(claim, self.graph, self.records)
+        command = self.command_for([exhibit.id for exhibit in need.exhibits], need.methods)
+        work = self.work(need.runs.values(), command)
         paper = paper_label(claim.id.partition("/")[0])
-        return ClaimView(claim, paper, judgement, exhibits, work)
+        return ClaimView(claim, paper, judgement, need.exhibits, work)
 
     def _entry(self, exhibit: Exhibit) -> Entry:
         runs = self.graph.behind(exhibit)

@@ -22,6 +22,7 @@ STANDINGS = {
     MEASURED: "measured, but nothing published is comparable with it",
     CellState.DIVERGED.value: "a loss or an evaluation was not finite",
     CellState.ALTERED.value: "the record was changed after its run and is not used",
+    CellState.TRAINED.value: "all its trainings are done; the run that measures them is not",
     CellState.NOT_RUN.value: "planned; its record is not there",
 }
 """Where a cell of the report stands, with what that means, in the order of a bar."""

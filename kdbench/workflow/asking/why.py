@@ -17,10 +17,10 @@ from kdbench.store.paths import Paths
 from kdbench.store.spec import RunSpec
 from kdbench.store.student_runs import EvaluationRun, TaughtRun
 from kdbench.workflow.asking.aspects import compared
-from kdbench.workflow.asking.claim import describe_claim, find_claim
+from kdbench.workflow.asking.claim import describe_claim
 from kdbench.workflow.asking.difference import Values
 from kdbench.workflow.asking.exhibit import describe_exhibit, numbers_of
-from kdbench.workflow.named import find_exhibit, find_run
+from kdbench.workflow.named import find_claim, find_exhibit, find_run
 
 UNKNOWN = "the paper's are not known"
 

@@ -75,7 +75,9 @@ def artifacts_digest(record: Mapping[str, Any]) -> str:
 def _check_seal(file: Path, content: Mapping[str, Any]) -> None:
     state = seal_of(content)
     if state is not Seal.INTACT:
-        raise DamagedData(file, f"a record that is {state.value}", "one with its seal", ADVICE)
+        verb = "is " if state is Seal.ABSENT else ""
+        found = f"a record that {verb}{state.value}"
+        raise DamagedData(file, found, "one with its seal", ADVICE)
     missing = [key for key in KEYS if not isinstance(content.get(key), Mapping)]
     if missing:
         raise DamagedData(f"{file}, {missing[0]}", "nothing", "what every run writes", ADVICE)

@@ -48,7 +48,7 @@ def test_every_check_runs_without_any_record(project, scale):
 
     for claim in CLAIMS.values():
         judgement = judge_claim(claim, plan.graph, Records(plan.paths))
-        no_evidence = NO_EXHIBIT if claim.check is None else "no run of it is finished"
+        no_evidence = NO_EXHIBIT if claim.check is None else "none of its numbers is measured yet"
         assert (judgement.state, judgement.evidence) == (UNTESTED, no_evidence)
         for exhibit in claim.exhibits:
             if exhibit in plan.graph.drawn:

@@ -3,7 +3,9 @@
 import re
 
 import pytest
+from typer.testing import CliRunner
 
+from kdbench.cli import app
 from kdbench.errors import UnknownName
 from kdbench.papers import bibtex_keys, catalogue
 from kdbench.plan.bibliography import SHIPPED, entries_of, read_entries
@@ -124,3 +126,15 @@ def test_a_plugin_cites_its_own_file(plugin):
     read_entries.cache_clear()
     with pytest.raises(UnknownName, match="did you mean 'me2025'"):
         list(cite(graph, graph.exhibits))
+
+
+def test_a_claim_is_cited_as_its_exhibits(tmp_path, monkeypatch):
+    """By the command; both names print the same."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "params.yaml").write_text("scale: smoke\n")
+    claim, table = (
+        CliRunner().invoke(app, ["cite", name]).output
+        for name in ("distpro/advantage", "distpro/table1")
+    )
+
+    assert claim == table and "@" in claim

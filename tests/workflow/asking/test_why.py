@@ -168,9 +168,31 @@ def test_a_claim_is_told_with_its_exhibits_and_the_command_for_its_runs(tmp_path
 
     assert lines[0].startswith("distpro/advantage (Table 1): DistPro is better than equal weights")
     assert "  evidence in: distpro/table1" in lines
-    assert f"  runs: 0 of {len(graph.runs)} done" in lines
+    methods = ["alpha_t", "distpro", "equal"]
+    fewer = make_graph(Params(scale="lite", **TABLE, methods_only=methods))
+    assert f"  runs: 0 of {len(fewer.runs)} done" in lines and len(fewer.runs) < len(graph.runs)
     assert lines[-1].startswith("  to make the others: snakemake ")
-    assert left_out[-1] == "  to plan its runs, put into params.yaml:  exhibits: [dfa/weights]"
+    assert lines[-1].endswith(f"'methods_only={json.dumps(methods)}'")
+    assert any(
+        "  protocol: " in line
+        and "review (4 epochs)" in line
+        and "in bf16; students per cell: 1; tolerance" in line
+        for line in lines
+    )
+    now = """for this call alone:  --override '{"exhibits": ["dfa/weights"]}'"""
+    always = "  to plan its runs, put into params.yaml:  exhibits: [dfa/weights];  "
+    assert left_out[-1] == always + now
+
+
+def test_finished_runs_of_a_claim_are_named_by_phase(tmp_path):
+    """Its data set is done, and none of its numbers: both are said."""
+    graph, paths = make_graph(Params(scale="lite", **TABLE)), Paths(tmp_path)
+    data = graph.run("data/cifar100")
+    write_record(paths.record(data), {"spec": data.as_dict(), "cost": {"seconds": 1.0}})
+    text = "\n".join(why(graph, paths, "distpro/advantage"))
+
+    assert "not testable yet: none of its numbers is measured yet" in text
+    assert " done (1 data)\n" in text
 
 
 def test_a_run_that_no_table_shows_is_refused(tmp_path):
@@ -195,7 +217,9 @@ def test_an_exhibit_is_told_with_its_claims_runs_and_cells(tmp_path):
     assert kd.endswith("KD (added by us), WRN-40-2 → WRN-16-2; unpublished; here: not run yet")
     assert any("teacher, WRN-40-2 → WRN-16-2; published: 76.51 % (paper)" in line for line in table)
     assert figure[0].startswith("dfa/weights: ") and len(figure) > 1
-    assert absent[-1] == "  to plan its runs, put into params.yaml:  exhibits: [crd/table1]"
+    assert absent[-1].startswith(
+        "  to plan its runs, put into params.yaml:  exhibits: [crd/table1]"
+    )
 
 
 @pytest.mark.parametrize(

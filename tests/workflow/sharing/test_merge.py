@@ -103,7 +103,7 @@ def test_a_changed_number_is_refused(study):
     result, said = merged(source, target)
 
     assert result.refused == [str(source.paths.record(run))]
-    assert "does not match its seal" in said
+    assert "found a record that does not match its seal" in said
 
 
 def resealed(study, run, change):
