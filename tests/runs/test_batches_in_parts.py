@@ -101,9 +101,9 @@ def test_the_batch_is_recorded_whole_and_the_parts_beside_it():
     assert replace(RUNTIME, images_at_once=64).as_dict()["images_at_once"] == 64
     scales = {"paper": {"images_at_once": 64, "precision": "fp16"}}
     resolver = Resolver(Params(scale="paper", scales=scales), find_components())
-    runtime = resolver.runtime("cifar100")
+    runtime = resolver.runtime("cifar100", 1)
     assert (runtime.images_at_once, runtime.precision) == (64, "fp16")
-    search = resolver.search_runtime("cifar100")
+    search = resolver.search_runtime("cifar100", "wrn-40-2:wrn-16-2")
     assert (search.images_at_once, search.precision) == (None, "float32")
     with pytest.raises(BadValue, match="images_at_once"):
         Params(scale="paper", scales={"paper": {"images_at_once": 1}}).settings()
