@@ -25,10 +25,10 @@ from kdbench.plan.declarations import (
     PluginDatasetDeclaration,
     SearchDeclaration,
 )
-from kdbench.plan.plugin_imports import check_imports
 from kdbench.plan.validation import COMPONENT_NAME, LONGEST_NAME, one_line
 from kdbench.store.disk import read_text
 from kdbench.store.fingerprint import code_fingerprint
+from kdbench.store.plugin_sources import sources_of
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = {
@@ -81,7 +81,11 @@ class Component(Generic[D_co]):
     def revision(self) -> int | str:
         """What stands for the component's arithmetic in digests."""
         revision = self.declaration.revision
-        return f"{revision}+{code_fingerprint([Path(self.module)])}" if self.plugin else revision
+        return (
+            f"{revision}+{code_fingerprint(sources_of(Path(self.module)))}"
+            if self.plugin
+            else revision
+        )
 
     @property
     def described(self) -> dict[str, Any]:
@@ -347,7 +351,7 @@ def _check_plugin(path: Path, kind: str, declaration: Declaration, others: Compo
     code = path.with_name(f"{declaration.module or name}.py")
     if not code.is_file():
         raise BadValue(str(path), f"no file {code}", "the code beside its declaration")
-    check_imports(code)
+    sources_of(code)
 
 
 def _toml(path: Path) -> dict[str, Any]:

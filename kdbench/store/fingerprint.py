@@ -9,6 +9,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from kdbench.errors import BadValue
+from kdbench.store.plugin_sources import sources_of
 from kdbench.store.spec import RunSpec
 
 ROOT = Path(__file__).parent.parent
@@ -75,7 +76,8 @@ def run_fingerprint(spec: RunSpec) -> str:
 @cache
 def _fingerprint(phase: str, modules: frozenset[str]) -> str:
     own = {ROOT.parent / (module.replace(".", "/") + ".py") for module in modules}
-    plugins = [Path(module) for module in sorted(modules) if module.endswith(".py")]
+    codes = [Path(module) for module in sorted(modules) if module.endswith(".py")]
+    plugins = [file for code in codes for file in sources_of(code)]
     folders = [ROOT / folder for folder in RUNNING[phase]]
     components = {module for folder in folders for module in _component_modules(folder)}
     files = [file for folder in folders for file in folder.rglob("*.py") if not _apart(file)]

@@ -1,8 +1,11 @@
 """A method of one's own, from a folder named in params.yaml."""
 
+import importlib
+
 import pytest
 
 from kdbench.errors import UserError
+from kdbench.store.plugin_sources import sources_of
 
 
 def own(graph):
@@ -132,6 +135,28 @@ def test_a_plug_in_that_imports_a_file_beside_it_is_refused(planned, plugin, sta
         planned(plugins=[str(folder)])
     (folder / "halves.py").write_text(f"import random\n{plugin.code}")
     assert planned(plugins=[str(folder)]).components.plugin_methods() == ["halves"]
+
+
+def test_modules_of_an_installed_plug_in_count_as_its_code(tmp_path, monkeypatch):
+    """Those that it imports by the package's name, and those that these import."""
+    folder = tmp_path / "my_losses"
+    (folder / "deep").mkdir(parents=True)
+    code = folder / "halves.py"
+    code.write_text("from my_losses.shared import K\n")
+    (folder / "shared.py").write_text("import my_losses.deep.deeper\nK = 1\n")
+    (folder / "deep/deeper.py").write_text("from . import beside\nfrom ..above import Z\n")
+    (folder / "deep/beside.py").write_text("from my_losses import shared\n")
+    (folder / "above.py").write_text("Z = 1\n")
+    (folder / "other.py").write_text("Y = 1\n")
+    with pytest.raises(UserError, match=r"halves.py, line 1: found 'import of my_losses.shared.K'"):
+        sources_of(code)
+
+    monkeypatch.syspath_prepend(tmp_path)
+    names = [str(path.relative_to(folder)) for path in sources_of(code)]
+    assert names == ["halves.py", "above.py", "deep/beside.py", "deep/deeper.py", "shared.py"]
+    (folder / "__init__.py").write_text("")
+    importlib.invalidate_caches()
+    assert folder / "__init__.py" in sources_of(code)
 
 
 def test_a_record_keeps_its_name_when_a_tuned_value_goes_into_params_yaml(planned, plugin):
