@@ -1,8 +1,9 @@
 """How long planning takes, and how that grows: python benchmarks/plan_speed.py.
 
 `snakemake -n` of everything at scale paper with ever more students per cell, of a fresh project and
-of a finished one; and `dvc repro` with nothing to do. Python's start is included. The aims: 2.5 s
-for some thousand runs, 25 s for 30,000 runs, 3 s for DVC.
+of a finished one, beside a Snakefile of one rule with as many jobs and no input, which is what
+Snakemake itself takes; and `dvc repro` with nothing to do. Python's start is included. The aims:
+2.5 s for some thousand runs, 25 s for 30,000 runs, 3 s for DVC.
 """
 
 import argparse
@@ -20,6 +21,13 @@ from kdbench.store.paths import Paths
 
 SEEDS = (0, 20, 60, 130)
 DRY = ("snakemake", "--cores", "2", "reproduce_all", "--dry-run", "--quiet")
+BARE = """
+rule reproduce_all:
+    input: [f"{{number}}.json" for number in range({count})]
+rule job:
+    output: "{{number}}.json"
+    shell: "touch {{output}}"
+"""
 REPRO = ("dvc", "repro", "--quiet")
 
 
@@ -33,8 +41,16 @@ def plans(seeds: list[int], folder: Path) -> Iterator[dict[str, Any]]:
             paths.record(run).parent.mkdir(parents=True, exist_ok=True)
             paths.record(run).touch()
         finished = timed(DRY, place)
-        yield {"what": "snakemake -n", "runs": len(graph.runs), "fresh": fresh, "done": finished}
+        times = {"fresh": fresh, "done": finished, "bare": bare(len(graph.runs), folder / "bare")}
+        yield {"what": "snakemake -n", "runs": len(graph.runs), **times}
         shutil.rmtree(place)
+
+
+def bare(count: int, folder: Path) -> dict[str, float]:
+    """The same command with so many jobs of the simplest kind."""
+    folder.mkdir(exist_ok=True)
+    (folder / "Snakefile").write_text(BARE.format(count=count), encoding="utf-8")
+    return timed(DRY, folder)
 
 
 def dvc(seeds: int, folder: Path) -> dict[str, Any]:
