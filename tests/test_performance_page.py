@@ -130,6 +130,7 @@ RESULTS = {
                 "runs": 1359,
                 "fresh": {"seconds": 2.4, "cpu_seconds": 2.3},
                 "done": {"seconds": 2.0, "cpu_seconds": 1.9},
+                "bare": {"seconds": 1.5, "cpu_seconds": 1.4},
             }
         ],
     },
@@ -181,7 +182,7 @@ def test_reports_and_plans_are_shown_by_the_clock_and_of_the_cpu():
 
     times = ["12.0 (11.5)", "9.0 (8.5)", "9.1 (8.6)"]
     assert cells(text, ["made up", "3,008"]) == [*times, "20.1 MiB", "1.5 MiB"]
-    assert cells(text, ["snakemake -n", "1,359"]) == ["2.4 (2.3)", "2.0 (1.9)"]
+    assert cells(text, ["snakemake -n", "1,359"]) == ["2.4 (2.3)", "2.0 (1.9)", "1.5 (1.4)"]
 
 
 def test_a_step_of_a_gpu_is_set_against_both_peaks():
