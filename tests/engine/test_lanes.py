@@ -1,5 +1,6 @@
 """Lanes take turns, and each goes on as if it were alone."""
 
+import threading
 import time
 
 import pytest
@@ -57,12 +58,14 @@ def test_a_lane_takes_the_next_work_when_it_has_ended_one():
     assert len(done) == 7 and max(most) == 2
 
 
-def draws(found):
-    """A work whose every step draws from PyTorch's own random numbers."""
+def draws(found, there):
+    """A work whose every step draws from PyTorch's own random numbers, when all are there."""
 
     def work():
+        there.wait()
         with lanes.turn():
             for _ in range(STEPS):
+                time.sleep(0.005)  # for the others to ask for a turn
                 found.append(torch.rand(()).item())
                 lanes.pass_on()
 
@@ -77,7 +80,8 @@ def test_random_numbers_are_those_of_a_work_alone():
     torch.set_rng_state(before)
     found = [[], [], []]
 
-    lanes.in_lanes([draws(one) for one in found], 3, CPU)
+    there = threading.Barrier(3)
+    lanes.in_lanes([draws(one, there) for one in found], 3, CPU)
     assert found == [alone] * 3
     assert torch.equal(torch.get_rng_state(), before)
 
