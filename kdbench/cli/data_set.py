@@ -14,6 +14,7 @@ from kdbench.store.disk import plain_errors
 
 BATCH = 128  # of most protocols
 STEPS = 2000  # that a training at scale lite has where its data set is small
+ENOUGH = 10_000  # images of it; of larger sets it takes a share, and a tenth at least
 MOST_EPOCHS = 240  # of most protocols
 LARGEST_OWN = 96  # pixels of a side up to which pictures of one size are taken as they are
 CODE = '''"""{label}: pictures of one's own, see docs/own-data.md."""
@@ -112,16 +113,17 @@ def _declaration(
 
 
 def _lite(images: int) -> list[str]:
-    """The section of scale lite: all images, and more epochs the fewer there are.
+    """The section of scale lite: all images of a small set, and more epochs the fewer there are.
 
     Scale lite itself is made for sets of 50,000 images and takes a tenth of them.
     """
-    wanted = -(-STEPS // max(1, images // BATCH))
+    share = round(min(1.0, max(0.1, ENOUGH / max(1, images))), 2)
+    wanted = -(-STEPS // max(1, int(share * images) // BATCH))
     teacher, student = (min(MOST_EPOCHS, max(least, wanted)) for least in (20, 8))
     return [
         "",
         "[lite]  # scale lite on it; kdbench estimate says how long that takes",
-        "train_share = 1.0",
+        f"train_share = {share}",
         f"teacher_epochs = {teacher}",
         f"student_epochs = {student}",
         f"evaluate_every = {max(4, student // 10)}",

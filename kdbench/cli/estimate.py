@@ -85,9 +85,7 @@ def estimate_command(
     from kdbench.runs.estimate.measure import Budget
 
     on, machine, declared, sentences = _machine(graph, device, gpus, cores, tflops, watts)
-    if save and declared is not None:
-        advice = "leave out --tflops and a GPU's name"
-        raise BadValue("--save", f"{declared:g} declared TFLOP/s", "timings", advice)
+    _check_timed(save, declared)
     machine, about = with_efficiency(machine, graph.runs.values(), Paths(), efficiency)
     sentences += about
     budget = Budget(seconds, minutes, declared)
@@ -97,6 +95,13 @@ def estimate_command(
     if save:
         _save(result, groups, Paths(), on, _to_stderr if as_json else say)
     _show(result, as_json, kinds)
+
+
+def _check_timed(save: bool, declared: float | None) -> None:
+    """Refuse to save what was declared and not timed."""
+    if save and declared is not None:
+        advice = "leave out --tflops and a GPU's name"
+        raise BadValue("--save", f"{declared:g} declared TFLOP/s", "timings", advice)
 
 
 def _show(result: "Estimate", as_json: bool, kinds: bool) -> None:

@@ -81,11 +81,9 @@ class Component(Generic[D_co]):
     def revision(self) -> int | str:
         """What stands for the component's arithmetic in digests."""
         revision = self.declaration.revision
-        return (
-            f"{revision}+{code_fingerprint(sources_of(Path(self.module)))}"
-            if self.plugin
-            else revision
-        )
+        if not self.plugin:
+            return revision
+        return f"{revision}+{code_fingerprint(sources_of(Path(self.module)))}"
 
     @property
     def described(self) -> dict[str, Any]:

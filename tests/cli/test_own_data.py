@@ -1,5 +1,7 @@
 """From a folder of pictures to a trained network that teaches: what docs/own-data.md promises."""
 
+import tomllib
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -7,6 +9,7 @@ from tiny_project import TinyProject
 from typer.testing import CliRunner
 
 from kdbench.cli import app
+from kdbench.cli.data_set import _lite
 from kdbench.store.record import read_record
 
 CLASSES = {"rose": 9, "iris": 14, "aster": 6}
@@ -105,3 +108,14 @@ def test_class_folders_alone_are_told_which_option_they_need(photos, tmp_path, m
 
     assert refused.exit_code and "give --test-share 0.2" in str(refused.exception)
     assert "flowers: 6 test, 23 train images" in called(*words, "--test-share", 0.2)
+
+
+@pytest.mark.parametrize(
+    ("images", "share", "teacher", "student"),
+    [(96, 1.0, 240, 240), (10_000, 1.0, 26, 26), (50_000, 0.2, 26, 26), (10**6, 0.1, 20, 8)],
+)
+def test_scale_lite_is_fitted_to_the_number_of_images(images, share, teacher, student):
+    """A small set is taken whole and longer; a large one as scale lite takes any."""
+    lite = tomllib.loads("\n".join(_lite(images)))["lite"]
+    epochs = lite["teacher_epochs"], lite["student_epochs"]
+    assert (lite["train_share"], *epochs) == (share, teacher, student)
