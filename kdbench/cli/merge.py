@@ -12,7 +12,7 @@ LICENCE = "https://spdx.org/licenses/Apache-2.0"
 
 
 def merge_command(
-    folder: Annotated[Path, typer.Argument(help="A project folder, or one from kdbench share.")],
+    source: Annotated[Path, typer.Argument(help="What kdbench share wrote, or a project folder.")],
     scale: Annotated[
         str | None, typer.Option(help="Only records of smoke, lite or paper; by default all.")
     ] = None,
@@ -26,15 +26,21 @@ def merge_command(
     """
     from kdbench.store.paths import Paths
     from kdbench.workflow.sharing.merge import merge
+    from kdbench.workflow.sharing.packed import unpacked
 
-    result = merge(folder, Paths(), say, dry=dry, scale=check_scale(scale))
+    with unpacked(source) as folder:
+
+        def tell(line: str) -> None:
+            say(line.replace(str(folder), str(source)))
+
+        result = merge(folder, Paths(), tell, dry=dry, scale=check_scale(scale))
     say(f"{'would be: ' if dry else ''}{result.summary}")
     if result.conflicts or result.refused:
         raise typer.Exit(3)
 
 
 def share_command(
-    out: Annotated[Path, typer.Argument(help="A folder that does not exist yet.")],
+    out: Annotated[Path, typer.Argument(help="A new folder, or a new file *.tar.xz.")],
     scale: Annotated[
         str | None, typer.Option(help="smoke, lite or paper; by default that of params.yaml.")
     ] = None,
@@ -46,9 +52,9 @@ def share_command(
     ] = False,
     licence: Annotated[str, typer.Option(help="Address of the files' licence.")] = LICENCE,
 ) -> None:
-    """Copy the finished runs of the plan into a folder that you can share (an RO-Crate).
+    """Copy the finished runs of the plan into a folder or file that you can share (an RO-Crate).
 
-    Example: kdbench share to-bob --scale lite --override '{"exhibits": ["distpro/table1"]}'
+    Example: kdbench share to-bob.tar.xz --scale lite --override '{"exhibits": ["distpro/table1"]}'
     """
     from kdbench.plan.graph import load_graph
     from kdbench.store.paths import Paths

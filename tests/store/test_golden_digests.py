@@ -6,17 +6,15 @@ an exhibit: `make golden` writes it anew.
 """
 
 import json
-from pathlib import Path
 
 import pytest
+from golden.committed import committed_records
 from golden.digests import FILE, full_plan, planned_digests
 
 from kdbench.plan.components import find_components
 from kdbench.plan.graph import make_graph
 from kdbench.plan.params import Params
 from kdbench.store.spec import ENGINE_REVISION, PRUNING_REVISION
-
-REPOSITORY = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize("scale", ["smoke", "lite", "paper"])
@@ -67,8 +65,7 @@ def test_every_committed_record_belongs_to_a_planned_run():
 
     Unless it, or what it read, is outdated.
     """
-    files = sorted((REPOSITORY / "results").glob("*/records/*/*/*.json"))
-    specs = {spec["digest"]: spec for spec in (json.loads(f.read_text())["spec"] for f in files)}
+    specs = {spec["digest"]: spec for spec in (one["spec"] for one in committed_records())}
 
     def superseded(spec):
         read = (specs.get(digest) for digest in spec["upstream"].values())

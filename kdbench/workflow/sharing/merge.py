@@ -74,7 +74,9 @@ def merge(
     below = source.results / scale if scale else source.results
     files = [file for file in files if file.is_relative_to(below)]
     if not files:
-        raise UserError(f"{folder}: no record below {below}; give a project folder")
+        raise UserError(
+            f"{folder}: no record below {below}; give a project folder, or what kdbench share wrote"
+        )
     incoming = _examined(files, source, result, say)
     out: set[str] = set()  # digests that stay out, and so all that read them
     for one in incoming:

@@ -2,14 +2,16 @@
 
 import json
 import shutil
+import tarfile
 
 import pytest
 
-from kdbench.errors import UserError
+from kdbench.errors import DamagedData, UserError
 from kdbench.store.artifacts import seal
 from kdbench.store.record import write_record
 from kdbench.workflow.report import write_report
 from kdbench.workflow.sharing.merge import merge
+from kdbench.workflow.sharing.packed import unpacked
 
 KD = "student/resnet56_resnet20_kd_s0"
 TEACHER = "teacher/resnet56"
@@ -236,3 +238,25 @@ def test_a_folder_without_records_is_refused(study, tmp_path):
     """One line says what to give."""
     with pytest.raises(UserError, match="give a project folder"):
         merge(tmp_path, study("target").paths, print)
+
+
+@pytest.mark.parametrize("name", ["/tmp/evil", "../evil", "sent/../../evil"])
+def test_an_archive_that_leads_out_is_refused(tmp_path, name):
+    """Nothing is written outside, and the line names the archive."""
+    file = tmp_path / "bad.tar.xz"
+    with tarfile.open(file, "w:xz") as archive:
+        archive.addfile(tarfile.TarInfo(name))
+    with pytest.raises(DamagedData, match="leads out of the archive") as error, unpacked(file):
+        pass
+    assert str(file) in str(error.value)
+
+
+def test_an_archive_without_records_is_named(study, tmp_path):
+    """Not the folder that it is unpacked to for a while."""
+    file = tmp_path / "empty.tar.xz"
+    with tarfile.open(file, "w:xz") as archive:
+        archive.addfile(tarfile.TarInfo("sent/README.md"))
+    target = study("target")
+    with pytest.raises(UserError, match="no record below") as error, unpacked(file) as folder:
+        merge(folder, target.paths, print)
+    assert f"{error.value}".startswith(f"{file}: ") and "kdbench-" not in f"{error.value}"

@@ -1,12 +1,14 @@
 """`kdbench share` writes what `kdbench merge` takes, described as an RO-Crate."""
 
 import json
+import tarfile
 from hashlib import sha256
 
 import pytest
 
 from kdbench.errors import BadValue, UserError
 from kdbench.workflow.sharing.merge import merge
+from kdbench.workflow.sharing.packed import unpacked
 from kdbench.workflow.sharing.share import share
 
 LICENCE = "https://spdx.org/licenses/CC0-1.0"
@@ -97,7 +99,7 @@ def test_without_artifacts_records_alone_come_along(study, tmp_path):
 def test_a_folder_that_exists_is_refused(sent):
     """Nothing is written into it."""
     source, folder = sent
-    with pytest.raises(BadValue, match="a folder that does not exist yet"):
+    with pytest.raises(BadValue, match="that does not exist yet"):
         share(source.graph, source.paths, folder, licence=LICENCE, artifacts=False)
 
 
@@ -127,3 +129,30 @@ def test_a_plan_without_finished_runs_is_refused(study, tmp_path):
     with pytest.raises(UserError, match="no run of the plan at scale smoke is finished"):
         empty = study("source")
         share(empty.graph, empty.paths, tmp_path / "sent", licence=LICENCE, artifacts=False)
+
+
+def test_a_shared_file_can_be_merged(study, tmp_path):
+    """The archive holds one folder of its name, and the same bytes for the same runs."""
+    source = study("source").finish()
+    source.root.joinpath("params.yaml").write_text("scale: smoke\n")
+    for name in ("one", "two"):
+        file = tmp_path / name / "sent.tar.xz"
+        share(source.graph, source.paths, file, licence=LICENCE, artifacts=True)
+    assert file.read_bytes() == (tmp_path / "one/sent.tar.xz").read_bytes()
+    with tarfile.open(file) as archive:
+        assert {name.partition("/")[0] for name in archive.getnames()} == {"sent"}
+
+    target = study("target")
+    with unpacked(file) as folder:
+        assert len(merge(folder, target.paths, print).taken) == len(source.graph.runs)
+    assert target.files() == source.files()
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize("name", ["sent.zip", "sent.tar.gz", "sent.tgz", "sent.tar"])
+def test_an_archive_of_another_kind_is_refused(study, tmp_path, name):
+    """A folder of that name would surprise."""
+    source = study("source").finish()
+    with pytest.raises(BadValue, match=r"a file that ends with \.tar\.xz"):
+        share(source.graph, source.paths, tmp_path / name, licence=LICENCE, artifacts=False)
+    assert not (tmp_path / name).exists()
