@@ -49,7 +49,7 @@ rule reproduce_all:
     input:
         plan.readmes,
         ancient(plan.report_record),
-        ancient(plan.records()),  # also those that were deleted after the report was written
+        ancient(plan.missing()),
         [
             report(
                 ancient(file.path),

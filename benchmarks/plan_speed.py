@@ -19,7 +19,7 @@ from synthetic_project import ROOT, finish, project, timed
 
 from kdbench.store.paths import Paths
 
-SEEDS = (0, 20, 60, 130)
+SEEDS = (0, 20, 60, 100)
 DRY = ("snakemake", "--cores", "2", "reproduce_all", "--dry-run", "--quiet")
 BARE = """
 rule reproduce_all:

@@ -13,7 +13,5 @@ rule data:
         gpu=plan.gpus,
         runtime=plan.minutes,
         mem_mb=plan.memory,
-    params:
-        options=lambda w: plan.options,
     shell:
-        "kdbench run {wildcards.digest} {params.options} > {log:q} 2>&1"
+        plan.command("kdbench run {wildcards.digest}")

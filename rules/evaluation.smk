@@ -19,6 +19,5 @@ rule evaluation:
     params:
         launcher=plan.launcher,
         cells=plan.cells,
-        options=lambda w: plan.options,
     shell:
-        "{params.launcher}kdbench run {params.cells} {params.options} > {log:q} 2>&1"
+        plan.command("{params.launcher}kdbench run {params.cells}")

@@ -7,7 +7,5 @@ rule report:
         plan.report_record,
     log:
         f"results/{plan.scale}/logs/report.log",
-    params:
-        options=lambda w: plan.options,
     shell:
-        "kdbench report {params.options} > {log:q} 2>&1"
+        plan.command("kdbench report")

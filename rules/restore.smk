@@ -14,6 +14,5 @@ rule restore:
         mem_mb=plan.memory,
     params:
         launcher=plan.launcher,
-        options=lambda w: plan.options,
     shell:
-        "{params.launcher}kdbench restore {wildcards.digest} {params.options} > {log:q} 2>&1"
+        plan.command("{params.launcher}kdbench restore {wildcards.digest}")

@@ -15,6 +15,5 @@ rule teacher:
         mem_mb=plan.memory,
     params:
         launcher=plan.launcher,
-        options=lambda w: plan.options,
     shell:
-        "{params.launcher}kdbench run {wildcards.digest} {params.options} > {log:q} 2>&1"
+        plan.command("{params.launcher}kdbench run {wildcards.digest}")

@@ -1,11 +1,12 @@
 """What the Snakefile asks of the plan."""
 
+import gc
 import json
 import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +21,16 @@ from kdbench.store.spec import RunSpec
 from kdbench.store.teacher_runs import ComputingRun, ranks_of
 from kdbench.store.timings import read_timings
 from kdbench.workflow.calls import PART
+from kdbench.workflow.inputs import JobInputs
 from kdbench.workflow.report import readmes, report_record, write_report
 from kdbench.workflow.requests import Requests
 from kdbench.workflow.served import SERVER
 from kdbench.workflow.shown import shown
 from kdbench.workflow.unused_settings import absent_methods
+
+# Snakemake's plan of some thousand jobs is millions of objects that stay. Looking through all of
+# them for garbage after every 700 new ones takes a sixth of the time of `snakemake -n`.
+COLLECTED_AFTER = 200_000
 
 
 class Workflow:
@@ -52,11 +58,22 @@ class Workflow:
         self.graph: Graph = load_graph(root, self.overrides)
         self.scale = self.graph.params.scale
         self.job_groups = JobGroups(self.graph, self.paths)
+        self._inputs = JobInputs(self.job_groups, self.paths)
         timings = read_timings(self.paths.timings)
         self.requests = Requests(self.graph.params, local, timings)
         self.readmes = [str(page) for page in readmes(self.graph, self.paths)]
         self.report_record = str(report_record(self.graph, self.paths))
         self.shown = list(shown(self.graph, self.paths))
+
+    def command(self, words: str) -> str:
+        """A rule's command, whose output goes into the rule's log.
+
+        Args:
+            words: its beginning, with Snakemake's wildcards; the options of this call follow. In
+                a rule braces stand for wildcards, so those of JSON are doubled.
+        """
+        options = self.options.replace("{", "{{").replace("}", "}}")
+        return f"{words} {options} > {{log:q}} 2>&1"
 
     @property
     def options(self) -> str:
@@ -78,27 +95,12 @@ class Workflow:
         return self.requests.memory(self._made(wildcards), attempt)
 
     def upstream(self, wildcards: Any) -> list[str]:
-        """Inputs of one job: records, or artifacts that must be restored for it first.
-
-        A finished run needs nothing, so that one which is made again takes no others with it.
-        """
-        spec = self.graph.runs[wildcards.digest]
-        if self._done(spec):
-            return []
-        specs = self.job_groups.of(spec)
-        return list(dict.fromkeys(name for one in specs for name in self._inputs(one)))
+        """Inputs of one job, see `JobInputs`."""
+        return self._inputs.of(self.graph.runs[wildcards.digest])
 
     def cells(self, wildcards: Any) -> str:
         """What an evaluation's job makes: digests for `kdbench run`."""
         return " ".join(s.digest for s in self.job_groups.of(self.graph.runs[wildcards.digest]))
-
-    def _inputs(self, spec: RunSpec) -> Iterator[str]:
-        """What must be there before a job: what its own students need, if it makes them too."""
-        for upstream in spec.upstream.values():
-            if self.job_groups.within(upstream) and not self._done(upstream):
-                yield from self._inputs(upstream)
-            else:
-                yield str(self._input(upstream))
 
     def _made(self, wildcards: Any) -> list[RunSpec]:
         """All runs that a job makes one after the other: of cells, their students too."""
@@ -106,36 +108,35 @@ class Workflow:
         students = [u for c in cells for u in c.upstream.values() if self.job_groups.within(u)]
         return [*students, *cells]
 
-    def _done(self, spec: RunSpec) -> bool:
-        return self.paths.record(spec).is_file()
-
-    def _input(self, spec: RunSpec) -> Path:
-        finished = self._done(spec)
-        absent = not self.paths.manifest(spec).is_file()
-        return self.paths.manifest(spec) if finished and absent else self.paths.record(spec)
-
     def records(self) -> list[str]:
         """Records that jobs are asked for, of all runs.
 
         Where a job makes a student on the way to its evaluation, the student's record is asked for
         only if it is gone though every evaluation of it is there.
         """
+        done = self._inputs.done
         needed = {
             upstream.digest
             for run in self.graph.runs.values()
-            if not self._done(run)
+            if not done(run)
             for upstream in run.upstream.values()
         }
         return [
-            str(self.paths.record(run))
+            self._inputs.record(run)
             for run in self.graph.runs.values()
             if self.job_groups.asked(run)
-            or (self.job_groups.within(run) and run.digest not in needed and not self._done(run))
+            or (self.job_groups.within(run) and run.digest not in needed and not done(run))
         ]
+
+    def missing(self) -> list[str]:
+        """Records that a written report does not wait for: those that were deleted since."""
+        if not Path(self.report_record).is_file():
+            return []
+        return [record for record in self.records() if not Path(record).is_file()]
 
     def start(self, local: bool) -> None:
         """Say what the jobs ask for; start a server for those that run here and take seconds."""
-        left = [run for run in self.graph.runs.values() if not self._done(run)]
+        left = [run for run in self.graph.runs.values() if not self._inputs.done(run)]
         if announcement := self.requests.announcement(left):
             say(announcement)
         for line in absent_methods(self.graph):
@@ -202,6 +203,7 @@ def plan_or_exit(
         words: of `--config` as they were typed.
         local: whether the jobs run on this machine.
     """
+    gc.set_threshold(COLLECTED_AFTER)
     try:
         typed = read_words(words) if isinstance(words, list | tuple) else {}
         return Workflow({**config, **typed}, local=local)

@@ -1,5 +1,6 @@
 """At scales whose runs take seconds, one job makes several cells, each with its students."""
 
+import random
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
@@ -59,15 +60,15 @@ def test_students_have_jobs_of_their_own_at_other_scales(workflow):
     """At a scale without `cells_per_job`, an evaluation waits for the records of its students."""
     plan = workflow("lite")
 
-    assert phases(plan, evaluation(plan)) == ["data", "student"]
+    assert phases(plan, evaluation(plan)) == ["student"]
     assert any("/student/" in record for record in plan.records())
 
 
 def test_an_evaluation_waits_for_what_its_students_need(workflow):
-    """Its inputs are those of its students, whose records nobody asks for by themselves."""
+    """Its input is what its students wait for last; nobody asks for their records by themselves."""
     plan = workflow("smoke")
 
-    assert phases(plan, evaluation(plan)) == ["data", "search", "teacher"]
+    assert phases(plan, evaluation(plan)) == ["search"]
     assert not any("/student/" in record for record in plan.records())
 
 
@@ -79,7 +80,53 @@ def test_a_finished_student_is_an_input_again(workflow):
     inputs = plan.upstream(SimpleNamespace(digest=spec.digest))
 
     assert str(plan.paths.manifest(spec.runs[0])) in inputs
-    assert any("/teacher/" in name for name in inputs)  # of the seeds that are not done
+    assert any("/search/" in name for name in inputs)  # of the seeds that are not done
+
+
+@pytest.mark.parametrize("scale", ["smoke", "lite"])
+def test_inputs_are_few_and_stand_for_everything_that_a_job_needs(workflow, scale):
+    """Each run before a job is finished with its artifacts, an input, or behind a run to be made.
+
+    Whichever runs are finished: those that were drawn here, and what they needed; some of them
+    have lost their artifacts.
+    """
+    plan, draw = workflow(scale), random.Random(scale)
+    runs = list(plan.graph.runs.values())
+    finished = {one.digest for run in draw.sample(runs, 20) for one in run.with_upstream()}
+    kept = {digest for digest in sorted(finished) if draw.random() < 0.7}
+    for run in runs:
+        if run.digest in finished:
+            touch(plan.paths.record(run))
+        if run.digest in kept:
+            touch(plan.paths.manifest(run))
+    records = {str(plan.paths.record(run)): run for run in runs}
+    listed = possible = 0
+    for run in runs:
+        inputs = plan.upstream(SimpleNamespace(digest=run.digest))
+        if run.digest in finished:
+            assert inputs == []
+            continue
+        made = [records[name] for name in inputs if name in records]
+        assert not {one.digest for one in made} & finished
+        behind = {one.digest for run in made for one in run.with_upstream()}
+        for one in direct_inputs(plan, run):
+            if one.digest in finished:
+                assert (str(plan.paths.manifest(one)) in inputs) == (one.digest not in kept)
+            else:
+                assert one.digest in behind, run.cell
+        listed += len(inputs)
+        possible += len(list(direct_inputs(plan, run)))
+    assert 0 < listed < 0.8 * possible
+
+
+def direct_inputs(plan, run):
+    """Runs that a job reads and does not make."""
+    for one in plan.job_groups.of(run):
+        for upstream in one.upstream.values():
+            if plan.job_groups.within(upstream) and not plan.paths.record(upstream).is_file():
+                yield from direct_inputs(plan, upstream)
+            else:
+                yield upstream
 
 
 def test_every_cell_belongs_to_one_job(workflow):
