@@ -22,6 +22,7 @@ from kdbench.workflow.asking.difference import Values
 from kdbench.workflow.asking.exhibit import describe_exhibit, numbers_of
 from kdbench.workflow.named import find_claim, find_exhibit, find_run
 
+MOST_CELLS = 10  # that are named as depending on a run
 UNKNOWN = "the paper's are not known"
 
 
@@ -35,10 +36,11 @@ def why(graph: Graph, paths: Paths, name: str) -> Iterator[str]:
             measured, as `Graph.run` takes it.
 
     Returns:
-        Lines. A cell after the first says only what differs from the first.
+        Lines. A cell after the first says only what differs from the first. Of a run that no table
+        shows by itself, such as a search: which cells depend on it.
 
     Raises:
-        UserError: no table shows that run.
+        UserError: no table shows that run, nor anything that depends on it.
         UnknownName: no such run, claim or exhibit.
     """
     records = Records(paths)
@@ -57,7 +59,7 @@ def why(graph: Graph, paths: Paths, name: str) -> Iterator[str]:
         if line.evaluation in evaluations
     ]
     if not lines:
-        raise UserError(f"{name}: no table shows this run; kdbench status --runs lists all runs")
+        yield from _read_by(graph, name)
     first: list[str] = []
     for line in lines:
         yield f"{line.table.id}, row {line.row}, {line.head} ({_evaluated(line)})"
@@ -67,6 +69,20 @@ def why(graph: Graph, paths: Paths, name: str) -> Iterator[str]:
         if first and set(reasons) & set(first):
             yield "  for the rest as above"
         first = first or reasons
+
+
+def _read_by(graph: Graph, name: str) -> Iterator[str]:
+    run = find_run(graph, name)
+    shown = {one.digest: one for table in graph.tables() for one in graph.behind(table)}
+    cells = [one for one in shown.values() if run in one.with_upstream()]
+    if not cells:
+        raise UserError(f"{name}: no table shows this run; kdbench status --runs lists all runs")
+    yield f"{run.title} ({run.digest}): no table shows it by itself; these cells depend on it:"
+    names = sorted({cell.cell for cell in cells})
+    yield from (f"  {one}" for one in names[:MOST_CELLS])
+    if len(names) > MOST_CELLS:
+        yield f"  and {len(names) - MOST_CELLS} more"
+    yield "kdbench why CELL says why the number of one of them may differ from the published one"
 
 
 def _evaluations(graph: Graph, name: str) -> list[EvaluationRun]:

@@ -195,9 +195,23 @@ def test_finished_runs_of_a_claim_are_named_by_phase(tmp_path):
     assert " done (1 data)\n" in text
 
 
-def test_a_run_that_no_table_shows_is_refused(tmp_path):
+def test_a_run_that_no_table_shows_by_itself_names_the_cells_that_depend_on_it(tmp_path):
+    """A search: its own rows, not those of other methods; of data: the first of all cells."""
+    graph, paths = make_graph(Params(**TABLE)), Paths(tmp_path)
+    search = graph.run("search/wrn-40-2_wrn-16-2_distpro")
+    first, *cells, last = why(graph, paths, search.digest)
+
+    assert first.startswith(f"{search.title} ({search.digest}): no table shows it by itself")
+    assert cells == ["  wrn-40-2_wrn-16-2_alpha_t", "  wrn-40-2_wrn-16-2_distpro"]
+    assert last.startswith("kdbench why CELL")
+    every = make_graph(Params(exhibits=["distpro/table1"]))
+    _, *cells, more, last = why(every, paths, "data/cifar100")
+    assert len(cells) == 10 and more.startswith("  and ")
+
+
+def test_a_run_behind_no_table_is_refused(tmp_path):
     """The line says where to look."""
-    graph = make_graph(Params(**TABLE))
+    graph = make_graph(Params(exhibits=["dfa/weights"]))
     with pytest.raises(UserError, match="no table shows this run"):
         list(why(graph, Paths(tmp_path), "data/cifar100"))
 
