@@ -114,6 +114,9 @@ def _check_sums(sums: Path, shards: list[Path]) -> None:
     listed = {line[1].lstrip("*"): line[0] for line in lines if len(line) == 2}
     present = {shard.name: shard for shard in shards}
     for name in sorted({name for name in listed if name.endswith(".zip")} - set(present)):
+        if (sums.parent / name).exists():
+            advice = "rename it, or unpack all of them and give the folder"
+            raise DamagedData(sums, f"{name} listed", "names like train-0.zip", advice)
         raise DamagedData(sums, f"{name} listed but absent", "every listed shard", AGAIN)
     for name, shard in present.items():
         if name not in listed:
