@@ -11,6 +11,7 @@ from kdbench.console import download_lines, fail, say
 from kdbench.errors import UserError
 
 if TYPE_CHECKING:
+    from kdbench.data.stored.open import Stored
     from kdbench.plan.components import Components
 
 app = typer.Typer(help="Prepare data sets, check them, list them.", no_args_is_help=True)
@@ -31,8 +32,6 @@ def data_prepare(
     Example: kdbench data prepare cifar100 --source ~/Downloads/cifar-100-python.tar.gz
     """
     from kdbench.data.ingest.prepare import provide
-    from kdbench.data.stored.twins import in_words, known_twins, other_copies
-    from kdbench.data.stored.validation import misleading_numbers
     from kdbench.store.paths import Paths
 
     declared = _components().get("dataset", name, where="data").described
@@ -40,16 +39,12 @@ def data_prepare(
     data = provide(Paths().data, declared, source, progress=download_lines(name))
     counts = ", ".join(f"{len(data.labels(split))} {split}" for split in data.splits)
     say(f"{name}: {counts} images, {len(data.classes)} classes, fingerprint {data.fingerprint}")
-    images = {split: len(data.labels(split)) for split in data.splits}
     if before not in (None, data.fingerprint):
         say(
             f"{name}: these images differ from the earlier ones ({before}); runs that need the "
             "earlier ones stop and say what to do"
         )
-    say(f"{name}: {in_words(known_twins(data), images)}")
-    for sentence in (other_copies(data), misleading_numbers(data.classes)):
-        if sentence:
-            say(f"{name}: {sentence}")
+    _say_notes(name, data)
 
 
 @app.command("new")
@@ -94,6 +89,7 @@ def data_new(
     data = provide(Paths().data, described, source)
     counts = ", ".join(f"{count} {split}" for split, count in sorted(content.splits.items()))
     say(f"{name}: {counts} images, {len(content.classes)} classes, fingerprint {data.fingerprint}")
+    _say_notes(name, data)
     say(f"Put into params.yaml:  plugins: [{folder}]  and  datasets: [{name}]")
     say(f"and a table of your own with  dataset: {name}  (docs/own-data.md)")
 
@@ -192,6 +188,18 @@ def data_list(
     say(
         json.dumps([asdict(entry) for entry in entries], indent=1) if as_json else as_table(entries)
     )
+
+
+def _say_notes(name: str, data: "Stored") -> None:
+    """Say which images stand in a prepared data set more than once, and what else may mislead."""
+    from kdbench.data.stored.twins import in_words, known_twins, other_copies
+    from kdbench.data.stored.validation import misleading_numbers
+
+    images = {split: len(data.labels(split)) for split in data.splits}
+    twins = in_words(known_twins(data), images)
+    for sentence in (twins, other_copies(data), misleading_numbers(data.classes)):
+        if sentence:
+            say(f"{name}: {sentence}")
 
 
 def _fingerprint(folder: Path) -> str | None:

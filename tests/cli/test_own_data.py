@@ -110,6 +110,19 @@ def test_class_folders_alone_are_told_which_option_they_need(photos, tmp_path, m
     assert "flowers: 6 test, 23 train images" in called(*words, "--test-share", 0.2)
 
 
+def test_what_may_mislead_in_a_new_data_set_is_said(photos, tmp_path, monkeypatch):
+    """As `data prepare` says it: test images that are training images, labels unlike names."""
+    monkeypatch.chdir(tmp_path)
+    (photos / "test/rose/0.jpg").write_bytes((photos / "train/rose/0.jpg").read_bytes())
+    for folder in photos.glob("*/*"):
+        folder.rename(folder.with_name({"rose": "0", "iris": "2", "aster": "10"}[folder.name]))
+    own = tmp_path / "own"
+    told = called("data", "new", "flowers", "--source", photos, "--size", 16, "--folder", own)
+
+    assert "1 of 14 test images" in told
+    assert 'class "10" is label 1' in told
+
+
 @pytest.mark.parametrize(
     ("images", "share", "teacher", "student"),
     [(96, 1.0, 240, 240), (10_000, 1.0, 26, 26), (50_000, 0.2, 26, 26), (10**6, 0.1, 20, 8)],
