@@ -271,13 +271,22 @@ def check_command(
 def report(scale: Scale = None, override: Override = None) -> None:
     """Write the tables and figures from the records that exist.
 
+    Records that were changed after their runs are not used: a line for each, and an error.
+
     Example: kdbench report --scale lite
     """
+    from kdbench.report.readings.records import Records
     from kdbench.store.paths import Paths
     from kdbench.workflow.report import write_report
 
-    for page in write_report(_graph(scale, override), Paths()):
+    graph, paths = _graph(scale, override), Paths()
+    records = Records(paths)
+    for page in write_report(graph, paths, records):
         say(str(page))
+    altered = records.altered(graph.runs.values())
+    for line in altered:
+        fail(UserError(line))
+    raise typer.Exit(3 if altered else 0)
 
 
 def main() -> None:

@@ -2,11 +2,15 @@
 
 from hashlib import sha256
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from kdbench.plan.graph import Graph
 from kdbench.store.canonical import digest_of
 from kdbench.store.paths import Paths
 from kdbench.store.record import write_record
+
+if TYPE_CHECKING:
+    from kdbench.report.readings.records import Records
 
 REPORT = "report"
 README = "README.md"
@@ -45,10 +49,15 @@ def readmes(graph: Graph, paths: Paths) -> list[Path]:
     return [paths.report(part.scale.name, own=part.own) / README for part in graph.parts()]
 
 
-def write_report(graph: Graph, paths: Paths) -> list[Path]:
+def write_report(graph: Graph, paths: Paths, records: "Records | None" = None) -> list[Path]:
     """Write the reports from the records that exist, and return their first pages.
 
     Their own record is written only when they use all records.
+
+    Args:
+        graph: the plan.
+        paths: of the project.
+        records: of the project, where the caller looks at them as well.
     """
     from kdbench.report.make import make_report
     from kdbench.report.readings.records import Records
@@ -56,7 +65,7 @@ def write_report(graph: Graph, paths: Paths) -> list[Path]:
     record = report_record(graph, paths)
     for older in record.parent.glob("*.json") if record.parent.is_dir() else ():
         older.unlink()  # before the page changes: no record may speak of another page
-    records = Records(paths)
+    records = records or Records(paths)
     pages = [make_report(part, paths, records) for part in graph.parts()]
     if all(records.get(run) for run in graph.runs.values()):
         write_record(record, {"phase": REPORT, "runs": sorted(graph.runs)})

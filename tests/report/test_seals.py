@@ -3,7 +3,9 @@
 import json
 
 import pytest
+from typer.testing import CliRunner
 
+from kdbench.cli import app
 from kdbench.report.make import make_report
 from kdbench.report.readings.records import CellState, Records
 from kdbench.store.atomic import write_json
@@ -87,6 +89,19 @@ def test_a_report_with_a_changed_record_is_written_again_the_next_time(plan, mon
     edit(plan.files[0], "70.66", "99.99")
     write_report(plan.graph, plan.paths)
     assert not report_record(plan.graph, plan.paths).is_file()
+
+
+def test_the_command_names_it_and_fails_once_the_report_is_written(plan, monkeypatch):
+    """Else a workflow would say that a file is missing, and blame the file system."""
+    monkeypatch.setattr("kdbench.cli._graph", lambda scale, override: plan.graph)
+    monkeypatch.setattr("kdbench.store.paths.Paths", lambda: plan.paths)
+    edit(plan.files[0], "70.66", "99.99")
+    result = CliRunner().invoke(app, ["report"])
+
+    assert result.exit_code == 3 and (plan.paths.report("paper") / "README.md").is_file()
+    name = plan.files[0].relative_to(plan.paths.root).as_posix()
+    (line,) = result.stderr.splitlines()
+    assert name in line and "does not match its seal" in line
 
 
 def test_a_tuning_ranks_no_changed_number(project):
