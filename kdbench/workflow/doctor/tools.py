@@ -42,7 +42,7 @@ def check_dvc(paths: Paths) -> Iterator[Finding]:
         if error := _yaml_error(root / name):
             yield wrong("dvc", f"{name}: {error}", f"git checkout -- {name}, then dvc repro")
     locks = [root / ".dvc/tmp" / name for name in ("lock", "rwlock")]
-    if any(map(_has_content, locks)):
+    if any(map(_names_holder, locks)):
         advice = "if no DVC is at work, delete .dvc/tmp/rwlock and .dvc/tmp/lock"
         yield care("dvc", "its locks name processes", advice)
     config = root / ".dvc/config"
@@ -53,8 +53,10 @@ def check_dvc(paths: Paths) -> Iterator[Finding]:
         yield fine("dvc", "in use, with a remote")
 
 
-def _has_content(file: Path) -> bool:
-    return file.is_file() and file.read_text(errors="replace").strip() not in ("", "{}")
+def _names_holder(file: Path) -> bool:
+    """Whether one of DVC's locks is held; a bare number stays in `lock` after every command."""
+    content = file.read_text(errors="replace").strip() if file.is_file() else ""
+    return content not in ("", "{}") and not content.isdigit()
 
 
 def _yaml_error(file: Path) -> str:

@@ -167,6 +167,16 @@ FAULTS = {
 }
 
 
+def test_what_every_dvc_command_leaves_is_no_fault(project):
+    """The number of the last process in `lock`, which its end released."""
+    folder = project.root / ".dvc/tmp"
+    folder.mkdir()
+    (folder / "lock").write_text("  5688\n")
+    (folder / "rwlock").write_text("{}")
+
+    assert not any("locks name processes" in line for line in findings(project))
+
+
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_fault_of_the_project_is_found(project, monkeypatch, fault):
     """Each by the check that it belongs to."""
