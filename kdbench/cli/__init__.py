@@ -168,16 +168,18 @@ def restore(
     from kdbench.store.paths import Paths
     from kdbench.workflow.named import find_run
 
-    spec = find_run(_graph(scale, override), name, with_artifacts=True)
+    paths, spec = Paths(), find_run(_graph(scale, override), name, with_artifacts=True)
+    if paths.record(spec).is_file() and paths.manifest(spec).is_file():
+        say(f"{spec.title}: its artifacts are here")
     from kdbench.runs import execute
     from kdbench.runs.crew import joined
 
     with joined() as crew:
         options = options_of(max_minutes, crew)
         if crew.leads:
-            execute.provide(spec, Paths(), options, options.stopper())
+            execute.provide(spec, paths, options, options.stopper())
         else:
-            execute.follow([spec], Paths(), options)
+            execute.follow([spec], paths, options)
 
 
 @app.command(rich_help_panel=RUNS)

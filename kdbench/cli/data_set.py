@@ -92,7 +92,7 @@ def _declaration(
         "revision = 1  # raise it when you prepare other pictures under this name",
         f"classes = {len(content.classes)}",
         f"image = [3, {image[0]}, {image[1]}]",
-        'formats = ["JPEG"]',
+        'formats = ["JPEG"]  # beside those without loss, which are always read',
         *([f"test_share = {declared['test_share']}"] if "test_share" in declared else []),
         "",
         "[splits]  # images in each",

@@ -59,7 +59,7 @@ def read_content(file: Path) -> Mapping[Any, Any]:
         with torch.serialization.safe_globals([*PLAIN]), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # such as that sparse tensors are validated
             content = torch.load(file, map_location="cpu", weights_only=True)
-    except (SafetensorError, OSError, RuntimeError, EOFError, ValueError, KeyError) as error:
+    except (SafetensorError, OSError, RuntimeError, EOFError, ValueError) as error:
         reason = " ".join(str(error).split())[:120] or type(error).__name__
         raise DamagedData(file, f"no whole checkpoint ({reason})", "tensors", advice) from None
     except Exception as error:  # the restricted unpickler raises an UnpicklingError of its own

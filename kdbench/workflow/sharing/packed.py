@@ -43,8 +43,10 @@ def unpacked(source: Path) -> Iterator[Path]:
 
     Raises:
         DamagedData: no whole archive, or one with links, paths that lead out, or too many bytes.
-        UserError: it cannot be read.
+        UserError: it cannot be read, or is not there.
     """
+    if not source.exists():
+        raise UserError(f"{source}: no such file or folder")
     if not source.is_file():
         yield source
         return

@@ -260,3 +260,9 @@ def test_an_archive_without_records_is_named(study, tmp_path):
     with pytest.raises(UserError, match="no record below") as error, unpacked(file) as folder:
         merge(folder, target.paths, print)
     assert f"{error.value}".startswith(f"{file}: ") and "kdbench-" not in f"{error.value}"
+
+
+def test_an_archive_that_is_not_there_is_said_to_be_absent(tmp_path):
+    """Not to hold no record."""
+    with pytest.raises(UserError, match="no such file or folder"), unpacked(tmp_path / "no.tar.xz"):
+        pass
