@@ -14,6 +14,7 @@ from kdbench.plan.yaml_values import read_yaml
 from kdbench.store.disk import read_text
 
 FILE = "params.yaml"
+OPTIONS = "options of this call"  # --override, --config, --scale
 # By default, the data sets of the papers' exhibits.
 DATASETS = (
     "cifar10", "cifar100", "cinic10",
@@ -162,11 +163,13 @@ def load_params(path: Path, overrides: Mapping[str, Any] | None = None) -> Param
         content = {}
     if not isinstance(content, dict):
         raise BadValue(str(path), type(content).__name__, "a mapping of keys to values")
-    content.update(overrides or {})
+    overrides = overrides or {}
+    content.update(overrides)
     try:
         params = Params.model_validate(content)
     except ValidationError as error:
-        raise one_line(Params, FILE, error) from None
+        key = next(iter(error.errors()[0]["loc"]), None)
+        raise one_line(Params, OPTIONS if key in overrides else FILE, error) from None
     params.settings()
     return params
 

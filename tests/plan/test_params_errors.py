@@ -5,6 +5,7 @@ import yaml
 
 from kdbench.errors import UserError
 from kdbench.plan.graph import load_graph
+from kdbench.plan.params import load_params
 
 MISTAKES = {  # content: what the line must say
     "sclae: smoke": ["'sclae'", "did you mean 'scale'?"],
@@ -136,3 +137,13 @@ def test_an_override_of_the_command_line_replaces_the_key_of_the_file(tmp_path):
     assert (graph.params.scale, graph.params.seeds) == ("lite", 2)
     with pytest.raises(UserError, match="did you mean 'lite'"):
         load_graph(tmp_path, {"scale": "lit"})
+
+
+def test_a_wrong_value_of_the_call_is_not_laid_on_the_file(tmp_path):
+    """What --override or --config gave is named as such; the file's own mistakes as the file's."""
+    (tmp_path / "params.yaml").write_text("scale: lite\n")
+    with pytest.raises(UserError, match=r"^options of this call, exhibits: found 'own'"):
+        load_params(tmp_path / "params.yaml", {"exhibits": "own"})
+    (tmp_path / "params.yaml").write_text("exhibits: own\n")
+    with pytest.raises(UserError, match=r"^params\.yaml, exhibits: found 'own'"):
+        load_params(tmp_path / "params.yaml", {"scale": "lite"})
