@@ -154,3 +154,20 @@ def test_signals_are_as_before_after_a_call(tmp_path):
 
     assert _to_its_end([sys.executable, "-c", "raise SystemExit(5)"], tmp_path) == 5
     assert signal.getsignal(signal.SIGINT) is before
+
+
+@pytest.mark.parametrize(("directive", "looked"), [("", False), ('conda: "env.yaml"', True)])
+def test_conda_environments_are_looked_for_where_a_rule_names_one(tmp_path, directive, looked):
+    """Ours name none, so the parameters of thousands of jobs are not evaluated for it."""
+    (tmp_path / "env.yaml").write_text("channels: [conda-forge]\ndependencies: [python]\n")
+    (tmp_path / "Snakefile").write_text(
+        "from kdbench.workflow.protection import protect\n"
+        'protect(workflow, "smoke")\n'
+        f'rule job:\n    output: "made"\n    {directive}\n    shell: "touch {{output}}"\n'
+    )
+    words = ["snakemake", "--cores", "1", "--dry-run", "--sdm", "conda"]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True)
+    output = done.stdout + done.stderr
+
+    assert any(said in output for said in ("conda info", "Conda environment")) == looked, output
+    assert looked or done.returncode == 0, output
