@@ -19,9 +19,10 @@ DATA = "data/cifar100"
 
 
 def flip(file):
-    """Change one bit in the middle of a file."""
+    """Change one bit of the first letter after the middle: a number's last digit says nothing."""
     content = bytearray(file.read_bytes())
-    content[len(content) // 2] ^= 1
+    middle = len(content) // 2
+    content[next(i for i in range(middle, len(content)) if chr(content[i]).isalpha())] ^= 1
     file.write_bytes(content)
 
 
