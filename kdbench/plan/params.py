@@ -9,7 +9,7 @@ from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
 from kdbench.errors import BadValue, UnknownName, UserError
 from kdbench.plan.scales import SCALES, Ranks, Scale
-from kdbench.plan.validation import SHA256, TABLE_ID, Label, Line, Strict, one_line
+from kdbench.plan.validation import SHA256, TABLE_ID, Label, Line, Strict, first_of, one_line
 from kdbench.plan.yaml_values import read_yaml
 from kdbench.store.disk import read_text
 
@@ -168,7 +168,7 @@ def load_params(path: Path, overrides: Mapping[str, Any] | None = None) -> Param
     try:
         params = Params.model_validate(content)
     except ValidationError as error:
-        key = next(iter(error.errors()[0]["loc"]), None)
+        key = (*first_of(error)["loc"], "")[0]
         raise one_line(Params, OPTIONS if key in overrides else FILE, error) from None
     params.settings()
     return params

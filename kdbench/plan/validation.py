@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterator, Sequence
 from typing import Annotated, Any, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
-from pydantic_core import PydanticCustomError
+from pydantic_core import ErrorDetails, PydanticCustomError
 
 from kdbench.errors import BadValue, UnknownName, UserError
 
@@ -75,8 +75,7 @@ def one_line(model: type[BaseModel], where: str, error: ValidationError) -> User
         where: the file, and the key that holds the content if it is not the whole of it.
         error: what pydantic raised.
     """
-    # An unknown key is often the misspelt one that another error calls missing.
-    first, *_ = sorted(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
+    first = first_of(error)
     *path, last = first["loc"] or ("",)
     owner = _model_at(model, path)
     if first["type"] == "extra_forbidden":
@@ -95,6 +94,13 @@ def one_line(model: type[BaseModel], where: str, error: ValidationError) -> User
         return BadValue(place, value, str(first["msg"]).removeprefix("Input should be "))
     expected = EXPECTED[first["type"]].format(**first.get("ctx", {}))
     return BadValue(place, value, expected.replace(" 1 entries", " one entry"))
+
+
+def first_of(error: ValidationError) -> ErrorDetails:
+    """The error that `one_line` tells."""
+    # An unknown key is often the misspelt one that another error calls missing.
+    first, *_ = sorted(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
+    return first
 
 
 def keys(model: type[BaseModel]) -> dict[str, str]:

@@ -65,7 +65,7 @@ def write_report(graph: Graph, paths: Paths, records: "Records | None" = None) -
     record = report_record(graph, paths)
     for older in record.parent.glob("*.json") if record.parent.is_dir() else ():
         older.unlink()  # before the page changes: no record may speak of another page
-    records = records or Records(paths)
+    records = Records(paths) if records is None else records
     pages = [make_report(part, paths, records) for part in graph.parts()]
     if all(records.get(run) for run in graph.runs.values()):
         write_record(record, {"phase": REPORT, "runs": sorted(graph.runs)})

@@ -147,3 +147,6 @@ def test_a_wrong_value_of_the_call_is_not_laid_on_the_file(tmp_path):
     (tmp_path / "params.yaml").write_text("exhibits: own\n")
     with pytest.raises(UserError, match=r"^params\.yaml, exhibits: found 'own'"):
         load_params(tmp_path / "params.yaml", {"scale": "lite"})
+    (tmp_path / "params.yaml").write_text("sclae: lite\n")
+    with pytest.raises(UserError, match=r"^params\.yaml: no key is called 'sclae'"):
+        load_params(tmp_path / "params.yaml", {"exhibits": "own"})
