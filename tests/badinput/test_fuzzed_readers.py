@@ -1,6 +1,7 @@
 """Whatever text people write, a reader gives values or one line: properties, on drawn texts.
 
-Hypothesis draws the same texts in every run (`derandomize`).
+Hypothesis draws nearly the same texts in every run (`derandomize`): it also draws constants from
+the modules that are imported by then. A failure prints the text that made it.
 """
 
 import json
