@@ -197,6 +197,8 @@ BUGS = [
         "training / len($records) + search", "training + search", COST_SUMMARY),
     Bug("cost: the wall clock begins anew in a continued run", "train_state:VALUES",
         '"seconds", "wall", "macs"', '"seconds", "macs"', "tests/engine tests/resume"),
+    Bug("cost: operations are counted anew in a continued run", "train_state:TrainState._take",
+        'content.get("counts", {})', "{}", "test_fit.py"),
     Bug("a tuning run's teacher chosen on test images",
         "student_runs:TaughtRun._published_teacher_epoch",
         'and not self.tuning_holdout', "", "test_tune.py"),

@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 from tiny_project import SCALE, TEACHER, TinyProject
 
+from kdbench.store.paths import CHECKPOINT, PREVIOUS
+
 HERE = Path(__file__).parents[1]
 SCRIPT = HERE / "benchmarks/one_gpu.sh"
 pytestmark = pytest.mark.slow
@@ -48,10 +50,11 @@ def unpacked(folder, home):
 
 
 def step_of(project):
-    """Steps that the teacher's checkpoint has behind it."""
+    """Steps behind the teacher's checkpoint, or the one before while that is renamed."""
     import torch
 
-    content = torch.load(project.folder(TEACHER) / "checkpoint.pt", weights_only=True)
+    files = [project.folder(TEACHER) / name for name in (CHECKPOINT, PREVIOUS)]
+    content = torch.load(next(file for file in files if file.exists()), weights_only=True)
     return content["epoch"] * SCALE["steps_per_epoch"] + content["step"]
 
 

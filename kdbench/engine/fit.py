@@ -20,7 +20,9 @@ Step = Callable[[Any, TrainingPosition], Mapping[str, Tensor]]
 
 
 Work = Callable[[TrainingPosition], Hashable]
-"""Which operations a step does: where two steps have equal answers, they do the same ones."""
+"""Which operations a step does: where two steps have equal answers, they do the same ones.
+
+An answer's text stands for it in checkpoints."""
 
 
 Watch = Callable[[int, float, float], None]
@@ -65,7 +67,6 @@ def fit(
         TryAgain: the stopper asked to stop; a checkpoint is on disk.
         Diverged: a mean loss of an epoch is not finite.
     """
-    counts: dict[Hashable, int] = {}
     while state.epoch < epochs:
         begun = first = lanes.clock()
         batches, done = _Waiting(loader.epoch(state.epoch, start=state.step)), state.step
@@ -73,7 +74,7 @@ def fit(
             taken = state.epoch * loader.steps + state.step
             position = TrainingPosition(taken, epochs * loader.steps, state.epoch, epochs)
             one = partial(step, batch, position)
-            state.add(_take_step(one, state, loader.steps, counts, partial(work, position)))
+            state.add(_take_step(one, state, loader.steps, partial(work, position)))
             state.step += 1
             tick()
             begun = _pause(state, stopper, begun)
@@ -106,20 +107,24 @@ def _take_step(
     step: Callable[[], Mapping[str, Tensor]],
     state: TrainState,
     steps: int,
-    counts: dict[Hashable, int],
     work: Callable[[], Hashable],
 ) -> Mapping[str, Tensor]:
-    """Do a step; the first one of an epoch stands for all of them in the count of operations."""
+    """Do a step; the first one of an epoch stands for all of them in the count of operations.
+
+    The counts outlive the process: under a dispatch mode autograd adds gradients up into new
+    tensors, which may lie otherwise in memory, so a step that is counted rounds otherwise. A
+    resumed training must count in the very steps in which a whole one does.
+    """
     if state.step:
         return step()
-    kind = work()
-    if kind in counts:  # counting makes a step a quarter slower
+    kind = str(work())
+    if kind in state.counts:  # counting makes a step a quarter slower
         terms = step()
     else:
         with MultiplyAdds() as counted:
             terms = step()
-        counts[kind] = counted.macs * ranks.size()
-    state.macs += counts[kind] * steps
+        state.counts[kind] = counted.macs * ranks.size()
+    state.macs += state.counts[kind] * steps
     return terms
 
 

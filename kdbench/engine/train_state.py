@@ -47,6 +47,7 @@ class TrainState:
         seconds: time spent in training steps, summed over resumptions.
         wall: time since this object was made, summed over resumptions, at the last `clock`.
         macs: multiply-adds of the training's steps so far, those of the current epoch's included.
+        counts: multiply-adds of a step, by its kind of work.
         origins: where the processes that trained came from (commit, code, versions, device), each
             kind once, with the time when the first of it started.
         resumed: whether it began at a checkpoint.
@@ -82,6 +83,7 @@ class TrainState:
         self.wall = 0.0
         self._clocked = time.perf_counter()
         self.macs = 0
+        self.counts: dict[str, int] = {}
         self.origin = dict(origin or {})
         self.origins: list[dict[str, Any]] = [self.origin]
         self.resumed = False
@@ -111,6 +113,7 @@ class TrainState:
             "identity": self.identity,
             "parts": {name: part.state_dict() for name, part in self.parts.items()},
             **{name: getattr(self, name) for name in VALUES},
+            "counts": self.counts,
         }
         if ranks.size() > 1:
             content["sums_by_rank"] = {k: ranks.rows(v[None]) for k, v in self.sums.items()}
@@ -175,6 +178,7 @@ class TrainState:
             raise DamagedData(file, other, "the state of this run", advice) from None
         for name in VALUES:
             setattr(self, name, content[name])
+        self.counts = content.get("counts", {})  # none in older checkpoints
         for name, by_rank in content.get("sums_by_rank", {}).items():
             same = len(by_rank) == ranks.size()
             self.sums[name] = by_rank[ranks.at_work().rank] if same else by_rank.mean(0)

@@ -207,6 +207,38 @@ def test_operations_are_counted_once_of_each_kind_of_step(tmp_path):
     assert [place for place, mode in enumerate(counted) if mode] == [0, 4, 12]
 
 
+@pytest.mark.parametrize("stop", range(1, 16))
+def test_a_resumed_training_counts_operations_in_the_steps_of_a_whole_one(tmp_path, stop):
+    """A step that is counted rounds otherwise, so it matters which ones are."""
+    kinds, counted = [2, 1, 2, 4], []
+
+    def step(batch, position):
+        counted.append(
+            any(type(mode) is MultiplyAdds for mode in _get_current_dispatch_mode_stack())
+        )
+        for _ in range(kinds[position.epoch]):
+            torch.ones(2, 3) @ torch.ones(3, 5)
+        if len(counted) == stop:
+            raise KeyboardInterrupt
+        return {"loss": torch.tensor(1.0)}
+
+    def train():
+        state, always = TrainState(tmp_path, "run", {}), Stopper(checkpoint_seconds=0)
+        state.load(torch.device("cpu"))
+        for _ in fit(state, step, Spy(), 4, always, work=lambda place: (kinds[place.epoch], "k")):
+            pass
+        return state
+
+    with pytest.raises(KeyboardInterrupt):
+        train()
+    del counted[-1:]  # the step that was lost is taken again
+    stop = None
+    state = train()
+
+    assert [place for place, mode in enumerate(counted) if mode] == [0, 4, 12]
+    assert state.macs == 4 * 30 * sum(kinds)
+
+
 def test_a_kind_of_step_is_asked_for_only_where_operations_are_counted(tmp_path):
     """Once an epoch: an answer may cost some work on the CPU."""
     asked = []
