@@ -97,6 +97,16 @@ class Slurm:
         """Set the node's state."""
         self("scontrol", "update", f"nodename={self.host}", f"state={state}", *reason)
 
+    def serve_again(self):
+        """Bring a node that was down back; one that registers meanwhile comes back by itself."""
+        with suppress(AssertionError):  # no state to resume from: it is back
+            self.node("resume")
+        until(lambda: "down" not in self.node_state(), 60)
+
+    def node_state(self):
+        """What the node is at, in one word."""
+        return self("sinfo", "--noheader", "--format", "%T")
+
     def start(self):
         """Start all daemons and wait for the node."""
         self._configure()
@@ -105,7 +115,7 @@ class Slurm:
         self("munged", "--force", *(f"--{k}={self.folder / v}" for k, v in munge.items()))
         self("slurmctld", "-i")
         self("slurmd", "-N", self.host)
-        until(lambda: "idle" in self("sinfo", "--noheader", "--format", "%T"), 60)
+        until(lambda: "idle" in self.node_state(), 60)
 
     def stop(self):
         """End the jobs, then the daemons."""

@@ -170,7 +170,7 @@ def test_every_fault_of_a_cluster_ends_in_the_same_bits(slurm, undisturbed, begu
     assert job_of(slurm.jobs(), "sp") == jobs["sp"]
     slurm.node("down", "reason=test")
     until(lambda: jobs["sp"] not in slurm.jobs().values(), 60)
-    slurm.node("resume")
+    slurm.serve_again()
     code, output = snakemake.end()
 
     assert code == 0, output
