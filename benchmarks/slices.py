@@ -159,10 +159,16 @@ def _contents(results: Path, name: str) -> dict[str, bytes]:
 def _visible(folder: Path) -> list[Path]:
     """Files of a folder but those that are being written and locks, whose names have a dot.
 
-    Nor the checkpoint before the last: what is packed has checksums, and room for one.
+    Nor the checkpoint before the last, where that is there: what is packed has checksums, and room
+    for one.
     """
-    files = sorted(p for p in folder.rglob("*") if p.is_file() and p.name != PREVIOUS)
+    files = sorted(p for p in folder.rglob("*") if p.is_file() and not _is_spare(p))
     return [f for f in files if not any(p.startswith(".") for p in f.relative_to(folder).parts)]
+
+
+def _is_spare(file: Path) -> bool:
+    """Whether it is a checkpoint with a later one beside it."""
+    return file.name == PREVIOUS and file.with_name(CHECKPOINT).exists()
 
 
 def _artifacts(project: Path, scale: str) -> Iterator[tuple[str, Path]]:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from tiny_project import SCALE, TEACHER, TinyProject
 
-from kdbench.store.paths import CHECKPOINT, PREVIOUS
+from kdbench.store.paths import CHECKPOINT
 
 HERE = Path(__file__).parents[1]
 SCRIPT = HERE / "benchmarks/one_gpu.sh"
@@ -50,11 +50,10 @@ def unpacked(folder, home):
 
 
 def step_of(project):
-    """Steps behind the teacher's checkpoint, or the one before while that is renamed."""
+    """Steps that the teacher's checkpoint has behind it."""
     import torch
 
-    files = [project.folder(TEACHER) / name for name in (CHECKPOINT, PREVIOUS)]
-    content = torch.load(next(file for file in files if file.exists()), weights_only=True)
+    content = torch.load(project.folder(TEACHER) / CHECKPOINT, weights_only=True)
     return content["epoch"] * SCALE["steps_per_epoch"] + content["step"]
 
 
@@ -114,4 +113,5 @@ def end(process):
     """End the script and all that it started."""
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
-    process.communicate()
+    process.wait()
+    process.stdout.close()

@@ -152,3 +152,20 @@ def test_a_run_at_work_is_read_in_one_moment(project, tmp_path, monkeypatch):
     slices.unpack(tmp_path / "out", tmp_path / "home")
 
     assert contents(tmp_path / "home") == contents(project)
+
+
+@pytest.mark.parametrize("last", [True, False])
+def test_of_two_checkpoints_the_last_is_packed_and_an_only_one_in_any_case(project, tmp_path, last):
+    """Where files cannot be linked, one is there alone for a moment, under the older name."""
+    name = "student/cifar100/a_kd_s1.3456789abcde"
+    both = {"checkpoint.pt": 100, "checkpoint.previous.pt": 100}
+    fill(project, {name: both})
+    folder = project / "results/paper/artifacts" / name
+    if not last:
+        (folder / "checkpoint.pt").unlink()
+
+    slices.pack(project, "paper", tmp_path / "out")
+    slices.unpack(tmp_path / "out", tmp_path / "home")
+
+    back = {file.name for file in (tmp_path / "home/results/paper/artifacts" / name).iterdir()}
+    assert back == {"checkpoint.pt" if last else "checkpoint.previous.pt"}

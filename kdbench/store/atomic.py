@@ -48,10 +48,26 @@ def whole_file(path: Path, previous: Path | None = None) -> Iterator[Path]:
         temporary.chmod(mode)  # safetensors makes files that their owner alone can read
         flush(temporary)
         if previous is not None and path.exists():
-            path.replace(previous)
+            _keep(path, previous)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _keep(path: Path, previous: Path) -> None:
+    """Give a file a second name: whoever looks or copies meanwhile finds the first one too."""
+    _sweep_files(previous)
+    link = previous.with_name(f".{previous.name}.{os.getpid()}{HOST}")
+    link.unlink(missing_ok=True)
+    try:
+        link.hardlink_to(path)
+    except OSError:  # a file system without hard links: for a moment there is the older name alone
+        path.replace(previous)
+        return
+    try:
+        link.replace(previous)
+    finally:
+        link.unlink(missing_ok=True)
 
 
 def write_bytes(path: Path, content: bytes) -> None:

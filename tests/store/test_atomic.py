@@ -1,5 +1,6 @@
 """Files and folders are written whole or not at all."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -239,6 +240,36 @@ def test_an_older_file_is_kept_under_another_name(tmp_path):
         "new": "three",
         "old": "two",
     }
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_a_file_is_there_at_every_moment_under_one_name_or_the_other(tmp_path, monkeypatch, links):
+    """Under its own, unless the file system has no hard links."""
+    new, old = tmp_path / "new", tmp_path / "old"
+    new.write_text("one")
+    replace, seen = Path.replace, []
+
+    def replacing(path, target):
+        found = replace(path, target)
+        seen.append({file.name: file.read_text() for file in (new, old) if file.exists()})
+        return found
+
+    monkeypatch.setattr(Path, "replace", replacing)
+    if not links:
+        monkeypatch.setattr(Path, "hardlink_to", refuse_links)
+    with whole_file(new, previous=old) as temporary:
+        temporary.write_text("two")
+
+    assert seen == [
+        {"old": "one"} | ({"new": "one"} if links else {}),
+        {"new": "two", "old": "one"},
+    ]
+    assert {path.name for path in tmp_path.iterdir()} == {"new", "old"}
+
+
+def refuse_links(path, target):
+    """What such a file system says."""
+    raise PermissionError(errno.EPERM, "Operation not permitted", str(path))
 
 
 KILLED_WRITER = """
