@@ -279,12 +279,15 @@ def report(scale: Scale = None, override: Override = None) -> None:
     """
     from kdbench.report.readings.records import Records
     from kdbench.store.paths import Paths
+    from kdbench.workflow.left_out import left_out
     from kdbench.workflow.report import write_report
 
     graph, paths = _graph(scale, override), Paths()
     records = Records(paths)
     for page in write_report(graph, paths, records):
         say(str(page))
+    for line in left_out(graph):
+        print(line, file=sys.stderr)
     altered = records.altered(graph.runs.values())
     for line in altered:
         fail(UserError(line))

@@ -216,9 +216,9 @@ def choose(params: Params, exhibits: list[Exhibit]) -> list[Exhibit]:
         for e in exhibits
         if {e.id, e.id.partition("/")[0]} & asked or ("all" in asked and not _on_request(e, params))
     ]
-    chosen = [e for e in named if is_own(e) or _datasets(e) & {*params.datasets}]
+    chosen = [e for e in named if is_own(e) or datasets_of(e) & {*params.datasets}]
     if not chosen:
-        theirs = ", ".join(sorted({name for exhibit in named for name in _datasets(exhibit)}))
+        theirs = ", ".join(sorted({name for exhibit in named for name in datasets_of(exhibit)}))
         raise BadValue(f"{FILE}, datasets", params.datasets, f"those of the exhibits: {theirs}")
     return chosen
 
@@ -228,7 +228,7 @@ def _on_request(exhibit: Exhibit, params: Params) -> bool:
     return exhibit.on_request or params.scale in exhibit.on_request_at
 
 
-def _datasets(exhibit: Exhibit) -> set[str]:
+def datasets_of(exhibit: Exhibit) -> set[str]:
     """The data sets that an exhibit shows."""
     return {exhibit.dataset, *(request.dataset for request in requests_of(exhibit))}
 

@@ -15,6 +15,7 @@ from kdbench.store.spec import PHASES, RunSpec
 from kdbench.store.student_runs import SearchRun, StudentRun
 from kdbench.store.teacher_runs import ImportedTeacher, TeacherRun
 from kdbench.workflow.added_rows import added_lines
+from kdbench.workflow.left_out import lacks_data, left_out, what_it_lacks
 from kdbench.workflow.named import to_plan
 from kdbench.workflow.unused_settings import unused_settings
 
@@ -56,6 +57,7 @@ def describe(graph: Graph, paths: Paths) -> Iterator[str]:
     older = sum(counts[OLDER] for counts in states.values())
     yield from _seals(graph, paths)
     yield from (f"  {line}" for line in _stale(graph, paths))
+    yield from (f"  {line}" for line in left_out(graph))
     yield from (f"  {line}" for line in unused_settings(graph))
     yield from (f"  {line}" for line in added_lines(graph, paths))
     yield from (f"  {line}" for line in absent_teachers(graph, paths))
@@ -75,7 +77,10 @@ def describe_exhibit(
     yield f"scale {graph.params.scale}"
     if exhibit.id not in [planned.id for planned in graph.exhibits]:
         yield f"  {exhibit.id} is not planned"
-        yield to_plan([exhibit.id])
+        if lacks_data(exhibit, graph):
+            yield f"  {what_it_lacks(exhibit)}"
+        if exhibit.id not in graph.params.exhibits:
+            yield to_plan([exhibit.id])
         return
     specs = _runs_of(exhibit, graph)
     yield _line(exhibit, specs, paths, 20)

@@ -157,6 +157,21 @@ def test_the_columns_of_all_exhibits_are_in_line(tmp_path):
     assert len({line.index(" of ") for line in lines}) == 1
 
 
+def test_an_exhibit_whose_data_sets_are_not_asked_for_is_named_with_them(tmp_path):
+    """Where it is asked for by its own name; its own status says it too."""
+    name, line = "distpro/tiny-imagenet", "none of its data sets; add tinyimagenet_fifth"
+    paths, asked = Paths(tmp_path), {"exhibits": ["distpro/table1", name]}
+    graph = make_graph(Params(**asked))
+    whole = make_graph(Params(**asked, datasets=["cifar100", "tinyimagenet_fifth", "cifar100-64"]))
+    exhibit = next(e for e in whole.exhibits if e.id == name)
+    said = [one for one in describe(graph, paths) if line in one]
+
+    assert [one.split()[:4] for one in said] == [[name, "is", "left", "out:"]]
+    assert list(describe_exhibit(exhibit, graph, paths))[-1].endswith(line)
+    assert not any("left out" in one for one in describe(whole, paths))
+    assert not any("left out" in one for one in describe(make_graph(Params()), paths))
+
+
 def test_the_status_of_an_exhibit_counts_its_runs_by_phase(graph, tmp_path):
     """Its runs are listed on request; one that is not planned is said to be none."""
     paths = Paths(tmp_path)
