@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO, NamedTuple, TypeAlias
+from typing import BinaryIO, NamedTuple, Self, TypeAlias
 
 from kdbench.errors import DamagedData
 from kdbench.store.disk import plain_errors
@@ -93,9 +93,26 @@ def _zip_members(path: Path, largest: int) -> Entries:
                 yield info.filename, info.file_size, partial(archive.read, info)
 
 
+class _Header(tarfile.TarInfo):
+    """A member's header; in a tar that is whole, every block where one should be is one.
+
+    `tarfile` takes whatever else stands there, behind the first member, for the end.
+    """
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
+        """Read a header, or the block of zeros that is the end."""
+        if len(buf) == tarfile.BLOCKSIZE and not any(buf):
+            return super().frombuf(buf, encoding, errors)  # says that this is the end
+        try:
+            return super().frombuf(buf, encoding, errors)
+        except tarfile.HeaderError as error:
+            raise tarfile.ReadError(f"no header where one should be: {error}") from error
+
+
 def _tar_members(path: Path, largest: int) -> Entries:
     total = 0
-    with tarfile.open(path, "r:*") as archive:
+    with tarfile.open(path, "r:*", tarinfo=_Header) as archive:
         while (info := archive.next()) is not None:
             archive.members.clear()  # type: ignore[attr-defined]  # else all stay in memory
             _check_name(path, info.name)
@@ -107,6 +124,9 @@ def _tar_members(path: Path, largest: int) -> Entries:
             file = archive.extractfile(info)
             if file is not None:
                 yield info.name, info.size, file.read
+        while rest := archive.fileobj.read(1 << 20):  # what compresses it checks itself at its end
+            total += len(rest)
+            _check_size(path, total, largest)
 
 
 # Not tarfile's own data filter: it guards a folder that members are unpacked to, and here none is.

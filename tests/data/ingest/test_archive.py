@@ -1,6 +1,8 @@
 """Archives that were made to do harm, or were damaged on the way."""
 
+import gzip
 import io
+import lzma
 import stat
 import tarfile
 import zipfile
@@ -113,6 +115,58 @@ def test_truncated_tars_are_refused(tmp_path, layouts, mode, share):
     with pytest.raises(DamagedData) as caught:
         list(members(path))
     layouts.one_line(caught, path, "again")
+
+
+def three_members(path):
+    """The bytes of a tar with three members of a block each, without the end's zeros."""
+    with tarfile.open(path, "w") as archive:
+        for name in ("one", "two", "three"):
+            info = tarfile.TarInfo(name)
+            info.size = 4
+            archive.addfile(info, io.BytesIO(b"data"))
+    return path.read_bytes()[: 6 * tarfile.BLOCKSIZE]
+
+
+@pytest.mark.parametrize("compress", [bytes, gzip.compress, lzma.compress])
+@pytest.mark.parametrize("blocks", [2, 4, 4.2, 6, 6.9])
+def test_a_tar_that_ends_without_its_mark_is_refused(tmp_path, layouts, compress, blocks):
+    """Cut between two members or within a header, and then compressed."""
+    path = tmp_path / "cut"
+    whole = three_members(path) + bytes(2 * tarfile.BLOCKSIZE)
+    path.write_bytes(compress(whole[: int(blocks * tarfile.BLOCKSIZE)]))
+
+    with pytest.raises(DamagedData) as caught:
+        list(members(path))
+    layouts.one_line(caught, path, "again")
+
+
+@pytest.mark.parametrize("compress", [bytes, gzip.compress, lzma.compress])
+@pytest.mark.parametrize("block", [2, 4])
+def test_a_damaged_header_is_no_end(tmp_path, layouts, compress, block):
+    """Members behind it would be lost without a word."""
+    path = tmp_path / "bad"
+    whole = bytearray(three_members(path) + bytes(2 * tarfile.BLOCKSIZE))
+    whole[block * tarfile.BLOCKSIZE + 150] ^= 1
+    path.write_bytes(compress(bytes(whole)))
+
+    with pytest.raises(DamagedData) as caught:
+        list(members(path))
+    layouts.one_line(caught, path, "no header where one should be", "again")
+
+
+def test_what_stands_behind_the_end_of_a_compressed_tar_is_checked_too(tmp_path):
+    """The checksum is the last thing in the file; the padding alone may be large."""
+    path = tmp_path / "bad"
+    whole = three_members(path) + bytes(40 * tarfile.BLOCKSIZE)
+    good = gzip.compress(whole)
+    path.write_bytes(good[:-8] + bytes(4) + good[-4:])
+
+    with pytest.raises(DamagedData):
+        list(members(path))
+    path.write_bytes(good)
+    assert [member.name for member in members(path)] == ["one", "two", "three"]
+    with pytest.raises(DamagedData, match="bytes inside"):
+        list(members(path, largest=len(whole) // 2))
 
 
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.95])
