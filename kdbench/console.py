@@ -5,11 +5,19 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from io import TextIOWrapper
 
 from kdbench.errors import UserError
 
 LINE_EVERY = 30.0  # seconds between two plain lines
 DOWNLOAD_EVERY = 5.0
+
+
+def print_what_can_be() -> None:
+    """Have output of another encoding than UTF-8 show "?" for what it has no letter for."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")
 
 
 def say(text: str) -> None:

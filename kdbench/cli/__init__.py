@@ -28,7 +28,7 @@ from kdbench.cli.version import version_option
 from kdbench.cli.watch import watch_command
 from kdbench.cli.why import why_command
 from kdbench.cli.zoo import zoo_command
-from kdbench.console import fail, say, start_bar
+from kdbench.console import fail, print_what_can_be, say, start_bar
 from kdbench.errors import BadValue, UnknownName, UserError
 
 if TYPE_CHECKING:
@@ -296,6 +296,7 @@ def report(scale: Scale = None, override: Override = None) -> None:
 
 def main() -> None:
     """Entry point: user errors become one line and an exit code, those of usage too."""
+    print_what_can_be()
     try:
         code = app(standalone_mode=False, prog_name="kdbench")  # also of python -m kdbench
     except UnknownName as error:

@@ -1,5 +1,6 @@
 """`kdbench merge` and `kdbench share`: records travel between people and machines."""
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -64,4 +65,5 @@ def share_command(
     count, unsealed = share(graph, Paths(), out, licence=licence, artifacts=artifacts)
     if unsealed:
         say(f"left out: {unsealed} runs whose records have no seal, which kdbench merge refuses")
-    say(f"{out}: {count} finished runs; whoever gets it: kdbench merge {out.name}")
+    gets = f"kdbench merge {shlex.quote(out.name)}"
+    say(f"{out}: {count} finished runs; whoever gets it: {gets}")

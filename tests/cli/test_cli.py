@@ -1,6 +1,7 @@
 """The command line: help that can be pasted, errors of one line, runs without Snakemake."""
 
 import json
+import os
 import shlex
 import shutil
 import subprocess
@@ -170,6 +171,21 @@ def test_a_mistake_is_one_line_and_exit_code_2(project, words, said):
     assert done.stderr.startswith("kdbench: ")
     assert said in done.stderr
     assert not (project / "results").exists()
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "ascii"])
+def test_output_of_another_encoding_loses_letters_but_not_lines(tmp_path, encoding):
+    """Many a log and terminal knows no arrow; errors are lines there too."""
+    environment = {**os.environ, "PYTHONIOENCODING": encoding, "PYTHONUTF8": "0"}
+    kdbench = [sys.executable, "-m", "kdbench"]
+    (tmp_path / "params.yaml").write_text("scale: smoke\n")
+    for words, code in ((["zoo", "resnet20"], 0), (["status", "r\u00e9\u2192s"], 2)):
+        done = subprocess.run(
+            [*kdbench, *words], cwd=tmp_path, env=environment, capture_output=True
+        )
+        text = (done.stdout + done.stderr).decode(encoding)
+        assert done.returncode == code and "Traceback" not in text, text
+    assert "r?" in text or "\u00e9?" in text
 
 
 def test_a_folder_without_params_yaml_is_refused(tmp_path):
