@@ -46,7 +46,7 @@ def verify(graph: Graph, paths: Paths, say: Callable[[str], None], *, repair: bo
     count = len(records) + len(artifacts)
     mended = [(count - aside, "repaired"), (aside, "set aside, to be made again")]
     said = "".join(f", {n} {how}" for n, how in mended if repair and n)
-    say(f"{finished} finished runs: {count} damaged{said}")
+    say(f"scale {graph.params.scale}, {finished} finished runs: {count} damaged{said}")
     return 0 if repair else count
 
 

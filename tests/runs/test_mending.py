@@ -116,7 +116,7 @@ def test_a_damaged_copy_in_the_cache_of_dvc_is_made_again(finished, monkeypatch)
 
 def test_verify_names_what_is_damaged_and_changes_nothing(finished):
     """Records and artifacts, a line each; of an intact project one line in all."""
-    assert check(finished) == (0, ["6 finished runs: 0 damaged"])
+    assert check(finished) == (0, ["scale smoke, 6 finished runs: 0 damaged"])
     spoiled = [
         finished.folder(DATA) / "prepared/train_labels.npy",
         finished.folder(TEACHER) / "last.safetensors",
@@ -145,14 +145,15 @@ def test_verify_mends_artifacts_and_sets_records_aside(finished):
 
     aside = finished.record_file(STUDENT).name + ".damaged"
     assert count == 0
-    assert lines[-1] == "6 finished runs: 3 damaged, 2 repaired, 1 set aside, to be made again"
+    said = "scale smoke, 6 finished runs: 3 damaged, 2 repaired, 1 set aside, to be made again"
+    assert lines[-1] == said
     assert f"set aside as {aside}; its run must be made again" in "\n".join(lines)
     assert not finished.record_file(STUDENT).exists()
     assert finished.record_file(STUDENT).with_name(aside).exists()
     finished.run(STUDENT)
     assert finished.files() == files
     assert records(finished) == before
-    assert check(finished) == (0, ["6 finished runs: 0 damaged"])
+    assert check(finished) == (0, ["scale smoke, 6 finished runs: 0 damaged"])
 
 
 def test_a_damaged_record_comes_back_from_git(finished):
@@ -182,6 +183,6 @@ def test_artifacts_that_are_absent_are_not_damaged(finished):
     """A clone has none, and its records stand."""
     shutil.rmtree(finished.folder(TEACHER))
 
-    assert check(finished) == (0, ["6 finished runs: 0 damaged"])
+    assert check(finished) == (0, ["scale smoke, 6 finished runs: 0 damaged"])
     with pytest.raises(FileNotFoundError):
         checked(finished.folder(TEACHER))
