@@ -177,9 +177,7 @@ class Graph:
         Who writes a table of their own asks for its data sets by that.
         """
         params, methods = self.params, set(self.params.methods_only)
-        origin = request.origin if isinstance(request, StudentRequest) else None
-        datasets = {request.dataset, (origin or request).dataset}
-        if not (is_own(exhibit) or datasets <= {*params.datasets}):
+        if not (is_own(exhibit) or _datasets(request) <= {*params.datasets}):
             return False
         if isinstance(request, TeacherRequest):
             return not params.pairs or any(
@@ -218,8 +216,11 @@ def choose(params: Params, exhibits: list[Exhibit]) -> list[Exhibit]:
     ]
     chosen = [e for e in named if is_own(e) or datasets_of(e) & {*params.datasets}]
     if not chosen:
-        theirs = ", ".join(sorted({name for exhibit in named for name in datasets_of(exhibit)}))
-        raise BadValue(f"{FILE}, datasets", params.datasets, f"those of the exhibits: {theirs}")
+        shown = {name for exhibit in named for name in datasets_of(exhibit)}
+        searched = {name for exhibit in named for name in needed_by(exhibit)} - shown
+        expected = f"those of the exhibits: {', '.join(sorted(shown))}"
+        expected += f"; and of their searches: {', '.join(sorted(searched))}" if searched else ""
+        raise BadValue(f"{FILE}, datasets", params.datasets, expected)
     return chosen
 
 
@@ -231,6 +232,17 @@ def _on_request(exhibit: Exhibit, params: Params) -> bool:
 def datasets_of(exhibit: Exhibit) -> set[str]:
     """The data sets that an exhibit shows."""
     return {exhibit.dataset, *(request.dataset for request in requests_of(exhibit))}
+
+
+def needed_by(exhibit: Exhibit) -> set[str]:
+    """The data sets that all runs of an exhibit need: those that it shows, and its searches'."""
+    return datasets_of(exhibit).union(*(_datasets(request) for request in requests_of(exhibit)))
+
+
+def _datasets(request: Request) -> set[str]:
+    """The data sets of a request and of its search."""
+    origin = request.origin if isinstance(request, StudentRequest) else None
+    return {request.dataset, (origin or request).dataset}
 
 
 def is_own(exhibit: Exhibit) -> bool:

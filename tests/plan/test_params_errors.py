@@ -33,6 +33,11 @@ MISTAKES = {  # content: what the line must say
     "datasets: [cifar1000]": ["datasets", "'cifar1000'", "did you mean 'cifar100'?"],
     "datasets: [digits]": ["datasets", "'digits'", "stand-in"],
     "datasets: [cifar100, digits]": ["datasets", "'digits'", "stand-in"],
+    "{exhibits: [distpro/tiny-imagenet], datasets: [cifar100-64]}": [  # is only searched on that
+        "datasets",
+        "found ['cifar100-64']",
+        "those of the exhibits: tinyimagenet_fifth; and of their searches: cifar100-64",
+    ],
     "exhibits: all": ["exhibits", "found 'all'", "list"],
     "exhibits: [distpro/tabel1]": ["exhibits", "did you mean 'distpro/table1'?"],
     "pairs: ['wrn-40-2:wrn-16-3']": ["pairs", "did you mean 'wrn-40-2:wrn-16-2'?"],
