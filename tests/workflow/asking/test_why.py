@@ -159,6 +159,8 @@ def test_a_cell_of_several_tables_is_told_once(tmp_path):
     assert "seeds: evaluation, runs 5 -> 1" in "\n".join(lines[second:])
     assert lines[-1] == "  for the rest as above"
     assert len(lines) - second < second / 2
+    for more in ("evaluation", "evaluation/cifar100"):
+        assert list(why(graph, Paths(tmp_path), f"{more}/{CELL}")) == lines
 
 
 def test_a_claim_is_told_with_its_exhibits_and_the_command_for_its_runs(tmp_path):
