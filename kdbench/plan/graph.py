@@ -16,7 +16,7 @@ from kdbench.plan.build import Builder
 from kdbench.plan.check_names import check_names
 from kdbench.plan.components import Components, find_components
 from kdbench.plan.custom_tables import custom_tables
-from kdbench.plan.params import FILE, OWN, Params, load_params
+from kdbench.plan.params import FILE, OWN, Params, blamed_on_call, load_params
 from kdbench.plan.scales import Scale
 from kdbench.store.spec import PHASES, RunSpec
 from kdbench.store.student_runs import EvaluationRun, SearchRun
@@ -310,7 +310,10 @@ def load_graph(root: Path = Path(), overrides: Mapping[str, Any] | None = None) 
         UserError: params.yaml is missing or wrong.
     """
     params = load_params(root / FILE, overrides)
-    return next((kept for kept in _kept if kept.params == params), None) or make_graph(params)
+    if kept := next((kept for kept in _kept if kept.params == params), None):
+        return kept
+    with blamed_on_call(overrides or {}):
+        return make_graph(params)
 
 
 def keep_graph(root: Path = Path(), overrides: Mapping[str, Any] | None = None) -> None:
