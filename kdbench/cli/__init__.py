@@ -253,12 +253,14 @@ def check_command(
     Example: kdbench check --scale paper --override '{"exhibits": ["crd"]}'
     """
     from kdbench.plan.graph import make_graph
+    from kdbench.plan.params import blamed_on_call
     from kdbench.store.paths import Paths
     from kdbench.workflow.status import absent_encoders, absent_teachers
 
-    params, problems = _fitting(scale, override)
-    if params:
-        graph = make_graph(params)
+    with blamed_on_call(overrides_of(scale, override)):
+        params, problems = _fitting(scale, override)
+        graph = make_graph(params) if params else None
+    if graph:
         from kdbench.runs.check import check
 
         problems += check(graph, say, paths=Paths(), names=names or (), start_bar=start_bar)

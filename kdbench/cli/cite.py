@@ -24,12 +24,15 @@ def cite_command(
 
     Example: kdbench cite distpro/table1 --scale paper
     """
-    from kdbench.plan.graph import load_graph
-    from kdbench.workflow.asking.cite import cite
+    from kdbench.plan.params import FILE, blamed_on_call, load_params
+    from kdbench.workflow.asking.cite import cite, plan_to_cite
     from kdbench.workflow.named import find_claim
 
     claims = {name: find_claim(name) for name in exhibits}
     named = [e for name, claim in claims.items() for e in (claim.exhibits if claim else [name])]
-    graph = load_graph(Path(), {**overrides_of(scale, override), "exhibits": named})
+    overrides = {**overrides_of(scale, override), "exhibits": named}
+    params = load_params(Path(FILE), overrides)
+    with blamed_on_call(overrides):
+        graph = plan_to_cite(params)
     for line in cite(graph, graph.exhibits):
         say(line)

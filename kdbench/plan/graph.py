@@ -16,7 +16,7 @@ from kdbench.plan.build import Builder
 from kdbench.plan.check_names import check_names
 from kdbench.plan.components import Components, find_components
 from kdbench.plan.custom_tables import custom_tables
-from kdbench.plan.params import FILE, OWN, Params, load_params
+from kdbench.plan.params import FILE, OWN, Params, blamed_on_call, load_params
 from kdbench.plan.scales import Scale
 from kdbench.store.spec import PHASES, RunSpec
 from kdbench.store.student_runs import EvaluationRun, SearchRun
@@ -115,10 +115,11 @@ class Graph:
         return [r for r in self.runs.values() if (r.phase, r.dataset) == (phase, dataset)]
 
     def run(self, digest: str, *, with_artifacts: bool = False) -> RunSpec:
-        """Find a run by its digest or the beginning of it, or by its cell's name.
+        """Find a run by its digest or the beginning of it, or by one of its names.
 
         A cell's name alone means its evaluation, which needs all others, rather than the search of
-        that name; but the teacher rather than the teacher's evaluation. `phase/cell` names either.
+        that name; but the teacher rather than the teacher's evaluation. `phase/cell` names either,
+        and `phase/dataset/cell` tells data sets apart.
 
         Args:
             digest: the name.
@@ -130,19 +131,20 @@ class Graph:
         """
         where = f"{FILE} at scale {self.params.scale}"
         full = {key: f"{spec.phase}/{spec.cell}" for key, spec in self.runs.items()}
-        matches = [key for key, spec in self.runs.items() if digest in (spec.cell, full[key])]
-        matches = self._meant(matches, with_artifacts)
-        matches = matches or [key for key in full if key.startswith(digest)]
+        named = [key for key, spec in self.runs.items() if digest in names_of(spec)]
+        named = self._meant(named, with_artifacts)
+        matches = named or [key for key in full if key.startswith(digest)]
         if not matches:
             known = {*full.values(), *(spec.cell for spec in self.runs.values())}
             lister = f"kdbench status --runs --scale {self.params.scale}"
             raise UnknownName("run", digest, known, where=where, lister=lister)
         if len(matches) > 1 or not digest:
-            shared = Counter(full.values())
-            some = [full[k] if shared[full[k]] == 1 else self._told_apart(k) for k in matches]
+            some = [self._only_name(key) or self._described(key) for key in matches]
             listed = ", ".join(some[:MOST_NAMED]) + (" ..." if len(some) > MOST_NAMED else "")
             meant = f"{where}: {digest!r} matches {len(some)} runs: {listed}"
-            raise UserError(f"{meant}; give more of the name, or a digest")
+            nameless = named and not any(map(self._only_name, named))
+            more = "a digest" if nameless else "more of the name, or a digest"
+            raise UserError(f"{meant}; give {more}")
         return self.runs[matches[0]]
 
     def _meant(self, matches: list[str], with_artifacts: bool) -> list[str]:
@@ -151,8 +153,17 @@ class Graph:
         least = "evaluation" if with_artifacts or "teacher" in phases else "search"
         return [key for key in matches if self.runs[key].phase != least] or matches
 
-    def _told_apart(self, digest: str) -> str:
-        """A digest, with the protocol and the exhibit that tell it from runs of the same name."""
+    @cached_property
+    def _shared(self) -> Counter[str]:
+        """How many runs have a name, of those with a phase."""
+        return Counter(name for spec in self.runs.values() for name in names_of(spec)[1:])
+
+    def _only_name(self, digest: str) -> str:
+        """The shortest name with a phase that no other run has; empty where there is none."""
+        return next((n for n in names_of(self.runs[digest])[1:] if self._shared[n] == 1), "")
+
+    def _described(self, digest: str) -> str:
+        """A digest, with the protocol and the exhibit that tell it from runs of the same names."""
         run = self.runs[digest]
         of = run.first if isinstance(run, EvaluationRun) else run
         exhibits = (e.id for e in self.exhibits for t in self.behind(e) if t.digest == digest)
@@ -177,9 +188,7 @@ class Graph:
         Who writes a table of their own asks for its data sets by that.
         """
         params, methods = self.params, set(self.params.methods_only)
-        origin = request.origin if isinstance(request, StudentRequest) else None
-        datasets = {request.dataset, (origin or request).dataset}
-        if not (is_own(exhibit) or datasets <= {*params.datasets}):
+        if not (is_own(exhibit) or _datasets(request) <= {*params.datasets}):
             return False
         if isinstance(request, TeacherRequest):
             return not params.pairs or any(
@@ -191,6 +200,11 @@ class Graph:
 
     def _keeps_pair(self, pair: Pair) -> bool:
         return not self.params.pairs or pair.key in self.params.pairs
+
+
+def names_of(spec: RunSpec) -> tuple[str, ...]:
+    """The names of a run, the shortest first; other runs may have them too."""
+    return spec.cell, f"{spec.phase}/{spec.cell}", f"{spec.phase}/{spec.dataset}/{spec.cell}"
 
 
 def choose(params: Params, exhibits: list[Exhibit]) -> list[Exhibit]:
@@ -218,8 +232,11 @@ def choose(params: Params, exhibits: list[Exhibit]) -> list[Exhibit]:
     ]
     chosen = [e for e in named if is_own(e) or datasets_of(e) & {*params.datasets}]
     if not chosen:
-        theirs = ", ".join(sorted({name for exhibit in named for name in datasets_of(exhibit)}))
-        raise BadValue(f"{FILE}, datasets", params.datasets, f"those of the exhibits: {theirs}")
+        shown = {name for exhibit in named for name in datasets_of(exhibit)}
+        searched = {name for exhibit in named for name in needed_by(exhibit)} - shown
+        expected = f"those of the exhibits: {', '.join(sorted(shown))}"
+        expected += f"; and of their searches: {', '.join(sorted(searched))}" if searched else ""
+        raise BadValue(f"{FILE}, datasets", params.datasets, expected)
     return chosen
 
 
@@ -231,6 +248,17 @@ def _on_request(exhibit: Exhibit, params: Params) -> bool:
 def datasets_of(exhibit: Exhibit) -> set[str]:
     """The data sets that an exhibit shows."""
     return {exhibit.dataset, *(request.dataset for request in requests_of(exhibit))}
+
+
+def needed_by(exhibit: Exhibit) -> set[str]:
+    """The data sets that all runs of an exhibit need: those that it shows, and its searches'."""
+    return datasets_of(exhibit).union(*(_datasets(request) for request in requests_of(exhibit)))
+
+
+def _datasets(request: Request) -> set[str]:
+    """The data sets of a request and of its search."""
+    origin = request.origin if isinstance(request, StudentRequest) else None
+    return {request.dataset, (origin or request).dataset}
 
 
 def is_own(exhibit: Exhibit) -> bool:
@@ -282,7 +310,10 @@ def load_graph(root: Path = Path(), overrides: Mapping[str, Any] | None = None) 
         UserError: params.yaml is missing or wrong.
     """
     params = load_params(root / FILE, overrides)
-    return next((kept for kept in _kept if kept.params == params), None) or make_graph(params)
+    if kept := next((kept for kept in _kept if kept.params == params), None):
+        return kept
+    with blamed_on_call(overrides or {}):
+        return make_graph(params)
 
 
 def keep_graph(root: Path = Path(), overrides: Mapping[str, Any] | None = None) -> None:

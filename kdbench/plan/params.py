@@ -1,6 +1,8 @@
 """params.yaml, typed: overrides of what the exhibits and declarations say, never copies."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -15,6 +17,8 @@ from kdbench.store.disk import read_text
 
 FILE = "params.yaml"
 OPTIONS = "options of this call"  # --override, --config, --scale
+# At the beginning of an error, the top-level key: "params.yaml, scales.lite.ranks or ranks: ..."
+NAMED = re.compile(rf"{re.escape(FILE)}, (\w+)(?:[.\w]* or (\w+):)?")
 # By default, the data sets of the papers' exhibits.
 DATASETS = (
     "cifar10", "cifar100", "cinic10",
@@ -170,8 +174,23 @@ def load_params(path: Path, overrides: Mapping[str, Any] | None = None) -> Param
     except ValidationError as error:
         key = (*first_of(error)["loc"], "")[0]
         raise one_line(Params, OPTIONS if key in overrides else FILE, error) from None
-    params.settings()
+    with blamed_on_call(overrides):
+        params.settings()
     return params
+
+
+@contextmanager
+def blamed_on_call(overrides: Mapping[str, Any]) -> Iterator[None]:
+    """Lay errors about keys that a call replaces on the call's options, and not on the file."""
+    try:
+        yield
+    except UserError as error:
+        if named := NAMED.match(str(error)):
+            given = {key in overrides for key in named.groups() if key}
+            blamed = f"{FILE} or {OPTIONS}" if len(given) > 1 else OPTIONS
+            if True in given:
+                error.args = (blamed + str(error).removeprefix(FILE),)
+        raise
 
 
 def kind_of(key: str) -> Any:

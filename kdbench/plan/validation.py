@@ -41,6 +41,7 @@ PATTERNS = {
     FILE_NAME: "a file's name without its folder",
 }
 COMPONENT_NAME = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{LONGEST_NAME - 1}}}")
+KEY = "[key]"  # where pydantic places an error about the key of a mapping
 EXPLAINED = "Attributes:"  # in a docstring, what comes before the descriptions of the fields
 
 
@@ -77,6 +78,8 @@ def one_line(model: type[BaseModel], where: str, error: ValidationError) -> User
     """
     first = first_of(error)
     *path, last = first["loc"] or ("",)
+    if last == KEY and path and str(path[-1]) == str(first["input"]):
+        return _wrong_key(where, path, first)
     owner = _model_at(model, path)
     if first["type"] == "extra_forbidden":
         return UnknownName("key", str(last), list(keys(owner)), where=_place(where, path))
@@ -84,10 +87,20 @@ def one_line(model: type[BaseModel], where: str, error: ValidationError) -> User
         field = keys(owner)[str(last)]
         advice = f"{last}: {descriptions(owner)[field].removesuffix('.')}"
         return BadValue(_place(where, path), f"no key {str(last)!r}", "a value for it", advice)
-    place, value = _place(where, first["loc"]), first["input"]
+    return _wrong_value(_place(where, first["loc"]), "value", first)
+
+
+def _wrong_key(where: str, path: Sequence[int | str], first: ErrorDetails) -> UserError:
+    """A key that its mapping cannot have: pydantic lays that on a part `[key]` below it."""
+    return _wrong_value(_place(where, path[:-1]), "key", first)
+
+
+def _wrong_value(place: str, kind: str, first: ErrorDetails) -> UserError:
+    """What was found at a place, and what was expected; `kind` is "value", or "key" of a key."""
+    value = first["input"]
     if first["type"] == "literal_error" and isinstance(value, str):
         choices = first["ctx"]["expected"].replace("'", "").replace(" or ", ", ").split(", ")
-        return UnknownName("value", value, choices, where=place)
+        return UnknownName(kind, value, choices, where=place)
     if first["type"] == "string_pattern_mismatch":
         return BadValue(place, value, PATTERNS.get(first["ctx"]["pattern"], "another text"))
     if first["type"] not in EXPECTED:

@@ -10,7 +10,7 @@ from kdbench.exhibits.claims import Claim
 from kdbench.exhibits.tables import Exhibit
 from kdbench.papers import all_claims, catalogue
 from kdbench.plan.custom_tables import custom_tables
-from kdbench.plan.graph import Graph
+from kdbench.plan.graph import Graph, is_own, needed_by
 from kdbench.plan.params import FILE
 from kdbench.store.spec import RunSpec
 
@@ -55,11 +55,26 @@ def find_run(graph: Graph, name: str, *, with_artifacts: bool = False) -> RunSpe
         raise UnknownName("run, exhibit or claim", name, known, where=where) from error
 
 
-def to_plan(exhibits: Sequence[str]) -> str:
-    """How to plan exhibits that are made on request: for good, or for one call; a line."""
-    now = shlex.quote(json.dumps({"exhibits": list(exhibits)}))
-    always = f"put into params.yaml:  exhibits: [{', '.join(exhibits)}]"
+def to_plan(exhibits: Sequence[str], graph: Graph) -> str:
+    """How to plan exhibits that are not planned: for good, or for one call; a line.
+
+    With all data sets that they need, where `datasets` lacks some.
+    """
+    asked, keys = graph.params.datasets, {"exhibits": [*exhibits]}
+    needed = {name for one in exhibits for name in _needed(graph, one)}
+    always = f"exhibits: [{', '.join(exhibits)}]"
+    if missing := sorted(needed - {*asked}):
+        keys["datasets"] = sorted(needed)
+        always += f" and datasets: [{', '.join([*asked, *missing])}]"
+    now = shlex.quote(json.dumps(keys))
+    always = f"put into params.yaml:  {always}"
     return f"  to plan its runs, {always};  for this call alone:  --override {now}"
+
+
+def _needed(graph: Graph, name: str) -> set[str]:
+    """The data sets that `datasets` must have for an exhibit; for a table of one's own none."""
+    exhibit = find_exhibit(graph, name)
+    return set() if exhibit is None or is_own(exhibit) else needed_by(exhibit)
 
 
 class NotARun(UnknownName):

@@ -15,7 +15,7 @@ from kdbench.store.spec import PHASES, RunSpec
 from kdbench.store.student_runs import SearchRun, StudentRun
 from kdbench.store.teacher_runs import ImportedTeacher, TeacherRun
 from kdbench.workflow.added_rows import added_lines
-from kdbench.workflow.left_out import lacks_data, left_out, what_it_lacks
+from kdbench.workflow.left_out import lacking_searches, lacks_data, left_out, what_it_lacks
 from kdbench.workflow.named import to_plan
 from kdbench.workflow.unused_settings import unused_settings
 
@@ -78,13 +78,14 @@ def describe_exhibit(
     if exhibit.id not in [planned.id for planned in graph.exhibits]:
         yield f"  {exhibit.id} is not planned"
         if lacks_data(exhibit, graph):
-            yield f"  {what_it_lacks(exhibit)}"
+            yield f"  {what_it_lacks(exhibit, graph)}"
         if exhibit.id not in graph.params.exhibits:
-            yield to_plan([exhibit.id])
+            yield to_plan([exhibit.id], graph)
         return
     specs = _runs_of(exhibit, graph)
     yield _line(exhibit, specs, paths, 20)
     yield from _phases(_states(specs.values(), paths))
+    yield from (f"  {line}" for line in lacking_searches(exhibit, graph))
     if runs:
         yield from (_run_line(spec, paths) for spec in ordered(specs))
     elif specs:

@@ -33,6 +33,15 @@ MISTAKES = {  # content: what the line must say
     "datasets: [cifar1000]": ["datasets", "'cifar1000'", "did you mean 'cifar100'?"],
     "datasets: [digits]": ["datasets", "'digits'", "stand-in"],
     "datasets: [cifar100, digits]": ["datasets", "'digits'", "stand-in"],
+    "{exhibits: [distpro/tiny-imagenet], datasets: [cifar100-64]}": [  # is only searched on that
+        "datasets",
+        "found ['cifar100-64']",
+        "those of the exhibits: tinyimagenet_fifth; and of their searches: cifar100-64",
+    ],
+    "ranks: {'imagenet/resnet34:resnet18': {stud: 2}}": [
+        "params.yaml, ranks.imagenet/resnet34:resnet18: no key is called 'stud'; did you mean 'stu"
+    ],
+    "ranks: {'imagenet/resnet34:resnet18': {3: 2}}": ["resnet34:resnet18: no key is called '3'"],
     "exhibits: all": ["exhibits", "found 'all'", "list"],
     "exhibits: [distpro/tabel1]": ["exhibits", "did you mean 'distpro/table1'?"],
     "pairs: ['wrn-40-2:wrn-16-3']": ["pairs", "did you mean 'wrn-40-2:wrn-16-2'?"],
@@ -150,3 +159,52 @@ def test_a_wrong_value_of_the_call_is_not_laid_on_the_file(tmp_path):
     (tmp_path / "params.yaml").write_text("sclae: lite\n")
     with pytest.raises(UserError, match=r"^params\.yaml: no key is called 'sclae'"):
         load_params(tmp_path / "params.yaml", {"exhibits": "own"})
+
+
+@pytest.mark.parametrize(
+    ("content", "place"),
+    [
+        ({"scales": {"lite": {"precision": "bf17"}}}, "scales.lite.precision"),
+        ({"scales": {"lite": {"images_at_once": 3}}}, "scales.lite.images_at_once"),
+        ({"exhibits": ["distpro/tabel1"]}, "exhibits"),
+        ({"datasets": ["cifar1000"]}, "datasets"),
+        ({"datasets": ["camvid"], "exhibits": ["distpro/table1"]}, "datasets"),
+        ({"pairs": ["a:b"]}, "pairs"),
+        ({"methods_only": ["review"]}, "methods_only"),
+        ({"methods": {"kd": {"temprature": 8}}}, "methods.kd"),
+        ({"ranks": {"cifar100/vgg13:vgg8": {"stud": 2}}}, "ranks.cifar100/vgg13:vgg8"),
+        ({"ranks": {"cifar100/vgg": {"teacher": 2}}}, "ranks"),
+    ],
+    ids=str,
+)
+def test_what_the_plan_refuses_is_laid_on_the_file_or_the_call_that_says_it(
+    tmp_path, content, place
+):
+    """The same line but for its beginning; other keys of the call change nothing."""
+    file = tmp_path / "params.yaml"
+    lines = []
+    for written, given in ((content, {"scale": "lite"}), ({}, {**content, "scale": "lite"})):
+        file.write_text(yaml.safe_dump(written))
+        with pytest.raises(UserError) as caught:
+            load_graph(tmp_path, given)
+        lines.append(str(caught.value))
+
+    assert lines[0].startswith(f"params.yaml, {place}: ")
+    assert lines[1] == lines[0].replace("params.yaml", "options of this call", 1)
+
+
+@pytest.mark.parametrize(
+    ("given", "blamed"),
+    [
+        ({"ranks": {"cifar100/wrn-40-2": {"teacher": 3}}}, "params.yaml or options of this call"),
+        ({"ranks": {}, "scales": {"lite": {"ranks": 3}}}, "options of this call"),
+    ],
+    ids=str,
+)
+def test_ranks_that_either_of_two_keys_may_say_are_laid_on_where_both_stand(
+    tmp_path, given, blamed
+):
+    """Their number is of `scales` or of `ranks`; the call may replace one of them."""
+    (tmp_path / "params.yaml").write_text("scale: lite\nexhibits: [distpro/table1]\n")
+    with pytest.raises(UserError, match=rf"^{blamed}, scales\.lite\.ranks or ranks: found 3"):
+        load_graph(tmp_path, given)

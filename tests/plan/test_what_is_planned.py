@@ -293,7 +293,20 @@ def test_cells_of_one_name_are_told_apart_by_protocol_and_exhibit(planned):
     graph = planned(scale="lite", exhibits=["dfa/table1", "distpro/table1"])
     with pytest.raises(UserError, match=r"\w{12} \(dfa cifar in dfa/table1\)") as caught:
         graph.run("wrn-16-2_none")
-    assert " (review in distpro/table1); give more" in str(caught.value)
+    assert " (review in distpro/table1); give a digest" in str(caught.value)
+
+
+def test_cells_of_one_name_are_told_apart_by_their_data_sets(planned):
+    """The line has names that work."""
+    both = ["cifar100-64", "tinyimagenet_fifth"]
+    graph = planned(scale="lite", exhibits=["distpro/tiny-imagenet"], datasets=both)
+    names = [f"teacher/{name}/resnet34" for name in both]
+    said = r"matches 2 runs: teacher/(\S+)/resnet34, teacher/(\S+)/resnet34; give more of the name"
+    with pytest.raises(UserError, match=said):
+        graph.run("teacher/resnet34")
+
+    assert [graph.run(name).dataset for name in names] == both
+    assert {graph.run(name).cell for name in names} == {"resnet34"}
 
 
 def test_an_ambiguous_name_is_refused_with_three_names_of_single_runs(paper):

@@ -159,7 +159,7 @@ def test_the_columns_of_all_exhibits_are_in_line(tmp_path):
 
 def test_an_exhibit_whose_data_sets_are_not_asked_for_is_named_with_them(tmp_path):
     """Where it is asked for by its own name; its own status says it too."""
-    name, line = "distpro/tiny-imagenet", "none of its data sets; add tinyimagenet_fifth"
+    name, line = "distpro/tiny-imagenet", "that it shows; add cifar100-64, tinyimagenet_fifth"
     paths, asked = Paths(tmp_path), {"exhibits": ["distpro/table1", name]}
     graph = make_graph(Params(**asked))
     whole = make_graph(Params(**asked, datasets=["cifar100", "tinyimagenet_fifth", "cifar100-64"]))
@@ -170,6 +170,19 @@ def test_an_exhibit_whose_data_sets_are_not_asked_for_is_named_with_them(tmp_pat
     assert list(describe_exhibit(exhibit, graph, paths))[-1].endswith(line)
     assert not any("left out" in one for one in describe(whole, paths))
     assert not any("left out" in one for one in describe(make_graph(Params()), paths))
+
+
+def test_rows_whose_searches_have_no_data_set_are_named_with_it(tmp_path):
+    """Of an exhibit that is asked for by its own name; its own status says it too."""
+    name, paths = "distpro/tiny-imagenet", Paths(tmp_path)
+    line = "what is searched on cifar100-64 is left out; to have it, add cifar100-64 to `datasets`"
+    graph = make_graph(Params(exhibits=[name], datasets=["tinyimagenet_fifth"]))
+    papers = make_graph(Params(exhibits=["distpro"], datasets=["tinyimagenet_fifth"]))
+    (exhibit,) = graph.exhibits
+
+    assert f"  {name}: {line}" in list(describe(graph, paths))
+    assert f"  {line}" in list(describe_exhibit(exhibit, graph, paths))
+    assert not any("left out" in one for one in describe(papers, paths))
 
 
 def test_the_status_of_an_exhibit_counts_its_runs_by_phase(graph, tmp_path):

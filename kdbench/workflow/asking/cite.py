@@ -3,9 +3,10 @@
 from collections.abc import Iterator
 
 from kdbench.exhibits.tables import Exhibit
-from kdbench.papers import bibtex_keys
+from kdbench.papers import bibtex_keys, catalogue
 from kdbench.plan.bibliography import SHIPPED, entries_of, entry
-from kdbench.plan.graph import Graph
+from kdbench.plan.graph import Graph, make_graph, needed_by
+from kdbench.plan.params import Params
 from kdbench.store.spec import RunSpec
 from kdbench.store.student_runs import SearchRun, StudentRun, TaughtRun
 from kdbench.store.teacher_runs import DataRun, ImportedTeacher, TeacherRun
@@ -37,6 +38,19 @@ def cite(graph: Graph, exhibits: list[Exhibit]) -> Iterator[str]:
                 without.append(f"% {name}: {component.declaration.citation}")
         yield from _group(f"{HEADS[kind]}: {', '.join(names)}", entries, printed)
         yield from without
+
+
+def plan_to_cite(params: Params) -> Graph:
+    """The plan of the exhibits that `params` names, on all of their data sets.
+
+    What an exhibit rests on does not depend on what `datasets` has.
+
+    Raises:
+        UserError: as `make_graph` does.
+    """
+    needed = (name for exhibit in catalogue() for name in sorted(needed_by(exhibit)))
+    datasets = [*dict.fromkeys([*params.datasets, *needed])]
+    return make_graph(params.model_copy(update={"datasets": datasets}))
 
 
 def used_by(graph: Graph, exhibits: list[Exhibit]) -> dict[str, list[str]]:

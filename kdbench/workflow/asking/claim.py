@@ -31,7 +31,7 @@ def describe_claim(claim: Claim, graph: Graph, records: Records) -> Iterator[str
     if not claim.exhibits:
         return
     if not view.exhibits:
-        yield to_plan(claim.exhibits)
+        yield to_plan(claim.exhibits, graph)
         return
     yield f"  evidence in: {', '.join(exhibit.id for exhibit in view.exhibits)}"
     need = needed(claim, graph, records)

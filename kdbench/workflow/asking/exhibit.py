@@ -27,7 +27,7 @@ def describe_exhibit(exhibit: Exhibit, graph: Graph, records: Records) -> Iterat
     claims = [claim.id for claim in all_claims() if exhibit.id in claim.exhibits]
     yield from ([f"  tests the claims: {', '.join(claims)}"] if claims else [])
     if exhibit.id not in [planned.id for planned in graph.exhibits]:
-        yield to_plan([exhibit.id])
+        yield to_plan([exhibit.id], graph)
         return
     overview = Overview(graph, records, [], [])
     targets = graph.behind(exhibit)

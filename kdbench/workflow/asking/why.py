@@ -6,7 +6,7 @@ from typing import Any
 
 from kdbench.errors import UserError
 from kdbench.exhibits.tables import Table
-from kdbench.plan.graph import Graph, make_graph
+from kdbench.plan.graph import Graph, make_graph, names_of
 from kdbench.plan.params import Params
 from kdbench.report.readings.banner import banner
 from kdbench.report.readings.cells import published
@@ -88,7 +88,7 @@ def _read_by(graph: Graph, name: str) -> Iterator[str]:
 def _evaluations(graph: Graph, name: str) -> list[EvaluationRun]:
     """The evaluations of that name (tables differ in their seeds), or of the run of that name."""
     every = [one for one in graph.runs.values() if isinstance(one, EvaluationRun)]
-    if named := [one for one in every if name in (one.cell, f"{one.phase}/{one.cell}")]:
+    if named := [one for one in every if name in names_of(one)]:
         return named
     run = find_run(graph, name)
     return [run] if isinstance(run, EvaluationRun) else [one for one in every if run in one.runs]

@@ -10,9 +10,9 @@ from kdbench.errors import UnknownName
 from kdbench.papers import bibtex_keys, catalogue
 from kdbench.plan.bibliography import SHIPPED, entries_of, read_entries
 from kdbench.plan.components import find_components
-from kdbench.plan.graph import make_graph
+from kdbench.plan.graph import make_graph, needed_by
 from kdbench.plan.params import Params
-from kdbench.workflow.asking.cite import cite, used_by
+from kdbench.workflow.asking.cite import cite, plan_to_cite, used_by
 
 WITHOUT = {"none"}  # trains on labels alone: what is cited is the network
 COMPONENTS = [
@@ -126,6 +126,27 @@ def test_a_plugin_cites_its_own_file(plugin):
     read_entries.cache_clear()
     with pytest.raises(UnknownName, match="did you mean 'me2025'"):
         list(cite(graph, graph.exhibits))
+
+
+@pytest.mark.parametrize("name", [exhibit.id for exhibit in catalogue()])
+def test_every_exhibit_is_cited_whatever_data_sets_are_asked_for(name):
+    """As in a plan that has its own, with those of its searches."""
+    (exhibit,) = (one for one in catalogue() if one.id == name)
+    graph = plan_to_cite(Params(exhibits=[name], datasets=["cifar100"]))
+    lines = list(cite(graph, graph.exhibits))
+
+    assert lines == answer(name, datasets=sorted(needed_by(exhibit)))
+    assert key_of(lines) and {*used_by(graph, graph.exhibits)["dataset"]} >= needed_by(exhibit)
+
+
+def test_the_command_cites_an_exhibit_of_other_data_sets(tmp_path, monkeypatch):
+    """It is made on request, and `datasets` has none of its own."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "params.yaml").write_text("datasets: [cifar100]\n")
+    result = CliRunner().invoke(app, ["cite", "distpro/tiny-imagenet", "--scale", "lite"])
+
+    assert result.exit_code == 0
+    assert "% data sets: cifar100-64, tinyimagenet_fifth\n" in result.output
 
 
 def test_a_claim_is_cited_as_its_exhibits(tmp_path, monkeypatch):

@@ -1,6 +1,7 @@
 """`kdbench why`: nothing that a digest holds is left out of the answer."""
 
 import json
+import shlex
 
 import pytest
 
@@ -158,6 +159,8 @@ def test_a_cell_of_several_tables_is_told_once(tmp_path):
     assert "seeds: evaluation, runs 5 -> 1" in "\n".join(lines[second:])
     assert lines[-1] == "  for the rest as above"
     assert len(lines) - second < second / 2
+    for more in ("evaluation", "evaluation/cifar100"):
+        assert list(why(graph, Paths(tmp_path), f"{more}/{CELL}")) == lines
 
 
 def test_a_claim_is_told_with_its_exhibits_and_the_command_for_its_runs(tmp_path):
@@ -182,6 +185,25 @@ def test_a_claim_is_told_with_its_exhibits_and_the_command_for_its_runs(tmp_path
     now = """for this call alone:  --override '{"exhibits": ["dfa/weights"]}'"""
     always = "  to plan its runs, put into params.yaml:  exhibits: [dfa/weights];  "
     assert left_out[-1] == always + now
+
+
+@pytest.mark.parametrize(
+    "asked", [["cifar100"], ["cifar100", "cifar100-64"], ["cifar100", "tinyimagenet_fifth"]]
+)
+def test_the_advice_to_plan_an_exhibit_names_the_data_sets_of_all_its_runs(tmp_path, asked):
+    """As written it works, for good and for one call, and leaves no run out."""
+    name = "distpro/tiny-imagenet"
+    graph = make_graph(Params(datasets=asked, exhibits=["distpro/table1"]))
+    advice = list(why(graph, Paths(tmp_path), name))[-1]
+    now = shlex.split(advice.partition("--override ")[2])
+    both = ["cifar100-64", "tinyimagenet_fifth"]
+    always = [*asked, *(one for one in both if one not in asked)]
+
+    assert json.loads(*now) == {"exhibits": [name], "datasets": both}
+    assert f"exhibits: [{name}] and datasets: [{', '.join(always)}];  " in advice
+    plans = [make_graph(Params(exhibits=[name], datasets=names)) for names in (both, always)]
+    assert [{*plan.runs} for plan in plans] == [{*plans[0].runs}] * 2
+    assert all(cell.evaluation for cell in plans[0].cells[name] if cell.row.stands_in(cell.column))
 
 
 def test_finished_runs_of_a_claim_are_named_by_phase(tmp_path):
