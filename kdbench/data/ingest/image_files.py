@@ -50,7 +50,7 @@ def read(file: ImageFile) -> bytes:
     return data
 
 
-def check_picture(data: bytes, where: str, decode: bool = False) -> None:
+def check_picture(data: bytes, where: str, decode: bool = False) -> tuple[int, int]:
     """Refuse what is no whole picture.
 
     Args:
@@ -58,6 +58,9 @@ def check_picture(data: bytes, where: str, decode: bool = False) -> None:
         where: the file, for errors.
         decode: whether to decode it although it is a JPEG with its end. Only that finds damage in
             the middle; without, header and end are looked at.
+
+    Returns:
+        Its width and height in pixels.
 
     Raises:
         DamagedData: no JPEG or PNG, or not whole.
@@ -72,6 +75,7 @@ def check_picture(data: bytes, where: str, decode: bool = False) -> None:
                 ended = data.rfind(b"\xff\xd9") > data.rfind(b"\xff\xda") >= 0
                 if decode or opened.format == "PNG" or not ended:
                     opened.load()
+                return opened.size
     except Exception as error:  # decoders of damaged bytes raise many kinds
         reason = " ".join(str(error).split())[:80] or type(error).__name__
         actual = f"an unreadable picture of {len(data)} bytes ({reason})"

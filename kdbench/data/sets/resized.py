@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from kdbench.data.stored import shards
+from kdbench.data.stored import arrays, shards
 from kdbench.data.stored.arrays import Prepared
 from kdbench.data.stored.arrow import Row
 from kdbench.data.stored.png import encode_png
@@ -30,12 +30,14 @@ def prepare(source: Path, out: Path, declared: Mapping[str, Any]) -> str:
         The fingerprint.
 
     Raises:
-        DamagedData: the source is another data set, or no prepared one.
+        DamagedData: the source is another data set, or no longer what was prepared.
+        UserError: no data set was prepared there, or the disk is full.
     """
     base, advice = declared["base"], f"kdbench data prepare {declared['base']}"
     data = Prepared.open(source)
     if data.name != base:
         raise DamagedData(source, f"the data set {data.name}", f"the prepared {base}", advice)
+    arrays.verify(source)
     return write_encoded(data, out, declared["name"], declared["image"])
 
 

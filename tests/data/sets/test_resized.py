@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from families import one_line
 from torchvision.transforms import v2
 
 from kdbench.data.ingest.prepare import provide
@@ -53,6 +54,17 @@ def test_another_data_set_is_refused(base, tmp_path):
     """The line says which one is wanted and how to get it."""
     with pytest.raises(DamagedData, match=r"data set toy.*prepared cifar100.*kdbench data prepare"):
         prepare(base, tmp_path / "out", {**DECLARED, "base": "cifar100"})
+
+
+@pytest.mark.parametrize("file", ["train_images.npy", "test_labels.npy"])
+def test_a_base_that_was_changed_is_refused(base, tmp_path, file):
+    """By its own line, and nothing is written."""
+    np.save(base / file, np.load(base / file)[::-1].copy())
+
+    with pytest.raises(DamagedData) as caught:
+        prepare(base, tmp_path / "out", DECLARED)
+    one_line(caught, f"{base}: found fingerprint", "prepare the data set again")
+    assert not (tmp_path / "out").exists()
 
 
 def test_preparing_it_takes_the_base_that_is_prepared_already(base, tmp_path, monkeypatch):
