@@ -11,7 +11,7 @@ from PIL import Image
 from playwright.sync_api import sync_playwright
 
 TARGET = Path(__file__).with_name("report.png")
-SIZE = {"width": 1280, "height": 900}
+SIZE = {"width": 1280, "height": 535}
 COLOURS = 32  # of a page of few; a third of the bytes
 
 
