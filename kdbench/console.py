@@ -4,7 +4,7 @@ import atexit
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from io import TextIOWrapper
 
 from kdbench.errors import UserError
@@ -16,8 +16,9 @@ DOWNLOAD_EVERY = 5.0
 def print_what_can_be() -> None:
     """Have output of another encoding than UTF-8 show "?" for what it has no letter for."""
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="replace")
+        if isinstance(stream, TextIOWrapper) and stream.encoding.lower() not in ("utf-8", "utf8"):
+            with suppress(OSError):  # a served run writes to a pipe that was opened otherwise
+                stream.reconfigure(errors="replace")
 
 
 def say(text: str) -> None:
